@@ -1,0 +1,1 @@
+"""A zero-trust access proxy in front of kube-apiserver."""

@@ -1,0 +1,1 @@
+"""The policy administrator: sessions, live streams and the engine in force."""

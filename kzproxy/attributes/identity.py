@@ -1,0 +1,36 @@
+"""Who calls."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+ExtraValues = tuple[tuple[str, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A subject as Kubernetes knows it, and the credential that vouches for it.
+
+    Made only by an authenticator, which has checked that ``username`` is not blank, that no name
+    holds a control byte and that no ``system:`` name came from outside.
+
+    Attributes:
+        username: After claim mapping and prefix.
+        groups: In the order of the claim; ``system:authenticated`` is not in it.
+        uid: Empty where none is mapped.
+        extra: Lower-case keys ``domain/name`` with their values, sorted by key.
+        method: How it was shown: ``oidc``.
+        issuer: The token's ``iss``.
+        subject: The token's ``sub``.
+        sign_in: What stays the same over the refreshes of one sign-in: ``sid`` or ``auth_time``.
+        expires_at: End of the credential; a stream may not outlive it.
+    """
+
+    username: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: ExtraValues = ()
+    method: str
+    issuer: str
+    subject: str
+    sign_in: str = ""
+    expires_at: datetime

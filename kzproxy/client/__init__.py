@@ -1,0 +1,1 @@
+"""The user's side: sign-in, token cache and the kubectl credential plugin."""

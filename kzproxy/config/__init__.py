@@ -1,0 +1,1 @@
+"""Files to settings values, with every mistake reported at once."""

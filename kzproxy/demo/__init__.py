@@ -1,0 +1,1 @@
+"""The embedded default: demo identity provider, demo CA, sample policy and control plane."""

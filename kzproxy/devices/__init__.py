@@ -1,0 +1,1 @@
+"""Which device calls: certificates of the device CA."""

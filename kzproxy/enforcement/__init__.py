@@ -1,0 +1,1 @@
+"""The policy enforcement point: from an accepted request to its end."""

@@ -1,0 +1,1 @@
+"""Every way a request can fail, each one Kubernetes Status; and the mistakes of configuration files."""

@@ -1,0 +1,125 @@
+"""The tree of errors that a request can end in; each class is one kind of ``metav1.Status``.
+
+ProxyError
+    BadRequest              400  the request has no reading, or two
+    HeadTooLarge            431
+    Unauthenticated         401  no credential, or one that does not hold
+    Forbidden               403  a known subject was refused
+    NotServed               404  a route kzproxy does not forward
+    PayloadTooLarge         413
+    ExpectationFailed       417
+    TooManyRequests         429
+    InternalError           500  a bug; the traceback is in the diagnostic log
+    UpstreamInvalid         502  kube-apiserver answered something kzproxy must not relay
+    ServiceUnavailable      503  kzproxy cannot do its job now
+    UpstreamTimeout         504
+DownstreamClosed            the client has gone; there is nobody to answer
+"""
+
+from typing import ClassVar
+
+
+class ProxyError(Exception):
+    """A request that ends here.
+
+    Attributes:
+        message: What the client may read. Never holds a credential.
+        detail: For the diagnostic log only.
+        retry_after_seconds: Sent as ``Retry-After``; client-go retries only where it is present.
+    """
+
+    code: ClassVar[int] = 500
+    reason: ClassVar[str] = "InternalError"
+
+    def __init__(
+        self, message: str, *, detail: str = "", retry_after_seconds: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
+
+
+class BadRequest(ProxyError):
+    """The request cannot be read, or can be read in two ways."""
+
+    code = 400
+    reason = "BadRequest"
+
+
+class HeadTooLarge(ProxyError):
+    """The request head is over its bound."""
+
+    code = 431
+    reason = "RequestEntityTooLarge"
+
+
+class Unauthenticated(ProxyError):
+    """No credential was presented, or the one presented does not hold."""
+
+    code = 401
+    reason = "Unauthorized"
+
+
+class Forbidden(ProxyError):
+    """A known subject was refused."""
+
+    code = 403
+    reason = "Forbidden"
+
+
+class NotServed(ProxyError):
+    """A route that kzproxy does not forward."""
+
+    code = 404
+    reason = "NotFound"
+
+
+class PayloadTooLarge(ProxyError):
+    """A body is over its bound."""
+
+    code = 413
+    reason = "RequestEntityTooLarge"
+
+
+class ExpectationFailed(ProxyError):
+    """An ``Expect`` other than 100-continue (RFC 9110 section 10.1.1)."""
+
+    code = 417
+    reason = "BadRequest"
+
+
+class TooManyRequests(ProxyError):
+    """A limit on requests or streams is used up."""
+
+    code = 429
+    reason = "TooManyRequests"
+
+
+class InternalError(ProxyError):
+    """A bug in kzproxy; the traceback is logged under the audit id."""
+
+
+class UpstreamInvalid(ProxyError):
+    """kube-apiserver answered something that must not be relayed."""
+
+    code = 502
+    reason = "BadGateway"
+
+
+class ServiceUnavailable(ProxyError):
+    """kzproxy cannot do its job now: no upstream, no decision log, no keys."""
+
+    code = 503
+    reason = "ServiceUnavailable"
+
+
+class UpstreamTimeout(ProxyError):
+    """kube-apiserver did not answer in time."""
+
+    code = 504
+    reason = "Timeout"
+
+
+class DownstreamClosed(Exception):
+    """The client has gone. Not a ``ProxyError``: there is nobody to answer."""

@@ -1,0 +1,82 @@
+"""HTTP/1.1 messages as values. Header names are lower-case, values stripped ASCII."""
+
+from dataclasses import dataclass
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoBody:
+    """The message ends with its head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """The body has exactly ``size_bytes`` bytes."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chunked:
+    """The body is in chunks (RFC 9112 section 7.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class UntilClose:
+    """The body ends with the connection; only in answers."""
+
+
+RequestBody = NoBody | Length | Chunked
+ResponseBody = NoBody | Length | Chunked | UntilClose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestHead:
+    """A request head that has exactly one reading.
+
+    Attributes:
+        method: Exact upper-case token.
+        target: Origin form, as received; ``RequestInfo.parse`` reads it.
+        headers: In the order received, every one.
+        body: How the body is framed.
+        expects_continue: The client waits for ``100 Continue``.
+        upgrade: ``websocket`` or ``spdy/3.1`` where ``Connection`` has the token ``upgrade`` and
+            ``Upgrade`` names one of the two; empty otherwise.
+        keep_alive: Whether the client will use the connection again.
+    """
+
+    method: str
+    target: str
+    headers: Headers
+    body: RequestBody
+    expects_continue: bool = False
+    upgrade: str = ""
+    keep_alive: bool = True
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of the header ``name`` (lower-case), in order."""
+        return [value for key, value in self.headers if key == name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseHead:
+    """An answer's head.
+
+    Attributes:
+        status: 100 to 599.
+        reason: May be empty.
+        headers: In the order received.
+        body: How the body is framed, given the request's method.
+        keep_alive: Whether the sender will use the connection again.
+    """
+
+    status: int
+    reason: str
+    headers: Headers
+    body: ResponseBody
+    keep_alive: bool = True
+
+    def values(self, name: str) -> list[str]:
+        """Return every value of the header ``name`` (lower-case), in order."""
+        return [value for key, value in self.headers if key == name]

@@ -1,0 +1,1 @@
+"""What kzproxy counts, in Prometheus' words."""

@@ -1,0 +1,1 @@
+"""The policy engine: pure functions from attributes and rules to a decision."""

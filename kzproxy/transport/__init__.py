@@ -1,0 +1,1 @@
+"""TLS sockets on the event loop: the listener, client connections and byte streams."""

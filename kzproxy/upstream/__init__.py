@@ -1,0 +1,1 @@
+"""The way to kube-apiserver: credentials, connections and impersonation headers."""

@@ -1,0 +1,1 @@
+"""What is not Kubernetes traffic: health and metrics for operators."""
