@@ -1,1 +1,1 @@
-"""Pure values that a decision is made of: who, from what device, asking what, when and from where."""
+"""Pure values that a decision is made of: who, which device, asking what, when, from where."""

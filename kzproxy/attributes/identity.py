@@ -23,6 +23,8 @@ class Identity:
         subject: The token's ``sub``.
         sign_in: What stays the same over the refreshes of one sign-in: ``sid`` or ``auth_time``.
         expires_at: End of the credential; a stream may not outlive it.
+        confirmation: SHA-256 thumbprint, hex, of the certificate that must come with the token
+            (``cnf`` ``x5t#S256``, RFC 8705 section 3.1); empty where the token is not bound.
     """
 
     username: str
@@ -34,3 +36,4 @@ class Identity:
     subject: str
     sign_in: str = ""
     expires_at: datetime
+    confirmation: str = ""

@@ -1,4 +1,4 @@
-"""What is asked: kube-apiserver's reading of a request, and the one canonical form of its target."""
+"""What is asked: kube-apiserver's reading of a request, and one canonical target."""
 
 from dataclasses import dataclass
 from enum import StrEnum

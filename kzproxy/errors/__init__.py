@@ -1,1 +1,1 @@
-"""Every way a request can fail, each one Kubernetes Status; and the mistakes of configuration files."""
+"""Every way a request can fail, each one Kubernetes Status; and the mistakes of files."""

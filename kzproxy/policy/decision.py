@@ -1,4 +1,4 @@
-"""What the policy engine answers. ``Permit`` is constructed in ``policy/engine.py`` and nowhere else."""
+"""What the policy engine answers; ``Permit`` is constructed in ``policy/engine.py`` alone."""
 
 from dataclasses import dataclass
 from datetime import datetime
