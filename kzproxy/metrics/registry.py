@@ -1,0 +1,69 @@
+"""Every metric, named once. No user name and no path is ever a label."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+# kube-apiserver's own buckets for apiserver_request_duration_seconds, the coarse half.
+_SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60)
+
+
+class Metrics:
+    """The counters of one worker, in a registry of its own."""
+
+    def __init__(self, version: str) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.decisions = Counter(
+            "kzproxy_access_decisions",
+            "Decisions by outcome and cause.",
+            ["decision", "cause"],
+            registry=registry,
+        )
+        self.requests = Counter(
+            "kzproxy_requests",
+            "Requests ended, by verb, status code and how they ended.",
+            ["verb", "code", "termination"],
+            registry=registry,
+        )
+        self.request_seconds = Histogram(
+            "kzproxy_request_duration_seconds",
+            "From the request's head to the end of its answer; long-running requests excluded.",
+            registry=registry,
+            buckets=_SECONDS,
+        )
+        self.in_flight = Gauge(
+            "kzproxy_requests_in_flight", "Requests under way.", registry=registry
+        )
+        self.long_running = Gauge(
+            "kzproxy_long_running_requests", "Live streams by kind.", ["kind"], registry=registry
+        )
+        self.stream_cuts = Counter(
+            "kzproxy_stream_cuts", "Streams cut by kzproxy.", ["kind", "cause"], registry=registry
+        )
+        self.connections = Gauge(
+            "kzproxy_connections", "Client connections open.", registry=registry
+        )
+        self.handshake_failures = Counter(
+            "kzproxy_handshake_failures", "TLS handshakes that failed.", registry=registry
+        )
+        self.accept_failures = Counter(
+            "kzproxy_accept_failures", "Times accepting had to rest.", registry=registry
+        )
+        self.upstream_connections = Counter(
+            "kzproxy_upstream_connections", "Connections made to kube-apiserver.", registry=registry
+        )
+        self.upstream_rejections = Counter(
+            "kzproxy_upstream_rejections",
+            "Answers naming kzproxy's own account: an alarm, impersonation is broken.",
+            ["code"],
+            registry=registry,
+        )
+        self.log_failures = Counter(
+            "kzproxy_audit_write_failures", "Decision records not written.", registry=registry
+        )
+        self.build_info = Gauge(
+            "kzproxy_build_info", "Always 1.", ["version"], registry=registry
+        )
+        self.build_info.labels(version).set(1)
+
+    def exposition(self) -> bytes:
+        """Return all of them in the Prometheus text format."""
+        return generate_latest(self._registry)

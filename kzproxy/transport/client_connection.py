@@ -1,0 +1,107 @@
+"""One client's connection: handshake, then request after request until one side has enough."""
+
+import math
+from typing import Protocol
+
+from kzproxy.errors.kinds import BadRequest, HeadTooLarge, ProxyError
+from kzproxy.http.request_head import MAX_HEAD_BYTES, head_end
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.exchange import Exchange
+from kzproxy.transport.peer import Peer
+from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+
+# Precedents for the head: nginx client_header_timeout 60 s, Go's kube-apiserver 32 s. A head is one
+# packet or a few: ten seconds is generous and bounds what a slowloris can hold.
+HEAD_SECONDS = 10.0
+# client-go closes idle connections after 90 s (net/http IdleConnTimeout); stay longer than that, so
+# that it is the client that closes and never races with us.
+IDLE_SECONDS = 120.0
+
+
+class Service(Protocol):
+    """Who answers the requests."""
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer ``exchange`` in every case; raises nothing but cancellation."""
+
+
+class ClientConnection:
+    """Reads heads off a connection and has each request served."""
+
+    def __init__(
+        self, *, stream: TlsStream, peer: Peer, deadlines: Deadlines, service: Service
+    ) -> None:
+        self._stream = stream
+        self._peer = peer
+        self._deadlines = deadlines
+        self._service = service
+        self._buffer = bytearray()
+        self._idle = False
+        self._draining = False
+
+    def drain(self) -> None:
+        """End now where no request is under way, else after the one that is."""
+        self._draining = True
+        if self._idle:
+            self._stream.fail(StreamBroken("draining"))
+
+    async def serve(self) -> None:
+        """Serve until the connection ends; closes it in every case."""
+        try:
+            while not self._draining and await self._serve_one():
+                pass
+        except (StreamBroken, TimeoutError):
+            pass  # The peer has gone, or never finished its head: there is nothing to answer.
+        finally:
+            self._stream.close()
+
+    async def _serve_one(self) -> bool:
+        exchange = await self._next_exchange()
+        if exchange is None:
+            return False
+        await self._service.handle(exchange)
+        self._stream.unwatch()
+        if exchange.reusable and exchange.body_received:
+            self._buffer[:0] = exchange.take_rest()
+            return True
+        await self._stream.linger()
+        return False
+
+    async def _next_exchange(self) -> Exchange | None:
+        refusal: ProxyError | None = None
+        try:
+            head = await self._receive_head()
+        except (HeadTooLarge, BadRequest) as error:
+            head, refusal = b"", error
+        if head is None:
+            return None
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        return Exchange(
+            peer=self._peer,
+            stream=self._stream,
+            deadlines=self._deadlines,
+            head=head,
+            rest=rest,
+            refusal=refusal,
+        )
+
+    async def _receive_head(self) -> bytes | None:
+        buffer, searched = self._buffer, 0
+        self._idle = not buffer
+        self._stream.deadline = self._deadlines.after(IDLE_SECONDS if self._idle else HEAD_SECONDS)
+        while (end := head_end(buffer, searched)) < 0:
+            if len(buffer) > MAX_HEAD_BYTES:
+                raise HeadTooLarge(f"the request head is over {MAX_HEAD_BYTES // 1024} KiB")
+            searched = len(buffer)
+            data = await self._stream.receive()
+            if not data:
+                return None
+            if not buffer:
+                self._idle = False
+                self._stream.deadline = self._deadlines.after(HEAD_SECONDS)
+            buffer += data
+        self._stream.deadline = math.inf
+        head = bytes(buffer[:end])
+        del buffer[:end]
+        return head

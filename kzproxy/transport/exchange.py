@@ -1,0 +1,151 @@
+"""One request and its answer on a client's connection."""
+
+import math
+from dataclasses import replace
+
+from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
+from kzproxy.http.body import RequestBodyDecoder
+from kzproxy.http.encode import encode_response_head
+from kzproxy.http.messages import RequestHead, ResponseHead, UntilClose
+from kzproxy.http.request_head import parse_request_head
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.peer import Peer
+from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# A client that sends a body sends it steadily; kubectl's largest pause is a slow uplink.
+BODY_PROGRESS_SECONDS = 60.0
+
+
+class Exchange:
+    """A request as it came in, and the way to answer it.
+
+    Attributes:
+        peer: Who asks.
+        stream: The connection; after an upgrade both sides speak on it directly.
+        started: Whether an answer's head has gone out: from then on an error can only cut.
+        reusable: Whether the connection may carry another request.
+    """
+
+    __slots__ = (
+        "_continue_due",
+        "_deadlines",
+        "_decoder",
+        "_head",
+        "_refusal",
+        "_rest",
+        "peer",
+        "reusable",
+        "started",
+        "stream",
+    )
+
+    def __init__(
+        self,
+        *,
+        peer: Peer,
+        stream: TlsStream,
+        deadlines: Deadlines,
+        head: bytes,
+        rest: bytes,
+        refusal: ProxyError | None = None,
+    ) -> None:
+        self.peer = peer
+        self.stream = stream
+        self.started = False
+        self.reusable = True
+        self._deadlines = deadlines
+        self._head = head
+        self._rest = rest
+        self._refusal = refusal
+        self._decoder: RequestBodyDecoder | None = None
+        self._continue_due = False
+
+    def read_request(self) -> RequestHead:
+        """Parse the head.
+
+        Raises:
+            ProxyError: It has no reading; the connection cannot be used again.
+        """
+        self.reusable = False
+        if self._refusal is not None:
+            raise self._refusal
+        request = parse_request_head(self._head)
+        self._decoder = RequestBodyDecoder(request.body)
+        self._continue_due = request.expects_continue
+        self.reusable = request.keep_alive
+        return request
+
+    @property
+    def body_received(self) -> bool:
+        """Whether the whole request has been read."""
+        return self._decoder is not None and self._decoder.done
+
+    def take_rest(self) -> bytes:
+        """Return the bytes that came after this request: the next one's, or an upgrade's."""
+        rest, self._rest = self._rest, b""
+        return rest
+
+    async def receive_body(self) -> bytes:
+        """Return some of the request's body; empty at its end.
+
+        The first call answers ``Expect: 100-continue``: so it must come after the decision.
+
+        Raises:
+            BadRequest: The framing is broken.
+            DownstreamClosed: The client has gone before the end, or sent nothing for a minute.
+        """
+        decoder = self._decoder
+        if decoder is None:
+            raise BadRequest("the request has no readable head")
+        await self._send_continue()
+        while not decoder.done:
+            data = self.take_rest() or await self._receive()
+            payload = decoder.feed(data)
+            if decoder.done:
+                self._rest = decoder.leftover
+            if payload:
+                return payload
+        return b""
+
+    async def _send_continue(self) -> None:
+        if self._continue_due:
+            self._continue_due = False
+            await self.send(_CONTINUE)
+
+    async def _receive(self) -> bytes:
+        self.stream.deadline = self._deadlines.after(BODY_PROGRESS_SECONDS)
+        try:
+            data = await self.stream.receive()
+        except (StreamBroken, TimeoutError) as error:
+            raise DownstreamClosed(str(error)) from error
+        finally:
+            self.stream.deadline = math.inf
+        if not data:
+            raise DownstreamClosed("the client closed the connection inside its request")
+        return data
+
+    async def respond(self, head: ResponseHead, body: bytes = b"") -> None:
+        """Send the answer's head, together with what is there of its body.
+
+        ``head.keep_alive`` is lowered where the connection cannot be used again.
+
+        Raises:
+            DownstreamClosed: The client has gone.
+        """
+        if not head.keep_alive or isinstance(head.body, UntilClose) or not self.body_received:
+            self.reusable = False
+        self.started = True
+        head = replace(head, keep_alive=self.reusable)
+        await self.send(encode_response_head(head) + body)
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes of the answer as they are.
+
+        Raises:
+            DownstreamClosed: The client has gone.
+        """
+        try:
+            await self.stream.send(data)
+        except StreamBroken as error:
+            raise DownstreamClosed(str(error)) from error

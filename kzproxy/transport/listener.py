@@ -1,0 +1,167 @@
+"""The API listener: accepts, shakes hands and gives each connection a task of its own."""
+
+import asyncio
+import errno
+import logging
+import math
+import socket
+import ssl
+from collections.abc import Callable
+
+from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.client_connection import ClientConnection, Service
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.peer import Peer, peer_address
+from kzproxy.transport.tls import verified_chain
+from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+
+log = logging.getLogger(__name__)
+
+HANDSHAKE_SECONDS = 10.0
+_BACKLOG = 1024
+_ACCEPTS_A_TURN = 64
+# Load, not a bug: accepting again at once would only spin (Trio's serve_listeners has the same list).
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_REST_SECONDS = 0.1
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Bind and listen.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Listener:
+    """Accepts connections for as long as ``run`` runs.
+
+    Args:
+        sock: Bound and listening; closed by ``stop_accepting``.
+        context: Called for each connection, so that a renewed certificate is used from then on.
+        service: Answers the requests.
+    """
+
+    def __init__(
+        self,
+        *,
+        sock: socket.socket,
+        context: Callable[[], ssl.SSLContext],
+        service: Service,
+        deadlines: Deadlines,
+        metrics: Metrics,
+    ) -> None:
+        self._sock = sock
+        self._context = context
+        self._service = service
+        self._deadlines = deadlines
+        self._metrics = metrics
+        self._connections: set[ClientConnection] = set()
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._sock.getsockname()[:2]
+        return host, port
+
+    async def run(self) -> None:
+        """Serve until cancelled, or until ``stop_accepting`` and the last connection has ended."""
+        async with asyncio.TaskGroup() as group:
+            accepted: asyncio.Queue[tuple[socket.socket, str, int]] = asyncio.Queue()
+            self._loop.add_reader(self._sock, self._accept, accepted)
+            self._accepted = accepted
+            try:
+                while (connection := await accepted.get())[0] is not self._sock:
+                    group.create_task(self._serve(*connection))
+            finally:
+                self._close()
+
+    def stop_accepting(self) -> None:
+        """Close the socket and end idle connections; those in use end after their request."""
+        self._close()
+        self._accepted.put_nowait((self._sock, "", 0))
+        for connection in list(self._connections):
+            connection.drain()
+
+    def _close(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+
+    def _accept(self, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]") -> None:
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                sock, name = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                self._rest(error, accepted)
+                return
+            accepted.put_nowait((sock, name[0], name[1]))
+
+    def _rest(
+        self, error: OSError, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]"
+    ) -> None:
+        log.warning("cannot accept: %s; resting", errno.errorcode.get(error.errno or 0, "?"))
+        self._metrics.accept_failures.inc()
+        self._loop.remove_reader(self._sock)
+        self._loop.call_later(_REST_SECONDS, self._accept_again, accepted)
+
+    def _accept_again(self, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]") -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.add_reader(self._sock, self._accept, accepted)
+
+    async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
+        stream = self._stream(sock)
+        try:
+            peer = await self._shake_hands(stream, host, port)
+        except (StreamBroken, TimeoutError, ssl.SSLError) as error:
+            self._metrics.handshake_failures.inc()
+            log.info("handshake with %s failed: %s", host, error)
+            stream.abort()
+            return
+        connection = ClientConnection(
+            stream=stream, peer=peer, deadlines=self._deadlines, service=self._service
+        )
+        self._connections.add(connection)
+        self._metrics.connections.inc()
+        try:
+            await connection.serve()
+        finally:
+            self._connections.discard(connection)
+            self._metrics.connections.dec()
+
+    def _stream(self, sock: socket.socket) -> TlsStream:
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tls = self._context().wrap_socket(
+            sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        return TlsStream(tls, self._loop)
+
+    async def _shake_hands(self, stream: TlsStream, host: str, port: int) -> Peer:
+        self._deadlines.keep(stream)
+        stream.deadline = self._deadlines.after(HANDSHAKE_SECONDS)
+        await stream.handshake()
+        stream.deadline = math.inf
+        if stream.tls.session_reused:
+            # Only TLS 1.2 by session id gets here; it would bring back a certificate unverified.
+            raise StreamBroken("session resumption is refused")
+        return Peer(
+            address=peer_address(host), port=port, certificates=verified_chain(stream.tls)
+        )

@@ -1,0 +1,98 @@
+"""TLS contexts for both sides, and the verified peer chain.
+
+No session is ever resumed, so that an identity from a certificate never outlives its revocation:
+no tickets, no renegotiation, and a resumed TLS 1.2 session is closed by the listener.
+"""
+
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h; the ssl module has no name for it. An expired
+# device certificate would otherwise end in a bare TLS alert and the user would be told nothing:
+# its dates are checked on every request instead (devices.device_certificate).
+_NO_CHECK_TIME = 0x200000
+
+_TLS12_AEAD_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+HTTP_1_1 = "http/1.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerTls:
+    """What the API listener shows and whom it believes.
+
+    Attributes:
+        certificate_file: PEM, leaf first.
+        private_key_file: PEM.
+        device_authority_file: PEM bundle of the CAs that name devices; None asks for no
+            certificate at all.
+        minimum_version: 1.3 unless the operator lowers it to 1.2.
+    """
+
+    certificate_file: Path
+    private_key_file: Path
+    device_authority_file: Path | None = None
+    minimum_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+
+
+def listener_context(settings: ListenerTls) -> ssl.SSLContext:
+    """Build the API listener's context.
+
+    Raises:
+        OSError: A file cannot be read.
+        ssl.SSLError: A file is not what it should be, or key and certificate do not match.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context, settings.minimum_version)
+    context.num_tickets = 0
+    context.load_cert_chain(settings.certificate_file, settings.private_key_file)
+    if settings.device_authority_file is not None:
+        context.load_verify_locations(settings.device_authority_file)
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
+    return context
+
+
+def upstream_context(
+    authority_file: Path | None, client_certificate: tuple[Path, Path] | None
+) -> ssl.SSLContext:
+    """Build the context for connections to kube-apiserver; its certificate is always verified.
+
+    Args:
+        authority_file: PEM bundle to verify it with; None for the system's.
+        client_certificate: Certificate and key files of our own, PEM.
+
+    Raises:
+        OSError: A file cannot be read.
+        ssl.SSLError: A file is not what it should be.
+    """
+    context = ssl.create_default_context(cafile=authority_file)
+    _harden(context, ssl.TLSVersion.TLSv1_2)
+    if client_certificate is not None:
+        context.load_cert_chain(*client_certificate)
+    return context
+
+
+def _harden(context: ssl.SSLContext, minimum_version: ssl.TLSVersion) -> None:
+    context.minimum_version = minimum_version
+    context.set_ciphers(_TLS12_AEAD_CIPHERS)
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_alpn_protocols([HTTP_1_1])
+
+
+def verified_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
+    """Return the chain that TLS verified, DER, leaf first; empty without a certificate.
+
+    ``getpeercert`` gives the leaf alone and ``get_verified_chain`` is public from CPython 3.13 on;
+    before that it is only on the underlying object.
+    """
+    public = getattr(sock, "get_verified_chain", None)
+    if public is not None:
+        return tuple(public() or ())
+    underlying: Any = sock._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
+    certificates = underlying.get_verified_chain() or ()
+    return tuple(certificate.public_bytes(_ENCODING_DER) for certificate in certificates)
+
+
+_ENCODING_DER = 2  # _ssl.ENCODING_DER
