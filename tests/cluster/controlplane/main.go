@@ -1,6 +1,6 @@
-// Command controlplane is etcd, kube-apiserver, kube-controller-manager and the test node in one
-// binary: linking them once costs a quarter of linking them apart. The name it is called by, or its
-// first argument, picks the component.
+// Command controlplane is etcd, kube-apiserver, kube-controller-manager, the test node and the
+// RequestInfo oracle in one binary: linking them once costs a quarter of linking them apart. The name
+// it is called by, or its first argument, picks the component.
 package main
 
 import (
@@ -20,12 +20,15 @@ import (
 	_ "k8s.io/component-base/metrics/prometheus/version"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+
+	"kzproxy.dev/tests/controlplane/requestinfo"
 )
 
 var components = map[string]func() int{
 	"etcd":                    func() int { etcdmain.Main(os.Args); return 0 },
 	"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() int { return cli.Run(controllermanager.NewControllerManagerCommand()) },
+	"requestinfo":             func() int { return exitCode(requestinfo.Main(os.Stdin, os.Stdout)) },
 }
 
 func main() {
@@ -40,4 +43,12 @@ func main() {
 		os.Exit(2)
 	}
 	os.Exit(run())
+}
+
+func exitCode(err error) int {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
