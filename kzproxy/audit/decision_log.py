@@ -1,0 +1,302 @@
+"""The decision log: nothing is forwarded that is not written down first.
+
+Records that come in one tick of the event loop go out in one ``write(2)``, which has returned
+before any of them is acknowledged. Where a record is *durable* (a write or a connect) the fsync
+that follows is waited for too; one fsync serves all that came while the last one ran. A record
+that cannot be written is a request that is not forwarded. Four rules say what happens then:
+
+* A write that fails is taken back from the file and refuses the records of its batch. The chain
+  goes on from the last line that was written, and the next record tries again.
+* ``completed`` records have nobody left to refuse: they are held, up to ``MAX_HELD_RECORDS``, and
+  written before anything else once the log can be written, followed by a ``gap`` record that says
+  how many decisions were refused meanwhile, and how many outcomes could not be held.
+* An fsync that fails refuses everything until ``reopen`` or a restart: the kernel may have dropped
+  the lines, and a second fsync would say that all is well.
+* A sync that takes longer than ``SYNC_TIMEOUT_SECONDS`` refuses what waits for it, and all that
+  comes until it returns.
+
+There are no tasks here: futures, one timer and one thread.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head
+from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
+from kzproxy.audit.group_sync import GroupSync, Written
+from kzproxy.audit.mirror import Mirror
+from kzproxy.audit.records import rfc3339
+from kzproxy.audit.schema import (
+    CompletedRecord,
+    ContinuedAfter,
+    DecisionRecord,
+    ResumedRecord,
+    StartedRecord,
+    StoppedRecord,
+)
+from kzproxy.audit.sink import FileSink, StreamSink
+from kzproxy.clock.system import Clock
+from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.errors.kinds import ServiceUnavailable
+
+_STDOUT = 1
+_ENVELOPE_BYTES = 1024
+_MAX_PAYLOAD_BYTES = MAX_LINE_BYTES - _ENVELOPE_BYTES
+_STOP_TIMEOUT_SECONDS = 1.0
+
+RETRY_INTERVAL_SECONDS = 1.0
+"""How soon a log that cannot be written is tried again by itself."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionLogSettings:
+    """Where decisions are written down; at least one of the two.
+
+    Attributes:
+        file: The file that counts; it is locked, so each worker needs its own.
+        stdout: Beside a file: a copy, from which lines are left out (and counted) when its reader
+            is slow. Alone: the log that counts, and every record waits for its reader.
+        worker: Written into every line; at most 64 characters.
+    """
+
+    file: Path | None
+    stdout: bool
+    worker: str = "0"
+
+
+class _Pending(NamedTuple):
+    payload: bytes
+    written: Written | None
+    durable: bool = False
+    is_outcome: bool = False
+
+
+class DecisionLog:
+    """One worker's log. Made by ``open``; used on one event loop; ended by ``close``."""
+
+    def __init__(
+        self,
+        sink: FileSink | StreamSink,
+        head: Head,
+        *,
+        worker: str,
+        clock: Clock,
+        mirror: Mirror | None,
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._mirror = mirror
+        self._writer = ChainWriter(sink, head, worker=worker, clock=clock, mirror=mirror)
+        self._syncs = GroupSync(sink)
+        self._encode = msgspec.json.Encoder().encode
+        self._queue: list[_Pending] = []
+        self._retry_timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    @classmethod
+    def open(cls, settings: DecisionLogSettings, clock: Clock) -> "DecisionLog":
+        """Open the sink, go on from the end of its chain and write the first record.
+
+        Must be called on the event loop that the log is used on; waits for the disk.
+
+        Raises:
+            ConfigurationError: It cannot be written.
+        """
+        if settings.file is None:
+            stream = StreamSink(_STDOUT)
+            log = cls(stream, GENESIS, worker=settings.worker, clock=clock, mirror=None)
+            log._begin(log._started(torn_bytes=0))
+            return log
+        sink = FileSink.open(settings.file)
+        mirror = Mirror(_STDOUT) if settings.stdout else None
+        log = cls(sink, sink.head, worker=settings.worker, clock=clock, mirror=mirror)
+        if sink.head == GENESIS:
+            log._begin(log._started(torn_bytes=sink.torn_bytes))
+        else:
+            log._begin(log._resumed(ContinuedAfter.RESTART, torn_bytes=sink.torn_bytes))
+        return log
+
+    @property
+    def counts(self) -> DecisionLogCounts:
+        """Return the running totals, for the metrics."""
+        return self._writer.counts
+
+    @property
+    def mirror_dropped(self) -> int:
+        """Return how many lines the copy on standard output lacks."""
+        return self._mirror.dropped if self._mirror is not None else 0
+
+    def problem(self) -> str:
+        """Return why decisions cannot be recorded now; empty where they can."""
+        if self._closed:
+            return "the decision log is closed"
+        return self._syncs.problem or self._writer.problem
+
+    async def record_decision(self, record: DecisionRecord, *, durable: bool) -> None:
+        """Return once the record is written and, where ``durable``, has reached the disk.
+
+        The record may be in the log even where this is cancelled or raises: it then says that
+        something was decided which was not forwarded. The reverse does not happen.
+
+        Raises:
+            ServiceUnavailable: It could not be written; nothing may be forwarded.
+        """
+        payload = self._encode(record)
+        if len(payload) > _MAX_PAYLOAD_BYTES:
+            raise _unavailable(f"a decision record of {len(payload)} bytes is over the bound")
+        written: Written = asyncio.get_running_loop().create_future()
+        self._add(_Pending(payload, written, durable=durable))
+        if problem := await written:
+            raise _unavailable(problem)
+
+    async def record_outcome(self, record: CompletedRecord) -> None:
+        """Return once the record is written, or held until it can be; never raises."""
+        written: Written = asyncio.get_running_loop().create_future()
+        self._add(_Pending(self._encode(record), written, is_outcome=True))
+        await written
+
+    def add_outcome(self, record: CompletedRecord) -> None:
+        """Do as ``record_outcome`` does, for a caller that need not wait."""
+        self._add(_Pending(self._encode(record), None, is_outcome=True))
+
+    def reopen(self) -> None:
+        """Go on in a new file if the old one was moved away, as log rotation does.
+
+        Nothing is lost and the chain goes on: the first line of the new file names the last one
+        of the old. Where the file is still in its place, a failed sync is forgiven.
+
+        Raises:
+            ConfigurationError: The new file cannot be had; the old one stays in use.
+        """
+        if not isinstance(self._sink, FileSink) or self._closed:
+            return
+        self._flush()  # what is queued belongs to the old file
+        if not self._sink.moved_away():
+            self._syncs.forgive()
+            return
+        self._sink = FileSink.open_empty(self._sink.path)
+        self._writer.sink = self._sink
+        self._syncs.replace(self._sink)
+        self._write([self._resumed(ContinuedAfter.ROTATION, torn_bytes=0)])
+
+    async def close(self) -> None:
+        """Write the last record, wait for the disk, and give up the sink. Never raises."""
+        if self._closed:
+            return
+        written: Written = asyncio.get_running_loop().create_future()
+        stopped = self._encode(StoppedRecord(ts=rfc3339(self._clock.now())))
+        self._add(_Pending(stopped, written, durable=True))
+        self._flush()
+        self._closed = True
+        if problem := await written:
+            _log.error("the last record was not written: %s", problem)
+        self._stop()
+
+    def _begin(self, first: bytes) -> None:
+        source = str(self._sink.path) if isinstance(self._sink, FileSink) else "stdout"
+        try:
+            self._writer.write([first])
+            self._sink.sync()
+        except OSError as error:
+            self._writer.problem = str(error.strerror)
+        if problem := self._writer.problem:
+            self._stop()
+            raise ConfigurationError([Mistake(source=source, message=problem)])
+
+    def _stop(self) -> None:
+        if self._retry_timer is not None:
+            self._retry_timer.cancel()
+        if self._mirror is not None:
+            self._mirror.stop(_STOP_TIMEOUT_SECONDS)
+        self._syncs.stop(_STOP_TIMEOUT_SECONDS)
+
+    def _resumed(self, after: ContinuedAfter, *, torn_bytes: int) -> bytes:
+        return self._encode(
+            ResumedRecord(
+                ts=rfc3339(self._clock.now()),
+                kzproxy_version=version("kzproxy"),
+                after=after,
+                torn_bytes=torn_bytes,
+            )
+        )
+
+    def _started(self, *, torn_bytes: int) -> bytes:
+        return self._encode(
+            StartedRecord(
+                ts=rfc3339(self._clock.now()),
+                kzproxy_version=version("kzproxy"),
+                torn_bytes=torn_bytes,
+            )
+        )
+
+    def _add(self, pending: _Pending) -> None:
+        if self._closed:
+            self._refuse([pending])
+            return
+        if not self._queue:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._queue.append(pending)
+
+    def _flush(self) -> None:
+        batch, self._queue = self._queue, []
+        if not batch:
+            return
+        if self._syncs.problem or not self._write([pending.payload for pending in batch]):
+            self._refuse(batch)
+            return
+        waiting: list[Written] = []
+        for pending in batch:
+            if pending.written is None or pending.written.done():
+                continue
+            if pending.durable or not self._sink.written_on_append:
+                waiting.append(pending.written)
+            else:
+                pending.written.set_result("")
+        self._syncs.written(waiting)
+
+    def _refuse(self, batch: list[_Pending]) -> None:
+        problem = self.problem()
+        for pending in batch:
+            if pending.is_outcome:
+                self._writer.hold(pending.payload)
+            else:
+                self._writer.count_refused()
+            if pending.written is not None and not pending.written.done():
+                pending.written.set_result(problem)
+        self._retry_later()
+
+    def _write(self, payloads: list[bytes]) -> bool:
+        written = self._writer.write(payloads)
+        if not written:
+            self._retry_later()
+        return written
+
+    def _retry_later(self) -> None:
+        if self._retry_timer is None and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._retry_timer = loop.call_later(RETRY_INTERVAL_SECONDS, self._retry)
+
+    def _retry(self) -> None:
+        """Write what is held, so that the log recovers even where no request comes."""
+        self._retry_timer = None
+        if self._syncs.problem:
+            self._retry_later()
+        elif self._write([]):
+            self._syncs.written([])
+
+
+def _unavailable(detail: str) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "the decision on this request cannot be written down, so it is not forwarded;"
+        " try again, and if it stays so tell whoever runs kzproxy",
+        detail=detail,
+        retry_after_seconds=1,
+    )

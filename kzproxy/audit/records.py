@@ -1,0 +1,314 @@
+"""Make records from kzproxy's values: pure, and the one place where they are made safe to keep."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.environment import Environment, IPAddress
+from kzproxy.attributes.identity import ExtraValues, Identity
+from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.audit.schema import (
+    Cause,
+    CompletedRecord,
+    DecisionRecord,
+    Device,
+    Impersonated,
+    Request,
+    RuleError,
+    Source,
+    Termination,
+    User,
+    Verdict,
+)
+from kzproxy.audit.visible import (
+    MAX_FOREIGN_ID_CHARS,
+    MAX_ITEMS,
+    MAX_TARGET_CHARS,
+    MAX_TEXT_CHARS,
+    logged_raw_target,
+    logged_target,
+    visible,
+    visible_all,
+)
+from kzproxy.errors.kinds import (
+    BadRequest,
+    ExpectationFailed,
+    Forbidden,
+    HeadTooLarge,
+    NotServed,
+    PayloadTooLarge,
+    ProxyError,
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthenticated,
+    UpstreamInvalid,
+    UpstreamTimeout,
+)
+from kzproxy.policy.decision import Decision, Deny, Permit
+
+_CAUSES: dict[type[ProxyError], Cause] = {
+    BadRequest: Cause.BAD_REQUEST,
+    HeadTooLarge: Cause.HEAD_TOO_LARGE,
+    Unauthenticated: Cause.UNAUTHENTICATED,
+    Forbidden: Cause.FORBIDDEN,
+    NotServed: Cause.NOT_SERVED,
+    PayloadTooLarge: Cause.PAYLOAD_TOO_LARGE,
+    ExpectationFailed: Cause.EXPECTATION_FAILED,
+    TooManyRequests: Cause.TOO_MANY_REQUESTS,
+    UpstreamInvalid: Cause.UPSTREAM_INVALID,
+    ServiceUnavailable: Cause.SERVICE_UNAVAILABLE,
+    UpstreamTimeout: Cause.UPSTREAM_TIMEOUT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """What is known of a request before anybody has read it.
+
+    Attributes:
+        audit_id: Ours; it is sent upstream as ``Audit-ID``.
+        received_at: Aware, UTC.
+        source_address: The socket's peer.
+        source_port: The socket's peer.
+        method: As received.
+        target: As received; only its path is kept where it could not be read.
+        user_agent: As received; empty where none.
+        client_audit_id: The ``Audit-ID`` that the client sent; empty where none.
+    """
+
+    audit_id: str
+    received_at: datetime
+    source_address: IPAddress
+    source_port: int
+    method: str = ""
+    target: str = ""
+    user_agent: str = ""
+    client_audit_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """What is known of the caller of a request that was refused before it was judged."""
+
+    identity: Identity | None = None
+    session_id: str = ""
+    device: DevicePosture | None = None
+    request: RequestInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a permitted request ended.
+
+    Attributes:
+        termination: How.
+        status_code: What was answered; None where nothing was.
+        bytes_in: Body bytes from the client.
+        bytes_out: Body bytes to the client.
+        duration: From the arrival of the head to the last byte.
+        message: Why, where the termination does not say all.
+    """
+
+    termination: Termination
+    status_code: int | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    duration: timedelta = timedelta(0)
+    message: str = ""
+
+
+def rfc3339(moment: datetime) -> str:
+    """Write an aware UTC time to the microsecond, always equally long."""
+    text = moment.isoformat(timespec="microseconds")
+    if not text.endswith("+00:00"):
+        raise ValueError(f"{text} is not in UTC")
+    return text[:-6] + "Z"
+
+
+def decision_record(
+    decision: Decision,
+    arrival: Arrival,
+    *,
+    decided_at: datetime,
+    session_id: str,
+    impersonated: Impersonated | None = None,
+    message: str = "",
+) -> DecisionRecord:
+    """Make the record of what the policy engine answered.
+
+    Args:
+        decision: A ``Permit`` or a ``Deny``; its attributes are what was judged.
+        arrival: Its times and ids; method and target are taken from the decision.
+        decided_at: Aware, UTC.
+        session_id: Stable over one sign-in; sent upstream as an extra.
+        impersonated: From ``impersonated_identity``: what is sent upstream, of a ``Permit``.
+        message: What the user is told, of a ``Deny``.
+    """
+    attributes = decision.attributes
+    judged = _judged(decision)
+    return DecisionRecord(
+        ts=rfc3339(decided_at),
+        audit_id=arrival.audit_id,
+        client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
+        decision=judged.verdict,
+        cause=judged.cause,
+        rule=visible(decision.rule),
+        matched=visible_all(decision.matched),
+        errors=tuple(
+            RuleError(rule=visible(rule), message=visible(text, MAX_TEXT_CHARS))
+            for rule, text in decision.errors
+        ),
+        policy_revision=decision.revision,
+        valid_until=judged.valid_until,
+        depends_on=tuple(sorted(decision.depends_on)),
+        hint=visible(judged.hint, MAX_TEXT_CHARS),
+        message=visible(message, MAX_TEXT_CHARS),
+        status_code=judged.status_code,
+        received_at=rfc3339(attributes.environment.received_at),
+        user=_user(attributes.subject, session_id),
+        device=_device(attributes.device),
+        source=_source(attributes.environment, arrival.source_port),
+        request=_request(attributes.request, arrival.user_agent),
+        impersonated=impersonated,
+    )
+
+
+def refusal_record(
+    error: ProxyError,
+    arrival: Arrival,
+    *,
+    decided_at: datetime,
+    caller: Caller | None = None,
+) -> DecisionRecord:
+    """Make the record of a request that ended before policy judged it.
+
+    Only ``error.message`` is kept: ``detail`` is for the diagnostic log.
+    """
+    known = caller or Caller()
+    return DecisionRecord(
+        ts=rfc3339(decided_at),
+        audit_id=arrival.audit_id,
+        client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
+        decision=Verdict.REFUSED,
+        cause=_CAUSES.get(type(error), Cause.INTERNAL_ERROR),
+        message=visible(error.message, MAX_TEXT_CHARS),
+        status_code=error.code,
+        received_at=rfc3339(arrival.received_at),
+        user=_user(known.identity, known.session_id) if known.identity else None,
+        device=_device(known.device) if known.device else None,
+        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        request=_request(known.request, arrival.user_agent)
+        if known.request
+        else _unread_request(arrival),
+    )
+
+
+def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> CompletedRecord:
+    """Make the record of how a permitted request ended; ``ended_at`` is aware, UTC."""
+    return CompletedRecord(
+        ts=rfc3339(ended_at),
+        audit_id=audit_id,
+        termination=outcome.termination,
+        status_code=outcome.status_code,
+        bytes_in=outcome.bytes_in,
+        bytes_out=outcome.bytes_out,
+        duration_ms=round(outcome.duration / timedelta(milliseconds=1), 3),
+        message=visible(outcome.message, MAX_TEXT_CHARS),
+    )
+
+
+def impersonated_identity(
+    *, user: str, groups: tuple[str, ...], uid: str = "", extra: ExtraValues = ()
+) -> Impersonated:
+    """Make the part that says whom the request is sent upstream as; it holds for a session."""
+    return Impersonated(
+        user=visible(user),
+        groups=visible_all(groups),
+        groups_omitted=max(0, len(groups) - MAX_ITEMS),
+        uid=visible(uid),
+        extra=_extra(extra),
+    )
+
+
+class _Judged(NamedTuple):
+    verdict: Verdict
+    cause: Cause
+    valid_until: str | None = None
+    hint: str = ""
+    status_code: int | None = None
+
+
+def _judged(decision: Decision) -> _Judged:
+    match decision:
+        case Permit():
+            end = decision.valid_until
+            return _Judged(Verdict.PERMIT, Cause.ALLOW_RULE, None if end is None else rfc3339(end))
+        case Deny():
+            return _Judged(
+                Verdict.DENY,
+                Cause(decision.cause.value),
+                hint=decision.hint,
+                status_code=Forbidden.code,
+            )
+
+
+def _user(identity: Identity, session_id: str) -> User:
+    return User(
+        name=visible(identity.username),
+        groups=visible_all(identity.groups),
+        groups_omitted=max(0, len(identity.groups) - MAX_ITEMS),
+        uid=visible(identity.uid),
+        extra=_extra(identity.extra),
+        method=identity.method,
+        issuer=visible(identity.issuer),
+        subject=visible(identity.subject),
+        session=visible(session_id),
+        expires_at=rfc3339(identity.expires_at),
+        confirmation=identity.confirmation,
+    )
+
+
+def _extra(extra: ExtraValues) -> dict[str, tuple[str, ...]]:
+    return {visible(key): visible_all(values) for key, values in extra[:MAX_ITEMS]}
+
+
+def _device(device: DevicePosture) -> Device:
+    return Device(
+        enrolled=device.enrolled.value,
+        id=visible(device.device_id),
+        thumbprint=device.thumbprint,
+        reason=visible(device.reason, MAX_TEXT_CHARS),
+        expires_at=None if device.expires_at is None else rfc3339(device.expires_at),
+    )
+
+
+def _source(environment: Environment, port: int) -> Source:
+    return Source(address=str(environment.source_address), port=port)
+
+
+def _request(info: RequestInfo, user_agent: str) -> Request:
+    return Request(
+        method=visible(info.method),
+        target=logged_target(info.target, of_another_application=info.verb == "proxy"),
+        path=visible(info.path, MAX_TARGET_CHARS),
+        verb=visible(info.verb),
+        kube_verb=visible(info.kube_verb),
+        group=visible(info.api_group),
+        version=visible(info.api_version),
+        resource=visible(info.resource),
+        subresource=visible(info.subresource),
+        namespace=visible(info.namespace),
+        name=visible(info.name),
+        stream="" if info.stream is StreamKind.NONE else info.stream.value,
+        dry_run=any(name == "dryRun" for name, _ in info.query),
+        user_agent=visible(user_agent, MAX_TEXT_CHARS),
+    )
+
+
+def _unread_request(arrival: Arrival) -> Request:
+    return Request(
+        method=visible(arrival.method),
+        target=logged_raw_target(arrival.target),
+        user_agent=visible(arrival.user_agent, MAX_TEXT_CHARS),
+    )

@@ -1,0 +1,242 @@
+"""The records of the decision log as types: version 1 of their schema.
+
+Within a version fields are only added; a reader must pass over those that it does not know. A
+field whose value is empty is left out. ``docs/reference/decision-log.md`` explains every field and
+``decision-log.schema.json`` beside it is made from these types; a test holds all three together.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from kzproxy.audit.chain import SCHEMA_VERSION
+
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+Count = Annotated[int, Meta(ge=0)]
+StatusCode = Annotated[int, Meta(ge=100, le=599)]
+
+
+class Verdict(StrEnum):
+    """What became of a request."""
+
+    PERMIT = "permit"
+    DENY = "deny"
+    REFUSED = "refused"
+
+
+class Cause(StrEnum):
+    """Why. The first four come from policy, the others name the error that a refusal was."""
+
+    ALLOW_RULE = "allow-rule"
+    NO_RULE = "no-rule"
+    DENY_RULE = "deny-rule"
+    RULE_ERROR = "rule-error"
+    BAD_REQUEST = "bad-request"
+    HEAD_TOO_LARGE = "head-too-large"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_SERVED = "not-served"
+    PAYLOAD_TOO_LARGE = "payload-too-large"
+    EXPECTATION_FAILED = "expectation-failed"
+    TOO_MANY_REQUESTS = "too-many-requests"
+    INTERNAL_ERROR = "internal-error"
+    UPSTREAM_INVALID = "upstream-invalid"
+    SERVICE_UNAVAILABLE = "service-unavailable"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+
+
+class Termination(StrEnum):
+    """How a request ended."""
+
+    NORMAL = "normal"
+    CLIENT_GONE = "client-gone"
+    UPSTREAM_RESET = "upstream-reset"
+    UPSTREAM_TIMEOUT = "upstream-timeout"
+    UPSTREAM_REFUSED = "upstream-refused"
+    REFUSED = "refused"
+    POLICY_CUT = "policy-cut"
+    DRAINED = "drained"
+    ERROR = "error"
+
+
+class ContinuedAfter(StrEnum):
+    """What a ``resumed`` record comes after."""
+
+    RESTART = "restart"
+    ROTATION = "rotation"
+
+
+class _Part(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A group of fields; empty ones are left out."""
+
+
+class User(_Part, frozen=True, kw_only=True):
+    """The subject, as its credential and the claim mappings name it."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    groups_omitted: Count = 0
+    uid: str = ""
+    extra: dict[str, tuple[str, ...]] = {}
+    method: str
+    issuer: str
+    subject: str
+    session: str = ""
+    expires_at: Time
+    confirmation: str = ""
+
+
+class Device(_Part, frozen=True, kw_only=True):
+    """The device posture that was judged."""
+
+    enrolled: str
+    id: str = ""
+    thumbprint: str = ""
+    reason: str = ""
+    expires_at: Time | None = None
+
+
+class Source(_Part, frozen=True, kw_only=True):
+    """The socket's peer."""
+
+    address: str
+    port: Annotated[int, Meta(ge=0, le=65535)]
+
+
+class Request(_Part, frozen=True, kw_only=True):
+    """What was asked, in the one reading that is judged and forwarded."""
+
+    method: str
+    target: str
+    path: str = ""
+    verb: str = ""
+    kube_verb: str = ""
+    group: str = ""
+    version: str = ""
+    resource: str = ""
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+    stream: str = ""
+    dry_run: bool = False
+    user_agent: str = ""
+
+
+class Impersonated(_Part, frozen=True, kw_only=True):
+    """The identity that goes upstream in the ``Impersonate-*`` headers."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+    groups_omitted: Count = 0
+    uid: str = ""
+    extra: dict[str, tuple[str, ...]] = {}
+
+
+class RuleError(_Part, frozen=True, kw_only=True):
+    """A rule that could not be judged."""
+
+    rule: str
+    message: str
+
+
+class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="decision"):
+    """Written before the request is forwarded or refused."""
+
+    ts: Time
+    audit_id: str
+    client_audit_id: str = ""
+    decision: Verdict
+    cause: Cause
+    rule: str = ""
+    matched: tuple[str, ...] = ()
+    errors: tuple[RuleError, ...] = ()
+    policy_revision: str = ""
+    valid_until: Time | None = None
+    depends_on: tuple[str, ...] = ()
+    hint: str = ""
+    message: str = ""
+    status_code: StatusCode | None = None
+    received_at: Time
+    user: User | None = None
+    device: Device | None = None
+    source: Source
+    request: Request
+    impersonated: Impersonated | None = None
+
+
+class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="completed"):
+    """Written when a permitted request is over."""
+
+    ts: Time
+    audit_id: str
+    termination: Termination
+    status_code: StatusCode | None = None
+    bytes_in: Count = 0
+    bytes_out: Count = 0
+    duration_ms: Annotated[float, Meta(ge=0)] = 0.0
+    message: str = ""
+
+
+class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):
+    """The first line of a chain."""
+
+    ts: Time
+    kzproxy_version: str
+    torn_bytes: Count = 0
+
+
+class ResumedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="resumed"):
+    """The first line after a restart or a rotation; ``prev`` is the head it goes on from."""
+
+    ts: Time
+    kzproxy_version: str
+    after: ContinuedAfter
+    torn_bytes: Count = 0
+
+
+class StoppedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="stopped"):
+    """The last line of a process that ended in order."""
+
+    ts: Time
+
+
+class GapRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
+    """Written once the log can be written again: what it lacks."""
+
+    ts: Time
+    refused: Count = 0
+    lost: Count = 0
+
+
+Lifecycle = StartedRecord | ResumedRecord | StoppedRecord | GapRecord
+Record = DecisionRecord | CompletedRecord | Lifecycle
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """What ``chain.seal`` puts in front of every record."""
+
+    v: Annotated[int, Meta(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
+    seq: Annotated[int, Meta(ge=1)]
+    prev: Hash
+    worker: str
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of one line of the decision log."""
+    (envelope, *kinds), definitions = msgspec.json.schema_components(
+        [Envelope, *Record.__args__], ref_template="#/$defs/{name}"
+    )
+    envelope = definitions.pop("Envelope")
+    for kind in kinds:
+        record = definitions[kind["$ref"].removeprefix("#/$defs/")]
+        record["properties"] = {**envelope["properties"], **record["properties"]}
+        record["required"] = [*envelope["required"], *record["required"]]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"A line of the kzproxy decision log, version {SCHEMA_VERSION}",
+        "oneOf": kinds,
+        "$defs": definitions,
+    }
