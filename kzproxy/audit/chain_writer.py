@@ -8,7 +8,6 @@ import msgspec
 
 from kzproxy.audit.chain import Head, seal
 from kzproxy.audit.mirror import Mirror
-from kzproxy.audit.records import rfc3339
 from kzproxy.audit.schema import GapRecord
 from kzproxy.audit.sink import Sink
 from kzproxy.clock.system import Clock
@@ -104,5 +103,5 @@ class ChainWriter:
     def _gap(self) -> list[bytes]:
         if not self._lost and not self._refused:
             return []
-        now = rfc3339(self._clock.now())
-        return [msgspec.json.encode(GapRecord(ts=now, refused=self._refused, lost=self._lost))]
+        gap = GapRecord(ts=self._clock.now(), refused=self._refused, lost=self._lost)
+        return [msgspec.json.encode(gap)]

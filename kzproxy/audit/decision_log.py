@@ -31,7 +31,6 @@ from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head
 from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
 from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.mirror import Mirror
-from kzproxy.audit.records import rfc3339
 from kzproxy.audit.schema import (
     CompletedRecord,
     ContinuedAfter,
@@ -192,7 +191,7 @@ class DecisionLog:
         if self._closed:
             return
         written: Written = asyncio.get_running_loop().create_future()
-        stopped = self._encode(StoppedRecord(ts=rfc3339(self._clock.now())))
+        stopped = self._encode(StoppedRecord(ts=self._clock.now()))
         self._add(_Pending(stopped, written, durable=True))
         self._flush()
         self._closed = True
@@ -221,7 +220,7 @@ class DecisionLog:
     def _resumed(self, after: ContinuedAfter, *, torn_bytes: int) -> bytes:
         return self._encode(
             ResumedRecord(
-                ts=rfc3339(self._clock.now()),
+                ts=self._clock.now(),
                 kzproxy_version=version("kzproxy"),
                 after=after,
                 torn_bytes=torn_bytes,
@@ -231,7 +230,7 @@ class DecisionLog:
     def _started(self, *, torn_bytes: int) -> bytes:
         return self._encode(
             StartedRecord(
-                ts=rfc3339(self._clock.now()),
+                ts=self._clock.now(),
                 kzproxy_version=version("kzproxy"),
                 torn_bytes=torn_bytes,
             )

@@ -118,14 +118,6 @@ class Outcome:
     message: str = ""
 
 
-def rfc3339(moment: datetime) -> str:
-    """Write an aware UTC time to the microsecond, always equally long."""
-    text = moment.isoformat(timespec="microseconds")
-    if not text.endswith("+00:00"):
-        raise ValueError(f"{text} is not in UTC")
-    return text[:-6] + "Z"
-
-
 def decision_record(
     decision: Decision,
     arrival: Arrival,
@@ -148,7 +140,7 @@ def decision_record(
     attributes = decision.attributes
     judged = _judged(decision)
     return DecisionRecord(
-        ts=rfc3339(decided_at),
+        ts=decided_at,
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         decision=judged.verdict,
@@ -165,7 +157,7 @@ def decision_record(
         hint=visible(judged.hint, MAX_TEXT_CHARS),
         message=visible(message, MAX_TEXT_CHARS),
         status_code=judged.status_code,
-        received_at=rfc3339(attributes.environment.received_at),
+        received_at=attributes.environment.received_at,
         user=_user(attributes.subject, session_id),
         device=_device(attributes.device),
         source=_source(attributes.environment, arrival.source_port),
@@ -187,16 +179,16 @@ def refusal_record(
     """
     known = caller or Caller()
     return DecisionRecord(
-        ts=rfc3339(decided_at),
+        ts=decided_at,
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         decision=Verdict.REFUSED,
         cause=_CAUSES.get(type(error), Cause.INTERNAL_ERROR),
         message=visible(error.message, MAX_TEXT_CHARS),
         status_code=error.code,
-        received_at=rfc3339(arrival.received_at),
-        user=_user(known.identity, known.session_id) if known.identity else None,
-        device=_device(known.device) if known.device else None,
+        received_at=arrival.received_at,
+        user=None if known.identity is None else _user(known.identity, known.session_id),
+        device=None if known.device is None else _device(known.device),
         source=Source(address=str(arrival.source_address), port=arrival.source_port),
         request=_request(known.request, arrival.user_agent)
         if known.request
@@ -207,7 +199,7 @@ def refusal_record(
 def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> CompletedRecord:
     """Make the record of how a permitted request ended; ``ended_at`` is aware, UTC."""
     return CompletedRecord(
-        ts=rfc3339(ended_at),
+        ts=ended_at,
         audit_id=audit_id,
         termination=outcome.termination,
         status_code=outcome.status_code,
@@ -234,7 +226,7 @@ def impersonated_identity(
 class _Judged(NamedTuple):
     verdict: Verdict
     cause: Cause
-    valid_until: str | None = None
+    valid_until: datetime | None = None
     hint: str = ""
     status_code: int | None = None
 
@@ -243,7 +235,7 @@ def _judged(decision: Decision) -> _Judged:
     match decision:
         case Permit():
             end = decision.valid_until
-            return _Judged(Verdict.PERMIT, Cause.ALLOW_RULE, None if end is None else rfc3339(end))
+            return _Judged(Verdict.PERMIT, Cause.ALLOW_RULE, end)
         case Deny():
             return _Judged(
                 Verdict.DENY,
@@ -264,7 +256,7 @@ def _user(identity: Identity, session_id: str) -> User:
         issuer=visible(identity.issuer),
         subject=visible(identity.subject),
         session=visible(session_id),
-        expires_at=rfc3339(identity.expires_at),
+        expires_at=identity.expires_at,
         confirmation=identity.confirmation,
     )
 
@@ -279,7 +271,7 @@ def _device(device: DevicePosture) -> Device:
         id=visible(device.device_id),
         thumbprint=device.thumbprint,
         reason=visible(device.reason, MAX_TEXT_CHARS),
-        expires_at=None if device.expires_at is None else rfc3339(device.expires_at),
+        expires_at=device.expires_at,
     )
 
 

@@ -5,6 +5,7 @@ field whose value is empty is left out. ``docs/reference/decision-log.md`` expla
 ``decision-log.schema.json`` beside it is made from these types; a test holds all three together.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from msgspec import Meta, Struct
 from kzproxy.audit.chain import SCHEMA_VERSION
 
 Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-Time = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")]
+Time = Annotated[datetime, Meta(tz=True)]
 Count = Annotated[int, Meta(ge=0)]
 StatusCode = Annotated[int, Meta(ge=100, le=599)]
 
