@@ -60,7 +60,6 @@ class ClientConnection:
         if exchange is None:
             return False
         await self._service.handle(exchange)
-        self._stream.unwatch()
         if exchange.reusable and exchange.body_received:
             self._buffer[:0] = exchange.take_rest()
             return True

@@ -99,7 +99,7 @@ class Exchange:
         if decoder is None:
             raise BadRequest("the request has no readable head")
         await self._send_continue()
-        while not decoder.done:
+        while not self.body_received:
             data = self.take_rest() or await self._receive()
             payload = decoder.feed(data)
             if decoder.done:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 HANDSHAKE_SECONDS = 10.0
 _BACKLOG = 1024
 _ACCEPTS_A_TURN = 64
-# Load, not a bug: accepting again at once would only spin (Trio's serve_listeners has the same list).
+# Load, not a bug: accepting again at once would only spin.
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _REST_SECONDS = 0.1
 
@@ -126,10 +126,15 @@ class Listener:
             self._loop.add_reader(self._sock, self._accept, accepted)
 
     async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
-        stream = self._stream(sock)
+        try:
+            stream = self._stream(sock)
+        except OSError as error:  # The client has gone between accept and here.
+            log.info("connection from %s lost: %s", host, error)
+            sock.close()
+            return
         try:
             peer = await self._shake_hands(stream, host, port)
-        except (StreamBroken, TimeoutError, ssl.SSLError) as error:
+        except (StreamBroken, TimeoutError) as error:
             self._metrics.handshake_failures.inc()
             log.info("handshake with %s failed: %s", host, error)
             stream.abort()
@@ -141,6 +146,9 @@ class Listener:
         self._metrics.connections.inc()
         try:
             await connection.serve()
+        except Exception:
+            # The last resort: a bug met while serving one client must not end all the others.
+            log.exception("bug on the connection of %s; it is closed", host)
         finally:
             self._connections.discard(connection)
             self._metrics.connections.dec()
@@ -162,6 +170,4 @@ class Listener:
         if stream.tls.session_reused:
             # Only TLS 1.2 by session id gets here; it would bring back a certificate unverified.
             raise StreamBroken("session resumption is refused")
-        return Peer(
-            address=peer_address(host), port=port, certificates=verified_chain(stream.tls)
-        )
+        return Peer(address=peer_address(host), port=port, certificates=verified_chain(stream.tls))

@@ -4,6 +4,7 @@ No session is ever resumed, so that an identity from a certificate never outlive
 no tickets, no renegotiation, and a resumed TLS 1.2 session is closed by the listener.
 """
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,24 +55,31 @@ def listener_context(settings: ListenerTls) -> ssl.SSLContext:
     return context
 
 
-def upstream_context(
-    authority_file: Path | None, client_certificate: tuple[Path, Path] | None
-) -> ssl.SSLContext:
+def upstream_context(authority_pem: str, client_pem: str) -> ssl.SSLContext:
     """Build the context for connections to kube-apiserver; its certificate is always verified.
 
     Args:
-        authority_file: PEM bundle to verify it with; None for the system's.
-        client_certificate: Certificate and key files of our own, PEM.
+        authority_pem: The CAs to verify it with; empty for the system's.
+        client_pem: Certificate and key of our own; empty for none.
 
     Raises:
-        OSError: A file cannot be read.
-        ssl.SSLError: A file is not what it should be.
+        ssl.SSLError: One of them is not what it should be.
     """
-    context = ssl.create_default_context(cafile=authority_file)
+    context = ssl.create_default_context(cadata=authority_pem or None)
     _harden(context, ssl.TLSVersion.TLSv1_2)
-    if client_certificate is not None:
-        context.load_cert_chain(*client_certificate)
+    if client_pem:
+        _load_from_memory(context, client_pem)
     return context
+
+
+def _load_from_memory(context: ssl.SSLContext, pem: str) -> None:
+    """Load certificate and key; the ssl module reads files only, so give it one without a disk."""
+    descriptor = os.memfd_create("kzproxy-client-certificate", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, pem.encode())
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def _harden(context: ssl.SSLContext, minimum_version: ssl.TLSVersion) -> None:

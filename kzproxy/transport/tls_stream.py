@@ -166,7 +166,7 @@ class TlsStream:
             await asyncio.sleep(0)
 
     def watch(self, gone: Callable[[], None]) -> None:
-        """Call ``gone`` once if the peer ends the connection while nobody receives.
+        """Call ``gone`` once if the connection ends, or fails, while nobody receives.
 
         Bytes that come meanwhile are kept for ``receive``, up to 64 KiB; a peer that sends more
         is no longer watched. ``unwatch`` or the next ``receive`` that waits ends the watch.
@@ -179,10 +179,13 @@ class TlsStream:
         self._gone = None
 
     def fail(self, error: Exception) -> None:
-        """Make every present and future receive and send raise ``error``."""
+        """Make every present and future receive and send raise ``error``; ends a ``watch``."""
         self._send_failure = error
         _wake(self._writable, error)
         self.interrupt(error)
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
 
     def interrupt(self, error: Exception) -> None:
         """Make every present and future receive raise ``error``; sending goes on."""

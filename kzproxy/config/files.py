@@ -1,0 +1,35 @@
+"""Files that a configuration names, read at once and bounded."""
+
+from pathlib import Path
+
+from kzproxy.config.document import Node
+
+# A CA bundle of a whole trust store is about 250 KiB.
+_MAX_BYTES = 1024 * 1024
+
+
+def named_file(node: Node, base: Path) -> Path:
+    """Return the file that ``node`` names, relative to ``base``; one that is not there is wrong."""
+    path = base / node.string()
+    if node.string() and not path.is_file():
+        node.mistake(f"{path} is not a file")
+    return path
+
+
+def file_text(node: Node, base: Path) -> str:
+    """Return the text of the file that ``node`` names; empty, and a mistake, if it has none."""
+    path = named_file(node, base)
+    if not path.is_file():
+        return ""
+    try:
+        with path.open(encoding="utf-8") as opened:
+            text = opened.read(_MAX_BYTES + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        node.mistake(f"{path} cannot be read: {error}")
+        return ""
+    if len(text) > _MAX_BYTES:
+        node.mistake(f"{path} is over 1 MiB")
+        return ""
+    if not text.strip():
+        node.mistake(f"{path} is empty")
+    return text

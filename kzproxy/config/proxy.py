@@ -1,0 +1,182 @@
+"""``ProxyConfiguration``: the one file that ``kzproxy serve`` is given."""
+
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from kzproxy.audit.decision_log import DecisionLogSettings
+from kzproxy.authentication.settings import JwtIssuerSettings
+from kzproxy.config.access_policy import load_access_policies
+from kzproxy.config.authentication import load_authentication
+from kzproxy.config.document import Mistakes, Node, read_document
+from kzproxy.config.files import named_file
+from kzproxy.config.upstream import load_upstream
+from kzproxy.policy.access_policy import AccessPolicySet
+from kzproxy.transport.tls import ListenerTls
+from kzproxy.upstream.account import UpstreamSettings
+
+API_VERSION = "kzproxy.dev/v1"
+KIND = "ProxyConfiguration"
+_TLS_VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
+_DEFAULT_DRAIN_SECONDS = 30
+_MAX_DRAIN_SECONDS = 3600
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a listener listens."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxySettings:
+    """Everything ``kzproxy serve`` runs by.
+
+    Attributes:
+        listen: The API listener.
+        tls: What it shows, and whose device certificates it believes.
+        ops: The listener for health and metrics, plain HTTP; None for none.
+        upstream: kube-apiserver and our account there.
+        send_uid: Whether ``Impersonate-Uid`` is sent.
+        send_decision_id: Whether each decision's id is sent as an extra.
+        issuers: Whose tokens are believed.
+        policy: The rules.
+        decision_log: Where decisions are written down.
+        drain: How long requests under way may take after SIGTERM.
+    """
+
+    listen: Address
+    tls: ListenerTls
+    ops: Address | None
+    upstream: UpstreamSettings
+    send_uid: bool
+    send_decision_id: bool
+    issuers: tuple[JwtIssuerSettings, ...]
+    policy: AccessPolicySet
+    decision_log: DecisionLogSettings
+    drain: timedelta
+
+
+def load_proxy_settings(path: Path) -> ProxySettings:
+    """Read ``path`` and the files it names, relative to it.
+
+    Raises:
+        ConfigurationError: With every mistake in all of them.
+    """
+    mistakes = Mistakes()
+    settings = _Loader(path.parent, mistakes).load(read_document(path, mistakes))
+    mistakes.raise_if_any()
+    return settings
+
+
+class _Loader:
+    def __init__(self, base: Path, mistakes: Mistakes) -> None:
+        self._base = base
+        self._mistakes = mistakes
+
+    def load(self, document: Node) -> ProxySettings:
+        fields = document.mapping(
+            required=(
+                "apiVersion",
+                "kind",
+                "listen",
+                "upstream",
+                "authenticationFile",
+                "policyFiles",
+                "decisionLog",
+            ),
+            optional=("devices", "ops", "drainTimeoutSeconds"),
+        )
+        fields["apiVersion"].choice((API_VERSION,))
+        fields["kind"].choice((KIND,))
+        address, tls = self._listen(fields["listen"], fields.get("devices"))
+        send_uid, send_decision_id = self._impersonation(fields["upstream"])
+        return ProxySettings(
+            listen=address,
+            tls=tls,
+            ops=self._ops(fields["ops"]) if "ops" in fields else None,
+            upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
+            send_uid=send_uid,
+            send_decision_id=send_decision_id,
+            issuers=self._issuers(fields["authenticationFile"]),
+            policy=self._policy(fields["policyFiles"]),
+            decision_log=self._decision_log(fields["decisionLog"]),
+            drain=self._drain(fields.get("drainTimeoutSeconds")),
+        )
+
+    def _listen(self, node: Node, devices: Node | None) -> tuple[Address, ListenerTls]:
+        fields = node.mapping(
+            required=("address", "certificateFile", "privateKeyFile"),
+            optional=("minimumTLSVersion",),
+        )
+        authority: Path | None = None
+        if devices is not None:
+            named = devices.mapping(required=("certificateAuthorityFile",))
+            authority = named_file(named["certificateAuthorityFile"], self._base)
+        version = "1.3"
+        if "minimumTLSVersion" in fields:
+            version = fields["minimumTLSVersion"].choice(tuple(_TLS_VERSIONS)) or version
+        tls = ListenerTls(
+            certificate_file=named_file(fields["certificateFile"], self._base),
+            private_key_file=named_file(fields["privateKeyFile"], self._base),
+            device_authority_file=authority,
+            minimum_version=_TLS_VERSIONS[version],
+        )
+        return _address(fields["address"]), tls
+
+    def _ops(self, node: Node) -> Address:
+        return _address(node.mapping(required=("address",))["address"])
+
+    def _impersonation(self, upstream: Node) -> tuple[bool, bool]:
+        fields = upstream.mapping(optional=("impersonation", "inCluster", "kubeconfig", "server"))
+        if "impersonation" not in fields:
+            return True, False
+        wanted = fields["impersonation"].mapping(optional=("uid", "decisionID"))
+        return (
+            wanted["uid"].boolean() if "uid" in wanted else True,
+            wanted["decisionID"].boolean() if "decisionID" in wanted else False,
+        )
+
+    def _issuers(self, node: Node) -> tuple[JwtIssuerSettings, ...]:
+        path = named_file(node, self._base)
+        return load_authentication(path, self._mistakes) if path.is_file() else ()
+
+    def _policy(self, node: Node) -> AccessPolicySet:
+        paths = [named_file(item, self._base) for item in node.sequence()]
+        if not paths:
+            node.mistake("must name at least one file; `rules: []` in it denies everything")
+        return load_access_policies([path for path in paths if path.is_file()], self._mistakes)
+
+    def _decision_log(self, node: Node) -> DecisionLogSettings:
+        fields = node.mapping(optional=("file", "stdout"))
+        file = self._base / fields["file"].string() if "file" in fields else None
+        stdout = fields["stdout"].boolean() if "stdout" in fields else False
+        if file is None and not stdout:
+            node.mistake("set file, or stdout: true, or both: without a log nothing is permitted")
+        return DecisionLogSettings(file=file, stdout=stdout)
+
+    def _drain(self, node: Node | None) -> timedelta:
+        seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)
+        return timedelta(seconds=seconds)
+
+
+def _address(node: Node) -> Address:
+    """Read ``HOST:PORT``, the host being an IP address; ``[::1]:8443`` for IPv6."""
+    text = node.string()
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+        number = int(port)
+    except ValueError:
+        if text:
+            node.mistake(f"{text!r} must be ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
+        return Address(host="127.0.0.1", port=0)
+    if not 0 <= number <= _MAX_PORT:
+        node.mistake(f"{number} is not a port")
+    return Address(host=host, port=number)

@@ -1,0 +1,97 @@
+"""Where kube-apiserver is and what speaks for kzproxy there, from one of three sources."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from kzproxy.config.document import Mistakes, Node
+from kzproxy.config.files import file_text, named_file
+from kzproxy.config.kubeconfig import https_address, upstream_from_kubeconfig
+from kzproxy.upstream.account import UpstreamSettings
+
+# Where the kubelet puts them (client-go rest/config.go InClusterConfig).
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+_SOURCES = ("inCluster", "kubeconfig", "server")
+_NOWHERE = UpstreamSettings(host="", port=0, server_name="")
+
+
+def load_upstream(node: Node, base: Path, mistakes: Mistakes) -> UpstreamSettings:
+    """Read ``upstream``, which names exactly one source; files are relative to ``base``."""
+    fields = node.mapping(optional=(*_SOURCES, "impersonation"))
+    named = [name for name in _SOURCES if name in fields]
+    if len(named) != 1:
+        node.mistake("exactly one of inCluster, kubeconfig and server must be set here")
+        return _NOWHERE
+    source = fields[named[0]]
+    match named[0]:
+        case "inCluster":
+            return _in_cluster(source, os.environ)
+        case "kubeconfig":
+            return _kubeconfig(source, base, mistakes)
+        case _:
+            return _server(source, base)
+
+
+def _in_cluster(node: Node, environment: Mapping[str, str]) -> UpstreamSettings:
+    node.mapping()
+    host = environment.get("KUBERNETES_SERVICE_HOST", "")
+    port = environment.get("KUBERNETES_SERVICE_PORT", "")
+    authority = _SERVICE_ACCOUNT / "ca.crt"
+    if not host or not port.isdecimal() or not authority.is_file():
+        node.mistake("kzproxy does not run in a pod with a service account; use kubeconfig")
+        return _NOWHERE
+    return UpstreamSettings(
+        host=host,
+        port=int(port),
+        server_name=host,
+        authority_pem=authority.read_text(encoding="utf-8"),
+        token_file=_SERVICE_ACCOUNT / "token",
+    )
+
+
+def _kubeconfig(node: Node, base: Path, mistakes: Mistakes) -> UpstreamSettings:
+    fields = node.mapping(required=("file",), optional=("context",))
+    path = named_file(fields["file"], base)
+    context = fields["context"].string() if "context" in fields else ""
+    if not path.is_file():
+        return _NOWHERE
+    return upstream_from_kubeconfig(path, context, mistakes) or _NOWHERE
+
+
+def _server(node: Node, base: Path) -> UpstreamSettings:
+    fields = node.mapping(
+        required=("url",),
+        optional=(
+            "certificateAuthorityFile",
+            "clientCertificateFile",
+            "clientKeyFile",
+            "tlsServerName",
+            "tokenFile",
+        ),
+    )
+    has_token, has_certificate = "tokenFile" in fields, "clientCertificateFile" in fields
+    if has_token == has_certificate or has_certificate != ("clientKeyFile" in fields):
+        node.mistake("set either tokenFile, or clientCertificateFile and clientKeyFile")
+    pem = [
+        file_text(fields[name], base)
+        for name in ("clientCertificateFile", "clientKeyFile")
+        if name in fields
+    ]
+    host, port = _address(fields["url"])
+    authority = fields.get("certificateAuthorityFile")
+    return UpstreamSettings(
+        host=host,
+        port=port,
+        server_name=fields["tlsServerName"].string() if "tlsServerName" in fields else host,
+        authority_pem=file_text(authority, base) if authority is not None else "",
+        token_file=named_file(fields["tokenFile"], base) if has_token else None,
+        client_pem="\n".join(pem),
+    )
+
+
+def _address(node: Node) -> tuple[str, int]:
+    try:
+        return https_address(node.string())
+    except ValueError as error:
+        node.mistake(str(error))
+        return "", 0

@@ -1,0 +1,92 @@
+"""What is known of one request while it is served, for the decision log and the answer."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.audit.records import Arrival, Caller, Outcome
+from kzproxy.audit.schema import Termination
+from kzproxy.http.messages import RequestHead
+from kzproxy.policy.decision import Permit
+from kzproxy.transport.peer import Peer
+
+
+@dataclass(slots=True, kw_only=True)
+class Case:
+    """One request's facts, filled in as they become known.
+
+    Attributes:
+        audit_id: Ours, sent to kube-apiserver as ``Audit-ID`` and told to the client.
+        received_at: Aware, UTC.
+        started: Monotonic seconds.
+        judged: Whether policy has judged it and the record of that stands in the log.
+        permit: What it was permitted, once that stands in the log.
+        termination: How it ended.
+        status_code: What was answered; None before.
+        ended_because: In words, where the termination does not say all.
+    """
+
+    audit_id: str
+    peer: Peer
+    received_at: datetime
+    started: float
+    request: RequestHead | None = None
+    info: RequestInfo | None = None
+    identity: Identity | None = None
+    device: DevicePosture | None = None
+    session_id: str = ""
+    judged: bool = False
+    permit: Permit | None = None
+    termination: Termination = Termination.NORMAL
+    status_code: int | None = None
+    ended_because: str = ""
+    bytes_before: tuple[int, int] = field(default=(0, 0))
+
+    @property
+    def arrival(self) -> Arrival:
+        """The request as it came in."""
+        request = self.request
+        return Arrival(
+            audit_id=self.audit_id,
+            received_at=self.received_at,
+            source_address=self.peer.address,
+            source_port=self.peer.port,
+            method=request.method if request else "",
+            target=request.target if request else "",
+            user_agent=_first(request, "user-agent"),
+            client_audit_id=_first(request, "audit-id"),
+        )
+
+    @property
+    def caller(self) -> Caller:
+        """The caller, as far as it is known."""
+        return Caller(
+            identity=self.identity,
+            session_id=self.session_id,
+            device=self.device,
+            request=self.info,
+        )
+
+    def outcome(self, now: float, bytes_in: int, bytes_out: int) -> Outcome:
+        """Return how it ended; the bytes are the connection's since the request began."""
+        return Outcome(
+            termination=self.termination,
+            status_code=self.status_code,
+            bytes_in=bytes_in - self.bytes_before[0],
+            bytes_out=bytes_out - self.bytes_before[1],
+            duration=timedelta(seconds=now - self.started),
+            message=self.ended_because,
+        )
+
+    def note(self, attributes: Attributes, session_id: str) -> None:
+        """Take over what has been found out of the caller."""
+        self.identity, self.device = attributes.subject, attributes.device
+        self.info, self.session_id = attributes.request, session_id
+
+
+def _first(request: RequestHead | None, name: str) -> str:
+    values = request.values(name) if request is not None else []
+    return values[0] if values else ""

@@ -1,0 +1,273 @@
+"""The policy enforcement point: one request, from its head to its end.
+
+``handle`` is the only place that answers a request, and ``_serve`` is the order of things: nothing
+is sent upstream but what ``_decide`` returned, and that returns after the decision is in the log.
+"""
+
+import logging
+import uuid
+from dataclasses import dataclass, field
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.sessions import session_id
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture
+from kzproxy.attributes.environment import Environment
+from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.records import (
+    decision_record,
+    impersonated_identity,
+    outcome_record,
+    refusal_record,
+)
+from kzproxy.audit.schema import Impersonated, Termination
+from kzproxy.authentication.bearer import bearer_token
+from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.clock.system import Clock
+from kzproxy.devices.device_certificate import DeviceAuthority, DeviceCertificate
+from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.refusal import denial, refuse
+from kzproxy.enforcement.relay import Relay
+from kzproxy.errors.kinds import (
+    DownstreamClosed,
+    InternalError,
+    ProxyError,
+    Unauthenticated,
+    UpstreamTimeout,
+)
+from kzproxy.http.messages import Headers, RequestHead
+from kzproxy.metrics.registry import Metrics
+from kzproxy.policy.decision import Decision, Deny, Permit
+from kzproxy.transport.exchange import Exchange
+from kzproxy.transport.peer import Peer
+from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.impersonation import (
+    DECISION_EXTRA,
+    DEVICE_EXTRA,
+    SESSION_EXTRA,
+    Envelope,
+    impersonate,
+)
+
+log = logging.getLogger(__name__)
+
+_BUG = "kzproxy failed; its operators can find why by the audit id"
+_READS = frozenset({"get", "list", "watch", "head"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingSettings:
+    """What identity is sent upstream beside user and groups.
+
+    Attributes:
+        send_uid: Send ``Impersonate-Uid``, which needs a right of its own.
+        send_decision_id: Send the audit id as an extra too. It is different on every request and
+            so defeats kube-apiserver's authorization caches: off unless asked for.
+        account: kzproxy's own name at kube-apiserver, to know a 403 that is about kzproxy.
+    """
+
+    send_uid: bool
+    send_decision_id: bool
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnforcementPoint:
+    """Everything a request needs, in the order it needs it."""
+
+    clock: Clock
+    authenticator: OidcAuthenticator
+    devices: DeviceAuthority | None
+    administrator: Administrator
+    decisions: DecisionLog
+    api_server: ApiServer
+    metrics: Metrics
+    settings: ForwardingSettings
+    # Reading a certificate costs more than a whole request, and a connection has one.
+    _certificates: "WeakKeyDictionary[Peer, DeviceCertificate | None]" = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False
+    )
+
+    async def handle(self, exchange: Exchange) -> None:
+        """Answer one request in every case."""
+        case = self._open_case(exchange)
+        self.metrics.in_flight.inc()
+        try:
+            await self._serve(exchange, case)
+        except DownstreamClosed as gone:
+            exchange.reusable = False
+            case.termination, case.ended_because = Termination.CLIENT_GONE, str(gone)
+        except ProxyError as error:
+            await self._refuse(exchange, error, case)
+        except Exception:
+            log.exception("bug while serving %s", case.audit_id)
+            await self._refuse(exchange, InternalError(_BUG), case)
+        finally:
+            self.metrics.in_flight.dec()
+        self._record_outcome(exchange, case)
+
+    def _open_case(self, exchange: Exchange) -> Case:
+        stream = exchange.stream
+        return Case(
+            audit_id=str(uuid.uuid4()),
+            peer=exchange.peer,
+            received_at=self.clock.now(),
+            started=self.clock.monotonic(),
+            bytes_before=(stream.bytes_received, stream.bytes_sent),
+        )
+
+    async def _serve(self, exchange: Exchange, case: Case) -> None:
+        case.request = request = exchange.read_request()
+        attributes = await self._attributes(request, case)
+        permit = await self._decide(attributes, case)
+        await self._forward(exchange, request, permit, case)
+
+    async def _attributes(self, request: RequestHead, case: Case) -> Attributes:
+        case.info = info = RequestInfo.parse(request.method, request.target)
+        case.device = device = self._device(case.peer, case.received_at)
+        case.identity = subject = await self._authenticate(request)
+        if subject.confirmation and subject.confirmation != device.thumbprint:
+            raise Unauthenticated(
+                "the token is bound to another certificate than the one presented with it"
+            )
+        case.session_id = session_id(subject, device)
+        return Attributes(
+            subject=subject,
+            device=device,
+            request=info,
+            environment=Environment(received_at=case.received_at, source_address=case.peer.address),
+        )
+
+    def _device(self, peer: Peer, now: datetime) -> DevicePosture:
+        if self.devices is None:
+            return NO_DEVICE
+        if peer not in self._certificates:
+            self._certificates[peer] = self.devices.read(peer.certificates)
+        return self.devices.assess(self._certificates[peer], now)
+
+    async def _authenticate(self, request: RequestHead) -> Identity:
+        token = bearer_token(request)
+        remembered = self.authenticator.remembered(token)
+        return remembered or await self.authenticator.authenticate(token)
+
+    async def _decide(self, attributes: Attributes, case: Case) -> Permit:
+        decision = self.administrator.decide(attributes)
+        match decision:
+            case Permit():
+                await self._record(decision, case, "")
+                case.permit = decision
+                return decision
+            case Deny():
+                error = denial(decision)
+                await self._record(decision, case, error.message)
+                raise error
+
+    async def _record(self, decision: Decision, case: Case, message: str) -> None:
+        info = decision.attributes.request
+        record = decision_record(
+            decision,
+            case.arrival,
+            decided_at=self.clock.now(),
+            session_id=case.session_id,
+            impersonated=self._impersonated(decision, case),
+            message=message,
+        )
+        durable = isinstance(decision, Permit) and info.verb not in _READS
+        await self.decisions.record_decision(record, durable=durable)
+        case.judged = True
+        self.metrics.decisions.labels(record.decision.value, record.cause.value).inc()
+
+    def _impersonated(self, decision: Decision, case: Case) -> Impersonated | None:
+        match decision:
+            case Deny():
+                return None
+            case Permit():
+                subject = decision.attributes.subject
+                own = tuple((key, (value,)) for key, value in self._extras(case))
+                return impersonated_identity(
+                    user=subject.username,
+                    groups=subject.groups,
+                    uid=subject.uid if self.settings.send_uid else "",
+                    extra=(*subject.extra, *own),
+                )
+
+    def _extras(self, case: Case) -> Headers:
+        extras = [(SESSION_EXTRA, case.session_id)]
+        if case.device is not None and case.device.device_id:
+            extras.append((DEVICE_EXTRA, case.device.device_id))
+        if self.settings.send_decision_id:
+            extras.append((DECISION_EXTRA, case.audit_id))
+        return tuple(extras)
+
+    async def _forward(
+        self, exchange: Exchange, request: RequestHead, permit: Permit, case: Case
+    ) -> None:
+        relay = Relay(
+            exchange=exchange,
+            info=permit.attributes.request,
+            case=case,
+            api_server=self.api_server,
+            account=self.settings.account,
+            metrics=self.metrics,
+        )
+        with self.administrator.open(permit, case.session_id, relay.cut):
+            outgoing = impersonate(request, permit, self._envelope(case))
+            await relay.run(outgoing)
+
+    def _envelope(self, case: Case) -> Envelope:
+        return Envelope(
+            authority=self.api_server.authority,
+            authorization=self.api_server.authorization(),
+            audit_id=case.audit_id,
+            extras=self._extras(case),
+            send_uid=self.settings.send_uid,
+        )
+
+    async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
+        if case.permit is None:
+            case.termination = Termination.REFUSED
+        elif case.termination is Termination.NORMAL:
+            case.termination = (
+                Termination.UPSTREAM_TIMEOUT
+                if isinstance(error, UpstreamTimeout)
+                else Termination.UPSTREAM_REFUSED
+            )
+        case.ended_because = error.message
+        if error.detail:
+            log.warning("%s: %s: %s", case.audit_id, error.message, error.detail)
+        if not case.judged:
+            error = await self._record_refusal(error, case)
+        await refuse(exchange, error, case)
+
+    async def _record_refusal(self, error: ProxyError, case: Case) -> ProxyError:
+        """Log a request that policy never judged; what cannot be logged is answered with 503."""
+        record = refusal_record(
+            error, case.arrival, decided_at=self.clock.now(), caller=case.caller
+        )
+        try:
+            await self.decisions.record_decision(record, durable=False)
+        except ProxyError as unwritten:
+            return unwritten
+        self.metrics.decisions.labels(record.decision.value, record.cause.value).inc()
+        return error
+
+    def _record_outcome(self, exchange: Exchange, case: Case) -> None:
+        self._count(case)
+        if case.permit is None:
+            return
+        stream = exchange.stream
+        outcome = case.outcome(self.clock.monotonic(), stream.bytes_received, stream.bytes_sent)
+        record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())
+        self.decisions.add_outcome(record)
+
+    def _count(self, case: Case) -> None:
+        info = case.info
+        verb = info.verb if info is not None else "unread"
+        code = "none" if case.status_code is None else str(case.status_code)
+        self.metrics.requests.labels(verb, code, case.termination.value).inc()
+        if info is None or info.stream is StreamKind.NONE:
+            self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)

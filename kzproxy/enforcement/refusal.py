@@ -1,0 +1,87 @@
+"""Tell a client no, in Kubernetes' own words."""
+
+import contextlib
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.enforcement.case import Case
+from kzproxy.errors.kinds import DownstreamClosed, Forbidden, ProxyError
+from kzproxy.errors.status import status_body
+from kzproxy.http.messages import Length, ResponseHead
+from kzproxy.policy.decision import Cause, Deny
+from kzproxy.transport.exchange import Exchange
+
+_PHRASES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    413: "Content Too Large",
+    417: "Expectation Failed",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+def denial(deny: Deny) -> Forbidden:
+    """Return the error for a denial: kube-apiserver's sentence, then why and what would help."""
+    parts = [f"{what_was_asked(deny.attributes)}: {_why(deny)}"]
+    if deny.hint:
+        parts.append(deny.hint)
+    return Forbidden("; ".join(parts))
+
+
+def what_was_asked(attributes: Attributes) -> str:
+    """Say who cannot do what, as apiserver's responsewriters/errors.go words it."""
+    info, user = attributes.request, attributes.subject.username
+    if not info.is_resource:
+        return f'User "{user}" cannot {info.verb} path "{info.path}"'
+    sentence = (
+        f'User "{user}" cannot {info.verb} resource "{info.qualified_resource}"'
+        f' in API group "{info.api_group}"'
+    )
+    if info.namespace:
+        return f'{sentence} in the namespace "{info.namespace}"'
+    return f"{sentence} at the cluster scope"
+
+
+def _why(deny: Deny) -> str:
+    match deny.cause:
+        case Cause.NO_RULE if deny.rule:
+            return f'kzproxy rule "{deny.rule}" would allow it, but not now'
+        case Cause.NO_RULE:
+            return "no kzproxy rule allows it"
+        case Cause.DENY_RULE:
+            return f'kzproxy rule "{deny.rule}" denies it'
+        case Cause.RULE_ERROR:
+            return f'kzproxy rule "{deny.rule}" could not be judged and so denies it'
+
+
+async def refuse(exchange: Exchange, error: ProxyError, case: Case) -> None:
+    """Answer with a Status; where an answer has begun, cut it so that it cannot look complete."""
+    if exchange.started:
+        exchange.reusable = False
+        exchange.stream.abort()
+        return
+    case.status_code = error.code
+    body = status_body(error, case.audit_id)
+    headers = [
+        ("audit-id", case.audit_id),
+        ("cache-control", "no-cache, private"),
+        ("content-type", "application/json"),
+    ]
+    if error.retry_after_seconds is not None:
+        headers.append(("retry-after", str(error.retry_after_seconds)))
+    if case.request is not None and case.request.method == "HEAD":
+        body = b""
+    head = ResponseHead(
+        status=error.code,
+        reason=_PHRASES.get(error.code, "Error"),
+        headers=tuple(headers),
+        body=Length(len(body)),
+    )
+    with contextlib.suppress(DownstreamClosed, TimeoutError):
+        await exchange.respond(head, body)

@@ -1,0 +1,260 @@
+"""Carry one permitted request to kube-apiserver and the answer back, until the end or a cut.
+
+A request without a body needs no second task. One with a body has it sent beside the answer, since
+kube-apiserver may answer before it has read all (413). After a 101 both directions are relayed, and
+the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgradeaware.go.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+
+from kzproxy.administrator.lease import EndCause, Ending
+from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.audit.schema import Termination
+from kzproxy.enforcement.alongside import alongside
+from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.farewell import Farewell, farewell_for
+from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
+from kzproxy.errors.status import status_body
+from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
+from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.exchange import Exchange
+from kzproxy.transport.tls_stream import StreamBroken
+from kzproxy.upstream.answer import check_answer, client_headers, names_account
+from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.connection import UpstreamConnection
+
+_SWITCHING_PROTOCOLS = 101
+_FORBIDDEN = 403
+# How long a client may take to hear why it is cut, before it is cut all the same.
+FAREWELL_SECONDS = 0.25
+# A Status is a few hundred bytes; a 403 longer than this is not kube-apiserver's.
+_MAX_REFUSAL_BYTES = 64 * 1024
+
+
+class _Cut(Exception):
+    """The lease has ended."""
+
+
+class _OtherSideEnded(Exception):
+    """One direction of a tunnel came to its end."""
+
+
+class Relay:
+    """One exchange with kube-apiserver.
+
+    Args:
+        account: kzproxy's own name there: a 403 to it is kzproxy's fault, not the user's.
+    """
+
+    def __init__(
+        self,
+        *,
+        exchange: Exchange,
+        info: RequestInfo,
+        case: Case,
+        api_server: ApiServer,
+        account: str,
+        metrics: Metrics,
+    ) -> None:
+        self._exchange = exchange
+        self._info = info
+        self._case = case
+        self._api_server = api_server
+        self._account = account
+        self._metrics = metrics
+        self._ending: Ending | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._farewell: Farewell | None = None
+
+    async def run(self, outgoing: RequestHead) -> None:
+        """Send ``outgoing`` and relay what comes of it.
+
+        Raises:
+            ProxyError: There is no answer to relay; nothing has been sent to the client.
+            DownstreamClosed: The client has gone.
+        """
+        with self._counted():
+            try:
+                async with self._api_server.begin(outgoing) as connection:
+                    self._upstream = connection
+                    await self._carry(connection, outgoing)
+            except (_Cut, StreamBroken, DownstreamClosed) as error:
+                if isinstance(error, DownstreamClosed) and self._ending is None:
+                    raise
+                await self._broken_off(error)
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        if self._info.stream is StreamKind.NONE:
+            yield
+            return
+        gauge = self._metrics.long_running.labels(self._info.stream.value)
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def cut(self, ending: Ending) -> None:
+        """Stop relaying both ways now; ``run`` then says why to the client, and closes hard."""
+        if self._ending is not None:
+            return
+        self._ending = ending
+        self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
+        self._exchange.stream.interrupt(_Cut())
+        if self._upstream is not None:
+            self._upstream.stream.fail(_Cut())
+        loop = asyncio.get_running_loop()
+        loop.call_later(FAREWELL_SECONDS, self._exchange.stream.abort)
+
+    async def _carry(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
+        if self._ending is not None:
+            raise _Cut
+        try:
+            if isinstance(outgoing.body, NoBody):
+                self._exchange.stream.watch(lambda: self._client_gone(connection))
+                await self._answer(connection, outgoing)
+            else:
+                async with alongside(self._upload(connection)):
+                    await self._answer(connection, outgoing)
+        finally:
+            # The connection may soon carry somebody else's request.
+            self._exchange.stream.unwatch()
+
+    async def _upload(self, connection: UpstreamConnection) -> None:
+        """Send the request's body; what goes wrong is told by ending the answer."""
+        exchange = self._exchange
+        try:
+            while data := await exchange.receive_body():
+                await connection.send_body(data)
+            await connection.send_body(b"")
+        except StreamBroken:
+            return  # kube-apiserver reads no more of it: its answer says why.
+        except (DownstreamClosed, ProxyError, _Cut) as error:
+            connection.stream.fail(error)
+            return
+        exchange.stream.watch(lambda: self._client_gone(connection))
+
+    def _client_gone(self, connection: UpstreamConnection) -> None:
+        connection.stream.fail(DownstreamClosed("the client closed the connection"))
+
+    async def _answer(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
+        answer = await self._api_server.receive_head(connection, outgoing)
+        check_answer(answer, self._info, outgoing.upgrade)
+        if answer.status == _SWITCHING_PROTOCOLS:
+            await self._tunnel(connection, answer)
+        else:
+            await self._relay_body(connection, answer)
+
+    async def _relay_body(self, connection: UpstreamConnection, answer: ResponseHead) -> None:
+        first = connection.buffered_body()
+        if answer.status == _FORBIDDEN:
+            first = await self._refusal_body(connection, answer, first)
+        self._farewell = farewell = farewell_for(self._info, answer, upgrade="")
+        farewell.feed(first)
+        await self._respond(answer, first)
+        while data := await connection.receive_body():
+            farewell.feed(data)
+            await self._exchange.send(data)
+
+    async def _refusal_body(
+        self, connection: UpstreamConnection, answer: ResponseHead, first: bytes
+    ) -> bytes:
+        """Gather the Status of a 403, which may be about kzproxy's account and not the user.
+
+        Raises:
+            UpstreamInvalid: It is: impersonation did not take place or is not permitted.
+        """
+        body = bytearray(first)
+        while len(body) < _MAX_REFUSAL_BYTES and (more := await connection.receive_body()):
+            body += more
+        if names_account(answer, bytes(body), self._account):
+            self._metrics.upstream_rejections.labels(str(answer.status)).inc()
+            raise UpstreamInvalid(
+                "kube-apiserver refused kzproxy's own account and not yours; its operators must"
+                " look at its RBAC",
+                detail=bytes(body).decode("utf-8", "replace"),
+            )
+        return bytes(body)
+
+    async def _respond(self, answer: ResponseHead, first: bytes) -> None:
+        self._case.status_code = answer.status
+        head = ResponseHead(
+            status=answer.status,
+            reason=answer.reason,
+            headers=client_headers(answer, self._case.audit_id),
+            body=answer.body,
+            upgrade=answer.upgrade,
+        )
+        await self._exchange.respond(head, first)
+
+    async def _tunnel(self, connection: UpstreamConnection, answer: ResponseHead) -> None:
+        exchange = self._exchange
+        exchange.stream.unwatch()
+        self._farewell = farewell_for(self._info, answer, upgrade=answer.upgrade)
+        await self._respond(answer, b"")
+        exchange.reusable = False
+        async with alongside(self._tunnel_up(connection)):
+            with contextlib.suppress(_OtherSideEnded):
+                await self._tunnel_down(connection, self._farewell)
+        exchange.stream.close()
+
+    async def _tunnel_down(self, connection: UpstreamConnection, farewell: Farewell) -> None:
+        data = connection.take_rest()
+        while data or (data := await connection.stream.receive()):
+            farewell.feed(data)
+            await self._exchange.send(data)
+            data = b""
+
+    async def _tunnel_up(self, connection: UpstreamConnection) -> None:
+        """Relay towards kube-apiserver; the end of it ends the other direction too."""
+        stream, farewell = self._exchange.stream, self._farewell
+        try:
+            data = self._exchange.take_rest()
+            while data or (data := await stream.receive()):
+                if farewell is not None:
+                    farewell.feed_from_client(data)
+                await connection.stream.send(data)
+                data = b""
+        except _Cut as cut:
+            connection.stream.fail(cut)
+        except StreamBroken:
+            pass
+        connection.stream.interrupt(_OtherSideEnded())
+
+    async def _broken_off(self, error: Exception) -> None:
+        """End an exchange that did not come to its own end, so that it cannot look complete."""
+        exchange, case = self._exchange, self._case
+        if self._ending is not None:
+            case.termination = (
+                Termination.DRAINED
+                if self._ending.cause is EndCause.DRAIN
+                else Termination.POLICY_CUT
+            )
+            case.ended_because = self._ending.error.message
+            if not exchange.started:
+                raise self._ending.error
+            await self._say_farewell(self._ending)
+            return
+        if not exchange.started:
+            raise UpstreamInvalid("kube-apiserver closed the connection", detail=str(error))
+        case.termination, case.ended_because = Termination.UPSTREAM_RESET, str(error)
+        exchange.reusable = False
+        exchange.stream.abort()
+
+    async def _say_farewell(self, ending: Ending) -> None:
+        """Tell the client why, in-band where its protocol has a place for it; then close hard."""
+        exchange = self._exchange
+        exchange.reusable = False
+        status = status_body(ending.error, self._case.audit_id)
+        last = None
+        if self._farewell is not None:
+            last = self._farewell.end(status, told=ending.cause is not EndCause.DRAIN)
+        if last is None:
+            exchange.stream.abort()
+            return
+        with contextlib.suppress(StreamBroken):
+            await exchange.stream.send(last)
+        exchange.stream.close()

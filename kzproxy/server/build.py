@@ -1,0 +1,138 @@
+"""Put kzproxy together from its settings: the one place that knows every part."""
+
+import ssl
+from dataclasses import dataclass
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
+from kzproxy.clock.system import Clock
+from kzproxy.config.proxy import ProxySettings
+from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
+from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.metrics.registry import Metrics
+from kzproxy.policy.engine import PolicyEngine
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.tls import ListenerTls, listener_context
+from kzproxy.upstream.account import Account, UpstreamSettings
+from kzproxy.upstream.api_server import ApiServer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What needs neither a socket nor kube-apiserver to be made.
+
+    Attributes:
+        listener_tls: The API listener's context.
+        account: kzproxy's own at kube-apiserver.
+        devices: Who vouches for devices; None where the operator names nobody.
+        engine: The policy.
+    """
+
+    listener_tls: ssl.SSLContext
+    account: Account
+    devices: DeviceAuthority | None
+    engine: PolicyEngine
+
+
+def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
+    """Make everything that can be wrong in a file, and say what is.
+
+    Raises:
+        ConfigurationError: A certificate or key is not what it should be.
+    """
+    return Parts(
+        listener_tls=_listener_tls(settings.tls),
+        account=_account(settings.upstream, clock),
+        devices=_devices(settings.tls),
+        engine=PolicyEngine(settings.policy),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What lives while kzproxy runs, beside the requests."""
+
+    clock: Clock
+    administrator: Administrator
+    authenticator: OidcAuthenticator
+    decisions: DecisionLog
+    deadlines: Deadlines
+    metrics: Metrics
+
+
+def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version: str) -> Services:
+    """Make them; opens the decision log, which the caller closes.
+
+    Raises:
+        ConfigurationError: The decision log cannot be written.
+    """
+    return Services(
+        clock=clock,
+        administrator=Administrator(parts.engine, clock),
+        authenticator=oidc_authenticator(settings.issuers, clock),
+        decisions=DecisionLog.open(settings.decision_log, clock),
+        deadlines=Deadlines(clock),
+        metrics=Metrics(version),
+    )
+
+
+def build_api_server(parts: Parts, services: Services) -> ApiServer:
+    """Make a way to kube-apiserver, with a pool of its own; the caller closes it."""
+    return ApiServer(parts.account, services.deadlines, services.metrics)
+
+
+def build_point(
+    settings: ProxySettings, parts: Parts, services: Services, api_server: ApiServer, account: str
+) -> EnforcementPoint:
+    """Make the enforcement point; ``account`` is kzproxy's name at kube-apiserver."""
+    return EnforcementPoint(
+        clock=services.clock,
+        authenticator=services.authenticator,
+        devices=parts.devices,
+        administrator=services.administrator,
+        decisions=services.decisions,
+        api_server=api_server,
+        metrics=services.metrics,
+        settings=ForwardingSettings(
+            send_uid=settings.send_uid,
+            send_decision_id=settings.send_decision_id,
+            account=account,
+        ),
+    )
+
+
+def _listener_tls(settings: ListenerTls) -> ssl.SSLContext:
+    source = f"{settings.certificate_file}, {settings.private_key_file}"
+    try:
+        return listener_context(settings)
+    except (OSError, ValueError) as error:
+        raise _mistake(source, f"do not serve for TLS: {_words(error)}") from error
+
+
+def _account(settings: UpstreamSettings, clock: Clock) -> Account:
+    try:
+        return Account.of(settings, clock)
+    except (OSError, ValueError) as error:
+        raise _mistake("upstream", f"certificates do not serve: {_words(error)}") from error
+
+
+def _devices(settings: ListenerTls) -> DeviceAuthority | None:
+    file = settings.device_authority_file
+    if file is None:
+        return None
+    try:
+        return DeviceAuthority(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _mistake(str(file), f"is not a bundle of CA certificates: {error}") from error
+
+
+def _mistake(source: str, message: str) -> ConfigurationError:
+    return ConfigurationError([Mistake(source=source, message=message)])
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.replace("_", " ").lower()
+    return str(error)

@@ -1,0 +1,53 @@
+"""What of kube-apiserver's answers may reach a client; pure."""
+
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.errors.kinds import UpstreamInvalid
+from kzproxy.http.hop_by_hop import end_to_end
+from kzproxy.http.messages import Headers, ResponseHead
+
+_UNAUTHORIZED = 401
+_FORBIDDEN = 403
+_NOT_MODIFIED = 304
+_REDIRECTS = range(300, 400)
+_SWITCHING_PROTOCOLS = 101
+
+
+def check_answer(answer: ResponseHead, info: RequestInfo, upgrade: str) -> None:
+    """Refuse an answer that must not be relayed.
+
+    * 401 means that *our* credential failed. Relayed, client-go would throw away the user's good
+      sign-in and run its plugin again (client-go plugin/pkg/client/auth/exec).
+    * A redirect would send the client past kzproxy (CVE-2020-8559, CVE-2022-3172); only the
+      application behind a ``*/proxy`` may redirect, and never an upgrade.
+    * 101 that nobody asked for, or to another protocol, would open a tunnel.
+
+    Raises:
+        UpstreamInvalid: It is one of these.
+    """
+    if answer.status == _UNAUTHORIZED:
+        raise UpstreamInvalid(
+            "kube-apiserver refused kzproxy's own credential; this is not about your sign-in"
+        )
+    redirects = answer.status in _REDIRECTS and answer.status != _NOT_MODIFIED
+    if redirects and (upgrade or info.verb != "proxy"):
+        raise UpstreamInvalid("kube-apiserver answered with a redirect, which is not followed")
+    if answer.status == _SWITCHING_PROTOCOLS and answer.upgrade != upgrade:
+        raise UpstreamInvalid("kube-apiserver switched to a protocol that was not asked for")
+
+
+def names_account(answer: ResponseHead, body: bytes, account: str) -> bool:
+    """Whether an answer is a 403 to kzproxy's own account: impersonation did not take place.
+
+    The Status may be JSON or protobuf, so the sentence of apiserver's responsewriters/errors.go is
+    looked for with its quotes escaped and bare.
+    """
+    if answer.status != _FORBIDDEN:
+        return False
+    name = account.encode()
+    return b'User \\"' + name + b'\\"' in body or b'User "' + name + b'"' in body
+
+
+def client_headers(answer: ResponseHead, audit_id: str) -> Headers:
+    """Return the answer's headers as the client gets them, under our own ``Audit-Id``."""
+    kept = (header for header in end_to_end(answer.headers) if header[0] != "audit-id")
+    return (*kept, ("audit-id", audit_id))

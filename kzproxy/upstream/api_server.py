@@ -1,0 +1,240 @@
+"""kube-apiserver: connections to it and the sending of requests.
+
+Connections are kept and the one used last is used first, so that few stay busy and the rest can go.
+"""
+
+import asyncio
+import math
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid
+from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
+from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.upstream.account import Account
+from kzproxy.upstream.connection import UpstreamConnection
+
+CONNECT_SECONDS = 10.0
+# Fewer than the API server's default for one client, more than a kubectl user ever has idle.
+MAX_IDLE_CONNECTIONS = 256
+# Below kube-apiserver's idle time-out of 90 s (pkg/server/secure_serving.go), so we close first.
+IDLE_SECONDS = 60.0
+_SAFE_METHODS = {"GET", "HEAD"}
+
+
+class ApiServer:
+    """Sends requests to one kube-apiserver over pooled connections."""
+
+    def __init__(self, account: Account, deadlines: Deadlines, metrics: Metrics) -> None:
+        self._account = account
+        self._deadlines = deadlines
+        self._metrics = metrics
+        self._idle: list[UpstreamConnection] = []
+
+    @property
+    def authority(self) -> str:
+        """The value of ``Host``."""
+        return self._account.settings.authority
+
+    def authorization(self) -> str:
+        """Return kzproxy's own ``Authorization``; empty where a certificate speaks."""
+        return self._account.credential.authorization()
+
+    @asynccontextmanager
+    async def begin(self, head: RequestHead) -> AsyncIterator[UpstreamConnection]:
+        """Send ``head`` and give the connection that carries the exchange.
+
+        On leaving, the connection is kept where the exchange ended cleanly, and closed otherwise:
+        so a connection of a failed upgrade or a half-read answer is never used again.
+
+        Raises:
+            ServiceUnavailable: kube-apiserver cannot be reached.
+        """
+        connection = await self._send_head(head)
+        try:
+            yield connection
+        finally:
+            self._release(connection)
+
+    async def ask(self, head: RequestHead, body: bytes = b"") -> tuple[ResponseHead, bytes]:
+        """Send a small request of kzproxy's own and return the answer, at most 1 MiB.
+
+        Raises:
+            ProxyError: There is no such answer.
+        """
+        async with self.begin(head) as connection:
+            try:
+                if body:
+                    await connection.send_body(body)
+                await connection.send_body(b"")
+                answer = await self.receive_head(connection, head)
+                received = bytearray(connection.buffered_body())
+                while data := await connection.receive_body():
+                    received += data
+                    if len(received) > 1 << 20:
+                        raise UpstreamInvalid("kube-apiserver's answer is over 1 MiB")
+            except StreamBroken as error:
+                raise UpstreamInvalid(f"kube-apiserver: {error}") from error
+        return answer, bytes(received)
+
+    async def receive_head(self, connection: UpstreamConnection, head: RequestHead) -> ResponseHead:
+        """Wait for the answer to ``head``; a safe request on a stale connection is sent again.
+
+        Raises:
+            UpstreamInvalid: There was none, or not one that may be relayed.
+            ProxyError: See ``UpstreamConnection.receive_head``.
+        """
+        try:
+            return await connection.receive_head(head.method)
+        except StreamBroken as error:
+            if not _may_repeat(connection, head):
+                raise _unknown_outcome(head, error) from error
+        await self._renew(connection)
+        try:
+            await connection.send_head(head, has_body=False)
+            return await connection.receive_head(head.method)
+        except StreamBroken as error:
+            raise _unknown_outcome(head, error) from error
+
+    async def _renew(self, connection: UpstreamConnection) -> None:
+        """Put a fresh stream below ``connection``."""
+        connection.stream.close()
+        connection.stream = await self._connect()
+        connection.used = False
+
+    async def _send_head(self, head: RequestHead) -> UpstreamConnection:
+        has_body = not isinstance(head.body, NoBody)
+        connection = self._take_idle()
+        if connection is not None:
+            try:
+                await connection.send_head(head, has_body=has_body)
+            except StreamBroken:
+                # Stale, and not one byte of a complete head was read by anybody: send it anew.
+                connection.stream.close()
+            else:
+                return connection
+        connection = UpstreamConnection(await self._connect(), self._deadlines)
+        try:
+            await connection.send_head(head, has_body=has_body)
+        except StreamBroken as error:
+            connection.stream.close()
+            raise _unreachable(str(error)) from error
+        return connection
+
+    def _take_idle(self) -> UpstreamConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            connection.stream.unwatch()
+            if not connection.stream.closed:
+                connection.stream.deadline = math.inf
+                connection.used = True
+                return connection
+        return None
+
+    def _release(self, connection: UpstreamConnection) -> None:
+        stream = connection.stream
+        if not connection.clean or stream.closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+            stream.close()
+            return
+        self._idle.append(connection)
+        stream.watch(lambda: self._drop(connection))
+        stream.deadline = self._deadlines.after(IDLE_SECONDS)
+
+    def _drop(self, connection: UpstreamConnection) -> None:
+        if connection in self._idle:
+            self._idle.remove(connection)
+            connection.stream.close()
+
+    async def _connect(self) -> TlsStream:
+        settings = self._account.settings
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                sock = await _dial(settings.host, settings.port)
+                stream = self._wrap(sock)
+                try:
+                    await stream.handshake()
+                except BaseException:
+                    stream.abort()
+                    raise
+        except TimeoutError as error:
+            raise _unreachable("no connection in time") from error
+        except (OSError, StreamBroken) as error:
+            raise _unreachable(str(error)) from error
+        self._deadlines.keep(stream)
+        self._metrics.upstream_connections.inc()
+        return stream
+
+    def _wrap(self, sock: socket.socket) -> TlsStream:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        try:
+            tls = self._account.context.wrap_socket(
+                sock,
+                server_hostname=self._account.settings.server_name,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
+        except OSError:
+            sock.close()
+            raise
+        return TlsStream(tls, asyncio.get_running_loop())
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().stream.close()
+
+
+async def _dial(host: str, port: int) -> socket.socket:
+    """Connect to the first address that answers."""
+    loop = asyncio.get_running_loop()
+    failure: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, protocol)
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+        try:
+            await loop.sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            failure = error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure
+
+
+def _may_repeat(connection: UpstreamConnection, head: RequestHead) -> bool:
+    """Whether sending again cannot do anything twice."""
+    return (
+        connection.used
+        and not connection.answered
+        and head.method in _SAFE_METHODS
+        and isinstance(head.body, NoBody)
+        and not head.upgrade
+    )
+
+
+def _unreachable(why: str) -> ServiceUnavailable:
+    return ServiceUnavailable(
+        "kzproxy cannot reach kube-apiserver; nothing was done",
+        detail=why,
+        retry_after_seconds=1,
+    )
+
+
+def _unknown_outcome(head: RequestHead, error: StreamBroken) -> UpstreamInvalid:
+    if head.method in _SAFE_METHODS:
+        return UpstreamInvalid("kube-apiserver closed the connection", detail=str(error))
+    # No Retry-After: client-go would repeat a write that may have been done.
+    return UpstreamInvalid(
+        "kube-apiserver closed the connection before answering: outcome unknown, look before you"
+        " repeat it",
+        detail=str(error),
+    )

@@ -1,0 +1,146 @@
+"""One connection to kube-apiserver and the exchange on it."""
+
+import math
+
+from kzproxy.errors.kinds import UpstreamInvalid, UpstreamTimeout
+from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
+from kzproxy.http.encode import encode_request_head
+from kzproxy.http.messages import Chunked, RequestHead, ResponseHead
+from kzproxy.http.response_head import parse_response_head, response_head_end
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+
+# kube-apiserver's own request timeout is 60 s (--request-timeout); it answers 504 itself by then.
+HEAD_SECONDS = 75.0
+_SWITCHING_PROTOCOLS = 101
+_FIRST_FINAL_STATUS = 200
+
+
+class UpstreamConnection:
+    """A connection that carries one exchange after another.
+
+    Attributes:
+        stream: The bytes below; both sides speak on it directly after an upgrade.
+        used: Whether it has carried an exchange before this one: it may have gone stale.
+        clean: Whether the last exchange ended so that another one may follow.
+        answered: Whether any byte of the present answer has come.
+    """
+
+    def __init__(self, stream: TlsStream, deadlines: Deadlines) -> None:
+        self.stream = stream
+        self.used = False
+        self.clean = False
+        self.answered = False
+        self._deadlines = deadlines
+        self._buffer = b""
+        self._chunked_request = False
+        self._body_sent = True
+        self._scanner: ResponseBodyScanner | None = None
+        self._keep_alive = False
+
+    async def send_head(self, head: RequestHead, *, has_body: bool) -> None:
+        """Begin an exchange.
+
+        Raises:
+            StreamBroken: The connection is gone.
+        """
+        self.clean = False
+        self.answered = False
+        self._buffer = b""
+        self._scanner = None
+        self._chunked_request = isinstance(head.body, Chunked)
+        self._body_sent = not has_body
+        await self.stream.send(encode_request_head(head))
+
+    async def send_body(self, data: bytes) -> None:
+        """Send some of the request's body, framed anew; empty ends it.
+
+        Raises:
+            StreamBroken: kube-apiserver reads no more of it.
+        """
+        if self._chunked_request:
+            await self.stream.send(chunk(data) or LAST_CHUNK)
+        elif data:
+            await self.stream.send(data)
+        if not data:
+            self._body_sent = True
+
+    async def receive_head(self, method: str) -> ResponseHead:
+        """Wait for the answer's head, past interim ones.
+
+        Raises:
+            StreamBroken: The connection ended first.
+            UpstreamInvalid: It is not an answer that may be relayed.
+            UpstreamTimeout: None came in time.
+        """
+        self.stream.deadline = self._deadlines.after(HEAD_SECONDS)
+        try:
+            while True:
+                head = parse_response_head(await self._head_bytes(), method=method)
+                if head.status >= _FIRST_FINAL_STATUS or head.status == _SWITCHING_PROTOCOLS:
+                    break
+        except TimeoutError as error:
+            raise UpstreamTimeout("kube-apiserver did not answer in time") from error
+        finally:
+            self.stream.deadline = math.inf
+        self._scanner = ResponseBodyScanner(head.body)
+        self._keep_alive = head.keep_alive
+        self._settle()
+        return head
+
+    async def _head_bytes(self) -> bytes:
+        buffer = bytearray(self._buffer)
+        searched = 0
+        while (end := response_head_end(buffer, searched)) < 0:
+            searched = len(buffer)
+            data = await self.stream.receive()
+            if not data:
+                raise StreamBroken("kube-apiserver closed the connection before its answer")
+            self.answered = True
+            buffer += data
+        self._buffer = bytes(buffer[end:])
+        return bytes(buffer[:end])
+
+    @property
+    def body_done(self) -> bool:
+        """Whether the whole answer has been received."""
+        return self._scanner is not None and self._scanner.done
+
+    def buffered_body(self) -> bytes:
+        """Return what came of the body together with the head, framing and all."""
+        data, self._buffer = self._buffer, b""
+        return self._scan(data) if data else b""
+
+    async def receive_body(self) -> bytes:
+        """Return more of the body, framing and all; empty at its end.
+
+        Raises:
+            StreamBroken: The connection broke.
+            UpstreamInvalid: It was cut short, or its framing is broken.
+        """
+        if self.body_done:
+            return b""
+        data = await self.stream.receive()
+        if not data:
+            if self._scanner is not None:
+                self._scanner.end_of_stream()
+            return b""
+        return self._scan(data)
+
+    def take_rest(self) -> bytes:
+        """Return the bytes that came after a 101."""
+        data, self._buffer = self._buffer, b""
+        return data
+
+    def _scan(self, data: bytes) -> bytes:
+        if self._scanner is None:
+            raise UpstreamInvalid("kube-apiserver sent a body before a head")
+        size = self._scanner.scan(data)
+        if size < len(data):
+            # More than the answer: nobody asked for it, so the connection is not trusted again.
+            self._keep_alive = False
+        self._settle()
+        return data[:size]
+
+    def _settle(self) -> None:
+        self.clean = self.body_done and self._keep_alive and self._body_sent and not self._buffer
