@@ -104,7 +104,8 @@ class IdentityProvider:
         application.add_routes(
             [
                 web.get("/", self._front_page),
-                web.get("/style.css", self._style),
+                web.get("/style.css", self._file),
+                web.get("/icon.svg", self._file),
                 web.get("/.well-known/openid-configuration", self._discovery),
                 web.get("/jwks.json", self._jwks),
                 web.get("/authorize", self._sign_in.authorize),
@@ -127,8 +128,8 @@ class IdentityProvider:
     async def _front_page(self, _request: web.Request) -> web.Response:
         return self._pages.page("front")
 
-    async def _style(self, _request: web.Request) -> web.Response:
-        return self._pages.style()
+    async def _file(self, request: web.Request) -> web.Response:
+        return self._pages.file(request.path.removeprefix("/"))
 
     async def _jwks(self, _request: web.Request) -> web.Response:
         return web.json_response(self.keys.published())

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from kzproxy.demo.idp_users import DEMO_USERS
 
 _DIRECTORY = Path(__file__).with_name("pages")
+_FILES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 
 _EVERY_ANSWER = {
     "Cache-Control": "no-store",
@@ -56,7 +57,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._style = (_DIRECTORY / "style.css").read_text("utf-8")
+        self._files = {name: (_DIRECTORY / name).read_text("utf-8") for name in _FILES}
 
     def page(
         self,
@@ -89,6 +90,6 @@ class Pages:
         """Return a page that only says something; ``mood`` is ``good``, ``bad`` or empty."""
         return self.page("message", {"title": title, "text": text, "mood": mood}, status=status)
 
-    def style(self) -> web.Response:
-        """Return the style sheet of all pages."""
-        return web.Response(text=self._style, content_type="text/css", charset="utf-8")
+    def file(self, name: str) -> web.Response:
+        """Return one of the files that pages name: ``style.css`` or ``icon.svg``."""
+        return web.Response(text=self._files[name], content_type=_FILES[name], charset="utf-8")
