@@ -5,15 +5,14 @@ before click and everything behind it is imported.
 """
 
 import sys
-from typing import NoReturn
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Run the command line of ``sys.argv`` and exit with its code."""
     if sys.argv[1:2] == ["credential"]:
-        from kzproxy.client import credential
+        from kzproxy.client.credential import main as answer_kubectl
 
-        sys.exit(credential.main(sys.argv[2:]))
-    from kzproxy.cli import command_group
+        sys.exit(answer_kubectl(sys.argv[2:]))
+    from kzproxy.cli.command_group import run
 
-    sys.exit(command_group.run(sys.argv[1:]))
+    run(sys.argv[1:])

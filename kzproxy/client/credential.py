@@ -1,10 +1,109 @@
-"""``kzproxy credential``: kubectl's credential plugin."""
+"""``kzproxy credential``: kubectl's credential plugin.
 
+A warm run (a token in the cache that holds long enough) ends here, on a few modules of the
+standard library; everything that a sign-in needs is imported only for a sign-in. stdout carries
+the ExecCredential and nothing else.
+"""
+
+import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+
+from kzproxy.client.device_files import DeviceFiles, read_device_files
+from kzproxy.client.exec_credential import (
+    EXEC_INFO_VARIABLE,
+    Credential,
+    ExecInfo,
+    encode_credential,
+    read_exec_info,
+)
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
+from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
+
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Answer kubectl's request for a credential."""
-    sys.stderr.write(f"kzproxy: not built yet: {len(arguments)}\n")
-    return 1
+    """Answer kubectl; return the exit code. A failure is one line on stderr."""
+    if any(argument in ("-h", "--help") for argument in arguments):
+        sys.stdout.write(plugin_help())
+        return 0
+    try:
+        sys.stdout.write(_answer(parse_arguments(arguments), os.environ))
+        sys.stdout.flush()
+    except ClientFailure as failure:
+        sys.stderr.write(f"kzproxy: {failure}\n")
+        return EXIT_FAILED
+    except BrokenPipeError:  # kubectl has gone
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _answer(settings: PluginSettings, environ: Mapping[str, str]) -> str:
+    info = _exec_info(environ)
+    settings = settings.for_server(_server(settings, info))
+    device = _device_files(settings)
+    entry = _entry(settings, info, environ)
+    now = _now()
+    ends_at = entry.expires_at
+    if device is not None:
+        warning = device.warning(now)
+        if warning and (info.interactive or device.ends_at <= now):
+            sys.stderr.write(f"kzproxy: {warning}\n")
+        # kubectl asks again at the first end, and so picks up a renewed certificate.
+        ends_at = min(ends_at, device.ends_at)
+    credential = Credential(
+        token=entry.id_token,
+        certificate=device.certificate if device else "",
+        key=device.key if device else "",
+        ends_at=ends_at,
+    )
+    return encode_credential(credential, now)
+
+
+def _exec_info(environ: Mapping[str, str]) -> ExecInfo:
+    text = environ.get(EXEC_INFO_VARIABLE, "")
+    if text:
+        return read_exec_info(text)
+    if sys.stdout.isatty():
+        raise ClientFailure(
+            "this command is for kubectl and would print a token on your terminal;"
+            " see `kzproxy login` and `kzproxy whoami`"
+        )
+    return ExecInfo()
+
+
+def _server(settings: PluginSettings, info: ExecInfo) -> str:
+    """Return the cluster of the credential: a token for one must not be sent to another."""
+    if settings.server and info.server and settings.server != info.server:
+        raise ClientFailure(
+            f"this sign-in is for {settings.server}, but kubectl talks to {info.server};"
+            " make a context for that one with `kzproxy kubeconfig`"
+        )
+    return settings.server or info.server
+
+
+def _device_files(settings: PluginSettings) -> DeviceFiles | None:
+    if not settings.device_certificate:
+        return None
+    return read_device_files(settings.device_certificate, settings.device_key)
+
+
+def _entry(settings: PluginSettings, info: ExecInfo, environ: Mapping[str, str]) -> CacheEntry:
+    cache = TokenCache(cache_directory(environ))
+    entry = cache.read(cache_key(settings.client, settings.server))
+    if entry is not None and _now() < entry.refresh_at:
+        return entry
+    from kzproxy.client.sign_in import signed_in
+
+    return signed_in(settings, cache, environ, interactive=info.interactive)
+
+
+def _now() -> float:
+    return time.time()  # noqa: TID251 - kzproxy.clock imports typing: see plugin_settings

@@ -1,0 +1,124 @@
+"""HTTP to an issuer: https only, no redirects, every answer bounded in size and time."""
+
+import json
+import ssl
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+
+from kzproxy.client.failure import ClientFailure
+from kzproxy.clock.system import Clock
+
+MAX_ANSWER_BYTES = 1024 * 1024
+ANSWER_TIMEOUT = timedelta(seconds=15)
+_OPERATION_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
+
+Document = dict[str, object]
+
+
+class IssuerUnreachable(ClientFailure):
+    """The issuer gave no answer that can be used; a later try may do better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A JSON object and its status; ``document`` is empty where there was none to read."""
+
+    status: int
+    document: Document
+
+
+class IssuerHttp:
+    """The connections to one issuer; whoever makes it closes it."""
+
+    def __init__(self, ca_file: str, clock: Clock) -> None:
+        self._clock = clock
+        self._client = httpx.Client(
+            verify=_trust(ca_file),
+            timeout=_OPERATION_TIMEOUT,
+            follow_redirects=False,
+            # What is not compressed cannot grow past the bound.
+            headers={"accept": "application/json", "accept-encoding": "identity"},
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def get(self, url: str) -> Answer:
+        """Fetch ``url``.
+
+        Raises:
+            IssuerUnreachable: There was no usable answer.
+        """
+        return self._answer(self._client.build_request("GET", url))
+
+    def post(self, url: str, form: dict[str, str], authorization: str = "") -> Answer:
+        """Post a form to ``url``.
+
+        Raises:
+            IssuerUnreachable: There was no usable answer.
+        """
+        headers = {"authorization": authorization} if authorization else None
+        return self._answer(self._client.build_request("POST", url, data=form, headers=headers))
+
+    def _answer(self, request: httpx.Request) -> Answer:
+        place = f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.path}"
+        if request.url.scheme != "https":
+            raise IssuerUnreachable(f"{place} is not https")
+        try:
+            response = self._client.send(request, stream=True)
+            try:
+                body = self._body(response, place)
+            finally:
+                response.close()
+        except httpx.HTTPError as error:
+            raise IssuerUnreachable(f"{place} cannot be reached: {_reason(error)}") from None
+        if response.is_redirect or response.status_code >= 500 or response.status_code == 429:
+            raise IssuerUnreachable(f"{place} answers {response.status_code}")
+        return Answer(status=response.status_code, document=_document(body))
+
+    def _body(self, response: httpx.Response, place: str) -> bytes:
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise IssuerUnreachable(f"{place} answers compressed, unasked")
+        deadline = self._clock.monotonic() + ANSWER_TIMEOUT.total_seconds()
+        body = bytearray()
+        for part in response.iter_raw():
+            body += part
+            if len(body) > MAX_ANSWER_BYTES:
+                raise IssuerUnreachable(f"{place} answers more than {MAX_ANSWER_BYTES} bytes")
+            if self._clock.monotonic() > deadline:
+                raise IssuerUnreachable(f"{place} answers too slowly")
+        return bytes(body)
+
+
+def _trust(ca_file: str) -> ssl.SSLContext:
+    if ca_file:
+        try:
+            return ssl.create_default_context(cafile=ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            message = f"--issuer-ca {ca_file} cannot be used: {error.strerror or error}"
+            raise ClientFailure(message) from None
+    paths = ssl.get_default_verify_paths()
+    # A Python that knows no authorities of the system falls back on httpx's own.
+    return (
+        ssl.create_default_context()
+        if paths.cafile or paths.capath
+        else (httpx.create_ssl_context())
+    )
+
+
+def _reason(error: httpx.HTTPError) -> str:
+    text = str(error) or type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        text += "; if it has an authority of its own, name that with --issuer-ca"
+    return text
+
+
+def _document(body: bytes) -> Document:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}

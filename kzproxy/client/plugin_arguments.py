@@ -1,0 +1,181 @@
+"""The command line of ``kzproxy credential``, to and from ``PluginSettings``.
+
+Read by hand: importing argparse takes as long as the whole of a warm run
+(see ``plugin_settings``).
+"""
+
+from collections.abc import Sequence
+
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.plugin_settings import (
+    DEFAULT_PROMPT,
+    DEFAULT_TIMEOUT_SECONDS,
+    FLOW_AUTO,
+    FLOWS,
+    IssuerClient,
+    PluginSettings,
+    Prompting,
+)
+
+MAX_TIMEOUT_SECONDS = 3600
+MAX_PORT = 65535
+
+# name: (what follows it, or "" for a switch; what it is for)
+OPTIONS = {
+    "--issuer": ("URL", "the OpenID issuer to sign in at (https)"),
+    "--client-id": ("ID", "the OAuth client id that the issuer knows kzproxy's users by"),
+    "--client-secret-file": ("FILE", "the client's secret, where it has one"),
+    "--scope": ("SCOPE", "ask for this scope; may be repeated"),
+    "--issuer-ca": ("FILE", "trust these authorities for the issuer, and no others (PEM)"),
+    "--server": ("URL", "hand the credential out for this kzproxy only"),
+    "--device-cert": ("FILE", "this device's certificate (PEM)"),
+    "--device-key": ("FILE", "its private key (PEM)"),
+    "--flow": ("|".join(FLOWS), "how to sign in; auto takes the browser where there is one"),
+    "--listen-port": ("PORT", "port of 127.0.0.1 for the browser's way back; may be repeated"),
+    "--browser-command": ("COMMAND", "open the browser with this; the URL is appended"),
+    "--no-browser": ("", "do not open a browser, only print the URL"),
+    "--timeout": ("SECONDS", f"how long signing in may take (default {DEFAULT_TIMEOUT_SECONDS})"),
+    "--prompt": ("VALUE", f"OpenID `prompt` for a refreshable sign-in (default {DEFAULT_PROMPT})"),
+}
+REPEATABLE = frozenset({"--scope", "--listen-port"})
+
+Values = dict[str, list[str]]
+
+
+class Misused(ClientFailure):
+    """The command line is wrong."""
+
+
+def plugin_help() -> str:
+    """Return the text of ``kzproxy credential --help``."""
+    lines = [
+        "Usage: kzproxy credential --issuer URL --client-id ID [OPTIONS]",
+        "",
+        "kubectl's credential plugin (client.authentication.k8s.io/v1). `kzproxy kubeconfig`",
+        "writes the kubeconfig entry that makes kubectl run it; there is no need to run it by",
+        "hand: see `kzproxy login` and `kzproxy whoami`. Prints an ExecCredential on stdout,",
+        "signing in first where that is needed, and what it has to say to a person on stderr.",
+        "",
+        "Options:",
+    ]
+    for name, (value, purpose) in OPTIONS.items():
+        lines.append(f"  {f'{name} {value}'.rstrip():<36} {purpose}")
+    return "\n".join(lines) + "\n"
+
+
+def parse_arguments(arguments: Sequence[str]) -> PluginSettings:
+    """Read a command line.
+
+    Raises:
+        Misused: With what is wrong and what is allowed.
+    """
+    values = _values(arguments)
+    settings = PluginSettings(
+        client=IssuerClient(
+            issuer=_issuer(values),
+            client_id=_required(values, "--client-id"),
+            client_secret_file=_one(values, "--client-secret-file"),
+            scopes=tuple(" ".join(values.get("--scope", ())).split()),
+            ca_file=_one(values, "--issuer-ca"),
+        ),
+        prompting=_prompting(values),
+        server=_one(values, "--server").rstrip("/"),
+        device_certificate=_one(values, "--device-cert"),
+        device_key=_one(values, "--device-key"),
+    )
+    if bool(settings.device_certificate) != bool(settings.device_key):
+        raise Misused("--device-cert and --device-key go together: give both or neither")
+    return settings
+
+
+def to_arguments(settings: PluginSettings) -> list[str]:
+    """Return the shortest command line that ``parse_arguments`` reads as ``settings``."""
+    client, prompting = settings.client, settings.prompting
+    timeout, prompt = prompting.timeout_seconds, prompting.prompt
+    pairs = [
+        ("--issuer", client.issuer),
+        ("--client-id", client.client_id),
+        ("--client-secret-file", client.client_secret_file),
+        *(("--scope", scope) for scope in client.scopes),
+        ("--issuer-ca", client.ca_file),
+        ("--server", settings.server),
+        ("--device-cert", settings.device_certificate),
+        ("--device-key", settings.device_key),
+        ("--flow", "" if prompting.flow == FLOW_AUTO else prompting.flow),
+        *(("--listen-port", str(port)) for port in prompting.listen_ports),
+        ("--browser-command", prompting.browser_command),
+        ("--timeout", "" if timeout == DEFAULT_TIMEOUT_SECONDS else str(timeout)),
+    ]
+    arguments = [f"{name}={value}" for name, value in pairs if value]
+    if not prompting.opens_browser:
+        arguments.append("--no-browser")
+    if prompt != DEFAULT_PROMPT:
+        arguments.append(f"--prompt={prompt}")
+    return arguments
+
+
+def _values(arguments: Sequence[str]) -> Values:
+    values: Values = {}
+    remaining = list(arguments)
+    while remaining:
+        name, equals, value = remaining.pop(0).partition("=")
+        if name not in OPTIONS:
+            raise Misused(f"unknown argument {name!r}; allowed are {', '.join(OPTIONS)}")
+        is_switch = not OPTIONS[name][0]
+        if is_switch and equals:
+            raise Misused(f"{name} takes no value")
+        if not is_switch and not equals:
+            if not remaining:
+                raise Misused(f"{name} needs a value: {OPTIONS[name][0]}")
+            value = remaining.pop(0)
+        if name in values and name not in REPEATABLE:
+            raise Misused(f"{name} is given twice")
+        values.setdefault(name, []).append(value)
+    return values
+
+
+def _one(values: Values, name: str) -> str:
+    return values.get(name, [""])[0]
+
+
+def _required(values: Values, name: str) -> str:
+    value = _one(values, name).strip()
+    if not value:
+        raise Misused(
+            f"{name} {OPTIONS[name][0]} is required; `kzproxy credential --help` lists all"
+        )
+    return value
+
+
+def _issuer(values: Values) -> str:
+    # OpenID Connect Discovery 1.0 section 3: https, and neither query nor fragment.
+    issuer = _required(values, "--issuer")
+    scheme, _, rest = issuer.partition("://")
+    odd = any(character in "?# " or not character.isprintable() for character in issuer)
+    if scheme != "https" or not rest.partition("/")[0] or odd:
+        raise Misused(f"--issuer must be an https:// URL without ? and #, not {issuer!r}")
+    return issuer
+
+
+def _prompting(values: Values) -> Prompting:
+    flow = _one(values, "--flow") or FLOW_AUTO
+    if flow not in FLOWS:
+        raise Misused(f"--flow must be one of {', '.join(FLOWS)}, not {flow!r}")
+    timeout = _one(values, "--timeout") or str(DEFAULT_TIMEOUT_SECONDS)
+    return Prompting(
+        flow=flow,
+        listen_ports=tuple(
+            _integer("--listen-port", port, MAX_PORT) for port in values.get("--listen-port", ())
+        ),
+        browser_command=_one(values, "--browser-command"),
+        opens_browser="--no-browser" not in values,
+        timeout_seconds=_integer("--timeout", timeout, MAX_TIMEOUT_SECONDS),
+        prompt=values.get("--prompt", [DEFAULT_PROMPT])[0],
+    )
+
+
+def _integer(name: str, text: str, maximum: int) -> int:
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(maximum))
+    if not is_number or not 1 <= int(text) <= maximum:
+        raise Misused(f"{name} must be a number from 1 to {maximum}, not {text!r}")
+    return int(text)
