@@ -1,16 +1,53 @@
+# Set-up is part of every target: `make demo` and `make test` work on a fresh clone with
+# Python >= 3.11, Go >= 1.26 and Node >= 18.
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST ?= $(BIN)/pytest
 
-.PHONY: help demo test check controlplane lock format clean
+.PHONY: help demo test check controlplane browser lock format clean
 
-help:
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
-check: $(VENV)/.ready ## format, lint, types, imports
+demo: $(READY) controlplane ## run everything on this machine; Ctrl-C ends it
+	$(BIN)/kzproxy demo
+
+test: $(READY) controlplane browser ## all tests, against real components
+	$(PYTEST) --require-cluster
+
+check: $(READY) ## format, lint, types, imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/hadolint Dockerfile
 
+controlplane: ## build the real control plane once; prints its directory
+	@$(PYTHON) tests/cluster/build.py
+
+browser: ## install the Chromium that the sign-in tests drive
+	@command -v chromium >/dev/null || tests/install_chromium.sh
+
+$(READY): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo 'kzproxy needs Python 3.11 or later: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: $(READY) ## resolve the dependencies anew into requirements/
+	$(BIN)/python -m pip install --quiet uv==0.13.8
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header \
+	  --extra server --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	  --extra server -c requirements/dev.txt pyproject.toml -o requirements/server.txt
+
+format: $(READY) ## rewrite the code as ruff wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove what can be made again
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -prune -exec rm -rf {} +

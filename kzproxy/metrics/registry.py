@@ -59,9 +59,7 @@ class Metrics:
         self.log_failures = Counter(
             "kzproxy_audit_write_failures", "Decision records not written.", registry=registry
         )
-        self.build_info = Gauge(
-            "kzproxy_build_info", "Always 1.", ["version"], registry=registry
-        )
+        self.build_info = Gauge("kzproxy_build_info", "Always 1.", ["version"], registry=registry)
         self.build_info.labels(version).set(1)
 
     def exposition(self) -> bytes:
