@@ -1,6 +1,9 @@
-"""HTTP/1.1 messages as values. Header names are lower-case, values stripped ASCII."""
+"""HTTP/1.1 messages as values. Header names are lower-case, values stripped.
 
-from dataclasses import dataclass
+Requests that were read hold ASCII only, answers Latin-1. Headers do not print: they hold tokens.
+"""
+
+from dataclasses import dataclass, field
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -48,7 +51,7 @@ class RequestHead:
 
     method: str
     target: str
-    headers: Headers
+    headers: Headers = field(repr=False)
     body: RequestBody
     expects_continue: bool = False
     upgrade: str = ""
@@ -68,13 +71,15 @@ class ResponseHead:
         reason: May be empty.
         headers: In the order received.
         body: How the body is framed, given the request's method.
+        upgrade: As in ``RequestHead``: what a 101 has switched to; empty for every other status.
         keep_alive: Whether the sender will use the connection again.
     """
 
     status: int
     reason: str
-    headers: Headers
+    headers: Headers = field(repr=False)
     body: ResponseBody
+    upgrade: str = ""
     keep_alive: bool = True
 
     def values(self, name: str) -> list[str]:

@@ -1,0 +1,129 @@
+r"""Chunked framing (RFC 9112 section 7.1), read without copying: says where the payload lies.
+
+Strict where leniency has let requests be smuggled: a chunk's line is up to eight hexadecimal digits
+and CRLF, nothing else. Chunk extensions are refused, not dropped: neither client-go nor Go's server
+ever writes one, and parsers disagree on where they end (``5;a\nb``). Trailers are refused, because
+a parser that merges them into the headers would take ``Impersonate-User`` from there.
+"""
+
+import re
+from enum import Enum, auto
+
+from kzproxy.errors.kinds import ProxyError
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """Frame ``data`` as one chunk; empty data gives nothing, since an empty chunk ends the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+class _Expected(Enum):
+    SIZE = auto()
+    PAYLOAD = auto()
+    END_OF_CHUNK = auto()
+    END_OF_BODY = auto()
+    NOTHING = auto()
+
+
+_SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
+_SIZE_LINE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{0,8}|[0-9A-Fa-f]{1,8}\r")
+_LONGEST_LINE_BYTES = 8 + 2
+
+
+class ChunkScanner:
+    """Follows the chunks of one body through buffers cut anywhere.
+
+    Holds at most one incomplete size line. The cost is per chunk and buffer, not per byte.
+
+    Attributes:
+        done: The last chunk has been seen whole.
+    """
+
+    __slots__ = ("_error", "_expected", "_left_bytes", "_line", "done")
+
+    def __init__(self, error: type[ProxyError]) -> None:
+        """Begin before the first chunk; ``error`` is raised for a body that has no reading."""
+        self._error = error
+        self._expected = _Expected.SIZE
+        self._left_bytes = 0
+        self._line = b""
+        self.done = False
+
+    @property
+    def between_chunks(self) -> bool:
+        """Whether a chunk has just ended (or none begun), so that another may be put in."""
+        return self._expected is _Expected.SIZE and not self._line
+
+    def scan(self, data: bytes) -> tuple[list[slice], int]:
+        """Read on; return where payload lies in ``data`` and how much of it belongs to the body.
+
+        Raises:
+            ProxyError: Of the class given; the scanner must not be used again.
+        """
+        payload: list[slice] = []
+        position, end = 0, len(data)
+        while position < end and not self.done:
+            if self.between_chunks:
+                position = self._whole_chunks(data, position, payload)
+                if position == end:
+                    break
+            if self._expected is _Expected.PAYLOAD:
+                stop = min(position + self._left_bytes, end)
+                payload.append(slice(position, stop))
+                self._left_bytes -= stop - position
+                position = stop
+                if not self._left_bytes:
+                    self._expected = _Expected.END_OF_CHUNK
+            elif self._expected is _Expected.SIZE:
+                position = self._size_line(data, position)
+            else:
+                position = self._line_end(data, position)
+        return payload, position
+
+    def _whole_chunks(self, data: bytes, position: int, payload: list[slice]) -> int:
+        """Pass over the chunks that ``data`` holds whole; return where the first other begins."""
+        while (line := _SIZE_LINE.match(data, position)) is not None:
+            start = line.end()
+            stop = start + int(line[1], 16)
+            if stop == start or data[stop : stop + 2] != b"\r\n":
+                break
+            payload.append(slice(start, stop))
+            position = stop + 2
+        return position
+
+    def _size_line(self, data: bytes, position: int) -> int:
+        """Read a size line, perhaps begun in an earlier buffer; return where it ends."""
+        held = len(self._line)
+        window = self._line + data[position : position + _LONGEST_LINE_BYTES - held]
+        line = _SIZE_LINE.match(window)
+        if line is None:
+            if _SIZE_LINE_SO_FAR.fullmatch(window) is None:
+                raise self._error(
+                    "a chunk size that is not up to eight hexadecimal digits and CRLF"
+                )
+            self._line = window
+            return len(data)
+        self._line = b""
+        self._left_bytes = int(line.group(1), 16)
+        self._expected = _Expected.PAYLOAD if self._left_bytes else _Expected.END_OF_BODY
+        return position + line.end() - held
+
+    def _line_end(self, data: bytes, position: int) -> int:
+        """Read the CRLF after a chunk or, where trailers could stand, after the last one."""
+        held = len(self._line)
+        window = self._line + data[position : position + 2 - held]
+        if window != b"\r\n"[: len(window)]:
+            raise self._error(
+                "trailers are not accepted"
+                if self._expected is _Expected.END_OF_BODY
+                else "a chunk that does not end in CRLF where its size says"
+            )
+        if len(window) < 2:
+            self._line = window
+            return len(data)
+        self._line = b""
+        self.done = self._expected is _Expected.END_OF_BODY
+        self._expected = _Expected.NOTHING if self.done else _Expected.SIZE
+        return position + 2 - held
