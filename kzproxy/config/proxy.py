@@ -13,7 +13,7 @@ from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.upstream import load_upstream
-from kzproxy.policy.access_policy import AccessPolicySet
+from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
 
