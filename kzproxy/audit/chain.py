@@ -143,7 +143,7 @@ def _envelope(line: bytes) -> dict[str, Any]:
     match record:
         case {"v": int(v), "seq": int(seq), "prev": str(), "worker": str()} if seq >= 1:
             if v != SCHEMA_VERSION:
-                raise ValueError(f"schema version {v} is not {SCHEMA_VERSION}")
+                raise ValueError(f"the line is of schema version {v}, not {SCHEMA_VERSION}")
             return dict(record)
         case _:
             raise ValueError("the line is not a record of a decision log")

@@ -235,9 +235,10 @@ def json_schema() -> dict[str, Any]:
         record = definitions[kind["$ref"].removeprefix("#/$defs/")]
         record["properties"] = {**envelope["properties"], **record["properties"]}
         record["required"] = [*envelope["required"], *record["required"]]
-    return {
+    schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A line of the kzproxy decision log, version {SCHEMA_VERSION}",
         "oneOf": kinds,
         "$defs": definitions,
     }
+    return msgspec.json.decode(msgspec.json.encode(schema), type=dict[str, Any])

@@ -80,11 +80,11 @@ def visible(text: str, limit_chars: int = MAX_NAME_CHARS) -> str:
     bidirectional or other invisible format character, no surrogate, no blank but the space.
     The escapes are Python's: ``\n``, ``\x1b``, ``\u202e``. What was cut off is counted.
     """
+    if len(text) <= limit_chars and text.isprintable():
+        return text
     if len(text) > limit_chars:
         left_out = len(text) - limit_chars
         return f"{visible(text[:limit_chars], limit_chars)}...[{left_out} more]"
-    if text.isprintable():
-        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
