@@ -75,6 +75,10 @@ class Node:
         """Whether this is a list, for fields that may be one of two kinds."""
         return isinstance(self._value, SequenceNode)
 
+    def is_text(self) -> bool:
+        """Whether this is text, which may be empty; a word that YAML reads otherwise is not."""
+        return isinstance(self._value, ScalarNode) and _kind(self._value) == "str"
+
     def mapping(
         self, *, required: Sequence[str] = (), optional: Sequence[str] = ()
     ) -> dict[str, "Node"]:

@@ -1,0 +1,37 @@
+"""Names with ``*`` for any run of characters."""
+
+from collections.abc import Sequence
+
+WILDCARD = "*"
+
+
+class Names:
+    """A set of names and globs, ready to be asked.
+
+    ``*`` stands for any characters, none included; nothing else is special. Made of string
+    searches, not of a regular expression, so that no pattern can make it slow.
+    """
+
+    __slots__ = ("_exact", "_globs")
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._exact = frozenset(pattern for pattern in patterns if WILDCARD not in pattern)
+        self._globs = tuple(tuple(p.split(WILDCARD)) for p in patterns if WILDCARD in p)
+
+    def hold(self, name: str) -> bool:
+        """Whether ``name`` is one of the names or fits one of the globs."""
+        return name in self._exact or any(_fits(pieces, name) for pieces in self._globs)
+
+
+def _fits(pieces: tuple[str, ...], name: str) -> bool:
+    first, *middle, last = pieces
+    if len(name) < len(first) + len(last) or not name.startswith(first) or not name.endswith(last):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for piece in middle:
+        # The leftmost place leaves the most room for the pieces after it.
+        found = name.find(piece, at, end)
+        if found < 0:
+            return False
+        at = found + len(piece)
+    return True

@@ -1,0 +1,142 @@
+"""Find the few rules that can concern a request, out of many.
+
+Two look-ups: by what is asked (verb, group, resource), then by who asks. What is left, names,
+namespaces and conditions, is judged rule by rule.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.conditions import ConditionCheck
+from kzproxy.policy.glob import Names
+from kzproxy.policy.rules import EVERYONE, Effect, Match, Rule
+from kzproxy.policy.vocabulary import ALL, NODE_PROXY, resource_key
+
+# So many kinds of request are remembered; Kubernetes has a few hundred resources, and a caller
+# who makes some up must not fill the memory.
+_MAX_REMEMBERED_KINDS = 4096
+
+# Verb, and for a resource its group, name and subresource; a verb alone for other URLs.
+_Kind = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CompiledRule:
+    """A rule with its place in the files and its conditions ready."""
+
+    order: int
+    rule: Rule
+    check: ConditionCheck
+
+
+class CompiledMatch:
+    """One ``match`` of a rule, with its names ready."""
+
+    __slots__ = ("compiled", "match", "names", "namespaces", "urls")
+
+    def __init__(self, compiled: CompiledRule, match: Match) -> None:
+        self.compiled = compiled
+        self.match = match
+        self.namespaces = Names(match.namespaces) if match.namespaces else None
+        self.names = Names(match.names) if match.names else None
+        # A URL pattern is a glob whose only star stands at its end; the loader sees to that.
+        self.urls = Names(tuple(match.non_resource_urls)) if match.non_resource_urls else None
+
+
+class RuleIndex:
+    """The rules of one effect, found by request and subject.
+
+    Wildcards of allow rules never reach ``nodes/proxy``; those of deny rules do.
+    """
+
+    def __init__(self, rules: Iterable[Rule], effect: Effect) -> None:
+        self._effect = effect
+        self._by_kind: dict[_Kind, list[CompiledMatch]] = {}
+        self._remembered: dict[_Kind, _SubjectTable] = {}
+        for order, rule in enumerate(rules):
+            if rule.effect is effect:
+                self._add(
+                    CompiledRule(order=order, rule=rule, check=ConditionCheck(rule.conditions))
+                )
+
+    def candidates(self, subject: Identity, request: RequestInfo) -> list[CompiledMatch]:
+        """Return the matches whose subject, verb, group and resource fit, in file order."""
+        kind = _kind(request)
+        table = self._remembered.get(kind)
+        if table is None:
+            table = _SubjectTable(self._of_kind(kind))
+            if len(self._remembered) < _MAX_REMEMBERED_KINDS:
+                self._remembered[kind] = table
+        return table.of(subject)
+
+    def _add(self, compiled: CompiledRule) -> None:
+        for match in compiled.rule.match:
+            candidate = CompiledMatch(compiled, match)
+            for key in _written_kinds(match):
+                self._by_kind.setdefault(key, []).append(candidate)
+
+    def _of_kind(self, kind: _Kind) -> list[CompiledMatch]:
+        keys = self._covering_kinds(kind)
+        return [candidate for key in keys for candidate in self._by_kind.get(key, ())]
+
+    def _covering_kinds(self, kind: _Kind) -> Iterator[_Kind]:
+        verb, *asked = kind
+        if not asked:
+            yield from ((verb,), (ALL,))
+            return
+        group, resource, subresource = asked
+        for written in self._covering_resources(resource, subresource):
+            yield from ((v, g, written) for v in (verb, ALL) for g in (group, ALL))
+
+    def _covering_resources(self, resource: str, subresource: str) -> tuple[str, ...]:
+        if not subresource:
+            return (resource, ALL)
+        asked = f"{resource}/{subresource}"
+        if self._effect is Effect.ALLOW and asked == NODE_PROXY:
+            return (asked,)
+        return (asked, f"{resource}/*", f"*/{subresource}", ALL)
+
+
+class _SubjectTable:
+    """The matches of one kind of request, by who may be meant."""
+
+    __slots__ = ("_by_group", "_by_user", "_everyone")
+
+    def __init__(self, candidates: Iterable[CompiledMatch]) -> None:
+        self._by_user: dict[str, list[CompiledMatch]] = {}
+        self._by_group: dict[str, list[CompiledMatch]] = {}
+        for candidate in candidates:
+            for user in candidate.compiled.rule.users:
+                self._by_user.setdefault(user, []).append(candidate)
+            for group in candidate.compiled.rule.groups:
+                self._by_group.setdefault(group, []).append(candidate)
+        self._everyone = self._by_group.get(EVERYONE, [])
+
+    def of(self, subject: Identity) -> list[CompiledMatch]:
+        """Return each match that means the subject once, in file order."""
+        found = [*self._everyone, *self._by_user.get(subject.username, ())]
+        for group in subject.groups:
+            found += self._by_group.get(group, ())
+        if len(found) < 2:
+            return found
+        return sorted(set(found), key=_order)
+
+
+def _order(candidate: CompiledMatch) -> int:
+    return candidate.compiled.order
+
+
+def _kind(request: RequestInfo) -> _Kind:
+    if not request.is_resource:
+        return (request.verb,)
+    return (request.verb, request.api_group, request.resource, request.subresource)
+
+
+def _written_kinds(match: Match) -> Iterator[_Kind]:
+    for verb in match.verbs:
+        if match.non_resource_urls:
+            yield (verb,)
+        for group in match.api_groups:
+            yield from ((verb, group, key) for key in {resource_key(r) for r in match.resources})
