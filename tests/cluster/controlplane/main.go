@@ -21,6 +21,7 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 
+	"kzproxy.dev/tests/controlplane/nodelet"
 	"kzproxy.dev/tests/controlplane/requestinfo"
 )
 
@@ -28,6 +29,7 @@ var components = map[string]func() int{
 	"etcd":                    func() int { etcdmain.Main(os.Args); return 0 },
 	"kube-apiserver":          func() int { return cli.Run(apiserver.NewAPIServerCommand()) },
 	"kube-controller-manager": func() int { return cli.Run(controllermanager.NewControllerManagerCommand()) },
+	"nodelet":                 func() int { return exitCode(nodelet.Main(os.Args[1:])) },
 	"requestinfo":             func() int { return exitCode(requestinfo.Main(os.Stdin, os.Stdout)) },
 }
 
