@@ -61,7 +61,7 @@ def parse_response_head(data: bytes, *, method: str) -> ResponseHead:
         UpstreamInvalid: The head has no reading, or more than one.
     """
     match = _HEAD.fullmatch(data.decode("latin-1"))
-    if match is None:
+    if match is None or len(data) > MAX_RESPONSE_HEAD_BYTES:
         raise UpstreamInvalid("kube-apiserver's answer has a malformed head")
     code, reason, block = match.groups()
     if block.count("\n") > MAX_RESPONSE_HEADERS:

@@ -1,0 +1,103 @@
+"""Bodies of requests taken out of their framing, bodies of answers scanned for their end."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kzproxy.errors.kinds import BadRequest, InternalError, UpstreamInvalid
+from kzproxy.http.body import LAST_CHUNK, RequestBodyDecoder, ResponseBodyScanner, chunk
+from kzproxy.http.messages import Chunked, Length, NoBody, UntilClose
+
+CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
+
+
+def parts(data: bytes, sizes: list[int]) -> list[bytes]:
+    """Cut ``data`` into parts of these sizes, over and over."""
+    found = []
+    for number in range(len(data) + 1):
+        size = sizes[number % len(sizes)]
+        if not data:
+            break
+        found.append(data[:size])
+        data = data[size:]
+    return found
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), CUTS, st.booleans())
+def test_a_request_body_comes_out_and_what_follows_is_left(payloads, sizes, chunked):
+    """The next request's bytes stay whole, whichever part the body ends in."""
+    payload, after = b"".join(payloads), b"GET /next HTTP/1.1\r\n"
+    body = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else payload
+    decoder = RequestBodyDecoder(Chunked() if chunked else Length(len(payload)))
+    out, rest = b"", parts(body + after, sizes)
+    while not decoder.done:
+        out += decoder.feed(rest.pop(0))
+    assert out == payload
+    assert decoder.leftover + b"".join(rest) == after
+
+
+@pytest.mark.parametrize("body", [NoBody(), Length(0)])
+def test_a_request_without_a_body_is_done_at_once(body):
+    assert RequestBodyDecoder(body).done
+
+
+def test_nothing_may_be_fed_past_the_end():
+    """What follows is another request: its bytes must not be lost in this one."""
+    decoder = RequestBodyDecoder(Length(2))
+    assert decoder.feed(b"ab") == b"ab"
+    with pytest.raises(InternalError):
+        decoder.feed(b"c")
+
+
+def test_E3_trailers_of_a_request_are_refused():  # noqa: N802
+    decoder = RequestBodyDecoder(Chunked())
+    with pytest.raises(BadRequest, match="trailers"):
+        decoder.feed(b"1\r\nx\r\n0\r\nImpersonate-User: bob\r\n\r\n")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), CUTS, st.booleans())
+def test_an_answer_is_scanned_to_its_end_and_not_further(payloads, sizes, chunked):
+    payload = b"".join(payloads)
+    body = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else payload
+    scanner = ResponseBodyScanner(Chunked() if chunked else Length(len(payload)))
+    taken = sum(scanner.scan(part) for part in parts(body + b"HTTP/1.1 200 OK", sizes))
+    assert (taken, scanner.done) == (len(body), True)
+    scanner.end_of_stream()
+
+
+@pytest.mark.parametrize("body", [NoBody(), Length(0)])
+def test_an_answer_without_a_body_takes_nothing(body):
+    scanner = ResponseBodyScanner(body)
+    assert scanner.done
+    assert scanner.scan(b"more") == 0
+
+
+def test_an_answer_until_close_ends_with_the_connection():
+    scanner = ResponseBodyScanner(UntilClose())
+    assert scanner.scan(b"abc") == 3
+    assert not scanner.done
+    scanner.end_of_stream()
+    assert scanner.done
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        pytest.param(Length(3), b"ab", id="length"),
+        pytest.param(Chunked(), b"", id="chunked-nothing"),
+        pytest.param(Chunked(), b"2\r\nab\r\n", id="chunked-between"),
+        pytest.param(Chunked(), b"2\r\nab\r\n0\r\n", id="chunked-before-the-end"),
+    ],
+)
+def test_an_answer_cut_short_is_not_taken_for_whole(body, sent):
+    """``kubectl logs`` would exit 0 and look complete."""
+    scanner = ResponseBodyScanner(body)
+    assert scanner.scan(sent) == len(sent)
+    with pytest.raises(UpstreamInvalid):
+        scanner.end_of_stream()
+
+
+def test_trailers_of_an_answer_are_refused():
+    scanner = ResponseBodyScanner(Chunked())
+    with pytest.raises(UpstreamInvalid):
+        scanner.scan(b"0\r\nGrpc-Status: 0\r\n\r\n")
