@@ -300,7 +300,6 @@ async def no_answer_goes_to_an_unregistered_address(talk: Conversation) -> None:
         "javascript:alert(1)",
     ):
         assert_page(await talk.authorize(redirect_uri=uri))
-    assert_page(await talk.authorize(redirect_uri=None))
     assert_page(await talk.authorize(client_id="unknown"))
     assert_page(await talk.authorize(client_id=None))
 

@@ -1,21 +1,17 @@
 """A demo identity provider for each test, with a clock that the test moves."""
 
 import datetime as dt
-import ipaddress
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from kzproxy.demo.identity_provider import IdentityProvider, running_identity_provider
 from kzproxy.demo.idp_settings import IdentityProviderSettings, SigningAlgorithm
 from kzproxy.demo.page_agent import press_through
 from tests.conformance.oidc_provider import Conversation, ProviderUnderTest, conversation
+from tests.servers.authority import Authority
 
 
 class MovableClock:
@@ -38,39 +34,18 @@ class MovableClock:
 class Certificate:
     certificate_file: Path
     private_key_file: Path
+    ca_file: Path
 
 
 @pytest.fixture(scope="session")
 def loopback_certificate(tmp_path_factory) -> Certificate:
     directory = tmp_path_factory.mktemp("idp")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "demo")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=2))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "tls.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (directory / "tls.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
+    authority = Authority.root()
+    certificate_file, private_key_file = authority.server("127.0.0.1").write_to(directory, "idp")
+    ca_file = directory / "ca.crt"
+    ca_file.write_bytes(authority.pem)
     return Certificate(
-        certificate_file=directory / "tls.crt", private_key_file=directory / "tls.key"
+        certificate_file=certificate_file, private_key_file=private_key_file, ca_file=ca_file
     )
 
 
@@ -101,7 +76,7 @@ async def idp(
 def under_test(idp: IdentityProvider, loopback_certificate: Certificate) -> ProviderUnderTest:
     return ProviderUnderTest(
         issuer=idp.issuer,
-        ca_file=loopback_certificate.certificate_file,
+        ca_file=loopback_certificate.ca_file,
         client_id="kzproxy",
         user="operator",
         press_through=press_through,

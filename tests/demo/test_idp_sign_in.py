@@ -84,3 +84,10 @@ async def test_the_page_may_lead_to_its_client_and_to_no_other(talk):
     page = await talk.authorize()
     policy = page.headers["content-security-policy"]
     assert policy.endswith("form-action 'self' http://127.0.0.1:39251")
+
+
+async def test_an_address_that_is_left_out_is_not_guessed(talk):
+    """Core 3.1.2.1 requires it, although only one is registered for most clients."""
+    page = await talk.authorize(redirect_uri=None)
+    assert page.status_code == 400
+    assert "location" not in page.headers

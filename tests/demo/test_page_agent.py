@@ -44,7 +44,7 @@ async def test_as_a_command_it_brings_the_answer_to_the_waiting_client(talk, loo
         )
         agent = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "kzproxy.demo.page_agent", "--user", "operator"),
-            *("--ca", str(loopback_certificate.certificate_file), str(request.url)),
+            *("--ca", str(loopback_certificate.ca_file), str(request.url)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -55,7 +55,7 @@ async def test_as_a_command_it_brings_the_answer_to_the_waiting_client(talk, loo
 
 def test_a_failure_is_one_line_without_the_query(loopback_certificate, capsys):
     url = "https://127.0.0.1:1/authorize?state=secret"
-    ca = str(loopback_certificate.certificate_file)
+    ca = str(loopback_certificate.ca_file)
     assert main(["--user", "guest", "--ca", ca, url]) == 1
     err = capsys.readouterr().err
     assert err.startswith("demo sign-in as guest: ")
