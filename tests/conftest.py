@@ -1,3 +1,3 @@
 """What every test may use."""
 
-pytest_plugins = ["tests.cluster.fixtures"]
+pytest_plugins = ["tests.cluster.fixtures", "tests.proxy.fixtures"]

@@ -114,7 +114,7 @@ def _identity_headers(subject: Identity, envelope: Envelope) -> list[tuple[str, 
 def extra_header(key: str) -> str:
     """Return the header name of an extra key (client-go transport/round_trippers.go)."""
     escaped = "".join(
-        chr(byte) if chr(byte) in _TOKEN else f"%{byte:02X}" for byte in key.lower().encode()
+        chr(byte) if chr(byte) in _TOKEN else f"%{byte:02x}" for byte in key.lower().encode()
     )
     return f"impersonate-extra-{escaped}"
 

@@ -1,0 +1,153 @@
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.lease import EndCause, Ending
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import Fact
+from kzproxy.errors.kinds import Forbidden, Unauthenticated
+from kzproxy.policy.decision import Permit
+from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
+from tests.authentication.manual_clock import ManualClock
+from tests.policy.samples import (
+    ENROLLED,
+    OFFICE_HOURS,
+    WEDNESDAY_MORNING,
+    allow,
+    asked,
+    match,
+    subject,
+)
+
+WATCH = "/api/v1/namespaces/dev/pods?watch=1"
+PODS = match("get list watch", "pods")
+
+
+class World:
+    """An administrator, a clock that stands at Wednesday morning, and what was cut."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.clock = ManualClock()
+        self.clock.jump(WEDNESDAY_MORNING - self.clock.now())
+        engine = PolicyEngine(AccessPolicySet(rules=rules))
+        self.administrator = Administrator(engine, self.clock)
+        self.cuts: list[Ending] = []
+
+    def permit(self, attributes: Attributes) -> Permit:
+        decision = self.administrator.decide(attributes)
+        assert isinstance(decision, Permit)
+        return decision
+
+    def open(self, attributes: Attributes, session: str = "s1"):
+        return self.administrator.open(self.permit(attributes), session, self.cuts.append)
+
+    def pass_time(self, by: timedelta) -> None:
+        self.clock.advance(by)
+        self.administrator.sweep()
+
+
+def expiring(at: datetime) -> Attributes:
+    return asked("GET", WATCH, who=replace(subject(), expires_at=at))
+
+
+def test_a_request_under_way_is_live_until_it_ends() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)) as lease:
+        assert world.administrator.live == {lease}
+    assert world.administrator.live == frozenset()
+
+
+def test_nothing_is_cut_while_everything_holds() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)):
+        world.pass_time(timedelta(minutes=59))
+    assert world.cuts == []
+
+
+def test_a_stream_ends_with_the_credential_behind_it() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)):
+        world.pass_time(timedelta(hours=1))
+    assert [cut.cause for cut in world.cuts] == [EndCause.CREDENTIAL]
+    assert isinstance(world.cuts[0].error, Unauthenticated)
+
+
+def test_a_fresh_token_of_the_same_session_keeps_its_streams_alive() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)):
+        with world.open(expiring(WEDNESDAY_MORNING + timedelta(hours=2))):
+            pass
+        world.pass_time(timedelta(minutes=61))
+        assert world.cuts == []
+        world.pass_time(timedelta(minutes=60))
+    assert [cut.cause for cut in world.cuts] == [EndCause.CREDENTIAL]
+
+
+def test_a_fresh_token_of_another_session_does_not() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)):
+        with world.open(expiring(WEDNESDAY_MORNING + timedelta(hours=2)), session="s2"):
+            pass
+        world.pass_time(timedelta(hours=1))
+    assert [cut.cause for cut in world.cuts] == [EndCause.CREDENTIAL]
+
+
+def test_a_stream_ends_with_the_time_window_that_permitted_it() -> None:
+    hours = Conditions(time=(OFFICE_HOURS,))
+    world = World(allow("pods", PODS, conditions=hours))
+    with world.open(expiring(WEDNESDAY_MORNING + timedelta(days=1))):
+        world.pass_time(timedelta(hours=9) - timedelta(seconds=1))
+        assert world.cuts == []
+        world.pass_time(timedelta(seconds=1))
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+    assert isinstance(world.cuts[0].error, Forbidden)
+
+
+def test_a_stream_goes_on_where_another_rule_permits_it_after_the_window() -> None:
+    hours = Conditions(time=(OFFICE_HOURS,))
+    world = World(allow("in-hours", PODS, conditions=hours), allow("always", PODS))
+    with world.open(expiring(WEDNESDAY_MORNING + timedelta(days=1))) as lease:
+        world.pass_time(timedelta(hours=9))
+        assert lease.permit.rule == "always"
+    assert world.cuts == []
+
+
+def test_a_stream_ends_with_the_device_certificate_that_it_rests_on() -> None:
+    world = World(allow("pods", PODS, conditions=Conditions(device_enrolled=True)))
+    device = replace(ENROLLED, expires_at=WEDNESDAY_MORNING + timedelta(minutes=5))
+    with world.open(asked("GET", WATCH, device=device)):
+        world.pass_time(timedelta(minutes=5))
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+
+
+def test_a_stream_that_does_not_need_a_device_outlives_its_certificate() -> None:
+    world = World(allow("pods", PODS))
+    device = replace(ENROLLED, expires_at=WEDNESDAY_MORNING + timedelta(minutes=5))
+    with world.open(asked("GET", WATCH, device=device)) as lease:
+        world.pass_time(timedelta(minutes=5))
+        assert lease.permit.attributes.device.enrolled is Fact.FAILED
+    assert world.cuts == []
+
+
+def test_a_cut_stream_is_cut_once() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)):
+        world.pass_time(timedelta(hours=1))
+        world.pass_time(timedelta(hours=1))
+    assert len(world.cuts) == 1
+
+
+def test_what_ended_while_the_decision_was_being_logged_is_not_opened() -> None:
+    world = World(allow("pods", PODS))
+    permit = world.permit(expiring(WEDNESDAY_MORNING + timedelta(seconds=1)))
+    world.clock.advance(timedelta(seconds=1))
+
+    with (
+        pytest.raises(Unauthenticated),
+        world.administrator.open(permit, "s1", world.cuts.append),
+    ):
+        raise AssertionError("opened")
+    assert world.administrator.live == frozenset()

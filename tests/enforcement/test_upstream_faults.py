@@ -1,0 +1,227 @@
+"""What kzproxy does when kube-apiserver misbehaves on the wire (a stand-in plays it)."""
+
+import threading
+
+import pytest
+
+from tests.proxy.fixtures import Scripted
+from tests.proxy.world import request
+from tests.servers.scripted_api_server import ACCOUNT, Connection, answer, json_answer
+
+PODS = "/api/v1/namespaces/a/pods"
+EXEC = "/api/v1/namespaces/a/pods/p/exec?command=id"
+WEBSOCKET = (
+    "Connection: Upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    "Sec-WebSocket-Protocol: v5.channel.k8s.io",
+)
+
+
+def test_an_answer_is_relayed_under_our_audit_id(scripted: Scripted) -> None:
+    scripted.api_server.script = lambda c, _: c.send(
+        answer(200, b"hello", "audit-id: theirs", "x-kept: yes", "connection: keep-alive")
+    )
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PODS, scripted.world.token("al", "testers")))
+
+    assert (got.status, got.body) == (200, b"hello")
+    assert got.headers["x-kept"] == ["yes"]
+    assert len(got.headers["audit-id"]) == 1
+    sent = scripted.api_server.heads[-1]
+    assert f"audit-id: {got.audit_id}\r\n".encode() in sent
+    decided, completed = scripted.world.proxy.records_of(got.audit_id)
+    assert (decided["decision"], decided["rule"]) == ("permit", "testers-everything")
+    assert (completed["status_code"], completed["termination"]) == (200, "normal")
+
+
+def test_a_connection_carries_one_request_after_another(scripted: Scripted) -> None:
+    asked = request("GET", PODS, scripted.world.token("al", "testers"))
+    with scripted.world.client() as client:
+        before = scripted.api_server.connections
+        answers = [client.ask(asked).status for _ in range(5)]
+        client.send(asked + asked)
+        answers += [client.answer().status, client.answer().status]
+
+    assert answers == [200] * 7
+    assert scripted.api_server.connections - before <= 1
+
+
+def test_E1_1_a_failed_upgrade_leaves_no_open_way(scripted: Scripted) -> None:
+    """CVE-2018-1002105: what follows a refused upgrade is a request like any other."""
+    scripted.api_server.script = lambda c, _: c.send(json_answer(403, {"kind": "Status"}))
+    token = scripted.world.token("al", "testers")
+    secrets = request("GET", "/api/v1/secrets")
+    with scripted.world.client() as client:
+        client.send(request("GET", EXEC, token, *WEBSOCKET) + secrets)
+        assert client.answer().status == 403
+        assert client.answer().status == 401
+    before = scripted.api_server.connections
+    scripted.api_server.script = lambda c, _: c.send(json_answer(200, {}))
+    with scripted.world.client() as client:
+        assert client.ask(request("GET", PODS, token)).status == 200
+
+    assert [head.split(b" ")[1] for head in scripted.api_server.heads] == [
+        EXEC.encode(),
+        PODS.encode(),
+    ]
+    assert scripted.api_server.connections == before + 1, "its connection was used again"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_E1_2_a_redirect_is_not_followed_and_not_relayed(scripted: Scripted, status: int) -> None:
+    scripted.api_server.script = lambda c, _: c.send(
+        answer(status, b"", "location: http://127.0.0.1:1/")
+    )
+    token = scripted.world.token("al", "testers")
+    with scripted.world.client() as client:
+        assert client.ask(request("GET", PODS, token)).status == 502
+    with scripted.world.client() as client:
+        assert client.ask(request("GET", EXEC, token, *WEBSOCKET)).status == 502
+
+
+def test_E1_2_an_application_behind_a_proxy_may_redirect(scripted: Scripted) -> None:
+    scripted.api_server.script = lambda c, _: c.send(answer(302, b"", "location: /elsewhere"))
+    target = "/api/v1/namespaces/a/services/s/proxy/"
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", target, scripted.world.token("al", "testers")))
+
+    assert (got.status, got.headers["location"]) == (302, ["/elsewhere"])
+
+
+def test_E1_6_an_early_answer_is_relayed_and_its_connection_is_not_used_again(
+    scripted: Scripted,
+) -> None:
+    scripted.api_server.script = lambda c, _: c.send(json_answer(413, {"kind": "Status"}))
+    token = scripted.world.token("al", "testers")
+    head = request("POST", PODS, token, "Content-Length: 1000000")
+    with scripted.world.client() as client:
+        client.send(head)
+        assert client.answer().status == 413
+        assert client.ended()
+    before = scripted.api_server.connections
+    with scripted.world.client() as client:
+        assert client.ask(request("GET", PODS, token)).status == 413
+    assert scripted.api_server.connections == before + 1
+
+
+def test_the_upstreams_401_is_not_relayed(scripted: Scripted) -> None:
+    scripted.api_server.script = lambda c, _: c.send(json_answer(401, {"kind": "Status"}))
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PODS, scripted.world.token("al", "testers")))
+
+    assert got.status == 502
+    assert "not about your sign-in" in got.message
+
+
+def test_a_403_to_our_own_account_is_not_relayed_and_counted(scripted: Scripted) -> None:
+    text = f'users "al" is forbidden: User "{ACCOUNT}" cannot impersonate resource "users"'
+    scripted.api_server.script = lambda c, _: c.send(json_answer(403, {"message": text}))
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PODS, scripted.world.token("al", "testers")))
+
+    assert got.status == 502
+    assert ACCOUNT not in got.message
+    assert (
+        'kzproxy_upstream_rejections_total{code="403"} ' in scripted.world.proxy.ops("/metrics")[1]
+    )
+
+
+def test_a_403_to_the_user_is_relayed(scripted: Scripted) -> None:
+    text = 'pods is forbidden: User "t:al" cannot list resource "pods"'
+    scripted.api_server.script = lambda c, _: c.send(json_answer(403, {"message": text}))
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PODS, scripted.world.token("al", "testers")))
+
+    assert (got.status, got.message) == (403, text)
+
+
+def test_a_tunnel_nobody_asked_for_is_refused(scripted: Scripted) -> None:
+    scripted.api_server.script = lambda c, _: c.send(
+        b"HTTP/1.1 101 Switching\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n"
+    )
+    with scripted.world.client() as client:
+        asked = request("GET", PODS, scripted.world.token("al", "testers"))
+        assert client.ask(asked).status == 502
+
+
+def test_a_body_cut_short_does_not_look_complete(scripted: Scripted) -> None:
+    def cut(connection: Connection, _: bytes) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")
+        connection.reset()
+
+    scripted.api_server.script = cut
+    with scripted.world.client() as client:
+        client.send(request("GET", PODS, scripted.world.token("al", "testers")))
+        with pytest.raises(ConnectionError):
+            client.answer()
+
+
+def test_a_stale_connection_is_replaced_for_a_read(scripted: Scripted) -> None:
+    token = scripted.world.token("al", "testers")
+    with scripted.world.client() as client:
+        assert client.ask(request("GET", PODS, token)).status == 200
+        answered = threading.Event()
+
+        def die_once(connection: Connection, _: bytes) -> None:
+            if not answered.is_set():
+                answered.set()
+                connection.tls.close()
+                return
+            connection.send(json_answer(200, {}))
+
+        scripted.api_server.script = die_once
+        assert client.ask(request("GET", PODS, token)).status == 200
+
+
+def test_a_write_whose_answer_is_lost_is_never_repeated(scripted: Scripted) -> None:
+    token = scripted.world.token("al", "testers")
+    with scripted.world.client() as client:
+        assert client.ask(request("GET", PODS, token)).status == 200
+        scripted.api_server.heads.clear()
+        scripted.api_server.script = lambda c, _: c.tls.close()
+        got = client.ask(request("DELETE", f"{PODS}/p", token))
+
+    assert got.status == 502
+    assert "outcome unknown" in got.message
+    assert "retry-after" not in got.headers
+    assert len(scripted.api_server.heads) == 1
+
+
+def test_the_client_is_told_to_continue_only_after_the_decision(scripted: Scripted) -> None:
+    body = b'{"kind":"Pod"}'
+    expecting = (f"Content-Length: {len(body)}", "Expect: 100-continue")
+
+    def echo(connection: Connection, _: bytes) -> None:
+        connection.send(answer(201, connection.body(len(body))))
+
+    scripted.api_server.script = echo
+    with scripted.world.client() as client:
+        client.send(request("POST", PODS, scripted.world.token("al", "testers"), *expecting))
+        assert client.head()[0] == 100
+        client.send(body)
+        got = client.answer()
+    with scripted.world.client() as client:
+        refused = client.ask(
+            request("POST", PODS, scripted.world.token("bo", "readers"), *expecting)
+        )
+
+    assert (got.status, got.body) == (201, body)
+    assert refused.status == 403
+    assert b"expect" not in scripted.api_server.heads[-1].lower()
+
+
+def test_a_client_that_goes_ends_the_request_upstream(scripted: Scripted) -> None:
+    ended = threading.Event()
+
+    def watch(connection: Connection, _: bytes) -> None:
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        assert connection.tls.recv(1) == b""
+        ended.set()
+
+    scripted.api_server.script = watch
+    with scripted.world.client() as client:
+        client.send(request("GET", f"{PODS}?watch=1", scripted.world.token("al", "testers")))
+        assert client.head()[0] == 200
+    assert ended.wait(5)

@@ -1,0 +1,125 @@
+"""A real ``kzproxy serve`` as its own process."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_READY_SECONDS = 60.0
+
+
+def free_ports(count: int) -> list[int]:
+    """Return free ports of 127.0.0.1, all different."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for sock in sockets:
+            sock.bind(("127.0.0.1", 0))
+        return [sock.getsockname()[1] for sock in sockets]
+
+
+class ProxyProcess:
+    """kzproxy while it runs.
+
+    Attributes:
+        port: The API listener's.
+        ops_port: The operators' listener's.
+        directory: Holds its configuration and its logs.
+    """
+
+    def __init__(self, directory: Path, configuration: dict[str, Any]) -> None:
+        self.directory = directory
+        self.port, self.ops_port = free_ports(2)
+        configuration["listen"]["address"] = f"127.0.0.1:{self.port}"
+        configuration["ops"] = {"address": f"127.0.0.1:{self.ops_port}"}
+        self._file = directory / "kzproxy.yaml"
+        self._file.write_text(yaml.safe_dump(configuration))
+        self._log = directory / "diagnostic.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "kzproxy", "serve", "--config", str(self._file)]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ.copy()
+            )
+        self._wait_until_ready(self._process)
+
+    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        while time.monotonic() < deadline:
+            assert process.poll() is None, self.diagnostics
+            with contextlib.suppress(OSError, urllib.error.HTTPError):
+                if self.ops("/readyz")[0] == 200:
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"not ready: {self.diagnostics}")
+
+    def ops(self, path: str) -> tuple[int, str]:
+        """Ask the operators' listener."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=5) as r:
+                return r.status, r.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    @property
+    def diagnostics(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def decision_log(self) -> Path:
+        return self.directory / "decisions.jsonl"
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every record of the decision log."""
+        lines = self.decision_log.read_text().splitlines()
+        return [json.loads(line) for line in lines]
+
+    def records_of(self, audit_id: str) -> list[dict[str, Any]]:
+        return [record for record in self.records() if record.get("audit_id") == audit_id]
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float = 30.0) -> int:
+        """Wait for its end and return its exit code."""
+        assert self._process is not None
+        return self._process.wait(seconds)
+
+    def stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def running_proxy(directory: Path, configuration: dict[str, Any]) -> Iterator[ProxyProcess]:
+    """Run kzproxy until the block ends."""
+    proxy = ProxyProcess(directory, configuration)
+    try:
+        proxy.start()
+        yield proxy
+    finally:
+        proxy.stop()

@@ -1,0 +1,66 @@
+"""Real TLS over real sockets, both ends in one process."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kzproxy.transport.tls import ListenerTls, listener_context
+from kzproxy.transport.tls_stream import TlsStream
+from tests.servers.authority import Authority
+
+Pair = tuple[TlsStream, TlsStream]
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority.root()
+
+
+@pytest.fixture
+def server_context(tmp_path: Path, authority: Authority) -> ssl.SSLContext:
+    certificate, key = authority.server("localhost").write_to(tmp_path, "server")
+    (tmp_path / "ca.crt").write_bytes(authority.pem)
+    return listener_context(
+        ListenerTls(
+            certificate_file=certificate,
+            private_key_file=key,
+            device_authority_file=tmp_path / "ca.crt",
+        )
+    )
+
+
+@pytest.fixture
+def client_context(authority: Authority) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authority.pem.decode())
+
+
+def wrapped(sock: socket.socket, context: ssl.SSLContext, *, server: bool) -> TlsStream:
+    sock.setblocking(False)
+    tls = context.wrap_socket(
+        sock,
+        server_side=server,
+        server_hostname=None if server else "localhost",
+        do_handshake_on_connect=False,
+        suppress_ragged_eofs=False,
+    )
+    return TlsStream(tls, asyncio.get_running_loop())
+
+
+@pytest.fixture
+async def pair(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> AsyncIterator[Pair]:
+    """Two streams that have shaken hands: the server's side and the client's."""
+    ours, theirs = socket.socketpair()
+    server = wrapped(ours, server_context, server=True)
+    client = wrapped(theirs, client_context, server=False)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.handshake())
+        group.create_task(client.handshake())
+    yield server, client
+    server.close()
+    client.close()
