@@ -7,8 +7,10 @@ from types import ModuleType
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.plugin_arguments import Misused
 from kzproxy.errors.configuration import ConfigurationError
 
 EXIT_FAILED = 1
@@ -36,6 +38,7 @@ COMMANDS = {
     "login": Entry("kzproxy.cli.login", "Sign in now."),
     "logout": Entry("kzproxy.cli.logout", "Forget the sign-in, here and at the issuer."),
     "whoami": Entry("kzproxy.cli.whoami", "Show who you are signed in as."),
+    "log": Entry("kzproxy.cli.log", "Read and verify a decision log."),
     "completion": Entry("kzproxy.cli.completion", "Print a shell completion script."),
     "version": Entry("kzproxy.cli.version", "Print the version."),
 }
@@ -69,6 +72,15 @@ class CommandGroup(click.Group):
         """List the commands from the table alone."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name from the table alone."""
+        found = [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
 
 def imported(module: str, command_name: str) -> ModuleType:
@@ -108,4 +120,5 @@ def run(arguments: Sequence[str]) -> NoReturn:
         raise SystemExit(EXIT_MISTAKEN) from None
     except ClientFailure as failure:
         click.echo(f"kzproxy: {failure}", err=True)
-        raise SystemExit(EXIT_FAILED) from None
+        code = EXIT_MISTAKEN if isinstance(failure, Misused) else EXIT_FAILED
+        raise SystemExit(code) from None

@@ -114,6 +114,20 @@ def to_arguments(settings: PluginSettings) -> list[str]:
     return arguments
 
 
+def with_overrides(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Return ``arguments`` with every option that ``overrides`` names taken from there.
+
+    Raises:
+        Misused: Either is not a command line of the plugin.
+    """
+    values = {**_values(arguments), **_values(overrides)}
+    return [
+        f"{name}={value}" if OPTIONS[name][0] else name
+        for name, given in values.items()
+        for value in given
+    ]
+
+
 def _values(arguments: Sequence[str]) -> Values:
     values: Values = {}
     remaining = list(arguments)

@@ -79,12 +79,16 @@ class SignIn:
                 return self._asked(session)
 
     def forgotten(self) -> str:
-        """End the sign-in, here and at the issuer; return how that went, in one line."""
+        """End the sign-in, here and at the issuer; return how that went, in one line.
+
+        Raises:
+            ClientFailure: It is ended here, but the issuer could not be told.
+        """
         with self._alone():
             entry = self._cache.read(self._key)
             self._attempts.clear()
             if entry is None:
-                return "nobody was signed in"
+                return "Nobody was signed in."
             self._cache.remove(f"{self._key}.json")
             return self._revoked(entry)
 
@@ -172,15 +176,16 @@ class SignIn:
 
     def _revoked(self, entry: CacheEntry) -> str:
         if not entry.refresh_token:
-            return "signed out here"
+            return "Signed out here."
         try:
             with self._session() as session:
                 revoked = session.revoke(entry)
         except ClientFailure as failure:
-            return f"signed out here; the issuer could not be told: {failure}"
+            message = f"you are signed out here, but the issuer could not be told: {failure}"
+            raise ClientFailure(message) from None
         if not revoked:
-            return "signed out here; the issuer has no way to take the sign-in back"
-        return "signed out here and at the issuer"
+            return "Signed out here; the issuer has no way to take the sign-in back."
+        return "Signed out here and at the issuer."
 
     def _seconds(self) -> float:
         return self._clock.now().timestamp()

@@ -130,7 +130,7 @@ class TokenCache:
         except OSError as error:
             raise ClientFailure(f"{self.path(name)} cannot be deleted: {error.strerror}") from None
 
-    def keys(self) -> list[str]:
+    def sign_ins(self) -> list[str]:
         """Return the keys of all sign-ins, sorted."""
         if not self._check_private():
             return []

@@ -1,0 +1,102 @@
+"""``kzproxy whoami``."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from kzproxy.cli.chosen_sign_in import chosen_settings, context_options
+from kzproxy.cli.plugin_options import plugin_arguments, plugin_options
+from kzproxy.client.device_pair import DevicePair, read_device_pair
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.notices import visible
+from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.signed_in_user import SignedInUser, signed_in_user
+from kzproxy.client.token_cache import TokenCache, cache_directory, cache_key
+from kzproxy.clock.system import SystemClock
+
+WHEN = "%Y-%m-%d %H:%M:%S %Z"
+
+
+@click.command(name="whoami")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@context_options
+@plugin_options
+def command(output: str, context: str, kubeconfig: Path | None, **given: object) -> None:
+    """Show who your token here says you are, without asking anybody.
+
+    Exits 0 if kubectl can go on without asking you to sign in, else 1. What the cluster makes of
+    your token is shown by `kubectl auth whoami`.
+    """
+    settings = chosen_settings(os.environ, context, kubeconfig, plugin_arguments(given))
+    cache = TokenCache(cache_directory(os.environ))
+    entry = cache.read(cache_key(settings.client, settings.server))
+    if entry is None:
+        raise ClientFailure("you are not signed in; run `kzproxy login`")
+    user, now = signed_in_user(entry), SystemClock().now()
+    device = _device(settings)
+    if output == "json":
+        click.echo(json.dumps(_as_json(user, settings, device, now), indent=2))
+    else:
+        click.echo("\n".join(_as_text(user, settings, device, now)))
+    if not user.holds(now):
+        raise SystemExit(1)
+
+
+def _device(settings: PluginSettings) -> DevicePair | None:
+    if not settings.device_certificate:
+        return None
+    return read_device_pair(settings.device_certificate, settings.device_key)
+
+
+def _as_json(
+    user: SignedInUser, settings: PluginSettings, device: DevicePair | None, now: datetime
+) -> dict[str, object]:
+    return {
+        "signedIn": user.holds(now),
+        "name": user.name,
+        "claims": user.claims,
+        "issuer": settings.client.issuer,
+        "clientID": settings.client.client_id,
+        "server": settings.server,
+        "tokenExpiresAt": user.expires_at.isoformat(),
+        "refreshable": user.refreshable,
+        "device": None
+        if device is None
+        else {
+            "names": list(device.names),
+            "certificateFile": settings.device_certificate,
+            "expiresAt": device.ends_at.isoformat(),
+        },
+    }
+
+
+def _as_text(
+    user: SignedInUser, settings: PluginSettings, device: DevicePair | None, now: datetime
+) -> list[str]:
+    lines = [visible(user.name)]
+    for claim in ("sub", "email", "groups"):
+        value = user.claims.get(claim)
+        values = value if isinstance(value, list) else [value] if value is not None else []
+        if values:
+            lines.append(_line(claim, ", ".join(str(item) for item in values)))
+    lines.append(_line("issuer", settings.client.issuer))
+    lines.append(_line("server", settings.server or "any"))
+    lines.append(_line("token", _token_state(user, now)))
+    if device is not None:
+        state = "ended" if device.ends_at <= now else "ends"
+        lines.append(_line("device", ", ".join(device.names)))
+        lines.append(_line("certificate", f"{state} {device.ends_at.astimezone():{WHEN}}"))
+    return lines
+
+
+def _token_state(user: SignedInUser, now: datetime) -> str:
+    verb = "ended" if user.expires_at <= now else "ends"
+    then = "renewed by itself" if user.refreshable else "then you sign in again"
+    return f"{verb} {user.expires_at.astimezone():{WHEN}}, {then}"
+
+
+def _line(label: str, value: str) -> str:
+    return f"  {label:<12} {visible(value)}"
