@@ -14,10 +14,12 @@ from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.enforcement.case import Case
-from kzproxy.enforcement.farewell import Farewell, farewell_for
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
+from kzproxy.http.chunks import LAST_CHUNK
+from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
+from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_stream import StreamBroken
@@ -66,7 +68,7 @@ class Relay:
         self._metrics = metrics
         self._ending: Ending | None = None
         self._upstream: UpstreamConnection | None = None
-        self._farewell: Farewell | None = None
+        self._stream_cut: StreamCut | None = None
 
     async def run(self, outgoing: RequestHead) -> None:
         """Send ``outgoing`` and relay what comes of it.
@@ -152,11 +154,11 @@ class Relay:
         first = connection.buffered_body()
         if answer.status == _FORBIDDEN:
             first = await self._refusal_body(connection, answer, first)
-        self._farewell = farewell = farewell_for(self._info, answer, upgrade="")
-        farewell.feed(first)
+        self._stream_cut = followed = stream_cut(self._info.stream, answer)
+        followed.feed(first)
         await self._respond(answer, first)
         while data := await connection.receive_body():
-            farewell.feed(data)
+            followed.feed(data)
             await self._exchange.send(data)
 
     async def _refusal_body(
@@ -193,29 +195,28 @@ class Relay:
     async def _tunnel(self, connection: UpstreamConnection, answer: ResponseHead) -> None:
         exchange = self._exchange
         exchange.stream.unwatch()
-        self._farewell = farewell_for(self._info, answer, upgrade=answer.upgrade)
+        self._stream_cut = followed = stream_cut(self._info.stream, answer)
         await self._respond(answer, b"")
         exchange.reusable = False
-        async with alongside(self._tunnel_up(connection)):
+        async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
-                await self._tunnel_down(connection, self._farewell)
+                await self._tunnel_down(connection, followed)
         exchange.stream.close()
 
-    async def _tunnel_down(self, connection: UpstreamConnection, farewell: Farewell) -> None:
+    async def _tunnel_down(self, connection: UpstreamConnection, followed: StreamCut) -> None:
         data = connection.take_rest()
         while data or (data := await connection.stream.receive()):
-            farewell.feed(data)
+            followed.feed(data)
             await self._exchange.send(data)
             data = b""
 
-    async def _tunnel_up(self, connection: UpstreamConnection) -> None:
+    async def _tunnel_up(self, connection: UpstreamConnection, followed: StreamCut) -> None:
         """Relay towards kube-apiserver; the end of it ends the other direction too."""
-        stream, farewell = self._exchange.stream, self._farewell
+        stream = self._exchange.stream
         try:
             data = self._exchange.take_rest()
             while data or (data := await stream.receive()):
-                if farewell is not None:
-                    farewell.feed_from_client(data)
+                followed.feed_client(data)
                 await connection.stream.send(data)
                 data = b""
         except _Cut as cut:
@@ -249,12 +250,20 @@ class Relay:
         exchange = self._exchange
         exchange.reusable = False
         status = status_body(ending.error, self._case.audit_id)
-        last = None
-        if self._farewell is not None:
-            last = self._farewell.end(status, told=ending.cause is not EndCause.DRAIN)
+        last = self._last_bytes(ending, status)
         if last is None:
             exchange.stream.abort()
             return
         with contextlib.suppress(StreamBroken):
             await exchange.stream.send(last)
         exchange.stream.close()
+
+    def _last_bytes(self, ending: Ending, status: bytes) -> bytes | None:
+        """Return the end that the client understands, or None where only a reset is understood."""
+        if self._stream_cut is None:
+            return None
+        if ending.cause is EndCause.DRAIN and self._info.stream is StreamKind.WATCH:
+            # An ERROR event would make every client list anew; after a clean end they re-watch.
+            quiet = isinstance(self._stream_cut, WatchCut) and self._stream_cut.at_boundary
+            return LAST_CHUNK if quiet else None
+        return self._stream_cut.farewell(status)

@@ -25,25 +25,27 @@ POLICY: dict[str, Any] = {
             "id": "testers-everything",
             "effect": "allow",
             "subjects": {"groups": [f"{PREFIX}testers"]},
-            "match": {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]},
+            "match": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
         },
         {
             "id": "testers-urls",
             "effect": "allow",
             "subjects": {"groups": [f"{PREFIX}testers"]},
-            "match": {"verbs": ["*"], "nonResourceURLs": ["*"]},
+            "match": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
         },
         {
             "id": "readers-pods",
             "effect": "allow",
             "subjects": {"groups": [f"{PREFIX}readers"]},
-            "match": {"verbs": ["get", "list", "watch"], "apiGroups": [""], "resources": ["pods"]},
+            "match": [
+                {"verbs": ["get", "list", "watch"], "apiGroups": [""], "resources": ["pods"]}
+            ],
         },
         {
             "id": "enrolled-configmaps",
             "effect": "allow",
             "subjects": {"groups": [f"{PREFIX}enrolled"]},
-            "match": {"verbs": ["get", "list"], "apiGroups": [""], "resources": ["configmaps"]},
+            "match": [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["configmaps"]}],
             "conditions": {"device": {"enrolled": True}},
         },
     ],
