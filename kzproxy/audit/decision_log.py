@@ -12,7 +12,7 @@ that cannot be written is a request that is not forwarded. Four rules say what h
   how many decisions were refused meanwhile, and how many outcomes could not be held.
 * An fsync that fails refuses everything until ``reopen`` or a restart: the kernel may have dropped
   the lines, and a second fsync would say that all is well.
-* A sync that takes longer than ``SYNC_TIMEOUT_SECONDS`` refuses what waits for it, and all that
+* A sync that takes longer than ``sync_timeout`` refuses what waits for it, and all that
   comes until it returns.
 
 There are no tasks here: futures, one timer and one thread.
@@ -21,6 +21,7 @@ There are no tasks here: futures, one timer and one thread.
 import asyncio
 import logging
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -64,11 +65,14 @@ class DecisionLogSettings:
         stdout: Beside a file: a copy, from which lines are left out (and counted) when its reader
             is slow. Alone: the log that counts, and every record waits for its reader.
         worker: Written into every line; at most 64 characters.
+        sync_timeout: How long a client waits for the disk, or for the reader of a pipe, before it
+            is told to come back.
     """
 
     file: Path | None
     stdout: bool
     worker: str = "0"
+    sync_timeout: timedelta = timedelta(seconds=5)
 
 
 class _Pending(NamedTuple):
@@ -86,15 +90,15 @@ class DecisionLog:
         sink: FileSink | StreamSink,
         head: Head,
         *,
-        worker: str,
+        settings: DecisionLogSettings,
         clock: Clock,
-        mirror: Mirror | None,
+        mirror: Mirror | None = None,
     ) -> None:
         self._sink = sink
         self._clock = clock
         self._mirror = mirror
-        self._writer = ChainWriter(sink, head, worker=worker, clock=clock, mirror=mirror)
-        self._syncs = GroupSync(sink)
+        self._writer = ChainWriter(sink, head, worker=settings.worker, clock=clock, mirror=mirror)
+        self._syncs = GroupSync(sink, timeout=settings.sync_timeout)
         self._encode = msgspec.json.Encoder().encode
         self._queue: list[_Pending] = []
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -111,12 +115,12 @@ class DecisionLog:
         """
         if settings.file is None:
             stream = StreamSink(_STDOUT)
-            log = cls(stream, GENESIS, worker=settings.worker, clock=clock, mirror=None)
+            log = cls(stream, GENESIS, settings=settings, clock=clock)
             log._begin(log._started(torn_bytes=0))
             return log
         sink = FileSink.open(settings.file)
         mirror = Mirror(_STDOUT) if settings.stdout else None
-        log = cls(sink, sink.head, worker=settings.worker, clock=clock, mirror=mirror)
+        log = cls(sink, sink.head, settings=settings, clock=clock, mirror=mirror)
         if sink.head == GENESIS:
             log._begin(log._started(torn_bytes=sink.torn_bytes))
         else:
@@ -246,11 +250,21 @@ class DecisionLog:
 
     def _flush(self) -> None:
         batch, self._queue = self._queue, []
+        try:
+            self._write_batch(batch)
+        except Exception:  # noqa: BLE001 - an exception denies, and leaves nobody waiting
+            _log.exception("bug in the decision log")
+            self._refuse(batch)
+
+    def _write_batch(self, batch: list[_Pending]) -> None:
         if not batch:
             return
         if self._syncs.problem or not self._write([pending.payload for pending in batch]):
             self._refuse(batch)
-            return
+        else:
+            self._acknowledge(batch)
+
+    def _acknowledge(self, batch: list[_Pending]) -> None:
         waiting: list[Written] = []
         for pending in batch:
             if pending.written is None or pending.written.done():
@@ -262,7 +276,7 @@ class DecisionLog:
         self._syncs.written(waiting)
 
     def _refuse(self, batch: list[_Pending]) -> None:
-        problem = self.problem()
+        problem = self.problem() or "the decision log failed"
         for pending in batch:
             if pending.is_outcome:
                 self._writer.hold(pending.payload)

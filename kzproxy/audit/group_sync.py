@@ -2,12 +2,10 @@
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from kzproxy.audit.job_thread import JobThread
 from kzproxy.audit.sink import Sink
-
-SYNC_TIMEOUT_SECONDS = 5.0
-"""A client waits no longer than this for the disk before it is told to come back."""
 
 SYNC_INTERVAL_SECONDS = 1.0
 """Lines that nobody waits for reach the disk within this."""
@@ -25,8 +23,9 @@ class GroupSync:
         problem: Why records are refused for now; empty where they are not.
     """
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, *, timeout: timedelta) -> None:
         self.problem = ""
+        self._timeout_seconds = timeout.total_seconds()
         self._sink = sink
         self._thread = JobThread("decision-log-sync")
         self._retired: list[Sink] = []
@@ -44,14 +43,18 @@ class GroupSync:
 
     def replace(self, sink: Sink) -> None:
         """Sync ``sink`` from now on; the old one is synced once more and closed."""
-        self._retired.append(self._sink)
+        if self._failed:
+            self._sink.close()
+        else:
+            self._retired.append(self._sink)
         self._sink = sink
-        self._failed, self.problem = False, ""
+        self.forgive()
         self.written([])
 
     def forgive(self) -> None:
         """Go on after a failed sync: somebody has seen to the disk."""
-        self._failed, self.problem = False, ""
+        if self._failed:
+            self._failed, self.problem = False, ""
 
     def stop(self, timeout_seconds: float) -> None:
         """End the thread and close the sink, unless a sync hangs."""
@@ -61,7 +64,7 @@ class GroupSync:
             self._sink.close()
 
     def _go_on(self) -> None:
-        if self._running is not None:
+        if self._running is not None or self._failed:
             return
         if self._waiting:
             self._start()
@@ -73,13 +76,11 @@ class GroupSync:
         loop = asyncio.get_running_loop()
         if self._timer is not None:
             self._timer.cancel()
-        if self._running is not None:
-            return
         self._running, self._waiting = self._waiting, []
         self._has_unsynced = False
         sinks = [*self._retired, self._sink]
         self._retired = []
-        self._timer = loop.call_later(SYNC_TIMEOUT_SECONDS, self._give_up_waiting)
+        self._timer = loop.call_later(self._timeout_seconds, self._give_up_waiting)
         self._thread.submit(loop, lambda: _sync_all(sinks), self._done)
 
     def _done(self, error: Exception | None) -> None:
@@ -93,14 +94,14 @@ class GroupSync:
             _log.error("%s; it stays refused until it is reopened", self.problem)
             ended += self._waiting
             self._waiting = []
-        elif not self._failed:
+        else:
             self.problem = ""
         _end(ended, self.problem)
         self._go_on()
 
     def _give_up_waiting(self) -> None:
         self._timer = None
-        self.problem = f"the decision log has been stuck for {SYNC_TIMEOUT_SECONDS:.0f} seconds"
+        self.problem = f"the decision log has been stuck for {self._timeout_seconds:g} seconds"
         _log.error(self.problem)
         _end([*(self._running or []), *self._waiting], self.problem)
         self._running, self._waiting = [], []

@@ -138,9 +138,7 @@ def explained_fields() -> Iterator[tuple[str, bool]]:
 
 def test_every_field_is_explained_and_nothing_else_is() -> None:
     schema = json_schema()
-    written = {
-        field for kind in schema["oneOf"] for field in fields_of(kind, schema["$defs"], "")
-    }
+    written = {field for kind in schema["oneOf"] for field in fields_of(kind, schema["$defs"], "")}
     assert set(explained_fields()) == written
 
 

@@ -1,0 +1,80 @@
+"""One line for people from one record: pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from kzproxy.audit.visible import MAX_TARGET_CHARS, visible
+
+
+class Tone(StrEnum):
+    """How a line is meant; whoever shows it has a colour for it."""
+
+    GOOD = "good"
+    BAD = "bad"
+    QUIET = "quiet"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A line that is safe to print: a log may have been written by somebody else."""
+
+    text: str
+    tone: Tone
+
+
+def summarize(record: Mapping[str, Any]) -> Summary:
+    """Say in a line what a record of the decision log says."""
+    time = str(record.get("ts", ""))[11:23].removesuffix("Z")
+    match record.get("kind"):
+        case "decision":
+            text, tone = _decision(record), _tone(record)
+        case "completed":
+            text, tone = _completed(record), Tone.QUIET
+        case kind:
+            text, tone = f"-- {kind}{_details(record, _LIFECYCLE)}", Tone.QUIET
+    return Summary(visible(f"{time} {text}", MAX_TARGET_CHARS), tone)
+
+
+_LIFECYCLE = ("after", "refused", "lost", "torn_bytes", "kzproxy_version")
+
+
+def _tone(record: Mapping[str, Any]) -> Tone:
+    return Tone.GOOD if record.get("decision") == "permit" else Tone.BAD
+
+
+def _decision(record: Mapping[str, Any]) -> str:
+    user = str(_part(record, "user").get("name", "-"))
+    why = record.get("rule") or record.get("cause")
+    parts = [f"{record.get('decision')!s:7}", user, _request(_part(record, "request"))]
+    parts.append(f"[{why}]")
+    if record.get("decision") != "permit" and (said := record.get("hint") or record.get("message")):
+        parts.append(str(said))
+    parts.append(f"audit={record.get('audit_id')}")
+    return " ".join(parts)
+
+
+def _request(request: Mapping[str, Any]) -> str:
+    if "resource" not in request:
+        target = request.get("path") or request.get("target", "")
+        return f"{request.get('verb') or request.get('method', '')} {target}"
+    resource = "/".join(str(request[key]) for key in ("resource", "subresource") if key in request)
+    group = f".{request['group']}" if "group" in request else ""
+    namespace = f" -n {request['namespace']}" if "namespace" in request else ""
+    name = f" {request['name']}" if "name" in request else ""
+    return f"{request.get('verb')} {resource}{group}{name}{namespace}"
+
+
+def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = record.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _completed(record: Mapping[str, Any]) -> str:
+    details = _details(record, ("status_code", "bytes_in", "bytes_out", "duration_ms", "message"))
+    return f"  ended {record.get('termination')}{details} audit={record.get('audit_id')}"
+
+
+def _details(record: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return "".join(f" {name}={record[name]}" for name in names if name in record)

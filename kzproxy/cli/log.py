@@ -1,0 +1,108 @@
+"""``kzproxy log``: read and verify a decision log."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from kzproxy.audit.chain import GENESIS, BrokenChain, verify_chain
+from kzproxy.audit.summary import Tone, summarize
+
+_POLL_SECONDS = 0.2
+_COLOURS = {Tone.GOOD: "green", Tone.BAD: "red", Tone.QUIET: "bright_black"}
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def command() -> None:
+    """Read and verify a decision log."""
+
+
+@command.command()
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+def verify(files: tuple[Path, ...]) -> None:
+    """Check the hash chain of FILES, oldest first, as one chain.
+
+    Exits 1 at the first line that does not follow from the one before.
+    """
+    places: list[tuple[Path, int]] = [(files[0], 0)]
+    try:
+        verified = verify_chain(_lines(files, places))
+    except BrokenChain as broken:
+        file, number = places[-1]
+        raise click.ClickException(f"{file}:{number}: {broken.why}") from broken
+    click.echo(f"{verified.lines} lines of worker {verified.worker}, the chain is whole")
+    if verified.start != GENESIS:
+        start = verified.start
+        click.echo(f"goes on from line {start.seq} of an earlier file, hash {start.line_hash}")
+    click.echo(f"ends with line {verified.head.seq}, hash {verified.head.line_hash}")
+
+
+@command.command()
+@click.argument("file", type=_FILE)
+@click.option("-f", "--follow", is_flag=True, help="Go on as the file grows, also over rotations.")
+@click.option("--refused", is_flag=True, help="Only what was denied or refused.")
+def show(file: Path, *, follow: bool, refused: bool) -> None:
+    """Show FILE with a line for each record."""
+    for line in _followed(file) if follow else _lines((file,), []):
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if not isinstance(record, dict):
+            click.secho("(a line that is no record)", fg="red", bold=True)
+            continue
+        summary = summarize(record)
+        if not refused or summary.tone is Tone.BAD:
+            click.secho(summary.text, fg=_COLOURS[summary.tone])
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON Schema of a line."""
+    from kzproxy.audit.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _lines(files: tuple[Path, ...], places: list[tuple[Path, int]]) -> Iterator[bytes]:
+    """Read ``files`` line by line; the last of ``places`` says where it is."""
+    for file in files:
+        with file.open("rb") as log:
+            for number, line in enumerate(log, start=1):
+                places[:] = [(file, number)]
+                yield line
+
+
+def _followed(file: Path) -> Iterator[bytes]:
+    """Read ``file`` for ever, and go on in what takes its place."""
+    while True:
+        with file.open("rb") as log:
+            yield from _until_replaced(file, log)
+
+
+def _until_replaced(file: Path, log: BinaryIO) -> Iterator[bytes]:
+    partial = b""
+    while True:
+        replaced = _is_replaced(file, log)  # before reading, so that nothing is left behind
+        partial += log.readline()
+        if partial.endswith(b"\n"):
+            yield partial
+            partial = b""
+        elif replaced:
+            return
+        else:
+            time.sleep(_POLL_SECONDS)
+
+
+def _is_replaced(file: Path, log: BinaryIO) -> bool:
+    """Return whether the writer has gone on in another file: its first line is there."""
+    try:
+        named = file.stat()
+    except FileNotFoundError:
+        return False
+    return named.st_size > 0 and not os.path.samestat(named, os.fstat(log.fileno()))

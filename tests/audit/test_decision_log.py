@@ -1,0 +1,354 @@
+"""Nothing is acknowledged that is not written, and a log that fails recovers with a whole chain."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from kzproxy.audit.chain import GENESIS, verify_chain
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.sink import FileSink, StreamSink
+from kzproxy.clock.system import SystemClock
+from kzproxy.errors.configuration import ConfigurationError
+from kzproxy.errors.kinds import ServiceUnavailable
+from tests.audit.faults import no_file_grows_over
+from tests.audit.samples import completed_record, lines_of, permit_record
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "decisions.jsonl"
+
+
+def opened(path: Path) -> DecisionLog:
+    return DecisionLog.open(DecisionLogSettings(file=path, stdout=False), SystemClock())
+
+
+@pytest_asyncio.fixture
+async def log(path: Path) -> AsyncIterator[DecisionLog]:
+    log = opened(path)
+    yield log
+    await log.close()
+
+
+def kinds(path: Path) -> list[str]:
+    return [line["kind"] for line in lines_of(path)]
+
+
+def check_chain(*paths: Path) -> None:
+    verify_chain(line for path in paths for line in path.read_bytes().splitlines(keepends=True))
+
+
+async def refused(recording: Awaitable[None]) -> ServiceUnavailable:
+    with pytest.raises(ServiceUnavailable) as refusal:
+        await recording
+    assert refusal.value.retry_after_seconds == 1
+    return refusal.value
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def writes_of_this_process() -> int:
+    """Count write system calls, as the kernel does."""
+    fields = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(fields["syscw"])
+
+
+async def test_a_record_is_in_the_file_when_it_is_acknowledged(
+    log: DecisionLog, path: Path
+) -> None:
+    await log.record_decision(permit_record("one"), durable=False)
+    assert lines_of(path)[-1]["audit_id"] == "one"
+    await log.record_decision(permit_record("two"), durable=True)
+    assert lines_of(path)[-1]["audit_id"] == "two"
+    await log.record_outcome(completed_record("one"))
+    assert kinds(path) == ["started", "decision", "decision", "completed"]
+    check_chain(path)
+
+
+async def test_the_records_of_one_tick_are_one_write(log: DecisionLog, path: Path) -> None:
+    before = writes_of_this_process()
+    async with asyncio.TaskGroup() as group:
+        for number in range(50):
+            group.create_task(log.record_decision(permit_record(str(number)), durable=False))
+    assert writes_of_this_process() - before == 1
+    assert [line["audit_id"] for line in lines_of(path)[1:]] == [str(n) for n in range(50)]
+
+
+async def test_a_log_goes_on_after_a_restart(path: Path) -> None:
+    for _ in range(3):
+        log = opened(path)
+        await log.record_decision(permit_record(), durable=True)
+        await log.close()
+    assert kinds(path) == [
+        "started",
+        "decision",
+        "stopped",
+        "resumed",
+        "decision",
+        "stopped",
+        "resumed",
+        "decision",
+        "stopped",
+    ]
+    assert lines_of(path)[3]["after"] == "restart"
+    check_chain(path)
+
+
+async def test_a_torn_line_is_counted_in_the_next_first_record(path: Path) -> None:
+    log = opened(path)
+    await log.close()
+    with path.open("ab") as file:
+        file.write(b'{"v":1,"seq":3,')
+    await opened(path).close()
+    assert lines_of(path)[2]["kind"] == "resumed"
+    assert lines_of(path)[2]["torn_bytes"] == 15
+    check_chain(path)
+
+
+async def test_a_full_disk_refuses_and_the_log_recovers_when_there_is_room(
+    log: DecisionLog, path: Path
+) -> None:
+    await log.record_decision(permit_record("before"), durable=False)
+    whole = path.read_bytes()
+    with no_file_grows_over(len(whole) + 100):
+        refusals = await asyncio.gather(
+            *(refused(log.record_decision(permit_record("full"), durable=d)) for d in (False, True))
+        )
+        await log.record_outcome(completed_record("before"))
+        assert path.read_bytes() == whole
+        assert "cannot be written: File too large" in log.problem()
+    assert {refusal.code for refusal in refusals} == {503}
+    assert all("File too large" in refusal.detail for refusal in refusals)
+    await log.record_decision(permit_record("after"), durable=True)
+    assert log.problem() == ""
+    assert [(line["kind"], line.get("audit_id")) for line in lines_of(path)] == [
+        ("started", None),
+        ("decision", "before"),
+        ("completed", "before"),
+        ("gap", None),
+        ("decision", "after"),
+    ]
+    assert lines_of(path)[3]["refused"] == 2
+    assert log.counts.write_failures == 2
+    check_chain(path)
+
+
+async def test_a_log_without_requests_recovers_by_itself(log: DecisionLog, path: Path) -> None:
+    """Or a proxy that is not ready, and so gets no request, would never be ready again."""
+    with no_file_grows_over(len(path.read_bytes())):
+        await refused(log.record_decision(permit_record(), durable=False))
+        assert log.problem() != ""
+    await until(lambda: log.problem() == "")
+    assert kinds(path) == ["started", "gap"]
+    check_chain(path)
+
+
+async def test_whatever_byte_the_disk_is_full_at_the_chain_is_whole(path: Path) -> None:
+    """Fault injection at every 37th byte of a batch of three lines."""
+    log = opened(path)
+    await log.record_decision(permit_record("first"), durable=False)
+    size_of_line = len(path.read_bytes().splitlines(keepends=True)[1])
+    acknowledged = ["first"]
+    for room in range(0, 4 * size_of_line, 37):
+        names = [f"{room}-{number}" for number in range(3)]
+        with no_file_grows_over(len(path.read_bytes()) + room):
+            results = await asyncio.gather(
+                *(log.record_decision(permit_record(name), durable=False) for name in names),
+                return_exceptions=True,
+            )
+        assert {type(result) for result in results} in ({type(None)}, {ServiceUnavailable})
+        acknowledged += [name for name, result in zip(names, results, strict=True) if not result]
+        check_chain(path)
+    await log.close()
+    written = [line["audit_id"] for line in lines_of(path) if line["kind"] == "decision"]
+    assert written == acknowledged
+    assert len(written) > 1
+
+
+async def test_outcomes_are_held_in_order_and_their_number_is_bounded(
+    log: DecisionLog, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kzproxy.audit.chain_writer.MAX_HELD_RECORDS", 3)
+    with no_file_grows_over(len(path.read_bytes())):
+        for number in range(5):
+            await log.record_outcome(completed_record(str(number)))
+    assert log.counts.lost_outcomes == 2
+    await log.record_decision(permit_record("next"), durable=False)
+    written = lines_of(path)[1:]
+    assert [line.get("audit_id", line["kind"]) for line in written] == [
+        "0",
+        "1",
+        "2",
+        "gap",
+        "next",
+    ]
+    assert written[3]["lost"] == 2
+    check_chain(path)
+
+
+async def test_only_durable_records_wait_for_the_disk_and_a_failed_sync_refuses_all(
+    tmp_path: Path,
+) -> None:
+    """A pipe takes writes and refuses fsync, which no file does when asked to."""
+    reader, writer = os.pipe()
+    sink = FileSink(writer, tmp_path / "moved", head=GENESIS, torn_bytes=0)
+    settings = DecisionLogSettings(file=tmp_path / "moved", stdout=False)
+    log = DecisionLog(sink, GENESIS, settings=settings, clock=SystemClock())
+    await log.record_decision(permit_record("read"), durable=False)
+    refusal = await refused(log.record_decision(permit_record("write"), durable=True))
+    assert "cannot be made durable" in refusal.detail
+    await refused(log.record_decision(permit_record("read"), durable=False))
+    assert len(os.read(reader, 65536).splitlines()) == 2
+    log.reopen()
+    await log.record_decision(permit_record("write"), durable=True)
+    await log.close()
+    assert kinds(tmp_path / "moved") == ["gap", "resumed", "decision", "stopped"]
+    os.close(reader)
+
+
+async def test_rotation_goes_on_with_the_same_chain_in_a_new_file(
+    log: DecisionLog, path: Path
+) -> None:
+    old = path.with_name("decisions.jsonl.1")
+    await log.record_decision(permit_record("old"), durable=True)
+    path.rename(old)
+    pending = asyncio.gather(log.record_decision(permit_record("between"), durable=True))
+    await asyncio.sleep(0)
+    log.reopen()
+    await log.record_decision(permit_record("new"), durable=True)
+    await pending
+    assert [line.get("audit_id", line["kind"]) for line in lines_of(old)] == [
+        "started",
+        "old",
+        "between",
+    ]
+    assert [line.get("audit_id", line["kind"]) for line in lines_of(path)] == ["resumed", "new"]
+    assert lines_of(path)[0]["after"] == "rotation"
+    check_chain(old, path)
+    check_chain(path)
+
+
+async def test_reopening_what_was_not_moved_changes_nothing(log: DecisionLog, path: Path) -> None:
+    log.reopen()
+    await log.record_decision(permit_record(), durable=False)
+    assert kinds(path) == ["started", "decision"]
+
+
+async def test_rotation_onto_a_strange_file_keeps_the_old_one(log: DecisionLog, path: Path) -> None:
+    old = path.with_name("old")
+    path.rename(old)
+    path.write_bytes(b"something else\n")
+    with pytest.raises(ConfigurationError, match="move it away"):
+        log.reopen()
+    await log.record_decision(permit_record(), durable=True)
+    assert kinds(old) == ["started", "decision"]
+
+
+async def test_a_closed_log_refuses(path: Path) -> None:
+    log = opened(path)
+    await log.close()
+    await log.close()
+    log.reopen()
+    refusal = await refused(log.record_decision(permit_record(), durable=False))
+    assert refusal.detail == "the decision log is closed"
+    await log.record_outcome(completed_record())
+    assert kinds(path) == ["started", "stopped"]
+
+
+async def test_records_queued_before_the_close_are_written(path: Path) -> None:
+    log = opened(path)
+    log.add_outcome(completed_record("last"))
+    await log.close()
+    assert kinds(path) == ["started", "completed", "stopped"]
+
+
+async def test_a_cancelled_request_leaves_its_record_and_disturbs_no_other(
+    log: DecisionLog, path: Path
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        gone = group.create_task(log.record_decision(permit_record("gone"), durable=True))
+        await asyncio.sleep(0)
+        gone.cancel()
+        group.create_task(log.record_decision(permit_record("stays"), durable=True))
+    assert [line["audit_id"] for line in lines_of(path)[1:]] == ["gone", "stays"]
+    check_chain(path)
+
+
+async def test_a_record_over_the_bound_is_refused(log: DecisionLog, path: Path) -> None:
+    record = permit_record()
+    assert record.user is not None
+    groups = tuple(["g" * 1024] * 1030)
+    record = replace_user(record, groups)
+    refusal = await refused(log.record_decision(record, durable=False))
+    assert "over the bound" in refusal.detail
+    assert kinds(path) == ["started"]
+
+
+def replace_user(record: Any, groups: tuple[str, ...]) -> Any:
+    from msgspec.structs import replace as replace_in
+
+    return replace_in(record, user=replace_in(record.user, groups=groups))
+
+
+async def test_a_file_that_is_in_use_is_refused_at_the_start(log: DecisionLog, path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="in use by another kzproxy"):
+        opened(path)
+
+
+async def test_a_disk_that_is_full_at_the_start_is_said_plainly(path: Path) -> None:
+    with no_file_grows_over(10), pytest.raises(ConfigurationError) as refusal:
+        opened(path)
+    assert str(refusal.value) == f"{path}: the decision log cannot be written: File too large"
+    await opened(path).close()
+    assert kinds(path) == ["started", "stopped"]
+
+
+async def test_a_pipe_that_nobody_reads_refuses_in_time_and_recovers() -> None:
+    reader, writer = os.pipe()
+    settings = DecisionLogSettings(file=None, stdout=True, sync_timeout=timedelta(seconds=0.2))
+    log = DecisionLog(StreamSink(writer), GENESIS, settings=settings, clock=SystemClock())
+    refusals = 0
+    while not refusals:  # the pipe holds 64 KiB
+        try:
+            await log.record_decision(permit_record(), durable=False)
+        except ServiceUnavailable:
+            refusals += 1
+    assert "has been stuck for 0.2 seconds" in log.problem()
+    await refused(log.record_decision(permit_record(), durable=False))
+    read = bytearray()
+    loop = asyncio.get_running_loop()
+    while log.problem():
+        read += await loop.run_in_executor(None, os.read, reader, 65536)
+    await log.record_decision(permit_record("after"), durable=False)
+    await log.close()
+    os.close(writer)
+    while chunk := os.read(reader, 65536):
+        read += chunk
+    lines = bytes(read).splitlines(keepends=True)
+    verify_chain(lines)
+    assert [json.loads(line)["kind"] for line in lines[-3:]] == ["gap", "decision", "stopped"]
+    os.close(reader)
+
+
+def test_settings_say_which_worker_writes() -> None:
+    settings = DecisionLogSettings(file=None, stdout=True)
+    assert replace(settings, worker="7").worker == "7"
+
+
+async def test_every_line_names_its_worker(path: Path) -> None:
+    settings = DecisionLogSettings(file=path, stdout=False, worker="w7")
+    log = DecisionLog.open(settings, SystemClock())
+    await log.close()
+    assert {line["worker"] for line in lines_of(path)} == {"w7"}

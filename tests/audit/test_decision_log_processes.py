@@ -1,0 +1,99 @@
+"""A process that is killed, or whose output nobody reads."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from pathlib import Path
+
+import pytest
+
+from kzproxy.audit.chain import verify_chain
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.clock.system import SystemClock
+from tests.audit.samples import lines_of
+
+ROOT = Path(__file__).parents[2]
+
+
+async def started(path: Path, mode: str, count: int) -> Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(Path(__file__).with_name("writer.py")),
+        str(path),
+        mode,
+        str(count),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+async def test_what_was_acknowledged_before_a_kill_is_in_the_log(tmp_path: Path) -> None:
+    """Five times kill -9 at a time of chance, each time going on in the same file."""
+    path = tmp_path / "decisions.jsonl"
+    chance = random.Random(3)
+    acknowledged = 0
+    for _ in range(5):
+        before = len(lines_of(path)) if path.exists() else 0
+        process = await started(path, "file", 1_000_000)
+        assert process.stdout is not None
+        names = [(await process.stdout.readline()).decode().strip() for _ in range(50)]
+        await asyncio.sleep(chance.random() / 5)
+        process.send_signal(signal.SIGKILL)
+        out, _ = await process.communicate()
+        names += out.decode().rpartition("\n")[0].splitlines()
+        whole = path.read_bytes()[: path.read_bytes().rfind(b"\n") + 1].splitlines()[before:]
+        written = {json.loads(line).get("audit_id") for line in whole}
+        assert set(names) <= written
+        acknowledged += len(names)
+    assert acknowledged > 250
+    settings = DecisionLogSettings(file=path, stdout=False)
+    await DecisionLog.open(settings, SystemClock()).close()
+    with path.open("rb") as log:
+        verified = verify_chain(log)
+    assert verified.lines == len(lines_of(path))
+    assert [line["kind"] for line in lines_of(path)].count("resumed") == 5
+
+
+async def test_a_copy_that_nobody_reads_holds_up_nothing_and_says_what_it_lacks(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "decisions.jsonl"
+    process = await started(path, "copy", 1000)
+    assert process.stderr is not None
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        while not (line := await process.stderr.readline()).startswith(b"dropped="):
+            assert line != b""
+    dropped = int(line.removeprefix(b"dropped="))
+    copy = await process.stdout.read()
+    await process.wait()
+    assert dropped > 0
+    sequence = [json.loads(line)["seq"] for line in copy.splitlines() if line.endswith(b"}")]
+    assert len(sequence) < 16003
+    assert sequence == sorted(set(sequence))
+    assert [line["kind"] for line in lines_of(path)].count("decision") == 8000
+    with path.open("rb") as log:
+        verify_chain(log)
+
+
+async def test_a_copy_that_is_read_is_the_whole_log(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    process = await started(path, "copy", 50)
+    copy, errors = await process.communicate()
+    assert b"dropped=0" in errors
+    assert copy == path.read_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 50])
+async def test_standard_output_alone_is_a_whole_chain(tmp_path: Path, count: int) -> None:
+    process = await started(tmp_path / "none", "stdout", count)
+    out, _ = await process.communicate()
+    verified = verify_chain(out.splitlines(keepends=True))
+    assert verified.lines == 2 + 16 * count
+    assert not (tmp_path / "none").exists()

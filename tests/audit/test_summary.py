@@ -1,0 +1,68 @@
+"""A record in a line."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kzproxy.audit.records import decision_record, refusal_record
+from kzproxy.audit.schema import GapRecord, Record
+from kzproxy.audit.summary import Tone, summarize
+from kzproxy.errors.kinds import Unauthenticated
+from tests.audit.samples import ARRIVAL, NOW, completed_record, deny, permit_record
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    written: dict[str, Any] = json.loads(msgspec.json.encode(record))
+    return written
+
+
+@pytest.mark.parametrize(
+    ("record", "tone", "text"),
+    [
+        (
+            permit_record("a-1"),
+            Tone.GOOD,
+            "09:30:00.123 permit  alice@example.org list pods -n dev [dev-read] audit=a-1",
+        ),
+        (
+            decision_record(deny(), ARRIVAL, decided_at=NOW, session_id=""),
+            Tone.BAD,
+            "09:30:00.123 deny    alice@example.org list pods -n dev [no-prod-exec]"
+            f" enrol your device audit={ARRIVAL.audit_id}",
+        ),
+        (
+            refusal_record(Unauthenticated("no token"), ARRIVAL, decided_at=NOW),
+            Tone.BAD,
+            "09:30:00.123 refused - GET /api/v1/namespaces/dev/pods?*** [unauthenticated]"
+            f" no token audit={ARRIVAL.audit_id}",
+        ),
+        (
+            completed_record("a-1"),
+            Tone.QUIET,
+            "09:30:00.123   ended normal status_code=200 bytes_out=1234 duration_ms=3.021"
+            " audit=a-1",
+        ),
+        (GapRecord(ts=NOW, refused=2), Tone.QUIET, "09:30:00.123 -- gap refused=2"),
+    ],
+)
+def test_a_record_is_said_in_a_line(record: Record, tone: Tone, text: str) -> None:
+    summary = summarize(as_json(record))
+    assert summary.text == text
+    assert summary.tone is tone
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["kind", "ts", "decision", "rule", "hint", "audit_id", "user", "request"]),
+        st.sampled_from(["decision", "completed", "permit"])
+        | st.text()
+        | st.integers()
+        | st.just({"resource": 1, "verb": None}),
+    )
+)
+def test_whatever_is_in_a_line_it_prints_on_one_line(record: dict[str, Any]) -> None:
+    assert summarize(record).text.isprintable()
