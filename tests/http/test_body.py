@@ -49,7 +49,7 @@ def test_nothing_may_be_fed_past_the_end():
         decoder.feed(b"c")
 
 
-def test_E3_trailers_of_a_request_are_refused():  # noqa: N802
+def test_E3_trailers_of_a_request_are_refused():
     decoder = RequestBodyDecoder(Chunked())
     with pytest.raises(BadRequest, match="trailers"):
         decoder.feed(b"1\r\nx\r\n0\r\nImpersonate-User: bob\r\n\r\n")

@@ -75,7 +75,7 @@ def test_a_body_is_framed_in_one_way(lines, method, body):
 
 
 @pytest.mark.parametrize("line", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
-def test_E3_body_on_get_is_read_but_the_connection_is_not_used_again(line):  # noqa: N802
+def test_E3_body_on_get_is_read_but_the_connection_is_not_used_again(line):
     """Where another parser may expect no body, no request can follow it."""
     assert not parse_request_head(head_of(line)).keep_alive
     assert parse_request_head(head_of(b"Content-Length: 0")).keep_alive
@@ -383,7 +383,7 @@ def test_a_head_at_its_bound_is_read_and_over_it_refused():
         parse_request_head(head_of(b"X: " + b"a" * (spare + 1)))
 
 
-def test_E4_7_a_64_kib_token_is_read():  # noqa: N802
+def test_E4_7_a_64_kib_token_is_read():
     token = "a" * 65536
     head = parse_request_head(head_of(b"Authorization: Bearer " + token.encode()))
     assert head.values("authorization") == ["Bearer " + token]
@@ -420,7 +420,7 @@ def test_the_end_is_found_byte_by_byte_and_what_follows_is_left():
     assert head_end(data, 0) == len(data)
 
 
-def test_E4_7_a_head_that_never_ends_is_too_large():  # noqa: N802
+def test_E4_7_a_head_that_never_ends_is_too_large():
     buffer = bytearray(b"a" * (MAX_HEAD_BYTES - 1))
     assert head_end(buffer, 0) == -1
     buffer += b"a"

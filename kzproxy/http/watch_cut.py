@@ -1,0 +1,133 @@
+"""End a watch in-band: one ERROR event, then the clean end that client-go knows.
+
+Bytes may be put in only between two chunks *and* between two events. Where events end depends on
+their encoding (apiserver pkg/endpoints/handlers/watch.go): JSON events are one line each, protobuf
+events have a length of four bytes before them, CBOR events are each written and flushed alone,
+which Go's server makes a chunk.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from kzproxy.errors.kinds import UpstreamInvalid
+from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
+
+_JSON = "application/json"
+
+
+class WatchCut:
+    """Follows a chunked watch on its way to the client."""
+
+    __slots__ = ("_chunks", "_events", "_media_type")
+
+    def __init__(self, media_type: str) -> None:
+        """Begin before the first byte of the body; ``media_type`` is one of WATCH_MEDIA_TYPES."""
+        self._media_type = media_type
+        self._chunks = ChunkScanner(UpstreamInvalid)
+        self._events = _EVENTS[media_type]()
+
+    def feed(self, data: bytes) -> None:
+        """Follow bytes of the answer's body that go to the client, framing included.
+
+        Raises:
+            UpstreamInvalid: The chunked framing has no strict reading.
+        """
+        payload, _ = self._chunks.scan(data)
+        for piece in payload:
+            self._events.feed(data[piece])
+
+    def feed_client(self, data: bytes) -> None:
+        """Ignore what the client sends: a watch's request has ended."""
+
+    @property
+    def at_boundary(self) -> bool:
+        """Whether a farewell may follow now."""
+        return self._chunks.between_chunks and self._events.whole
+
+    def farewell(self, status_body: bytes) -> bytes | None:
+        """Return the bytes that end the body, or None where only aborting is safe.
+
+        Args:
+            status_body: A ``metav1.Status`` in JSON, on one line. kubectl shows its message as a
+                table row, informers in their log. Left out where events are not JSON: then the
+                client re-watches, and the refusal of that tells it.
+        """
+        if not self.at_boundary:
+            return None
+        if self._media_type != _JSON:
+            return LAST_CHUNK
+        return chunk(error_event(status_body)) + LAST_CHUNK
+
+
+def error_event(status_body: bytes) -> bytes:
+    """Return the watch event that carries a Status, with its line end."""
+    return b'{"type":"ERROR","object":%b}\n' % status_body.strip()
+
+
+class _Events(Protocol):
+    """Follows the events in a watch's payload."""
+
+    def feed(self, payload: bytes) -> None: ...
+
+    @property
+    def whole(self) -> bool: ...
+
+
+class _Lines:
+    """JSON: an encoder escapes a line feed within a string, so that every one ends an event."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self) -> None:
+        self.whole = True
+
+    def feed(self, payload: bytes) -> None:
+        self.whole = payload.endswith(b"\n")
+
+
+class _LengthPrefixed:
+    """Protobuf: four bytes of length, big-endian, then the event."""
+
+    __slots__ = ("_left_bytes", "_length")
+
+    def __init__(self) -> None:
+        self._length = b""
+        self._left_bytes = 0
+
+    @property
+    def whole(self) -> bool:
+        return not self._length and not self._left_bytes
+
+    def feed(self, payload: bytes) -> None:
+        position = 0
+        while position < len(payload):
+            if self._left_bytes:
+                taken = min(self._left_bytes, len(payload) - position)
+                self._left_bytes -= taken
+                position += taken
+                continue
+            needed = 4 - len(self._length)
+            self._length += payload[position : position + needed]
+            position += needed
+            if len(self._length) == 4:
+                self._left_bytes = int.from_bytes(self._length, "big")
+                self._length = b""
+
+
+class _Chunks:
+    """CBOR: an event ends where its chunk ends."""
+
+    __slots__ = ()
+
+    whole = True
+
+    def feed(self, payload: bytes) -> None:
+        pass
+
+
+_EVENTS: dict[str, Callable[[], _Events]] = {
+    _JSON: _Lines,
+    "application/vnd.kubernetes.protobuf": _LengthPrefixed,
+    "application/cbor-seq": _Chunks,
+}
+WATCH_MEDIA_TYPES = frozenset(_EVENTS)
