@@ -246,16 +246,19 @@ def _judged(decision: Decision) -> _Judged:
 
 
 def _user(identity: Identity, session_id: str) -> User:
+    name, uid, issuer, subject, session = visible_all(
+        (identity.username, identity.uid, identity.issuer, identity.subject, session_id)
+    )
     return User(
-        name=visible(identity.username),
+        name=name,
         groups=visible_all(identity.groups),
         groups_omitted=max(0, len(identity.groups) - MAX_ITEMS),
-        uid=visible(identity.uid),
+        uid=uid,
         extra=_extra(identity.extra),
         method=identity.method,
-        issuer=visible(identity.issuer),
-        subject=visible(identity.subject),
-        session=visible(session_id),
+        issuer=issuer,
+        subject=subject,
+        session=session,
         expires_at=identity.expires_at,
         confirmation=identity.confirmation,
     )
@@ -280,20 +283,26 @@ def _source(environment: Environment, port: int) -> Source:
 
 
 def _request(info: RequestInfo, user_agent: str) -> Request:
+    method, verb, kube_verb, group, version = visible_all(
+        (info.method, info.verb, info.kube_verb, info.api_group, info.api_version)
+    )
+    resource, subresource, namespace, name = visible_all(
+        (info.resource, info.subresource, info.namespace, info.name)
+    )
     return Request(
-        method=visible(info.method),
+        method=method,
         target=logged_target(info.target, of_another_application=info.verb == "proxy"),
         path=visible(info.path, MAX_TARGET_CHARS),
-        verb=visible(info.verb),
-        kube_verb=visible(info.kube_verb),
-        group=visible(info.api_group),
-        version=visible(info.api_version),
-        resource=visible(info.resource),
-        subresource=visible(info.subresource),
-        namespace=visible(info.namespace),
-        name=visible(info.name),
+        verb=verb,
+        kube_verb=kube_verb,
+        group=group,
+        version=version,
+        resource=resource,
+        subresource=subresource,
+        namespace=namespace,
+        name=name,
         stream="" if info.stream is StreamKind.NONE else info.stream.value,
-        dry_run=any(name == "dryRun" for name, _ in info.query),
+        dry_run=any(key == "dryRun" for key, _ in info.query),
         user_agent=visible(user_agent, MAX_TEXT_CHARS),
     )
 
