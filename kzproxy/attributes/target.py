@@ -34,7 +34,10 @@ def split_target(target: str) -> tuple[str, str | None]:
         BadRequest: Too long, not in origin form, or a byte that no target may hold.
     """
     if len(target) > MAX_TARGET_BYTES:
-        raise BadRequest(f"the request target is over {MAX_TARGET_BYTES} bytes")
+        raise BadRequest(
+            f"the request target is over {MAX_TARGET_BYTES} bytes;"
+            " give a long command to its shell on standard input"
+        )
     if not _TARGET.fullmatch(target):
         raise _not_a_target(target)
     if target.startswith("//"):
