@@ -1,0 +1,186 @@
+"""The public keys of one issuer, fetched in the background and kept for a bounded time.
+
+One task fetches (``run``); requests only ask it to hurry and wait. So there is never more than one
+fetch at a time, a client that hangs up cannot cancel it, and however many tokens with unknown key
+ids come in there is at most one fetch in each cool-down.
+"""
+
+import asyncio
+import logging
+import socket
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import httpx
+
+from kzproxy.authentication.addresses import IPAddress, may_be_sent_to
+from kzproxy.authentication.fetch import FetchFailed, fetch_object, issuer_client
+from kzproxy.authentication.jwks import KeySet, read_key_set
+from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, JwtIssuerSettings, KeyLimits
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable
+
+_log = logging.getLogger(__name__)
+
+_NO_KEYS = KeySet(())
+
+
+class IssuerKeys:
+    """The keys that one issuer's tokens are verified with.
+
+    Attributes:
+        url: The issuer.
+        tried: Whether a first fetch has ended, well or badly.
+        failure: Why the last fetch failed; empty where it did not.
+    """
+
+    def __init__(
+        self, issuer: JwtIssuerSettings, clock: Clock, limits: KeyLimits = DEFAULT_KEY_LIMITS
+    ) -> None:
+        self.url = issuer.url
+        self.tried = False
+        self.failure = ""
+        self._issuer = issuer
+        self._clock = clock
+        self._limits = limits
+        self._latest = _NO_KEYS
+        self._usable_until = clock.monotonic()
+        self._next_fetch_at = clock.monotonic()
+        self._fetching = False
+        self._wanted = asyncio.Event()
+        self._round_ended = asyncio.Event()
+
+    def current(self) -> KeySet:
+        """Return the keys that hold now; none once they are too old to be believed."""
+        if self._clock.monotonic() >= self._usable_until:
+            return _NO_KEYS
+        return self._latest
+
+    def unavailable(self) -> ServiceUnavailable:
+        """Return the error for a token that cannot be judged because keys cannot be had."""
+        return ServiceUnavailable(
+            f"the keys of issuer {self.url} could not be fetched; try again in a few seconds",
+            detail=self.failure,
+            retry_after_seconds=max(1, round(self._limits.cool_down.total_seconds())),
+        )
+
+    async def run(self) -> None:
+        """Fetch again and again until cancelled."""
+        while True:
+            await self.fetch()
+            await self._rest()
+
+    async def fetch(self) -> None:
+        """Fetch once; a failure is kept in ``failure`` and leaves the present keys standing."""
+        self._fetching = True
+        self._wanted.clear()
+        try:
+            await self._try_to_fetch()
+        finally:
+            self.tried = True
+            self._fetching = False
+            self._next_fetch_at = self._clock.monotonic() + self._limits.cool_down.total_seconds()
+            self._round_ended.set()
+            self._round_ended = asyncio.Event()
+
+    async def sought(self) -> None:
+        """Wait for newer keys than the present ones, unless the last fetch is too young for that.
+
+        Returns in any case, at the latest a little after the fetch time-out.
+        """
+        round_ended = self._round_ended
+        if not self._fetching:
+            if self._clock.monotonic() < self._next_fetch_at:
+                return
+            self._wanted.set()
+        try:
+            async with asyncio.timeout(self._limits.fetch_timeout.total_seconds() + 1):
+                await round_ended.wait()
+        except TimeoutError:
+            return
+
+    async def _rest(self) -> None:
+        limits = self._limits
+        rest = limits.cool_down if self.failure else limits.refresh_interval
+        try:
+            async with asyncio.timeout(rest.total_seconds()):
+                await self._wanted.wait()
+        except TimeoutError:
+            return
+
+    async def _try_to_fetch(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.fetch_timeout.total_seconds()):
+                published = await self._published_keys()
+        except (FetchFailed, TimeoutError) as error:
+            self._failed(str(error) or f"{self.url}: no answer in {self._limits.fetch_timeout}")
+            return
+        except Exception:  # noqa: BLE001 - an issuer's answer must never end the task that asks it
+            _log.exception("issuer %s: fetching its keys failed unexpectedly", self.url)
+            self._failed(f"{self.url}: an unexpected error; see the log")
+            return
+        self._accept(read_key_set(published, self.url))
+
+    def _accept(self, keys: KeySet) -> None:
+        if self.failure or keys.fingerprints != self._latest.fingerprints:
+            _log.info("issuer %s: %d keys hold now", self.url, len(keys.keys))
+        self.failure = ""
+        if keys.fingerprints != self._latest.fingerprints:
+            self._latest = keys
+        keep = self._limits.keep_last_good.total_seconds()
+        self._usable_until = self._clock.monotonic() + keep
+
+    def _failed(self, why: str) -> None:
+        if why != self.failure:
+            _log.warning("issuer %s: its keys could not be fetched: %s", self.url, why)
+        self.failure = why
+
+    async def _published_keys(self) -> list[object]:
+        seconds = self._limits.fetch_timeout.total_seconds()
+        limit = self._limits.document_bytes
+        async with issuer_client(self._issuer.certificate_authority_pem, seconds) as client:
+            place = await self._key_set_url(client)
+            document = await fetch_object(client, place, limit_bytes=limit)
+        keys = document.get("keys")
+        if not isinstance(keys, list):
+            raise FetchFailed(f"{place}: the document has no list `keys`")
+        if len(keys) > self._limits.keys:
+            raise FetchFailed(f"{place}: more than {self._limits.keys} keys")
+        return keys
+
+    async def _key_set_url(self, client: httpx.AsyncClient) -> str:
+        source = self._issuer.discovery_document_url
+        document = await fetch_object(client, source, limit_bytes=self._limits.document_bytes)
+        # OpenID Connect Discovery 1.0 section 4.3: exactly equal, or another party answers.
+        if document.get("issuer") != self.url:
+            raise FetchFailed(f"{source}: its `issuer` is not {self.url}")
+        place = document.get("jwks_uri")
+        if not isinstance(place, str) or not place.isascii() or not place.isprintable():
+            raise FetchFailed(f"{source}: its `jwks_uri` is not a URL")
+        await _refuse_foreign_place(place, source)
+        return place
+
+
+async def _refuse_foreign_place(place: str, source: str) -> None:
+    try:
+        target, origin = urlsplit(place), urlsplit(source)
+        target_host, origin_host = target.hostname or "", origin.hostname or ""
+        target_port = target.port or 443
+    except ValueError as error:
+        raise FetchFailed(f"{source}: its `jwks_uri` is not a URL") from error
+    if target.scheme != "https" or not target_host or "@" in target.netloc:
+        raise FetchFailed(f"{source}: its `jwks_uri` is not a plain https URL")
+    if target_host == origin_host:
+        return
+    addresses = await _addresses(target_host, target_port)
+    if not may_be_sent_to(addresses, await _addresses(origin_host, origin.port or 443)):
+        raise FetchFailed(f"{source}: its `jwks_uri` is at an internal or link-local address")
+
+
+async def _addresses(host: str, port: int) -> set[IPAddress]:
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise FetchFailed(f"the host {host} of `jwks_uri` or its issuer is not known") from error
+    return {ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}

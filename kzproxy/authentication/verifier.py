@@ -1,0 +1,97 @@
+"""Judge the tokens of one issuer: signature first, then everything that the claims say."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kzproxy.attributes.identity import Identity
+from kzproxy.authentication.claims import identity_of
+from kzproxy.authentication.jwks import VerificationKey
+from kzproxy.authentication.keys import IssuerKeys
+from kzproxy.authentication.settings import JwtIssuerSettings
+from kzproxy.authentication.signed_token import SignedToken
+from kzproxy.authentication.validity import (
+    MAX_LEEWAY,
+    MayHoldLater,
+    VerifiedClaims,
+    check_audience,
+    check_purpose,
+    check_times,
+)
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """A token that holds, and the key that says so."""
+
+    identity: Identity
+    key: VerificationKey
+
+
+class TokenVerifier:
+    """Judges tokens whose ``iss`` is one issuer, with that issuer's keys and no others."""
+
+    def __init__(
+        self,
+        issuer: JwtIssuerSettings,
+        keys: IssuerKeys,
+        clock: Clock,
+        *,
+        leeway: timedelta = MAX_LEEWAY,
+    ) -> None:
+        """Take over the collaborators; ``leeway`` is for ``nbf`` and ``iat``.
+
+        Raises:
+            ValueError: ``leeway`` is negative or over ``MAX_LEEWAY``.
+        """
+        if not timedelta() <= leeway <= MAX_LEEWAY:
+            raise ValueError(f"leeway must be from 0 to {MAX_LEEWAY}")
+        self.issuer = issuer
+        self.keys = keys
+        self._clock = clock
+        self._leeway = leeway
+
+    async def judge(self, token: SignedToken) -> Judgement:
+        """Verify a token whose ``iss`` is this issuer.
+
+        Raises:
+            Unauthenticated: It does not hold.
+            MayHoldLater: It does not hold now.
+            ServiceUnavailable: The keys that it would be judged with cannot be had.
+        """
+        key = self._signer(token)
+        if key is None:
+            await self.keys.sought()
+            key = self._signer(token)
+        if key is None:
+            raise self._unsigned(token)
+        return Judgement(identity=self._identity(VerifiedClaims(token.claims)), key=key)
+
+    def _signer(self, token: SignedToken) -> VerificationKey | None:
+        for key in self.keys.current().candidates(token.key_id, token.algorithm):
+            if key.verifies(token.algorithm, token.signing_input, token.signature):
+                return key
+        return None
+
+    def _unsigned(self, token: SignedToken) -> Unauthenticated | ServiceUnavailable:
+        """Say why no key was found: three cases that want three different things done."""
+        present = self.keys.current()
+        if present.candidates(token.key_id, token.algorithm):
+            return Unauthenticated(
+                f"the token's signature does not hold under the keys of issuer {self.issuer.url};"
+                " run `kzproxy login`"
+            )
+        if self.keys.failure or not self.keys.tried:
+            return self.keys.unavailable()
+        return MayHoldLater(
+            f"the token is signed with a key that issuer {self.issuer.url} does not publish;"
+            " run `kzproxy login`, or try again in a few seconds if the issuer has just changed"
+            " its keys"
+        )
+
+    def _identity(self, claims: VerifiedClaims) -> Identity:
+        check_purpose(claims)
+        check_audience(claims, self.issuer)
+        end = check_times(claims, self._clock.now(), self._leeway)
+        return identity_of(claims, self.issuer, end)

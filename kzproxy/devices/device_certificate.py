@@ -1,0 +1,219 @@
+"""The device's name, from a client certificate of the device CA.
+
+TLS has verified the chain before it is read here, but without looking at the time: the listener
+sets ``X509_V_FLAG_NO_CHECK_TIME``, so that an expired certificate is a refusal that names its mend
+and not a broken handshake, and so that a certificate which ends during a connection ends there.
+The time is therefore judged on every request. The chain is checked against the device CA once more:
+a listener that trusts another CA by mistake must not enrol that CA's certificates as devices.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+
+DEVICE_URN = "urn:kzproxy:device:"
+
+MAX_CHAIN = 8
+"""Device CAs have a root and one or two intermediates."""
+
+_DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+_ENROL_AGAIN = "enrol the device again, or ask your administrator for a new device certificate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCertificate:
+    """A client certificate as read once for each connection.
+
+    Attributes:
+        device_id: The device's name; empty where ``fault`` is not.
+        thumbprint: SHA-256 of the certificate, hex.
+        not_before: The latest beginning in the chain; None where it cannot be read.
+        not_after: The earliest end in the chain; None where it cannot be read.
+        fault: Why it is not a device's, whatever the time is; empty where it is one.
+    """
+
+    device_id: str = ""
+    thumbprint: str
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+    fault: str = ""
+
+
+class DeviceAuthority:
+    """Reads and judges certificates of one device CA."""
+
+    def __init__(self, certificate_authority_pem: bytes) -> None:
+        """Take the CA's certificates.
+
+        Raises:
+            ValueError: There is no certificate in the PEM text, or one cannot be read.
+        """
+        self._authorities = tuple(x509.load_pem_x509_certificates(certificate_authority_pem))
+
+    def read(self, chain: tuple[bytes, ...]) -> DeviceCertificate | None:
+        """Read the verified chain, DER, leaf first, with or without its root.
+
+        Returns:
+            None where the client presented no certificate.
+        """
+        if not chain:
+            return None
+        thumbprint = hashlib.sha256(chain[0]).hexdigest()
+        try:
+            certificates = _certificates(chain)
+            path = self._path(certificates)
+            device_id = _device_id(path[0])
+        except _Fault as fault:
+            return DeviceCertificate(thumbprint=thumbprint, fault=str(fault))
+        return DeviceCertificate(
+            device_id=device_id,
+            thumbprint=thumbprint,
+            not_before=max(certificate.not_valid_before_utc for certificate in path),
+            not_after=min(certificate.not_valid_after_utc for certificate in path),
+        )
+
+    def assess(self, certificate: DeviceCertificate | None, now: datetime) -> DevicePosture:
+        """Judge a certificate for one request; ``now`` is aware."""
+        if certificate is None:
+            return NO_DEVICE
+        fault = certificate.fault or _time_fault(certificate, now)
+        return DevicePosture(
+            enrolled=Fact.FAILED if fault else Fact.PASSED,
+            device_id="" if fault else certificate.device_id,
+            thumbprint=certificate.thumbprint,
+            reason=f"{fault}; {_ENROL_AGAIN}" if fault else "",
+            expires_at=certificate.not_after,
+        )
+
+    def _path(self, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+        """Return leaf to authority, each signed by the next."""
+        path = [certificates[0]]
+        for issuer in certificates[1:]:
+            if path[-1] in self._authorities:
+                break
+            _check_issued(path[-1], issuer)
+            if not _is_authority(_extensions(issuer)):
+                raise _Fault("the client certificate was issued by one that is no authority")
+            path.append(issuer)
+        if path[-1] not in self._authorities:
+            path.append(self._authority_of(path[-1]))
+        if len(path) == 1:
+            raise _Fault("the certificate presented is the device CA's own")
+        return path
+
+    def _authority_of(self, certificate: x509.Certificate) -> x509.Certificate:
+        for authority in self._authorities:
+            try:
+                _check_issued(certificate, authority)
+            except _Fault:
+                continue
+            return authority
+        raise _Fault("the client certificate is not from the device CA")
+
+
+class _Fault(Exception):
+    """Why a certificate is not a device's; the message is for the user."""
+
+
+def _certificates(chain: tuple[bytes, ...]) -> list[x509.Certificate]:
+    if len(chain) > MAX_CHAIN:
+        raise _Fault(f"the client certificate's chain is longer than {MAX_CHAIN}")
+    try:
+        return [x509.load_der_x509_certificate(der) for der in chain]
+    except ValueError as error:
+        raise _Fault("the client certificate cannot be read") from error
+
+
+def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise _Fault("the client certificate is not from the device CA") from error
+
+
+def _device_id(certificate: x509.Certificate) -> str:
+    extensions = _extensions(certificate)
+    if _is_authority(extensions):
+        raise _Fault("the client certificate is a certificate authority's, not a device's")
+    if not _is_for_clients(extensions):
+        raise _Fault("the client certificate is not for client authentication (EKU clientAuth)")
+    names = _urn_names(extensions) or _common_names(certificate)
+    if len(names) != 1:
+        raise _Fault(
+            f"the client certificate must name one device, as URI {DEVICE_URN}<id> or as its"
+            f" common name, and it names {len(names)}"
+        )
+    if not _DEVICE_ID.fullmatch(names[0]):
+        raise _Fault(
+            "the client certificate's device name is not 1 to 128 letters, digits or . _ : -"
+        )
+    return names[0]
+
+
+def _extensions(certificate: x509.Certificate) -> x509.Extensions:
+    try:
+        return certificate.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise _Fault("the client certificate's extensions cannot be read") from error
+
+
+def _is_authority(extensions: x509.Extensions) -> bool:
+    try:
+        return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _is_for_clients(extensions: x509.Extensions) -> bool:
+    try:
+        usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return False
+    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
+
+
+def _urn_names(extensions: x509.Extensions) -> list[str]:
+    try:
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    # The scheme and namespace of a URN have no case (RFC 8141 section 3.1).
+    return [
+        uri[len(DEVICE_URN) :]
+        for uri in names.get_values_for_type(x509.UniformResourceIdentifier)
+        if uri[: len(DEVICE_URN)].lower() == DEVICE_URN
+    ]
+
+
+def _common_names(certificate: x509.Certificate) -> list[str]:
+    try:
+        attributes = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    except ValueError as error:
+        raise _Fault("the client certificate's subject cannot be read") from error
+    return [str(attribute.value) for attribute in attributes]
+
+
+def _time_fault(certificate: DeviceCertificate, now: datetime) -> str:
+    if certificate.not_before is None or certificate.not_after is None:
+        return "the client certificate's validity cannot be read"
+    if now < certificate.not_before:
+        return (
+            f"the device certificate is valid only from {_shown(certificate.not_before)} on;"
+            " compare the clocks"
+        )
+    if now > certificate.not_after:
+        return f"the device certificate expired at {_shown(certificate.not_after)}"
+    return ""
+
+
+def _shown(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
