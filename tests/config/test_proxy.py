@@ -1,0 +1,142 @@
+import json
+import shutil
+import ssl
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kzproxy.config.proxy import Address, load_proxy_settings
+from kzproxy.errors.configuration import ConfigurationError
+from tests.servers.authority import Authority
+
+EXAMPLES = Path(__file__).parents[2] / "config"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """The shipped examples, with the certificates and the kubeconfig that they name."""
+    for example in EXAMPLES.glob("*.yaml"):
+        shutil.copy(example, tmp_path)
+    authority = Authority.root()
+    authority.server("localhost").write_to(tmp_path, "tls")
+    (tmp_path / "device-ca.crt").write_bytes(authority.pem)
+    (tmp_path / "token").write_text("a-token")
+    (tmp_path / "upstream-ca.crt").write_bytes(authority.pem)
+    (tmp_path / "upstream.kubeconfig").write_text(
+        json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "c",
+                "clusters": [
+                    {
+                        "name": "c",
+                        "cluster": {
+                            "server": "https://10.0.0.1:6443",
+                            "certificate-authority": "upstream-ca.crt",
+                        },
+                    }
+                ],
+                "users": [{"name": "c", "user": {"tokenFile": "token"}}],
+                "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+            }
+        )
+    )
+    return tmp_path
+
+
+def changed(directory: Path, **fields: object) -> Path:
+    """Change fields of the example; None removes one."""
+    file = directory / "kzproxy.yaml"
+    content = yaml.safe_load(file.read_text()) | fields
+    file.write_text(
+        yaml.safe_dump({name: value for name, value in content.items() if value is not None})
+    )
+    return file
+
+
+def mistakes_of(file: Path) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        load_proxy_settings(file)
+    return [str(mistake) for mistake in raised.value.mistakes]
+
+
+def test_the_shipped_example_is_read(directory: Path) -> None:
+    settings = load_proxy_settings(directory / "kzproxy.yaml")
+
+    assert settings.listen == Address(host="0.0.0.0", port=8443)
+    assert settings.ops == Address(host="127.0.0.1", port=9443)
+    assert settings.tls.minimum_version is ssl.TLSVersion.TLSv1_3
+    assert settings.tls.device_authority_file == directory / "device-ca.crt"
+    assert (settings.upstream.host, settings.upstream.port) == ("10.0.0.1", 6443)
+    assert settings.upstream.token_file == directory / "token"
+    assert (settings.send_uid, settings.send_decision_id) == (True, False)
+    assert settings.decision_log.file == directory / "decisions.jsonl"
+    assert settings.drain == timedelta(seconds=30)
+    assert settings.issuers
+    assert settings.policy.rules
+
+
+def test_all_mistakes_in_all_files_are_reported_at_once(directory: Path) -> None:
+    file = changed(
+        directory,
+        kind="Proxy",
+        listen={
+            "address": "localhost:8443",
+            "certificateFile": "no.crt",
+            "privateKeyFile": "tls.key",
+        },
+        drainTimeoutSeconds=0,
+        colour="blue",
+    )
+    (directory / "policy.yaml").write_text("apiVersion: kzproxy.dev/v1\nkind: AccessPolicies\n")
+
+    found = "\n".join(mistakes_of(file))
+
+    for part in (
+        "ProxyConfiguration",
+        "'localhost:8443' must be ADDRESS:PORT",
+        "no.crt is not a file",
+        "colour",
+        "AccessPolicy",
+    ):
+        assert part in found
+    assert all(line.startswith(str(directory)) for line in found.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"apiVersion": "v2"}, "kzproxy.dev/v1"),
+        ({"policyFiles": []}, "at least one file"),
+        ({"policyFiles": ["nowhere.yaml"]}, "is not a file"),
+        ({"authenticationFile": None}, "authenticationFile"),
+        ({"decisionLog": {}}, "without a log nothing is permitted"),
+        ({"decisionLog": {"stdout": "yes"}}, "boolean"),
+        ({"ops": {"address": "127.0.0.1:99999"}}, "99999 is not a port"),
+        ({"upstream": {}}, "exactly one of inCluster, kubeconfig and server"),
+        (
+            {"upstream": {"inCluster": {}, "kubeconfig": {"file": "upstream.kubeconfig"}}},
+            "exactly one of",
+        ),
+        ({"upstream": {"inCluster": {}}}, "does not run in a pod"),
+        ({"upstream": {"server": {"url": "http://h", "tokenFile": "token"}}}, "must be https://"),
+        (
+            {"upstream": {"server": {"url": "https://h/x", "tokenFile": "token"}}},
+            "must be https://",
+        ),
+        ({"upstream": {"server": {"url": "https://h"}}}, "set either tokenFile"),
+    ],
+)
+def test_a_mistake_says_what_is_allowed(
+    directory: Path, fields: dict[str, object], part: str
+) -> None:
+    found = mistakes_of(changed(directory, **fields))
+
+    assert any(part in mistake for mistake in found), found
+
+
+def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    assert len(mistakes_of(tmp_path / "no.yaml")) == 1
