@@ -26,7 +26,8 @@ def split_fields(block: str) -> Headers:
 
     ``block`` must already have matched a head's grammar: nothing is checked again.
     """
-    return tuple((name.lower(), value.rstrip(" \t")) for name, value in _FIELD.findall(block))
+    fields = _FIELD.findall(block)
+    return tuple([(name.lower(), value.rstrip(" \t")) for name, value in fields])
 
 
 def connection_tokens(values: list[str], error: type[ProxyError]) -> frozenset[str]:

@@ -198,11 +198,42 @@ def test_a_request_line_that_is_not_one_is_never_written(head):
         encode_request_head(head)
 
 
-def test_identity_headers_beside_ready_ones_are_never_written():
+def test_one_header_from_two_sources_is_never_written():
     """Two ``Impersonate-User`` would be one too many: kube-apiserver takes the first."""
     identity = EncodedHeaders.of((("impersonate-user", "alice"),))
     with pytest.raises(InternalError):
         encode_request_head(request(("impersonate-user", "bob")), identity)
+    with pytest.raises(InternalError):
+        encode_request_head(request(), identity, identity)
+    with pytest.raises(InternalError):
+        encode_request_head(request(), EncodedHeaders.of((HOST,)))
+
+
+def test_the_host_may_come_ready():
+    """The upstream's Host and Authorization change with its settings only."""
+    account = EncodedHeaders.of((HOST, ("authorization", "Bearer t")))
+    written = encode_request_head(request(headers=()), account)
+    assert written.endswith(b"\r\nhost: 10.96.0.1:443\r\nauthorization: Bearer t\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "name", ["authorization", "audit-id", "impersonate-user", "impersonate-uid"]
+)
+def test_two_of_a_header_that_must_be_single_are_never_written(name):
+    headers = ((name, "a"), ("accept", "*/*"), (name, "b"))
+    with pytest.raises(InternalError):
+        encode_request_head(request(*headers))
+    with pytest.raises(InternalError):
+        EncodedHeaders.of(headers)
+
+
+def test_B2_a_blank_principal_is_never_written():
+    """It would silently be no impersonation: the request would run as kzproxy itself."""
+    headers = (("impersonate-user", ""), ("impersonate-group", "g"))
+    with pytest.raises(InternalError):
+        EncodedHeaders.of(headers)
+    with pytest.raises(InternalError):
+        encode_request_head(request(*headers))
 
 
 @pytest.mark.parametrize(
