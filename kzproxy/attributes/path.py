@@ -5,6 +5,7 @@ is refused. Since empty segments are refused before it, Go's trimming of slashes
 to do, but behind ``…/proxy``, where it cannot reach the segments that count.
 """
 
+import re
 from dataclasses import dataclass
 
 from kzproxy.attributes.target import check_suffix, decode_segment, encode_segment
@@ -18,7 +19,7 @@ _LEGACY_VERBS = frozenset({"proxy", "watch"})
 _NAMESPACE_SUBRESOURCES = frozenset({"finalize", "status"})
 # /apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE: nothing behind it counts.
 _DEEPEST = 8
-_REENCODED = frozenset("%[]")
+_REENCODED = re.compile(r"[%\[\]]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ def read_path(encoded: str) -> Path:
     segments, suffix = _segments(encoded)
     path = "/" + "/".join(segments)
     canonical = path
-    if not _REENCODED.isdisjoint(encoded):
+    if _REENCODED.search(encoded):
         canonical = "/" + "/".join([encode_segment(segment) for segment in segments])
     if suffix is None:
         return Path(

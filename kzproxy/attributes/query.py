@@ -30,6 +30,8 @@ _BOOLEAN_KEYS = frozenset({"follow", "watch"})
 # blank, escapes in capitals and only where they are needed.
 _TEXT = r"(?:[A-Za-z0-9_.~+-]|%(?:[0189A-F][0-9A-F]|2[1-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-DF]))*+"
 _CANONICAL = re.compile(rf"{_TEXT}={_TEXT}(?:&{_TEXT}={_TEXT})*+")
+# An escape that stands for a control byte or for one that is not ASCII.
+_SUSPECT = re.compile(r"%(?:[0189A-Fa-f]|7[Ff])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -72,7 +74,7 @@ def read_query(encoded: str | None) -> Query:
     values = dict(reversed(pairs))
     if len(values) < len(pairs):
         _refuse_repeated(pairs)
-    if "%" in encoded:
+    if _SUSPECT.search(encoded):
         for key, value in pairs:
             _check_pair(key, value)
     return Query(pairs=pairs, values=values, canonical=_canonical(encoded, pairs))

@@ -55,7 +55,8 @@ class RequestInfo:
     Attributes:
         method: Exact upper-case HTTP method.
         target: The canonical origin-form target, re-encoded from the parts below.
-        path: The canonical path, percent-decoded, without query (``nonResourceURLs`` match it).
+        path: The path, percent-decoded, without query (``nonResourceURLs`` match it). What follows
+            ``…/proxy`` stays as it was sent.
         query: Decoded pairs in their order.
         is_resource: Whether it addresses the API's resources.
         verb: What policy judges: kube-apiserver's verb, but ``connect`` for exec, attach and
