@@ -1,6 +1,5 @@
 """Signing in where there is no browser: the device authorization grant (RFC 8628)."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -55,12 +54,18 @@ class DeviceCodeFlow:
     """Shows the user a code to enter elsewhere, and asks the issuer until that is done."""
 
     def __init__(
-        self, provider: Provider, endpoint: TokenEndpoint, client_id: str, clock: Clock
+        self,
+        provider: Provider,
+        endpoint: TokenEndpoint,
+        client_id: str,
+        clock: Clock,
+        sleep: Callable[[float], None],
     ) -> None:
         self._provider = provider
         self._endpoint = endpoint
         self._client_id = client_id
         self._clock = clock
+        self._sleep = sleep
 
     def run(
         self,
@@ -98,7 +103,7 @@ class DeviceCodeFlow:
     def _poll(self, authorization: DeviceAuthorization, verifier: str, deadline: float) -> Tokens:
         interval = authorization.interval_seconds
         while self._clock.monotonic() + interval < deadline:
-            time.sleep(interval)
+            self._sleep(interval)
             try:
                 return self._endpoint.redeem_device_code(authorization.device_code, verifier)
             except Refused as refused:

@@ -3,6 +3,7 @@
 Imported only where it is needed: HTTP takes longer to import than a warm run to finish.
 """
 
+import time
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
@@ -83,7 +84,9 @@ class IssuerSession:
         timeout = timedelta(seconds=prompting.timeout_seconds)
         deadline = self._clock.monotonic() + timeout.total_seconds()
         if flow == FLOW_DEVICE_CODE:
-            device = DeviceCodeFlow(self.provider, self._endpoint, client.client_id, self._clock)
+            device = DeviceCodeFlow(
+                self.provider, self._endpoint, client.client_id, self._clock, time.sleep
+            )
             return self._entry(device.run(scopes, prompting.prompt, deadline, asking.show))
         browser = AuthorizationCodeFlow(
             self.provider, self._endpoint, client.client_id, prompting.prompt

@@ -24,19 +24,28 @@ class PageForm(HTMLParser):
         super().__init__()
         self.action: str | None = None
         self.fields: dict[str, str] = {}
+
+        self.abort_link = ""
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         if tag == "form" and self.action is None:
             self.action = values.get("action") or ""
+        if tag == "a" and (values.get("href") or "").endswith("/abort"):
+            self.abort_link = values["href"] or ""
         name, value = values.get("name"), values.get("value")
         if tag == "input" and values.get("type") == "hidden" and name:
             self.fields[name] = value or ""
 
 
-def press_through(client: httpx.Client, url: str, user: str, user_code: str = "") -> httpx.Response:
-    """Follow the pages from ``url`` to their end and return the last one."""
+def press_through(
+    client: httpx.Client, url: str, user: str, *, user_code: str = "", deny: bool = False
+) -> httpx.Response:
+    """Follow the pages from ``url`` to their end and return the last one.
+
+    With ``deny`` the user presses Cancel at the first page that has one.
+    """
     response = client.get(url)
     for _ in range(MAX_PAGES):
         if response.is_redirect:
@@ -45,6 +54,9 @@ def press_through(client: httpx.Client, url: str, user: str, user_code: str = ""
         form = PageForm(response.text)
         if form.action is None:
             return response
+        if deny and form.abort_link:
+            response = client.get(urljoin(str(response.url), form.abort_link))
+            continue
         fields = dict(form.fields)
         if fields.get("prompt") == "login":
             fields |= {"login": user, "password": "any"}
@@ -66,13 +78,14 @@ def main() -> None:
     parser.add_argument("--user", required=True)
     parser.add_argument("--ca", type=Path, required=True)
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--deny", action="store_true")
     parser.add_argument("url")
     options = parser.parse_args()
     if options.log:
         with options.log.open("a") as log:
             log.write(options.url + "\n")
     with browser(options.ca) as client:
-        press_through(client, options.url, options.user)
+        press_through(client, options.url, options.user, deny=options.deny)
 
 
 if __name__ == "__main__":
