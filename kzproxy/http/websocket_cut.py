@@ -14,7 +14,7 @@ from kzproxy.http.websocket_frames import NORMAL_CLOSURE, Opcode, WebSocketFrame
 # apimachinery pkg/util/remotecommand/constants.go: stdin 0, stdout 1, stderr 2, error 3.
 _ERROR_CHANNEL = 3
 _CLOSE = server_frame(Opcode.CLOSE, NORMAL_CLOSURE)
-# apiserver pkg/util/wsstream: text frames, the channel as a digit, the data in base64.
+# Text frames: the channel as a digit, then base64 (apimachinery pkg/util/httpstream/wsstream).
 _BASE64_PROTOCOLS = frozenset({"base64.channel.k8s.io", "v4.base64.channel.k8s.io"})
 _BINARY_PROTOCOLS = frozenset({"", "channel.k8s.io", "v4.channel.k8s.io", "v5.channel.k8s.io"})
 
