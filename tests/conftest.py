@@ -1,3 +1,3 @@
 """What every test may use."""
 
-pytest_plugins = ["tests.cluster.fixtures", "tests.proxy.fixtures"]
+pytest_plugins = ["tests.cluster.census", "tests.cluster.fixtures", "tests.proxy.fixtures"]

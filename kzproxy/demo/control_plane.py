@@ -99,6 +99,19 @@ class ControlPlane:
             certificate_authority=self.certificate_authority,
         )
 
+    def administrator(self) -> httpx.Client:
+        """Return an HTTP client of ``system:masters``; the caller closes it."""
+        files = self._files
+        context = ssl.create_default_context(cafile=files.authority)
+        context.load_cert_chain(files.certificate("admin"), files.private_key("admin"))
+        return httpx.Client(
+            base_url=self.server,
+            verify=context,
+            timeout=_REQUEST_TIMEOUT.total_seconds(),
+            # Not through a proxy of the caller's environment.
+            trust_env=False,
+        )
+
     def start(self) -> None:
         """Return once pods can be made and run.
 
@@ -109,7 +122,7 @@ class ControlPlane:
         self._directory.claim()
         try:
             self._files.write(self._clock)
-            with self._administrator() as api:
+            with self.administrator() as api:
                 self._start_all(api)
         except BaseException:
             self.stop()
@@ -164,18 +177,6 @@ class ControlPlane:
         self._started.append(component)
         component.start(self._launcher)
         return component
-
-    def _administrator(self) -> httpx.Client:
-        files = self._files
-        context = ssl.create_default_context(cafile=files.authority)
-        context.load_cert_chain(files.certificate("admin"), files.private_key("admin"))
-        return httpx.Client(
-            base_url=self.server,
-            verify=context,
-            timeout=_REQUEST_TIMEOUT.total_seconds(),
-            # Not through a proxy of the caller's environment.
-            trust_env=False,
-        )
 
 
 def find_binaries() -> Binaries:
