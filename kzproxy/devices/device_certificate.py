@@ -35,7 +35,9 @@ class DeviceCertificate:
 
     Attributes:
         device_id: The device's name; empty where ``fault`` is not.
-        thumbprint: SHA-256 of the certificate, hex.
+        thumbprint: SHA-256 of the certificate, hex. It binds a token (RFC 8705 section 3.1), and
+            must not be what a revocation names: an ECDSA signature has a second form that also
+            holds, so a certificate's holder can give it a second thumbprint.
         not_before: The latest beginning in the chain; None where it cannot be read.
         not_after: The earliest end in the chain; None where it cannot be read.
         fault: Why it is not a device's, whatever the time is; empty where it is one.
@@ -129,7 +131,7 @@ def _certificates(chain: tuple[bytes, ...]) -> list[x509.Certificate]:
         raise _Fault(f"the client certificate's chain is longer than {MAX_CHAIN}")
     try:
         return [x509.load_der_x509_certificate(der) for der in chain]
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise _Fault("the client certificate cannot be read") from error
 
 

@@ -1,0 +1,326 @@
+"""Which certificates name a device, and when they hold."""
+
+import hashlib
+import socket
+import ssl
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kzproxy.attributes.device import NO_DEVICE, Fact
+from kzproxy.devices.device_certificate import MAX_CHAIN, DeviceAuthority
+from kzproxy.transport.tls import ListenerTls, listener_context, verified_chain
+from tests.servers.authority import Authority
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+BEGIN = datetime(2026, 6, 1, tzinfo=UTC)
+END = datetime(2026, 6, 2, tzinfo=UTC)
+
+ROOT = Authority.root("device root")
+STRANGER = Authority.root("somebody else's root")
+DEVICES = DeviceAuthority(ROOT.pem)
+
+
+def uri(text):
+    return x509.UniformResourceIdentifier(text)
+
+
+def posture_of(issued, now=NOW, devices=DEVICES):
+    return devices.assess(devices.read(issued.der_chain), now)
+
+
+def test_a_device_certificate_names_the_device():
+    issued = ROOT.device("laptop-1")
+    posture = posture_of(issued)
+    assert posture.enrolled is Fact.PASSED
+    assert posture.device_id == "laptop-1"
+    assert posture.thumbprint == hashlib.sha256(issued.der_chain[0]).hexdigest()
+    assert posture.reason == ""
+    assert posture.expires_at == issued.certificate.not_valid_after_utc
+
+
+def test_without_a_certificate_nothing_is_known():
+    assert DEVICES.read(()) is None
+    assert DEVICES.assess(None, NOW) is NO_DEVICE
+    assert NO_DEVICE.enrolled is Fact.UNKNOWN
+
+
+def test_the_root_may_be_left_out_of_the_chain():
+    issued = ROOT.device("laptop-1")
+    certificate = DEVICES.read(issued.der_chain[:1])
+    assert certificate == DEVICES.read(issued.der_chain)
+
+
+@pytest.mark.parametrize("name", ["a", "A-1.b_c:9", "f" * 128, "0", "host.example.com"])
+def test_a_name_of_the_allowed_letters_is_taken(name):
+    assert posture_of(ROOT.device(name)).device_id == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "a/b", "a%20b", "a\\b", "f" * 129, "a\x00b", "a\nb", "../a", "a?b", "a#b"]
+)
+def test_e7_another_name_is_no_device(name):
+    posture = posture_of(ROOT.device(name))
+    assert posture.enrolled is Fact.FAILED
+    assert posture.device_id == ""
+    assert posture.thumbprint
+    assert "not 1 to 128 letters" in posture.reason
+
+
+def test_the_common_name_counts_where_no_uri_names_the_device():
+    issued = ROOT.issue(common_names=["laptop-2"], alternative_names=[uri("spiffe://td/x")])
+    assert posture_of(issued).device_id == "laptop-2"
+
+
+def test_the_uri_comes_before_the_common_name():
+    issued = ROOT.issue(
+        common_names=["another"], alternative_names=[uri("urn:kzproxy:device:laptop-1")]
+    )
+    assert posture_of(issued).device_id == "laptop-1"
+
+
+@pytest.mark.parametrize(
+    ("common_names", "alternative_names", "count"),
+    [
+        ([], [], 0),
+        (["a", "b"], [], 2),
+        (["a"], ["urn:kzproxy:device:a", "urn:kzproxy:device:b"], 2),
+        (["a"], ["urn:kzproxy:device:a", "URN:KZPROXY:device:a"], 2),
+    ],
+)
+def test_e7_a_certificate_that_names_none_or_two_is_no_device(
+    common_names, alternative_names, count
+):
+    issued = ROOT.issue(
+        common_names=common_names, alternative_names=[uri(name) for name in alternative_names]
+    )
+    posture = posture_of(issued)
+    assert posture.enrolled is Fact.FAILED
+    assert f"and it names {count}" in posture.reason
+
+
+def test_dns_names_name_no_device():
+    issued = ROOT.issue(alternative_names=[x509.DNSName("laptop-1")])
+    assert posture_of(issued).enrolled is Fact.FAILED
+
+
+@pytest.mark.parametrize(
+    "usages",
+    [
+        (),
+        (ExtendedKeyUsageOID.SERVER_AUTH,),
+        (ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,),
+        (ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.SERVER_AUTH),
+    ],
+)
+def test_e7_a_certificate_must_be_for_client_authentication(usages):
+    posture = posture_of(ROOT.issue(common_names=["laptop-1"], usages=usages))
+    assert posture.enrolled is Fact.FAILED
+    assert "EKU clientAuth" in posture.reason
+
+
+def test_a_certificate_may_be_for_more_than_client_authentication():
+    usages = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+    assert posture_of(ROOT.issue(common_names=["a"], usages=usages)).enrolled is Fact.PASSED
+
+
+def test_e7_an_authority_is_no_device():
+    posture = posture_of(ROOT.issue(common_names=["laptop-1"], authority=True))
+    assert posture.enrolled is Fact.FAILED
+    assert "certificate authority's" in posture.reason
+
+
+def test_e7_the_device_ca_itself_is_no_device():
+    posture = posture_of(ROOT.issued)
+    assert posture.enrolled is Fact.FAILED
+    assert "device CA's own" in posture.reason
+
+
+def test_e7_a_certificate_of_another_authority_is_no_device():
+    posture = posture_of(STRANGER.device("laptop-1"))
+    assert posture.enrolled is Fact.FAILED
+    assert posture.device_id == ""
+    assert "is not from the device CA" in posture.reason
+
+
+def test_e7_an_authority_of_the_same_name_is_not_the_same_authority():
+    impostor = Authority.root("device root")
+    assert posture_of(impostor.device("laptop-1")).enrolled is Fact.FAILED
+
+
+def test_e7_a_chain_that_only_lies_beside_the_device_ca_is_not_from_it():
+    """Leaf of a stranger, followed by the real root."""
+    chain = (STRANGER.device("laptop-1").der_chain[0], ROOT.issued.der_chain[0])
+    assert DEVICES.assess(DEVICES.read(chain), NOW).enrolled is Fact.FAILED
+
+
+def test_an_intermediate_authority_is_followed():
+    issued = ROOT.intermediate("one").intermediate("two").device("laptop-1")
+    assert len(issued.der_chain) == 4
+    assert posture_of(issued).device_id == "laptop-1"
+
+
+def test_an_intermediate_authority_may_be_the_one_that_is_trusted():
+    below = ROOT.intermediate("one")
+    devices = DeviceAuthority(below.pem)
+    assert posture_of(below.device("laptop-1"), devices=devices).enrolled is Fact.PASSED
+    assert posture_of(ROOT.device("laptop-1"), devices=devices).enrolled is Fact.FAILED
+
+
+def test_one_of_several_authorities_is_enough():
+    devices = DeviceAuthority(STRANGER.pem + ROOT.pem)
+    assert posture_of(ROOT.device("laptop-1"), devices=devices).enrolled is Fact.PASSED
+
+
+def test_e7_a_missing_intermediate_breaks_the_chain():
+    issued = ROOT.intermediate("one").device("laptop-1")
+    chain = (issued.der_chain[0], issued.der_chain[2])
+    assert DEVICES.assess(DEVICES.read(chain), NOW).enrolled is Fact.FAILED
+
+
+def test_e7_a_device_cannot_issue_devices():
+    not_an_authority = ROOT.intermediate("a device", authority=False)
+    posture = posture_of(not_an_authority.device("laptop-1"))
+    assert posture.enrolled is Fact.FAILED
+    assert "no authority" in posture.reason
+
+
+def test_a_certificate_holds_from_its_first_to_its_last_second():
+    issued = ROOT.issue(common_names=["a"], not_before=BEGIN, not_after=END)
+    second = timedelta(seconds=1)
+    assert posture_of(issued, BEGIN).enrolled is Fact.PASSED
+    assert posture_of(issued, END).enrolled is Fact.PASSED
+    assert posture_of(issued, BEGIN - second).enrolled is Fact.FAILED
+    assert posture_of(issued, END + second).enrolled is Fact.FAILED
+
+
+def test_e5_5_the_time_is_judged_anew_on_every_request():
+    certificate = DEVICES.read(
+        ROOT.issue(common_names=["a"], not_before=BEGIN, not_after=END).der_chain
+    )
+    assert DEVICES.assess(certificate, END).enrolled is Fact.PASSED
+    expired = DEVICES.assess(certificate, END + timedelta(seconds=1))
+    assert expired.device_id == ""
+    assert expired.reason.startswith("the device certificate expired at 2026-06-02T00:00:00Z; ")
+    assert expired.expires_at == END
+    early = DEVICES.assess(certificate, BEGIN - timedelta(seconds=1))
+    assert "valid only from 2026-06-01T00:00:00Z on; compare the clocks" in early.reason
+
+
+@pytest.mark.parametrize("where", ["root", "intermediate"])
+def test_e7_an_authority_that_has_ended_ends_its_devices(where):
+    root = Authority.root("r", **({"not_after": END} if where == "root" else {}))
+    below = root.intermediate("i", **({"not_after": END} if where == "intermediate" else {}))
+    devices = DeviceAuthority(root.pem)
+    issued = below.device("laptop-1")
+    for chain in (issued.der_chain, issued.der_chain[:2]):
+        certificate = devices.read(chain)
+        assert devices.assess(certificate, END).expires_at == END
+        assert devices.assess(certificate, END).enrolled is Fact.PASSED
+        assert devices.assess(certificate, END + timedelta(seconds=1)).enrolled is Fact.FAILED
+
+
+def test_a_chain_that_is_too_long_is_refused():
+    issued = ROOT.device("laptop-1")
+    chain = issued.der_chain[:1] * (MAX_CHAIN + 1)
+    assert "longer than 8" in DEVICES.assess(DEVICES.read(chain), NOW).reason
+
+
+@pytest.mark.parametrize("pem", [b"", b"text", b"-----BEGIN CERTIFICATE-----\nAAAA\n"])
+def test_a_device_ca_that_is_none_is_an_error(pem):
+    with pytest.raises(ValueError, match=r"."):
+        DeviceAuthority(pem)
+
+
+def test_every_refusal_names_the_mend():
+    for issued in (STRANGER.device("a"), ROOT.device("a b"), ROOT.issued):
+        assert "ask your administrator for a new device certificate" in posture_of(issued).reason
+
+
+GOOD = ROOT.device("laptop-1").der_chain
+SIGNED_PART = x509.load_der_x509_certificate(GOOD[0]).tbs_certificate_bytes
+
+
+# A negative serial number is warned of by cryptography; the signature over it fails all the same.
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+@given(st.binary() | st.tuples(st.integers(0, len(GOOD[0]) - 1), st.integers(1, 255)))
+def test_any_bytes_are_a_posture(change):
+    """Rubbish and changed certificates never raise; what passes says what the CA signed."""
+    if isinstance(change, bytes):
+        leaf = change
+    else:
+        place, flip = change
+        leaf = bytearray(GOOD[0])
+        leaf[place] ^= flip
+    posture = DEVICES.assess(DEVICES.read((bytes(leaf), *GOOD[1:])), NOW)
+    if posture.enrolled is Fact.PASSED:
+        assert x509.load_der_x509_certificate(bytes(leaf)).tbs_certificate_bytes == SIGNED_PART
+    else:
+        assert posture.enrolled is Fact.FAILED
+        assert posture.device_id == ""
+
+
+def test_an_x509_version_that_does_not_exist_is_a_fault():
+    leaf = bytearray(GOOD[0])
+    place = leaf.index(bytes.fromhex("a003020102")) + 4
+    leaf[place] = 9
+    posture = DEVICES.assess(DEVICES.read((bytes(leaf), *GOOD[1:])), NOW)
+    assert "cannot be read" in posture.reason
+
+
+@pytest.fixture
+def listener(tmp_path):
+    """TLS as the API listener is set up, with the device CA that the tests use."""
+    certificate, key = ROOT.server("localhost").write_to(tmp_path, "server")
+    authority = tmp_path / "device-ca.crt"
+    authority.write_bytes(ROOT.pem)
+    return listener_context(
+        ListenerTls(
+            certificate_file=certificate, private_key_file=key, device_authority_file=authority
+        )
+    )
+
+
+def chain_over_tls(listener, directory, issued):
+    """Shake hands for real and return the chain that the listener verified."""
+    client = ssl.create_default_context(cadata=ROOT.pem.decode())
+    client.load_cert_chain(*issued.write_to(directory, "client"))
+    here, there = socket.socketpair()
+
+    def connect():
+        with client.wrap_socket(there, server_hostname="localhost") as connection:
+            connection.recv(1)
+
+    thread = threading.Thread(target=connect)
+    thread.start()
+    try:
+        with listener.wrap_socket(here, server_side=True) as connection:
+            return verified_chain(connection)
+    finally:
+        thread.join()
+
+
+def test_the_chain_that_tls_verified_is_read(listener, tmp_path):
+    issued = ROOT.intermediate("one").device("laptop-1")
+    chain = chain_over_tls(listener, tmp_path, issued)
+    assert chain[0] == issued.certificate.public_bytes(Encoding.DER)
+    assert DEVICES.assess(DEVICES.read(chain), NOW).device_id == "laptop-1"
+
+
+def test_an_expired_certificate_comes_through_tls_and_is_refused_here(listener, tmp_path):
+    """So that the user is told, instead of a broken handshake."""
+    past = {
+        "not_before": datetime(2024, 1, 1, tzinfo=UTC),
+        "not_after": datetime(2024, 2, 1, tzinfo=UTC),
+    }
+    issued = ROOT.issue(common_names=["laptop-1"], **past)
+    chain = chain_over_tls(listener, tmp_path, issued)
+    posture = DEVICES.assess(DEVICES.read(chain), NOW)
+    assert posture.enrolled is Fact.FAILED
+    assert "expired at 2024-02-01T00:00:00Z" in posture.reason
