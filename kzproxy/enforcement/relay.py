@@ -197,7 +197,6 @@ class Relay:
         exchange.stream.unwatch()
         self._stream_cut = followed = stream_cut(self._info.stream, answer)
         await self._respond(answer, b"")
-        exchange.reusable = False
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
                 await self._tunnel_down(connection, followed)

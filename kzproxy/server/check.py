@@ -1,9 +1,8 @@
 """Check a configuration as far as can be without serving."""
 
-import asyncio
-
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
+from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.account_checks import check_account
@@ -23,11 +22,9 @@ async def check(settings: ProxySettings, clock: Clock, *, offline: bool) -> str:
         return ""
     deadlines = Deadlines(clock)
     api_server = ApiServer(parts.account, deadlines, Metrics(version=""))
-    async with asyncio.TaskGroup() as group:
-        sweeping = group.create_task(deadlines.run())
+    async with alongside(deadlines.run()):
         report = await check_account(api_server, send_uid=settings.send_uid)
         api_server.close()
-        sweeping.cancel()
     if report.problems:
         raise ConfigurationError(
             [Mistake(source="upstream", message=problem) for problem in report.problems]

@@ -11,6 +11,7 @@ from datetime import timedelta
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import Address, ProxySettings
+from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.build import (
@@ -64,20 +65,12 @@ async def serve(settings: ProxySettings, clock: Clock, version: str) -> None:
 async def _running(services: Services) -> AsyncIterator[None]:
     """Run what runs beside the requests, and close the log at the end."""
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(work)
-                for work in (
-                    services.deadlines.run(),
-                    services.administrator.run(),
-                    services.authenticator.run(),
-                )
-            ]
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
+        async with alongside(
+            services.deadlines.run(),
+            services.administrator.run(),
+            services.authenticator.run(),
+        ):
+            yield
     finally:
         await services.decisions.close()
 

@@ -73,7 +73,8 @@ class Exchange:
         request = parse_request_head(self._head)
         self._decoder = RequestBodyDecoder(request.body)
         self._continue_due = request.expects_continue
-        self.reusable = request.keep_alive
+        # After an upgrade, done or refused, nothing else is read as a request (CVE-2018-1002105).
+        self.reusable = request.keep_alive and not request.upgrade
         return request
 
     @property

@@ -37,6 +37,7 @@ class UpstreamConnection:
         self._body_sent = True
         self._scanner: ResponseBodyScanner | None = None
         self._keep_alive = False
+        self._may_be_kept = True
 
     async def send_head(self, head: RequestHead, *, has_body: bool) -> None:
         """Begin an exchange.
@@ -50,6 +51,9 @@ class UpstreamConnection:
         self._scanner = None
         self._chunked_request = isinstance(head.body, Chunked)
         self._body_sent = not has_body
+        # A connection that was asked to upgrade and did not is never used again: who knows what
+        # the other side takes it for (CVE-2018-1002105).
+        self._may_be_kept = not head.upgrade
         await self.stream.send(encode_request_head(head))
 
     async def send_body(self, data: bytes) -> None:
@@ -143,4 +147,5 @@ class UpstreamConnection:
         return data[:size]
 
     def _settle(self) -> None:
-        self.clean = self.body_done and self._keep_alive and self._body_sent and not self._buffer
+        kept = self._may_be_kept and self._keep_alive
+        self.clean = kept and self.body_done and self._body_sent and not self._buffer

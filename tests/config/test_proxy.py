@@ -114,7 +114,7 @@ def test_all_mistakes_in_all_files_are_reported_at_once(directory: Path) -> None
         ({"policyFiles": ["nowhere.yaml"]}, "is not a file"),
         ({"authenticationFile": None}, "authenticationFile"),
         ({"decisionLog": {}}, "without a log nothing is permitted"),
-        ({"decisionLog": {"stdout": "yes"}}, "boolean"),
+        ({"decisionLog": {"stdout": "yes"}}, "true or false"),
         ({"ops": {"address": "127.0.0.1:99999"}}, "99999 is not a port"),
         ({"upstream": {}}, "exactly one of inCluster, kubeconfig and server"),
         (

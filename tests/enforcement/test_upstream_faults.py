@@ -31,7 +31,7 @@ def test_an_answer_is_relayed_under_our_audit_id(scripted: Scripted) -> None:
     assert len(got.headers["audit-id"]) == 1
     sent = scripted.api_server.heads[-1]
     assert f"audit-id: {got.audit_id}\r\n".encode() in sent
-    decided, completed = scripted.world.proxy.records_of(got.audit_id)
+    decided, completed = scripted.world.proxy.finished(got.audit_id)
     assert (decided["decision"], decided["rule"]) == ("permit", "testers-everything")
     assert (completed["status_code"], completed["termination"]) == (200, "normal")
 
@@ -49,7 +49,7 @@ def test_a_connection_carries_one_request_after_another(scripted: Scripted) -> N
 
 
 def test_E1_1_a_failed_upgrade_leaves_no_open_way(scripted: Scripted) -> None:
-    """CVE-2018-1002105: what follows a refused upgrade is a request like any other."""
+    """CVE-2018-1002105: what follows a refused upgrade is read by nobody."""
     scripted.api_server.script = lambda c, _: c.send(json_answer(403, {"kind": "Status"}))
     token = scripted.world.token("al", "testers")
     secrets = request("GET", "/api/v1/secrets")

@@ -95,6 +95,14 @@ class ProxyProcess:
     def records_of(self, audit_id: str) -> list[dict[str, Any]]:
         return [record for record in self.records() if record.get("audit_id") == audit_id]
 
+    def finished(self, audit_id: str) -> list[dict[str, Any]]:
+        """Return a permitted request's two records; the second follows the answer shortly."""
+        deadline = time.monotonic() + 10
+        while len(records := self.records_of(audit_id)) < 2:
+            assert time.monotonic() < deadline, records
+            time.sleep(0.02)
+        return records
+
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)
 

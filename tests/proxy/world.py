@@ -71,6 +71,7 @@ class World:
             "sub": user,
             "aud": AUDIENCE,
             "groups": list(groups),
+            "uid": f"uid-{user}",
             "iat": now,
             "exp": now + seconds,
         } | claims
