@@ -56,7 +56,7 @@ def test_E1_1_a_failed_upgrade_leaves_no_open_way(scripted: Scripted) -> None:
     with scripted.world.client() as client:
         client.send(request("GET", EXEC, token, *WEBSOCKET) + secrets)
         assert client.answer().status == 403
-        assert client.answer().status == 401
+        assert client.ended()
     before = scripted.api_server.connections
     scripted.api_server.script = lambda c, _: c.send(json_answer(200, {}))
     with scripted.world.client() as client:
