@@ -41,6 +41,12 @@ def test_an_answer_of_kube_apiserver_is_read():
     assert "application/json" not in repr(head)
 
 
+def test_only_blanks_are_stripped_from_a_value():
+    """The last byte of UTF-8's ``à`` is a blank in Latin-1, and part of the text."""
+    head = parse_response_head(answer("X-A: voilà \t".encode(), b"X-B:\x85"), method="GET")
+    assert [value.encode("latin-1") for _, value in head.headers] == ["voilà".encode(), b"\x85"]
+
+
 @pytest.mark.parametrize(
     ("status", "lines", "method", "body"),
     [
