@@ -15,7 +15,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
 from kzproxy.demo.idp_users import DEMO_USERS, demo_user
-from kzproxy.demo.sample import NAME_PREFIX, PODS, Sample, WorkingHours, machine_zone
+from kzproxy.demo.sample import NAME_PREFIX, Namespaces, Sample, WorkingHours, machine_zone
 from kzproxy.policy.decision import Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
 
@@ -23,12 +23,13 @@ MONDAY_NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 SUNDAY_NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LAPTOP = DevicePosture(enrolled=Fact.PASSED, device_id="demo-laptop")
 HOURS = WorkingHours(zone_name="UTC")
+PLACES = Namespaces()
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> PolicyEngine:
     file = tmp_path / "policy.yaml"
-    file.write_text(Sample(HOURS).policy())
+    file.write_text(Sample(HOURS, PLACES).policy())
     mistakes = Mistakes()
     policies = load_access_policies([file], mistakes)
     mistakes.raise_if_any()
@@ -152,7 +153,7 @@ def test_the_machines_zone_is_found(tmp_path):
 
 
 def test_every_group_of_the_provider_has_its_rights_in_the_cluster():
-    documents = list(yaml.safe_load_all(Sample(HOURS).cluster()))
+    documents = list(yaml.safe_load_all(Sample(HOURS, PLACES).cluster()))
     bound = {
         subject["name"]
         for document in documents
@@ -166,6 +167,9 @@ def test_every_group_of_the_provider_has_its_rights_in_the_cluster():
 
 @pytest.mark.parametrize("node_name", ["", "node-1"])
 def test_a_pod_for_each_namespace(node_name):
-    pods = list(filter(None, yaml.safe_load_all(Sample(HOURS).pods(node_name=node_name))))
-    assert [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods] == list(PODS)
+    pods = list(filter(None, yaml.safe_load_all(Sample(HOURS, PLACES).pods(node_name=node_name))))
+    assert [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods] == [
+        ("dev", "web"),
+        ("prod", "shop"),
+    ]
     assert all(pod["spec"].get("nodeName", "") == node_name for pod in pods)
