@@ -24,10 +24,16 @@ class RunningDemo:
     Attributes:
         pid: Of the process that keeps it running.
         kubectl: The kubectl that goes with its cluster.
+        cluster: Which cluster it is in front of: see ``cluster_name``.
     """
 
     pid: int
     kubectl: str
+    cluster: str
+
+
+class AlreadyRuns(DemoFailure):
+    """Another process runs the demo in this directory."""
 
 
 class DemoDirectory:
@@ -84,11 +90,14 @@ class DemoDirectory:
         """Be the one process that runs the demo here.
 
         Raises:
-            DemoFailure: Another one is.
+            AlreadyRuns: Another one is.
         """
         with self._owner_lock.open("a+") as lock:
             if not _locked_soon(lock.fileno()):
-                raise DemoFailure(f"a demo already runs in {self.root}{self._owner_pid()}")
+                raise AlreadyRuns(
+                    f"a demo already runs in {self.root}{self._owner_pid()}; stop it, or name"
+                    " another directory with --dir"
+                )
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
@@ -133,7 +142,9 @@ class DemoDirectory:
     def _announced(self) -> RunningDemo | None:
         with suppress(FileNotFoundError, ValueError, TypeError, KeyError):
             found = json.loads(self._running.read_bytes())
-            return RunningDemo(pid=int(found["pid"]), kubectl=str(found["kubectl"]))
+            return RunningDemo(
+                pid=int(found["pid"]), kubectl=str(found["kubectl"]), cluster=str(found["cluster"])
+            )
         return None
 
     def _owner_pid(self) -> str:

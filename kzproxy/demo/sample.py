@@ -12,7 +12,6 @@ NAME_PREFIX = "kzproxy-demo:"
 """Stands before every user and group of the demo provider, in policy and in RBAC."""
 
 LABEL = "app.kubernetes.io/part-of=kzproxy-demo"
-PODS = (("dev", "web"), ("prod", "shop"))
 OPENS = time(7, 0)
 CLOSES = time(20, 0)
 
@@ -20,6 +19,16 @@ _LAST_WORKING_DAY = 4
 _ZONE_LINK = Path("/etc/localtime")
 _ZONE_TREE = "zoneinfo/"
 _NO_ZONES = frozenset({"Factory", "localtime", "posixrules"})  # in the tree, and no places
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Namespaces:
+    """Where the roles work, and the pod that runs in each."""
+
+    dev: str = "dev"
+    prod: str = "prod"
+    dev_pod: str = "web"
+    prod_pod: str = "shop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +63,9 @@ def machine_zone(environment: Mapping[str, str], link: Path = _ZONE_LINK) -> str
 class Sample:
     """Writes out the sample for one demo."""
 
-    def __init__(self, hours: WorkingHours) -> None:
+    def __init__(self, hours: WorkingHours, namespaces: Namespaces) -> None:
         self.hours = hours
+        self.namespaces = namespaces
         self._environment = Environment(
             loader=FileSystemLoader(Path(__file__).with_name("sample")),
             autoescape=False,  # noqa: S701 YAML, from values of our own
@@ -83,10 +93,16 @@ class Sample:
         Args:
             node_name: Where they run; empty leaves it to a scheduler.
         """
-        return self._rendered("pods.yaml.j2", pods=PODS, node_name=node_name)
+        places = self.namespaces
+        pods = ((places.dev, places.dev_pod), (places.prod, places.prod_pod))
+        return self._rendered("pods.yaml.j2", pods=pods, node_name=node_name)
 
     def _rendered(self, template: str, **values: object) -> str:
         key, _, value = LABEL.partition("=")
         return self._environment.get_template(template).render(
-            prefix=NAME_PREFIX, labels=f"{{{key}: {value}}}", **values
+            prefix=NAME_PREFIX,
+            labels=f"{{{key}: {value}}}",
+            dev=self.namespaces.dev,
+            prod=self.namespaces.prod,
+            **values,
         )

@@ -1,0 +1,35 @@
+"""What the demo says while it gets up: on stderr, a spinner at a terminal, else plain lines."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+
+class Progress:
+    """Tells of the slow steps; a quiet one tells nothing but warnings."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        """Take a console on stderr, since stdout may belong to a command."""
+        self._console = console
+        self._quiet = quiet
+
+    @contextmanager
+    def step(self, doing: str) -> Iterator[None]:
+        """Show ``doing`` while the block runs."""
+        if self._quiet:
+            yield
+        elif self._console.is_terminal:
+            with self._console.status(f"{doing} ..."):
+                yield
+        else:
+            self._plain(f"{doing} ...")
+            yield
+
+    def warn(self, message: str) -> None:
+        """Say something that must not be missed."""
+        self._plain(message)
+
+    def _plain(self, message: str) -> None:
+        text = f"kzproxy demo: {message}"
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
