@@ -175,9 +175,9 @@ def _unknown_method(method: str) -> BadRequest:
 
 
 def _canonical_target(path: Path, query: Query) -> str:
-    if query.canonical is None:
-        return path.canonical
-    target = f"{path.canonical}?{query.canonical}"
+    target = path.canonical
+    if query.canonical is not None:
+        target = f"{target}?{query.canonical}"
     # Encoding what came without it makes a target longer.
     if len(target) > MAX_TARGET_BYTES:
         raise BadRequest(f"the request target, fully encoded, is over {MAX_TARGET_BYTES} bytes")

@@ -175,7 +175,8 @@ REFUSED = [
     ("A4-encoded-dots", "GET", "/api/v1/namespaces/a/%2e%2E/b/secrets", "dot segment"),
     ("A4-half-encoded-dots", "GET", "/healthz/.%2e/api/v1/secrets", "dot segment"),
     ("A6-length", "GET", "/" + "a" * MAX_TARGET_BYTES, "over 8192 bytes"),
-    ("A6-length-once-encoded", "GET", "/api/v1/pods?" + "/" * 4000, "fully encoded"),
+    ("A6-length-of-the-encoded-path", "GET", "/api/v1/nodes/" + "[" * 4000, "fully encoded"),
+    ("A6-length-of-the-encoded-query", "GET", "/api/v1/pods?" + "/" * 4000, "fully encoded"),
 ]
 
 NOT_SERVED = [
@@ -195,6 +196,8 @@ CANONICAL = [
     ("P8-empty-pairs", "/api/v1/pods?&a&&b=&", "/api/v1/pods?a=&b="),
     ("P8-nothing-in-the-query", "/api/v1/pods?&&", "/api/v1/pods"),
     ("P8-order-is-kept", "/api/v1/pods?b=2&a=1&command=y&command=x", "/api/v1/pods?b=2&a=1&command=y&command=x"),
+    ("P8-opening-bracket", "/api/v1/nodes/n[", "/api/v1/nodes/n%5B"),
+    ("P8-closing-bracket", "/api/v1/nodes/n]", "/api/v1/nodes/n%5D"),
     ("P8-path-bytes", "/api/v1/nodes/a%20b%3fc%5bd[~$&+,:;=@!'()*", "/api/v1/nodes/a%20b%3Fc%5Bd%5B~$&+,:;=@!'()*"),
     ("P8-script-for-exec", "/api/v1/nodes/n/exec?command=a%0a%09b", "/api/v1/nodes/n/exec?command=a%0A%09b"),
     ("P11-suffix-is-opaque", "/%61pi/v1/nodes/n/proxy/%61/../b//c%2f%25%c3%a9[?q=%2f&q&w=%61", "/api/v1/nodes/n/proxy/%61/../b//c%2f%25%c3%a9[?q=%2f&q&w=%61"),

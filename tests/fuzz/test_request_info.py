@@ -33,7 +33,7 @@ from tests.fuzz.targets import (
 
 pytestmark = pytest.mark.cluster
 
-EXAMPLES = int(os.environ.get("KZPROXY_FUZZ_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("KZPROXY_FUZZ_EXAMPLES", "4000"))
 AT_LENGTH = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
