@@ -6,6 +6,7 @@ from datetime import datetime
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
 from kzproxy.policy.decision import Dependency
+from kzproxy.policy.network import Addresses
 from kzproxy.policy.rules import Conditions
 from kzproxy.policy.time_window import Span, span_at
 
@@ -18,34 +19,35 @@ class ConditionCheck:
 
     Attributes:
         conditions: What is asked.
-        depends_on: The facts that the conditions look at.
+        depends_on: The facts that the rule rests on: its subject, and what the conditions look at.
     """
 
-    __slots__ = ("_checks", "_span", "conditions", "depends_on")
+    __slots__ = ("_addresses", "_checks", "_span", "conditions", "depends_on")
 
     def __init__(self, conditions: Conditions) -> None:
-        checks: dict[Dependency, Callable[[Attributes], bool]] = {}
+        checks: list[tuple[Dependency, Callable[[Attributes], bool]]] = []
         if conditions.networks:
-            checks[Dependency.NETWORK] = self._comes_from_a_network
+            checks.append((Dependency.NETWORK, self._comes_from_a_network))
         if conditions.time:
-            checks[Dependency.TIME] = self._is_in_time
+            checks.append((Dependency.TIME, self._is_in_time))
         if conditions.device_enrolled is not None:
-            checks[Dependency.DEVICE] = self._has_the_device
+            checks.append((Dependency.DEVICE, self._has_the_device))
         self.conditions = conditions
-        self.depends_on = frozenset(checks)
-        self._checks = tuple(checks.items())
+        self.depends_on = frozenset({Dependency.IDENTITY, *(fact for fact, _ in checks)})
+        self._checks = tuple(checks)
+        self._addresses = Addresses(conditions.networks)
         self._span: Span | None = None
 
     def unmet(self, attributes: Attributes) -> tuple[Dependency, ...]:
         """Return the conditions that do not hold; all are looked at."""
         if not self._checks:
             return ()
-        return tuple(fact for fact, holds in self._checks if not holds(attributes))
+        return tuple([fact for fact, holds in self._checks if not holds(attributes)])
 
     def span(self, at: datetime) -> Span:
         """Return the stretch around ``at`` in which the time condition holds, or does not.
 
-        It may reach further back than ``at``, never less far ahead.
+        ``since`` may be any instant of the stretch that is not after ``at``.
         """
         span = self._span
         if span is None or not span.covers(at):
@@ -53,8 +55,7 @@ class ConditionCheck:
         return span
 
     def _comes_from_a_network(self, attributes: Attributes) -> bool:
-        address = attributes.environment.source_address
-        return any(network.holds(address) for network in self.conditions.networks)
+        return self._addresses.hold(attributes.environment.source_address)
 
     def _is_in_time(self, attributes: Attributes) -> bool:
         return self.span(attributes.environment.received_at).is_open

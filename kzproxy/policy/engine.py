@@ -5,9 +5,9 @@ Default deny; a deny rule wins over every allow rule; a deny rule that cannot be
 allow rule that cannot be judged allows nothing.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
+from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.request_info import RequestInfo
@@ -24,7 +24,6 @@ _URL_VERBS = frozenset(URL_VERBS)
 _IDENTITY_ONLY = frozenset({Dependency.IDENTITY})
 
 
-@dataclass(slots=True, kw_only=True)
 class _Findings:
     """What the rules of one effect say to a request.
 
@@ -35,15 +34,23 @@ class _Findings:
         errors: The rules that could not be judged, with what went wrong.
     """
 
-    candidates: list[CompiledMatch]
-    matched: list[CompiledRule] = field(default_factory=list)
-    unmet: list[tuple[CompiledRule, tuple[Dependency, ...]]] = field(default_factory=list)
-    errors: list[tuple[str, str]] = field(default_factory=list)
+    __slots__ = ("candidates", "errors", "matched", "unmet")
 
-    def reached(self) -> Iterator[CompiledRule]:
-        """Yield every rule that reaches the request, whether its conditions hold or not."""
-        yield from self.matched
-        yield from (compiled for compiled, _ in self.unmet)
+    def __init__(self, candidates: list[CompiledMatch]) -> None:
+        self.candidates = candidates
+        self.matched: list[CompiledRule] = []
+        self.unmet: list[tuple[CompiledRule, tuple[Dependency, ...]]] = []
+        self.errors: list[tuple[str, str]] = []
+
+    def reached(self) -> list[CompiledRule]:
+        """Return every rule that reaches the request, whether its conditions hold or not."""
+        return [*self.matched, *(compiled for compiled, _ in self.unmet)]
+
+
+class _Refusal(NamedTuple):
+    cause: Cause
+    rule_id: str
+    hint: str
 
 
 class PolicyEngine:
@@ -62,28 +69,19 @@ class PolicyEngine:
         """Judge one request. Cheap enough to be asked again whenever something changes."""
         unreadable = _unreadable(attributes)
         if unreadable:
-            return self._deny(attributes, Cause.NO_RULE, "", unreadable, [])
+            return self._deny(attributes, _Refusal(Cause.NO_RULE, "", unreadable), [])
         denies = _judge(self._denies, deny_reaches, attributes)
         allows = _judge(self._allows, allow_reaches, attributes)
-        if denies.matched:
-            rule = denies.matched[0]
-            hint = denied_hint(rule, attributes)
-            return self._deny(attributes, Cause.DENY_RULE, rule.rule.id, hint, [denies, allows])
-        if denies.errors:
-            rule_id = denies.errors[0][0]
-            hint = f"deny rule {rule_id} cannot be judged; an administrator must mend it"
-            return self._deny(attributes, Cause.RULE_ERROR, rule_id, hint, [denies, allows])
-        if not allows.matched:
-            rule_id, hint = _nearest(allows, attributes)
-            return self._deny(attributes, Cause.NO_RULE, rule_id, hint, [denies, allows])
+        refusal = _refusal(denies, allows, attributes)
+        if refusal is not None:
+            return self._deny(attributes, refusal, [denies, allows])
         return self._permit(attributes, denies, allows)
 
     def _permit(self, attributes: Attributes, denies: _Findings, allows: _Findings) -> Permit:
         granted = allows.matched[0]
-        depends_on = _IDENTITY_ONLY
-        if granted.check.depends_on or denies.unmet:
-            rests_on = (granted, *denies.reached())
-            depends_on = depends_on.union(*(rule.check.depends_on for rule in rests_on))
+        depends_on = granted.check.depends_on
+        if denies.unmet:
+            depends_on = depends_on.union(*(rule.check.depends_on for rule in denies.reached()))
         return Permit(
             attributes=attributes,
             rule=granted.rule.id,
@@ -97,18 +95,16 @@ class PolicyEngine:
     def _deny(
         self,
         attributes: Attributes,
-        cause: Cause,
-        rule_id: str,
-        hint: str,
+        refusal: _Refusal,
         findings: list[_Findings],
     ) -> Deny:
         reached = [compiled for found in findings for compiled in found.reached()]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
         return Deny(
             attributes=attributes,
-            cause=cause,
-            rule=rule_id,
-            hint=hint,
+            cause=refusal.cause,
+            rule=refusal.rule_id,
+            hint=refusal.hint,
             matched=tuple(matched),
             revision=self.revision,
             depends_on=_IDENTITY_ONLY.union(*(rule.check.depends_on for rule in reached)),
@@ -132,9 +128,10 @@ def _judge(
     attributes: Attributes,
 ) -> _Findings:
     request = attributes.request
-    found = _Findings(candidates=index.candidates(attributes.subject, request))
+    candidates = index.candidates(attributes.subject, request)
+    found = _Findings(candidates)
     judged: CompiledRule | None = None
-    for candidate in found.candidates:
+    for candidate in candidates:
         compiled = candidate.compiled
         # The matches of one rule stand side by side; the first that reaches is enough.
         if compiled is judged:
@@ -154,13 +151,18 @@ def _judge(
     return found
 
 
-def _valid_until(granted: CompiledRule, denies: _Findings, at: datetime) -> datetime | None:
-    """Return when time alone may end the permit: its window ends, or that of a deny begins."""
-    turns = [compiled for compiled, unmet in denies.unmet if Dependency.TIME in unmet]
-    if granted.check.conditions.time:
-        turns.append(granted)
-    moments = [compiled.check.span(at).until for compiled in turns]
-    return min((moment for moment in moments if moment is not None), default=None)
+def _refusal(denies: _Findings, allows: _Findings, attributes: Attributes) -> _Refusal | None:
+    """Return why the request is denied; None only where an allow rule matched and no deny did."""
+    if denies.matched:
+        rule = denies.matched[0]
+        return _Refusal(Cause.DENY_RULE, rule.rule.id, denied_hint(rule, attributes))
+    if denies.errors:
+        rule_id = denies.errors[0][0]
+        hint = f"deny rule {rule_id} cannot be judged; an administrator must mend it"
+        return _Refusal(Cause.RULE_ERROR, rule_id, hint)
+    if not allows.matched:
+        return _Refusal(Cause.NO_RULE, *_nearest(allows, attributes))
+    return None
 
 
 def _nearest(allows: _Findings, attributes: Attributes) -> tuple[str, str]:
@@ -173,3 +175,14 @@ def _nearest(allows: _Findings, attributes: Attributes) -> tuple[str, str]:
         if attributes.request.is_resource and candidate.compiled.rule.id not in failed:
             return candidate.compiled.rule.id, elsewhere_hint(candidate, attributes.request)
     return "", ""
+
+
+def _valid_until(granted: CompiledRule, denies: _Findings, at: datetime) -> datetime | None:
+    """Return when time alone may end the permit: its window ends, or that of a deny begins."""
+    if not denies.unmet and not granted.check.conditions.time:
+        return None
+    turns = [compiled for compiled, unmet in denies.unmet if Dependency.TIME in unmet]
+    if granted.check.conditions.time:
+        turns.append(granted)
+    moments = [compiled.check.span(at).until for compiled in turns]
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -12,15 +12,20 @@ class Names:
     searches, not of a regular expression, so that no pattern can make it slow.
     """
 
-    __slots__ = ("_exact", "_globs")
+    __slots__ = ("_exact", "_globs", "_prefixes")
 
     def __init__(self, patterns: Sequence[str]) -> None:
+        globs = [tuple(pattern.split(WILDCARD)) for pattern in patterns if WILDCARD in pattern]
         self._exact = frozenset(pattern for pattern in patterns if WILDCARD not in pattern)
-        self._globs = tuple(tuple(p.split(WILDCARD)) for p in patterns if WILDCARD in p)
+        # Most globs are ``name-*``; Python compares all of those in one call.
+        self._prefixes = tuple(pieces[0] for pieces in globs if pieces[1:] == ("",))
+        self._globs = tuple(pieces for pieces in globs if pieces[1:] != ("",))
 
     def hold(self, name: str) -> bool:
         """Whether ``name`` is one of the names or fits one of the globs."""
-        return name in self._exact or any(_fits(pieces, name) for pieces in self._globs)
+        if name in self._exact or name.startswith(self._prefixes):
+            return True
+        return bool(self._globs) and any(_fits(pieces, name) for pieces in self._globs)
 
 
 def _fits(pieces: tuple[str, ...], name: str) -> bool:

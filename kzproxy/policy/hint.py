@@ -11,6 +11,7 @@ from kzproxy.policy.index import CompiledMatch, CompiledRule
 from kzproxy.policy.reach import allows_namespace
 from kzproxy.policy.time_window import DAYS, TimeWindow
 
+_CONTEXT = (Dependency.NETWORK, Dependency.TIME, Dependency.DEVICE)
 _ALMOST_A_WEEK = timedelta(days=6)
 
 
@@ -24,7 +25,7 @@ def elsewhere_hint(candidate: CompiledMatch, request: RequestInfo) -> str:
     """Say which namespaces or names an allow rule covers instead of the ones asked for."""
     rule, match = candidate.compiled.rule, candidate.match
     if not allows_namespace(candidate, request):
-        asked = request.namespace or "all namespaces or none"
+        asked = request.namespace or "a request without a namespace"
         return f"rule {rule.id} covers namespaces {', '.join(match.namespaces)}, not {asked}"
     asked = request.name or "a request without a name"
     return f"rule {rule.id} covers names {', '.join(match.names)}, not {asked}"
@@ -33,7 +34,7 @@ def elsewhere_hint(candidate: CompiledMatch, request: RequestInfo) -> str:
 def denied_hint(compiled: CompiledRule, attributes: Attributes) -> str:
     """Say under which conditions a deny rule denies."""
     check = compiled.check
-    facts = [fact for fact in Dependency if fact in check.depends_on]
+    facts = [fact for fact in _CONTEXT if fact in check.depends_on]
     when = "".join(f" {_denied_when(fact, check, attributes)}" for fact in facts)
     return _with_message(f"rule {compiled.rule.id} denies this{when}", compiled)
 
@@ -62,7 +63,8 @@ def _denied_when(fact: Dependency, check: ConditionCheck, attributes: Attributes
             return f"from network {_networks(check)} ({_origin(attributes)})"
         case Dependency.TIME:
             at = attributes.environment.received_at
-            return f"until {_moment(check, check.span(at).until, at)}"
+            until = check.span(at).until
+            return f"until {_moment(check, until, at)}" if until else "at all times"
         case Dependency.DEVICE:
             return f"without an enrolled device ({_device_reason(attributes)})"
         case Dependency.IDENTITY:

@@ -6,6 +6,7 @@ namespaces and conditions, is judged rule by rule.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
@@ -17,6 +18,8 @@ from kzproxy.policy.vocabulary import ALL, NODE_PROXY, resource_key
 # So many kinds of request are remembered; Kubernetes has a few hundred resources, and a caller
 # who makes some up must not fill the memory.
 _MAX_REMEMBERED_KINDS = 4096
+
+_BY_ORDER = attrgetter("order")
 
 # Verb, and for a resource its group, name and subresource; a verb alone for other URLs.
 _Kind = tuple[str, ...]
@@ -34,10 +37,11 @@ class CompiledRule:
 class CompiledMatch:
     """One ``match`` of a rule, with its names ready."""
 
-    __slots__ = ("compiled", "match", "names", "namespaces", "urls")
+    __slots__ = ("compiled", "match", "names", "namespaces", "order", "urls")
 
     def __init__(self, compiled: CompiledRule, match: Match) -> None:
         self.compiled = compiled
+        self.order = compiled.order
         self.match = match
         self.namespaces = Names(match.namespaces) if match.namespaces else None
         self.names = Names(match.names) if match.names else None
@@ -121,11 +125,7 @@ class _SubjectTable:
             found += self._by_group.get(group, ())
         if len(found) < 2:
             return found
-        return sorted(set(found), key=_order)
-
-
-def _order(candidate: CompiledMatch) -> int:
-    return candidate.compiled.order
+        return sorted(set(found), key=_BY_ORDER)
 
 
 def _kind(request: RequestInfo) -> _Kind:

@@ -31,7 +31,7 @@ OFFICE = Network(name="office", blocks=(ip_network("203.0.113.0/24"), ip_network
 
 
 def window(name: str, zone: str, days: str, start: str, end: str) -> TimeWindow:
-    """Make a window with one weekly stretch: ``window("w", "UTC", "Mon Tue", "07:00", "20:00")``."""
+    """Make a window with one weekly stretch, its days parted by blanks."""
     weekly = WeeklyWindow(
         days=frozenset(DAYS.index(day) for day in days.split()),
         from_minute=minute(start),

@@ -1,0 +1,66 @@
+"""The content hash of a policy."""
+
+import dataclasses
+import re
+
+import pytest
+
+from kzproxy.policy.revision import policy_revision
+from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions, Effect
+from tests.policy.samples import OFFICE, OFFICE_HOURS, allow, match, window
+
+RULE = allow(
+    "a",
+    match("get list", "pods", namespaces="dev prod"),
+    conditions=Conditions(networks=(OFFICE,), time=(OFFICE_HOURS,), device_enrolled=True),
+)
+
+
+def revision(*rules):
+    return policy_revision(AccessPolicySet(rules=rules))
+
+
+def test_it_is_32_hexadecimal_digits():
+    assert re.fullmatch("[0-9a-f]{32}", revision(RULE))
+
+
+def test_it_does_not_depend_on_the_order_within_a_list():
+    other = dataclasses.replace(RULE, match=(match("list get", "pods", namespaces="prod dev"),))
+
+    assert revision(other) == revision(RULE)
+
+
+def test_it_stays_the_same_over_versions_of_python():
+    assert revision(RULE) == "a56e94b526bcbdb619741327c8adaf93"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "b"},
+        {"effect": Effect.DENY},
+        {"users": frozenset({"ann"})},
+        {"groups": frozenset({"ops"})},
+        {"match": (match("get", "pods", namespaces="dev prod"),)},
+        {"match": (match("get list", "pods", namespaces="dev"),)},
+        {"match": (match("get list", urls="/version"),)},
+        {"conditions": NO_CONDITIONS},
+        {"conditions": dataclasses.replace(RULE.conditions, device_enrolled=False)},
+        {"conditions": dataclasses.replace(RULE.conditions, networks=())},
+        {"conditions": dataclasses.replace(RULE.conditions, time=())},
+        {
+            "conditions": dataclasses.replace(
+                RULE.conditions, time=(window("office-hours", "UTC", "Mon", "07:00", "20:00"),)
+            )
+        },
+        {"message": "ask"},
+    ],
+)
+def test_it_changes_with_everything_that_a_rule_says(change):
+    assert revision(dataclasses.replace(RULE, **change)) != revision(RULE)
+
+
+def test_it_changes_with_the_order_of_the_rules():
+    other = dataclasses.replace(RULE, id="b")
+
+    assert revision(RULE, other) != revision(other, RULE)
