@@ -67,10 +67,11 @@ class IssuerHttp:
         place = f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.path}"
         if request.url.scheme != "https":
             raise IssuerUnreachable(f"{place} is not https")
+        deadline = self._clock.monotonic() + ANSWER_TIMEOUT.total_seconds()
         try:
             response = self._client.send(request, stream=True)
             try:
-                body = self._body(response, place)
+                body = self._body(response, place, deadline)
             finally:
                 response.close()
         except httpx.HTTPError as error:
@@ -79,10 +80,9 @@ class IssuerHttp:
             raise IssuerUnreachable(f"{place} answers {response.status_code}")
         return Answer(status=response.status_code, document=_document(body))
 
-    def _body(self, response: httpx.Response, place: str) -> bytes:
+    def _body(self, response: httpx.Response, place: str, deadline: float) -> bytes:
         if response.headers.get("content-encoding", "identity") != "identity":
             raise IssuerUnreachable(f"{place} answers compressed, unasked")
-        deadline = self._clock.monotonic() + ANSWER_TIMEOUT.total_seconds()
         body = bytearray()
         for part in response.iter_raw():
             body += part

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from kzproxy.client.issuer_http import IssuerHttp
 from tests.client.plugin_runs import Plugin
+from tests.client.rude_issuer import RudeIssuer, running_rude_issuer
 from tests.client.stepping_clock import SteppingClock
 from tests.servers.authority import Authority
 from tests.servers.foreign_idp.process import ForeignIdp, running_foreign_idp
@@ -43,3 +45,16 @@ def plugin(foreign_idp: ForeignIdp, tmp_path: Path) -> Plugin:
 @pytest.fixture
 def stepping_clock() -> SteppingClock:
     return SteppingClock()
+
+
+@pytest.fixture
+def rude_issuer(tmp_path: Path, authority: Authority) -> Iterator[RudeIssuer]:
+    with running_rude_issuer(tmp_path, authority) as issuer:
+        yield issuer
+
+
+@pytest.fixture
+def http(ca_file: Path, stepping_clock: SteppingClock) -> Iterator[IssuerHttp]:
+    opened = IssuerHttp(str(ca_file), stepping_clock)
+    yield opened
+    opened.close()

@@ -35,6 +35,7 @@ class Plugin:
     user: str = "alice"
     client_id: str = CLIENT_ID
     ca_file: Path | None = None
+    cache_directory: Path | None = None
     arguments: tuple[str, ...] = ()
     exec_info: object = field(default_factory=lambda: KUBECTL_SAYS)
 
@@ -97,7 +98,7 @@ class Plugin:
 
     @property
     def cache(self) -> Path:
-        return self.directory / "cache"
+        return self.cache_directory or self.directory / "cache"
 
     @property
     def entry_file(self) -> Path:

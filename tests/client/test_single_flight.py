@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -140,13 +141,18 @@ def test_a_cache_directory_that_others_can_use_is_refused(plugin: Plugin) -> Non
     assert f"chmod 700 {plugin.cache}" in done.stderr
 
 
-def test_a_foreign_cache_file_is_refused(plugin: Plugin) -> None:
-    assert os.geteuid() == 0, "giving a file away needs root, which this project's CI runs as"
-    plugin.token()
-    os.chown(plugin.entry_file, 65534, 65534)
+def test_a_cache_of_another_user_is_refused(plugin: Plugin) -> None:
+    if os.geteuid() == 0:
+        plugin.cache.mkdir(mode=0o700)
+        os.chown(plugin.cache, 65534, 65534)
+        uid = 65534
+    else:  # what only root can give away, root has
+        plugin.cache_directory = Path("/")
+        uid = 0
     done = plugin.run()
     assert done.returncode == 1
-    assert "belongs to another user (uid 65534): remove it" in done.stderr
+    assert f"belongs to another user (uid {uid}): remove it" in done.stderr
+    assert plugin.tabs == 0
 
 
 def test_a_corrupt_cache_file_is_set_aside_and_the_user_signs_in_again(plugin: Plugin) -> None:

@@ -1,0 +1,107 @@
+"""HTTP to an issuer that means no good (protocol catalogue E6.4, from the client's side)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.issuer_http import MAX_ANSWER_BYTES, IssuerHttp, IssuerUnreachable
+from tests.client.rude_issuer import RudeIssuer, Scripted
+from tests.client.stepping_clock import SteppingClock
+
+
+def refused(http: IssuerHttp, url: str) -> str:
+    with pytest.raises(IssuerUnreachable) as failure:
+        http.get(url)
+    return str(failure.value)
+
+
+def test_an_answer_is_a_status_and_an_object(http: IssuerHttp, rude_issuer: RudeIssuer) -> None:
+    rude_issuer.answers("/x", [Scripted.json({"a": 1}, status=400)])
+    answer = http.get(f"{rude_issuer.issuer}/x")
+    assert (answer.status, answer.document) == (400, {"a": 1})
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"[" * 100_000, b"\xff"])
+def test_what_is_no_object_is_an_empty_one(
+    http: IssuerHttp, rude_issuer: RudeIssuer, body: bytes
+) -> None:
+    rude_issuer.answers("/x", [Scripted(body=body)])
+    assert http.get(f"{rude_issuer.issuer}/x").document == {}
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(http: IssuerHttp, rude_issuer: RudeIssuer, status: int) -> None:
+    elsewhere = {"Location": f"{rude_issuer.issuer}/elsewhere"}
+    rude_issuer.answers("/x", [Scripted(status=status, headers=elsewhere)])
+    rude_issuer.answers("/elsewhere", [Scripted.json({"issuer": "evil"})])
+    assert f"answers {status}" in refused(http, f"{rude_issuer.issuer}/x")
+    assert len(rude_issuer.headers) == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_issuer_in_trouble_may_be_asked_later(
+    http: IssuerHttp, rude_issuer: RudeIssuer, status: int
+) -> None:
+    rude_issuer.answers("/x", [Scripted(status=status)])
+    assert refused(http, f"{rude_issuer.issuer}/x").endswith(f"/x answers {status}")
+
+
+def test_an_endless_answer_is_cut_at_its_bound(http: IssuerHttp, rude_issuer: RudeIssuer) -> None:
+    sent = 0
+
+    def endless() -> Iterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 65536
+            yield b"x" * 65536
+
+    rude_issuer.answers("/x", [Scripted(body=endless)])
+    assert f"more than {MAX_ANSWER_BYTES} bytes" in refused(http, f"{rude_issuer.issuer}/x")
+    assert sent < 50 * MAX_ANSWER_BYTES
+
+
+def test_an_answer_in_drops_is_cut_at_its_time(
+    http: IssuerHttp, rude_issuer: RudeIssuer, stepping_clock: SteppingClock
+) -> None:
+    def drops() -> Iterator[bytes]:
+        for _ in range(1000):
+            stepping_clock.sleep(1)
+            yield b"x"
+
+    rude_issuer.answers("/x", [Scripted(body=drops)])
+    assert "answers too slowly" in refused(http, f"{rude_issuer.issuer}/x")
+
+
+def test_a_compressed_answer_is_not_unpacked(http: IssuerHttp, rude_issuer: RudeIssuer) -> None:
+    rude_issuer.answers("/x", [Scripted(headers={"Content-Encoding": "gzip"}, body=b"\x1f\x8b")])
+    assert "answers compressed, unasked" in refused(http, f"{rude_issuer.issuer}/x")
+    assert rude_issuer.headers[0]["accept-encoding"] == "identity"
+
+
+def test_plain_http_is_refused_before_anything_is_sent(http: IssuerHttp) -> None:
+    assert refused(http, "http://localhost:1/x") == "http://localhost:1/x is not https"
+
+
+def test_the_failure_names_the_place_without_its_query(http: IssuerHttp) -> None:
+    said = refused(http, "https://localhost:1/x?code=secret")
+    assert said.startswith("https://localhost:1/x cannot be reached")
+    assert "secret" not in said
+
+
+@pytest.mark.parametrize("content", [None, b"no certificate"])
+def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "ca.crt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ClientFailure, match=f"--issuer-ca {path} cannot be used"):
+        IssuerHttp(str(path), SteppingClock())
+
+
+def test_without_authorities_of_its_own_the_systems_count(rude_issuer: RudeIssuer) -> None:
+    http = IssuerHttp("", SteppingClock())
+    try:
+        assert "name that with --issuer-ca" in refused(http, f"{rude_issuer.issuer}/x")
+    finally:
+        http.close()
