@@ -1,0 +1,225 @@
+"""The manifests are what a real API server takes, and as tight as they say."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kzproxy.config.proxy import load_proxy_settings
+from kzproxy.demo.control_plane import ControlPlane
+from tests.cluster.kubectl import Kubectl, describe
+from tests.deploy.rights import DEPLOY
+
+FORMS = ["constrained", "legacy"]
+CONFIG = DEPLOY / "base" / "config"
+OWN_NAMESPACE = "kzproxy"
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def deployment() -> dict[str, Any]:
+    (found,) = documents(DEPLOY / "base" / "deployment.yaml")
+    return found
+
+
+def role(path: Path) -> dict[str, Any]:
+    (found,) = (each for each in documents(path) if each["kind"] == "ClusterRole")
+    return found
+
+
+def impersonation(form: str) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = role(DEPLOY / "rbac" / form / "impersonation.yaml")["rules"]
+    return rules
+
+
+@pytest.fixture
+def cluster_kubectl(control_plane: ControlPlane) -> Kubectl:
+    """Kubectl as administrator, with kzproxy's own namespace there: a dry run makes none."""
+    kubectl = Kubectl.of(control_plane)
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN_NAMESPACE}}
+    kubectl.out("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(namespace).encode())
+    return kubectl
+
+
+def dry_run(kubectl: Kubectl, manifests: str) -> "subprocess.CompletedProcess[bytes]":
+    return kubectl(
+        "apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifests.encode()
+    )
+
+
+def with_components(form: str, directory: Path, *components: str) -> Path:
+    """Write an overlay such as an operator writes."""
+    kustomization = {
+        "resources": [relative(DEPLOY / "overlays" / form, directory)],
+        "components": [relative(DEPLOY / "components" / name, directory) for name in components],
+    }
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    return directory
+
+
+def relative(path: Path, start: Path) -> str:
+    return os.path.relpath(path, start)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("form", FORMS)
+def test_an_overlay_is_what_the_api_server_takes(form: str, cluster_kubectl: Kubectl) -> None:
+    rendered = cluster_kubectl.out("kustomize", str(DEPLOY / "overlays" / form))
+    done = dry_run(cluster_kubectl, rendered)
+    assert done.returncode == 0, describe(done)
+    for made in (
+        "namespace/kzproxy",
+        "serviceaccount/kzproxy",
+        "clusterrole.rbac.authorization.k8s.io/kzproxy-impersonation",
+        "clusterrolebinding.rbac.authorization.k8s.io/kzproxy-impersonation",
+        "configmap/kzproxy-config-",
+        "service/kzproxy ",
+        "service/kzproxy-ops ",
+        "deployment.apps/kzproxy",
+        "poddisruptionbudget.policy/kzproxy",
+    ):
+        assert made in done.stdout.decode(), made
+    assert b"Warning: would violate PodSecurity" not in done.stderr
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("form", FORMS)
+def test_every_component_fits_on_every_overlay(
+    form: str, cluster_kubectl: Kubectl, tmp_path: Path
+) -> None:
+    components = sorted(path.name for path in (DEPLOY / "components").iterdir())
+    overlay = with_components(form, tmp_path, *components)
+    rendered = cluster_kubectl.out("kustomize", str(overlay))
+    done = dry_run(cluster_kubectl, rendered)
+    assert done.returncode == 0, describe(done)
+    assert "externalTrafficPolicy: Local" in rendered
+    assert b"networkpolicy.networking.k8s.io/kzproxy" in done.stdout
+
+
+@pytest.mark.cluster
+def test_a_misspelt_field_is_caught(cluster_kubectl: Kubectl) -> None:
+    """Or the dry runs above would show nothing."""
+    rendered = cluster_kubectl.out("kustomize", str(DEPLOY / "overlays" / "constrained"))
+    misspelt = rendered.replace("readOnlyRootFilesystem", "readOnlyRootFileSystem")
+    assert misspelt != rendered
+    done = dry_run(cluster_kubectl, misspelt)
+    assert done.returncode != 0
+    assert b'unknown field "spec.template.spec.containers[0].securityContext' in done.stderr
+
+
+@pytest.mark.cluster
+def test_its_pods_pass_the_restricted_pod_security_standard(kubectl: Kubectl) -> None:
+    enforce = "pod-security.kubernetes.io/enforce=restricted"
+    kubectl.out("label", "namespace", kubectl.namespace, enforce)
+    kubectl.out("create", "serviceaccount", "kzproxy")
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "kzproxy"},
+        "spec": deployment()["spec"]["template"]["spec"],
+    }
+    done = dry_run(kubectl, yaml.safe_dump(pod))
+    assert done.returncode == 0, describe(done)
+    del pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"]
+    refused = dry_run(kubectl, yaml.safe_dump(pod))
+    assert b'violates PodSecurity "restricted' in refused.stderr
+
+
+def test_the_namespace_asks_for_that_standard() -> None:
+    (namespace,) = documents(DEPLOY / "base" / "namespace.yaml")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_nothing_can_be_written_but_the_decision_log() -> None:
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    writable = [mount for mount in container["volumeMounts"] if not mount.get("readOnly")]
+    assert [mount["mountPath"] for mount in writable] == ["/var/log/kzproxy"]
+
+
+def test_a_pod_is_given_longer_than_the_drain_takes() -> None:
+    pod = deployment()["spec"]["template"]["spec"]
+    (config,) = documents(CONFIG / "kzproxy.yaml")
+    before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] > before + config["drainTimeoutSeconds"]
+
+
+def test_probes_ask_the_operations_port_of_the_configuration() -> None:
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    (config,) = documents(CONFIG / "kzproxy.yaml")
+    assert config["listen"]["address"].endswith(f":{ports['api']}")
+    assert config["ops"]["address"].endswith(f":{ports['ops']}")
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] == "ops"
+
+
+def test_no_secret_is_contained_and_every_secret_is_explained() -> None:
+    guide = (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    for path in DEPLOY.rglob("*.yaml"):
+        assert all(document["kind"] != "Secret" for document in documents(path)), path
+        assert "PRIVATE KEY" not in path.read_text()
+    volumes = deployment()["spec"]["template"]["spec"]["volumes"]
+    secrets = {volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
+    assert secrets == {"kzproxy-tls", "kzproxy-device-ca"}
+    for secret in secrets:
+        assert re.search(rf"create secret .*{secret}", guide), secret
+
+
+def test_the_configuration_loads(tmp_path: Path) -> None:
+    """As in the pod, but for what only a pod has: its Secrets and its service account."""
+    for name in ("authentication.yaml", "policy.yaml"):
+        (tmp_path / name).write_text((CONFIG / name).read_text())
+    text = (CONFIG / "kzproxy.yaml").read_text()
+    for name in ("tls/tls.crt", "tls/tls.key", "device-ca/ca.crt", "token"):
+        file = tmp_path / "run" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("stands in")
+    text = text.replace("/run/kzproxy", str(tmp_path / "run"))
+    server = f"server: {{url: 'https://192.0.2.1', tokenFile: '{tmp_path}/run/token'}}"
+    text = text.replace("inCluster: {}", server)
+    (tmp_path / "kzproxy.yaml").write_text(text)
+    settings = load_proxy_settings(tmp_path / "kzproxy.yaml")
+    assert settings.listen.port == 8443
+    assert settings.decision_log.file == Path("/var/log/kzproxy/decisions.jsonl")
+    assert settings.decision_log.stdout
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_account_is_granted_impersonation_and_nothing_else(form: str) -> None:
+    for rule in impersonation(form):
+        assert all(verb.startswith("impersonate") for verb in rule["verbs"]), rule
+
+
+def test_the_constrained_form_does_not_fall_back_to_the_legacy_verb() -> None:
+    verbs = {verb for rule in impersonation("constrained") for verb in rule["verbs"]}
+    assert "impersonate" not in verbs
+    assert all(verb.startswith(("impersonate:user-info", "impersonate-on:")) for verb in verbs)
+
+
+def test_the_legacy_form_names_every_group() -> None:
+    (groups,) = (rule for rule in impersonation("legacy") if "groups" in rule["resources"])
+    assert "system:authenticated" in groups["resourceNames"]
+    assert "system:masters" not in groups["resourceNames"]
+
+
+def test_both_forms_have_the_same_names_so_that_one_replaces_the_other() -> None:
+    names = [
+        [(each["kind"], each["metadata"]["name"]) for each in documents(path)]
+        for path in sorted(DEPLOY.glob("rbac/*/impersonation.yaml"))
+    ]
+    assert len(names) == 2
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_demo_grants_what_an_operator_is_told_to_grant(form: str) -> None:
+    """A wheel does not hold ``deploy``, so the demo has copies."""
+    copy = DEPLOY.parent / "kzproxy" / "demo" / "sample" / f"impersonation-{form}.yaml"
+    assert copy.read_bytes() == (DEPLOY / "rbac" / form / "impersonation.yaml").read_bytes()
