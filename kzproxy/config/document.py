@@ -6,7 +6,7 @@ all mistakes of all files together; ``Mistakes.raise_if_any`` is called once, at
 anything is built from what was read.
 
 Stricter than YAML on purpose: an alias, a tag of one's own, a repeated key and a word that YAML 1.1
-reads as something else than text (``no``, ``07:00``) are mistakes, because each makes a file mean
+reads as something else than text (``no``, ``20:00``) are mistakes, because each makes a file mean
 something other than what it seems to say.
 """
 
@@ -69,11 +69,11 @@ class Node:
 
     def is_mapping(self) -> bool:
         """Whether this is a mapping, for fields that may be one of two kinds."""
-        return isinstance(self._value, MappingNode)
+        return _as_mapping(self._value) is not None
 
     def is_sequence(self) -> bool:
         """Whether this is a list, for fields that may be one of two kinds."""
-        return isinstance(self._value, SequenceNode)
+        return _as_sequence(self._value) is not None
 
     def is_text(self) -> bool:
         """Whether this is text, which may be empty; a word that YAML reads otherwise is not."""
@@ -90,10 +90,11 @@ class Node:
         fields = {name: Node(None, self.source, self._mistakes) for name in required}
         if self._value is None:
             return fields
-        if not isinstance(self._value, MappingNode):
+        pairs = _as_mapping(self._value)
+        if pairs is None:
             self._wrong("a mapping with " + _listed((*required, *optional)))
             return fields
-        written = dict(self._named_values(self._value, (*required, *optional)))
+        written = dict(self._named_values(pairs, (*required, *optional)))
         missing = [name for name in required if name not in written]
         if missing:
             self.mistake(f"{_listed(missing)} must be set here")
@@ -103,19 +104,21 @@ class Node:
         """Return key and value of a mapping whose keys the operator chooses; each key once."""
         if self._value is None:
             return []
-        if not isinstance(self._value, MappingNode):
+        pairs = _as_mapping(self._value)
+        if pairs is None:
             self._wrong("a mapping of names")
             return []
-        return list(self._unique_pairs(self._value))
+        return list(self._unique_pairs(pairs))
 
     def sequence(self) -> list["Node"]:
         """Return the items of a list, which may be empty."""
         if self._value is None:
             return []
-        if not isinstance(self._value, SequenceNode):
+        items = _as_sequence(self._value)
+        if items is None:
             self._wrong("a list")
             return []
-        return [self._at(item) for item in self._value.value]
+        return [self._at(item) for item in items.value]
 
     def string(self, *, may_be_empty: bool = False) -> str:
         """Return the text. A word that YAML takes for another kind has to be quoted."""
@@ -130,7 +133,7 @@ class Node:
             return ""
         if not text and not may_be_empty:
             self.mistake("must not be empty")
-        return text
+        return self._whole_characters(text)
 
     def strings(self, *, may_be_empty: bool = False) -> tuple[str, ...]:
         """Return a list of texts. An empty list is a mistake: it would not say what it means.
@@ -139,7 +142,7 @@ class Node:
             may_be_empty: Whether a text in the list may be empty.
         """
         items = self.sequence()
-        if not items and isinstance(self._value, SequenceNode):
+        if not items and self.is_sequence():
             self.mistake("the list must not be empty; leave the field out or name something")
         return tuple(item.string(may_be_empty=may_be_empty) for item in items)
 
@@ -181,27 +184,32 @@ class Node:
 
         Dates stay text. A repeated key or a tag of one's own is still a mistake.
         """
-        if isinstance(self._value, MappingNode):
-            return {key.string(): value.raw() for key, value in self._unique_pairs(self._value)}
-        if isinstance(self._value, SequenceNode):
+        if self.is_mapping():
+            return {key.string(): value.raw() for key, value in self.entries()}
+        if self.is_sequence():
             return [item.raw() for item in self.sequence()]
-        return self._raw_scalar()
+        return None if self._value is None else self._raw_scalar(self._value)
 
-    def _raw_scalar(self) -> object:
-        if not isinstance(self._value, ScalarNode):
-            return None
-        kind = _kind(self._value)
-        if kind in ("str", "timestamp"):
-            return str(self._value.value)
-        if kind not in _KINDS:
+    def _raw_scalar(self, node: yaml.Node) -> object:
+        kind = _kind(node)
+        if not isinstance(node, ScalarNode) or kind not in _KINDS:
             self._wrong("a value without a tag")
             return None
+        if kind in ("str", "timestamp"):
+            return self._whole_characters(str(node.value))
         try:
-            value: object = yaml.SafeLoader("").construct_object(self._value)
+            value: object = yaml.SafeLoader("").construct_object(node)
         except ValueError:
             self._wrong("a number that can be read")
             return None
         return value
+
+    def _whole_characters(self, text: str) -> str:
+        # YAML's \uD83D is half of a character, which no file or header can hold.
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self.mistake("holds an escape for half a character; write the character itself")
+            return ""
+        return text
 
     def _named_values(
         self, value: MappingNode, allowed: Sequence[str]
@@ -258,6 +266,16 @@ def read_documents(path: Path, mistakes: Mistakes) -> list[Node]:
     if not nodes and len(mistakes) == before:
         mistakes.report(source, "the file is empty")
     return nodes
+
+
+def _as_mapping(value: yaml.Node | None) -> MappingNode | None:
+    """Return a mapping that has no tag of its own."""
+    return value if isinstance(value, MappingNode) and _kind(value) == "map" else None
+
+
+def _as_sequence(value: yaml.Node | None) -> SequenceNode | None:
+    """Return a list that has no tag of its own."""
+    return value if isinstance(value, SequenceNode) and _kind(value) == "seq" else None
 
 
 def _kind(value: yaml.Node) -> str:
