@@ -16,10 +16,10 @@ from kzproxy.authentication.settings import ExtraClaim, JwtIssuerSettings, Prefi
 from kzproxy.authentication.validity import VerifiedClaims, numeric_date
 from kzproxy.errors.kinds import Unauthenticated
 
-MAX_GROUPS = 1024
-"""Each group is one header line and one authorizer call on every request. Active Directory ends at
-1,015 groups a person, Entra puts at most 200 into a token. More is refused and not cut off: a group
-left out could be the one that a deny rule names."""
+MAX_GROUPS = 1000
+"""Each group is one header line and one authorizer call on every request, and the decision log's
+lists end here. Active Directory ends at 1,015 groups a person, Entra puts at most 200 into a token.
+More is refused and not cut off: a group left out could be the one that a deny rule names."""
 
 _THUMBPRINT = "x5t#S256"
 _BASE64URL_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")

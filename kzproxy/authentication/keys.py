@@ -32,6 +32,8 @@ class IssuerKeys:
         url: The issuer.
         tried: Whether a first fetch has ended, well or badly.
         failure: Why the last fetch failed; empty where it did not.
+        published: The keys as last fetched, which hold only until ``usable_until``.
+        usable_until: When they are too old to be believed, by the monotonic clock.
     """
 
     def __init__(
@@ -43,8 +45,8 @@ class IssuerKeys:
         self._issuer = issuer
         self._clock = clock
         self._limits = limits
-        self._latest = _NO_KEYS
-        self._usable_until = clock.monotonic()
+        self.published = _NO_KEYS
+        self.usable_until = clock.monotonic()
         self._next_fetch_at = clock.monotonic()
         self._fetching = False
         self._wanted = asyncio.Event()
@@ -52,9 +54,9 @@ class IssuerKeys:
 
     def current(self) -> KeySet:
         """Return the keys that hold now; none once they are too old to be believed."""
-        if self._clock.monotonic() >= self._usable_until:
+        if self._clock.monotonic() >= self.usable_until:
             return _NO_KEYS
-        return self._latest
+        return self.published
 
     def unavailable(self) -> ServiceUnavailable:
         """Return the error for a token that cannot be judged because keys cannot be had."""
@@ -122,13 +124,13 @@ class IssuerKeys:
         self._accept(read_key_set(published, self.url))
 
     def _accept(self, keys: KeySet) -> None:
-        if self.failure or keys.fingerprints != self._latest.fingerprints:
+        if self.failure or keys.fingerprints != self.published.fingerprints:
             _log.info("issuer %s: %d keys hold now", self.url, len(keys.keys))
         self.failure = ""
-        if keys.fingerprints != self._latest.fingerprints:
-            self._latest = keys
+        if keys.fingerprints != self.published.fingerprints:
+            self.published = keys
         keep = self._limits.keep_last_good.total_seconds()
-        self._usable_until = self._clock.monotonic() + keep
+        self.usable_until = self._clock.monotonic() + keep
 
     def _failed(self, why: str) -> None:
         if why != self.failure:

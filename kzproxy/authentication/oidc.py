@@ -129,7 +129,7 @@ class OidcAuthenticator:
         )
 
     def _keep_judgement(self, digest: bytes, judgement: Judgement, keys: IssuerKeys) -> None:
-        check_again_at = self._clock.monotonic() + _VERIFY_AGAIN_SECONDS
+        check_again_at = min(self._clock.monotonic() + _VERIFY_AGAIN_SECONDS, keys.usable_until)
         self._accepted.keep(
             digest,
             Accepted(

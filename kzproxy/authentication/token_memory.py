@@ -18,7 +18,8 @@ class Accepted:
 
     Attributes:
         identity: Whose it is; its ``expires_at`` ends this entry, by the wall clock.
-        check_again_at: When it is verified anew, by the monotonic clock.
+        check_again_at: When it is verified anew, by the monotonic clock; not later than the end of
+            the keys that it was verified with.
         keys: Where its key comes from.
         fingerprint: Its key; the entry ends when the issuer withdraws it.
     """
@@ -33,7 +34,7 @@ class Accepted:
         return (
             now < self.identity.expires_at
             and monotonic < self.check_again_at
-            and self.fingerprint in self.keys.current().fingerprints
+            and self.fingerprint in self.keys.published.fingerprints
         )
 
 

@@ -172,6 +172,17 @@ async def test_e6_4_an_outage_ends_them_when_the_keys_are_too_old(scene, clock):
         await scene.judge(token)
 
 
+async def test_e6_4_what_is_remembered_never_outlives_the_keys(issuer, clock):
+    limits = KeyLimits(keep_last_good=timedelta(minutes=1))
+    async with scene_of(issuer, clock, limits) as scene:
+        token = scene.token()
+        await scene.judge(token)
+        clock.advance(timedelta(seconds=59))
+        assert scene.authenticator.remembered(token)
+        clock.advance(timedelta(seconds=1))
+        assert scene.authenticator.remembered(token) is None
+
+
 async def test_e4_6_ten_thousand_unknown_keys_cause_one_fetch(scene, clock):
     claims = good_claims(clock)
     template = scene.issuer.token(claims)

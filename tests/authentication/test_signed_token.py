@@ -135,6 +135,11 @@ def test_claims_that_cannot_be_read_in_one_way_are_refused(claims):
         read_signed_token(KEY.token_of(json_bytes(HEADER), claims))
 
 
+def test_a_part_of_an_impossible_length_is_refused():
+    with pytest.raises(Unauthenticated, match="header is not base64url"):
+        read_signed_token("AAAAA.AAAA.AAAA")
+
+
 def test_a_header_member_given_twice_is_refused():
     with pytest.raises(Unauthenticated, match="header cannot be read"):
         read_signed_token(KEY.token_of(b'{"alg":"ES256","alg":"HS256"}', b"{}"))
