@@ -116,9 +116,10 @@ from kzproxy.clock.system import SystemClock
 from kzproxy.demo.component import Component, Launcher
 
 directory = Path(sys.argv[1])
-command = ["/bin/sh", "-c", "trap '' TERM HUP INT; while :; do sleep 0.1; done"]
+command = ["/bin/sh", "-c", "trap '' TERM HUP INT; echo up; while :; do sleep 0.1; done"]
 component = Component("child", command, directory=directory, clock=SystemClock())
 component.start(Launcher())
+component.wait_until(lambda: "up" in component.log.read_text())
 print("started", flush=True)
 sys.stdin.read()
 """
