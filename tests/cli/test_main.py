@@ -1,0 +1,137 @@
+"""The entry point and the table of commands."""
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from kzproxy.cli import command_group
+from kzproxy.cli.command_group import COMMANDS, Entry, group, run
+
+ROOT = Path(__file__).parents[2]
+SAY_MODULES = """
+import json, sys
+from kzproxy.cli.main import main
+try:
+    main()
+except SystemExit:
+    print(json.dumps([name for name in sys.modules if name.startswith("kzproxy")]), file=sys.stderr)
+"""
+
+
+def kzproxy(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "kzproxy", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_every_command_in_the_table_is_there() -> None:
+    for name, entry in COMMANDS.items():
+        found = importlib.import_module(entry.module).command
+        assert isinstance(found, click.Command)
+        assert CliRunner().invoke(group, [name, "--help"]).exit_code == 0
+
+
+def test_help_lists_every_command_without_importing_any() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SAY_MODULES, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name, entry in COMMANDS.items():
+        assert name in done.stdout
+        assert entry.summary in done.stdout
+    loaded = json.loads(done.stderr)
+    assert [name for name in loaded if name in {entry.module for entry in COMMANDS.values()}] == []
+    assert [name for name in loaded if name.startswith("kzproxy.server")] == []
+
+
+def test_the_version_is_the_packages() -> None:
+    assert kzproxy("--version").stdout == kzproxy("version").stdout == "kzproxy 0.1.0\n"
+
+
+def test_an_unknown_command_is_a_mistake() -> None:
+    done = kzproxy("nonsense")
+    assert done.returncode == 2
+    assert "No such command 'nonsense'" in done.stderr
+
+
+def test_a_failure_is_one_line_and_exit_1(tmp_path: Path) -> None:
+    done = kzproxy("whoami", "--kubeconfig", str(tmp_path / "missing"))
+    assert done.returncode == 1
+    assert done.stderr == (
+        "kzproxy: the kubeconfig has no current context; name one with --context\n"
+    )
+
+
+def test_a_misused_option_is_one_line_and_exit_2() -> None:
+    done = kzproxy("login", "--issuer=http://issuer.test", "--client-id=x")
+    assert done.returncode == 2
+    assert done.stderr.startswith("kzproxy: --issuer must be an https:// URL")
+    assert done.stderr.count("\n") == 1
+
+
+def test_every_mistake_in_a_configuration_is_a_line_and_exit_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "kzproxy.yaml"
+    file.write_text("apiVersion: kzproxy.dev/v1\nkind: ProxyConfiguration\nodd: 1\nother: 2\n")
+    with pytest.raises(SystemExit) as ended:
+        run(["config", "check", str(file)])
+    assert ended.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) >= 2
+    assert all(line.startswith(f"kzproxy: {file}:") for line in lines)
+
+
+def test_a_package_of_the_server_that_is_missing_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "needs_more.py").write_text("import a_package_that_is_not_there\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(command_group.COMMANDS, "serve", Entry("needs_more", "Run."))
+    result = CliRunner().invoke(group, ["serve"])
+    assert result.exit_code == 1
+    assert "`kzproxy serve` needs the Python package a_package_that_is_not_there" in result.output
+    assert "pip install 'kzproxy[server]'" in result.output
+
+
+def test_the_plugin_is_dispatched_before_click() -> None:
+    code = "import sys\nfrom kzproxy.cli.main import main\ntry:\n    main()\nexcept SystemExit:\n"
+    code += "    print('click' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "credential", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.endswith("False\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_clicks_script(shell: str) -> None:
+    done = kzproxy("completion", shell)
+    assert done.returncode == 0, done.stderr
+    assert f"_KZPROXY_COMPLETE={shell}_complete" in done.stdout
+
+
+def test_commands_and_options_are_completed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_KZPROXY_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    monkeypatch.setenv("COMP_WORDS", "kzproxy log")
+    assert kzproxy().stdout.split() == ["plain,login", "plain,logout", "plain,log"]
+    monkeypatch.setenv("COMP_CWORD", "2")
+    monkeypatch.setenv("COMP_WORDS", "kzproxy login --issuer-")
+    assert kzproxy().stdout.split() == ["plain,--issuer-ca"]
