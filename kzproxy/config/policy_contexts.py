@@ -111,7 +111,8 @@ def _time_window(name: str, node: Node) -> TimeWindow:
 def _zone(name: str, node: Node) -> tzinfo:
     zone = _iana_zone(name)
     if name and zone is None:
-        hint = did_you_mean(name, zoneinfo.available_timezones())
+        zones = (z for z in zoneinfo.available_timezones() if not z.startswith(_OTHER_ZONES))
+        hint = did_you_mean(name, zones)
         node.mistake(f"{name} is no IANA time zone, such as Europe/Prague or UTC{hint}")
     return zone or UTC
 

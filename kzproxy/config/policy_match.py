@@ -75,7 +75,7 @@ def _resource_match(node: Node, fields: dict[str, Node], effect: Effect | None) 
 def _check_verbs(resources: Node, verbs: tuple[str, ...], effect: Effect | None) -> None:
     known = [verb for verb in verbs if verb in RESOURCE_VERBS or verb == ALL]
     for item in resources.sequence():
-        pattern = item.string()
+        pattern = item.string(may_be_empty=True)
         wrong = misused_verbs(known, pattern) if _RESOURCE.fullmatch(pattern) else ""
         if not wrong and effect is Effect.DENY:
             wrong = verbs_left_open(known, pattern)

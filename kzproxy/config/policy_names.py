@@ -31,5 +31,5 @@ def filled(node: Node, what: str) -> list[Node]:
     """Return the items of a list that must hold something: an empty one could mean all or none."""
     items = node.sequence()
     if node.is_sequence() and not items:
-        node.mistake(f"the list must not be empty: name {what}, or leave the field out")
+        node.mistake(f"an empty list could mean all or none; name {what}")
     return items
