@@ -21,9 +21,10 @@ from kzproxy.demo.kubeconfigs import Kubeconfigs
 from kzproxy.demo.loopback_ports import LOOPBACK, free_ports
 from kzproxy.demo.private_file import write_private_file
 from kzproxy.demo.progress import Progress
+from kzproxy.demo.proxy_account import TOKEN_RENEWAL
 from kzproxy.demo.proxy_process import running_proxy
 from kzproxy.demo.sample import Sample, WorkingHours, machine_zone
-from kzproxy.demo.set_up import TOKEN_RENEWAL, ClusterSetUp
+from kzproxy.demo.set_up import ClusterSetUp
 from kzproxy.demo.threads import in_thread
 
 _WATCH_SECONDS = 1.0
@@ -148,7 +149,7 @@ async def _take_out(set_up: ClusterSetUp, progress: Progress) -> None:
     try:
         await in_thread(set_up.take_out)
     except ControlPlaneError as error:
-        progress.warn(f"the demo's rights and pods may still be in the cluster: {error}")
+        progress.warn(f"what the demo put into the cluster may still be there: {error}")
 
 
 def _endpoints(cluster: Cluster, provider: IdentityProvider) -> Endpoints:
@@ -173,7 +174,7 @@ def _write_kubeconfigs(directory: DemoDirectory, endpoints: Endpoints, cluster: 
 
 
 def _write_token(directory: DemoDirectory, set_up: ClusterSetUp) -> None:
-    write_private_file(directory.upstream_token, set_up.account_token().encode())
+    write_private_file(directory.upstream_token, set_up.account.token().encode())
 
 
 def _forget_sign_ins(directory: DemoDirectory) -> None:

@@ -19,6 +19,7 @@ from kzproxy.demo.directory import DemoDirectory
 from kzproxy.demo.failure import DemoFailure
 from kzproxy.demo.idp_clients import KZPROXY_CLIENT
 from kzproxy.demo.idp_users import DEMO_USERS, DemoUser
+from kzproxy.demo.loopback_ports import LOOPBACK
 from kzproxy.demo.private_file import write_private_file
 from kzproxy.demo.sample import Namespaces
 
@@ -26,6 +27,9 @@ UNENROLLED = frozenset({"guest"})
 """Users whose contexts show no device certificate."""
 
 _CACHE_VARIABLE = "KZPROXY_CACHE_DIR"
+# The issuer is on this machine: a proxy that the environment names cannot reach it. Go programs
+# such as kubectl see that by themselves (net/http ProxyFromEnvironment).
+_NO_PROXY = {"NO_PROXY": LOOPBACK, "no_proxy": LOOPBACK}
 _SCRIPT_SECONDS = 30
 
 
@@ -71,7 +75,8 @@ class Kubeconfigs:
         entries = context.entries()
         plugin = entries["users"]["exec"]
         assert isinstance(plugin, dict)  # noqa: S101 - see ProxyContext.entries
-        plugin["env"] = [{"name": _CACHE_VARIABLE, "value": str(cache)}]
+        variables = {_CACHE_VARIABLE: str(cache), **_NO_PROXY}
+        plugin["env"] = [{"name": name, "value": value} for name, value in variables.items()]
         for section, entry in entries.items():
             document.put(section, user.name, entry)
 

@@ -10,7 +10,7 @@ import pytest
 from kzproxy.demo.directory import DemoDirectory, RunningDemo, default_directory
 from kzproxy.demo.failure import DemoFailure
 
-RUNNING = RunningDemo(pid=4711, kubectl="/somewhere/kubectl")
+RUNNING = RunningDemo(pid=4711, kubectl="/somewhere/kubectl", cluster="")
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def test_what_a_killed_demo_left_is_not_believed(directory):
         "from kzproxy.demo.directory import DemoDirectory, RunningDemo\n"
         "directory = DemoDirectory(pathlib.Path(sys.argv[1]))\n"
         "with directory.owned():\n"
-        "    directory.announce(RunningDemo(pid=os.getpid(), kubectl='x'))\n"
+        "    directory.announce(RunningDemo(pid=os.getpid(), kubectl='x', cluster=''))\n"
         "    os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(directory.root)], check=False)
@@ -87,7 +87,7 @@ def test_it_is_not_withdrawn_under_a_command_that_uses_it(directory):
 
 def test_a_damaged_announcement_counts_as_none(directory):
     with directory.owned():
-        for damaged in (b"", b"{}", b"[]", b'{"pid": "x", "kubectl": "y"}'):
+        for damaged in (b"", b"{}", b"[]", b'{"pid": "x", "kubectl": "y", "cluster": ""}'):
             (directory.root / "running.json").write_bytes(damaged)
             with directory.used() as found:
                 assert found is None

@@ -1,0 +1,40 @@
+"""The command line of ``kzproxy demo`` says what is wrong with it."""
+
+import pytest
+from click.testing import CliRunner
+
+from kzproxy.cli.demo import command
+
+
+def run(*arguments):
+    return CliRunner().invoke(command, list(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--kubeconfig", "x"], ["--context", "x"], ["--kubeconfig", "x", "--context", ""]],
+)
+def test_another_cluster_is_named_by_both_or_not_at_all(arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "--kubeconfig and --context go together" in result.output
+
+
+def test_a_user_needs_a_command():
+    result = run("--as", "developer")
+    assert result.exit_code == 2
+    assert "--as USER needs a command" in result.output
+
+
+def test_an_unknown_user_is_told_the_known_ones():
+    result = run("--as", "root", "--", "true")
+    assert result.exit_code == 2
+    assert "'developer', 'operator', 'guest', 'admin'" in result.output
+
+
+def test_a_directory_that_is_open_to_others_is_refused(tmp_path):
+    tmp_path.chmod(0o755)
+    result = run("--dir", str(tmp_path), "--", "true")
+    assert result.exit_code == 1
+    assert result.output.startswith("kzproxy demo: ")
+    assert "chmod 700" in result.output
