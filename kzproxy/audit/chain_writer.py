@@ -43,7 +43,7 @@ class ChainWriter:
         self.sink = sink
         self.counts = DecisionLogCounts()
         self.problem = ""
-        self._head = head
+        self.head = head
         self._worker = worker
         self._clock = clock
         self._mirror = mirror
@@ -61,7 +61,7 @@ class ChainWriter:
             payloads = [*self._held, *self._gap(), *payloads]
         if not payloads:
             return True
-        lines, head = seal(self._head, self._worker, payloads)
+        lines, head = seal(self.head, self._worker, payloads)
         data = b"".join(lines)
         try:
             self.sink.append(data)
@@ -95,7 +95,7 @@ class ChainWriter:
         if self.problem:
             _log.warning("the decision log can be written again")
         self.problem = ""
-        self._head = head
+        self.head = head
         self._held.clear()
         self._lost = self._refused = 0
         self.counts.records += lines

@@ -22,7 +22,6 @@ import asyncio
 import logging
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,15 +30,10 @@ import msgspec
 from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head
 from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
 from kzproxy.audit.group_sync import GroupSync, Written
+from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
-from kzproxy.audit.schema import (
-    CompletedRecord,
-    ContinuedAfter,
-    DecisionRecord,
-    ResumedRecord,
-    StartedRecord,
-    StoppedRecord,
-)
+from kzproxy.audit.rotation import Rotation, move_aside
+from kzproxy.audit.schema import CompletedRecord, ContinuedAfter, DecisionRecord
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import Clock
 from kzproxy.errors.configuration import ConfigurationError, Mistake
@@ -67,12 +61,14 @@ class DecisionLogSettings:
         worker: Written into every line; at most 64 characters.
         sync_timeout: How long a client waits for the disk, or for the reader of a pipe, before it
             is told to come back.
+        rotation: How the file is kept from growing for ever; None where that is seen to elsewhere.
     """
 
     file: Path | None
     stdout: bool
     worker: str = "0"
     sync_timeout: timedelta = timedelta(seconds=5)
+    rotation: Rotation | None = None
 
 
 class _Pending(NamedTuple):
@@ -94,7 +90,8 @@ class DecisionLog:
         clock: Clock,
         mirror: Mirror | None = None,
     ) -> None:
-        self._sink = sink
+        self._sink: FileSink | StreamSink = sink
+        self._rotation = settings.rotation.plan() if settings.rotation is not None else None
         self._clock = clock
         self._mirror = mirror
         self._writer = ChainWriter(sink, head, worker=settings.worker, clock=clock, mirror=mirror)
@@ -114,17 +111,13 @@ class DecisionLog:
             ConfigurationError: It cannot be written.
         """
         if settings.file is None:
-            stream = StreamSink(_STDOUT)
-            log = cls(stream, GENESIS, settings=settings, clock=clock)
-            log._begin(log._started(torn_bytes=0))
+            log = cls(StreamSink(_STDOUT), GENESIS, settings=settings, clock=clock)
+            log._begin(first_record(GENESIS, torn_bytes=0, now=clock.now()))
             return log
         sink = FileSink.open(settings.file)
         mirror = Mirror(_STDOUT) if settings.stdout else None
         log = cls(sink, sink.head, settings=settings, clock=clock, mirror=mirror)
-        if sink.head == GENESIS:
-            log._begin(log._started(torn_bytes=sink.torn_bytes))
-        else:
-            log._begin(log._resumed(ContinuedAfter.RESTART, torn_bytes=sink.torn_bytes))
+        log._begin(first_record(sink.head, torn_bytes=sink.torn_bytes, now=clock.now()))
         return log
 
     @property
@@ -171,13 +164,11 @@ class DecisionLog:
         self._add(_Pending(self._encode(record), None, is_outcome=True))
 
     def reopen(self) -> None:
-        """Go on in a new file if the old one was moved away, as log rotation does.
+        """Go on in a new file if the old one was moved away, as log rotation does. Never raises.
 
         Nothing is lost and the chain goes on: the first line of the new file names the last one
-        of the old. Where the file is still in its place, a failed sync is forgiven.
-
-        Raises:
-            ConfigurationError: The new file cannot be had; the old one stays in use.
+        of the old. Where the new file cannot be had the old one stays in use, and the diagnostic
+        log says why. Where the file is still in its place, a failed sync is forgiven.
         """
         if not isinstance(self._sink, FileSink) or self._closed:
             return
@@ -185,18 +176,21 @@ class DecisionLog:
         if not self._sink.moved_away():
             self._syncs.forgive()
             return
-        self._sink = FileSink.open_empty(self._sink.path)
+        try:
+            self._sink = FileSink.open_empty(self._sink.path)
+        except ConfigurationError as error:
+            _log.error("%s; the old file stays in use", error)
+            return
         self._writer.sink = self._sink
         self._syncs.replace(self._sink)
-        self._write([self._resumed(ContinuedAfter.ROTATION, torn_bytes=0)])
+        self._write([resumed(ContinuedAfter.ROTATION, now=self._clock.now())])
 
     async def close(self) -> None:
         """Write the last record, wait for the disk, and give up the sink. Never raises."""
         if self._closed:
             return
         written: Written = asyncio.get_running_loop().create_future()
-        stopped = self._encode(StoppedRecord(ts=self._clock.now()))
-        self._add(_Pending(stopped, written, durable=True))
+        self._add(_Pending(stopped(now=self._clock.now()), written, durable=True))
         self._flush()
         self._closed = True
         if problem := await written:
@@ -221,25 +215,6 @@ class DecisionLog:
             self._mirror.stop(_STOP_TIMEOUT_SECONDS)
         self._syncs.stop(_STOP_TIMEOUT_SECONDS)
 
-    def _resumed(self, after: ContinuedAfter, *, torn_bytes: int) -> bytes:
-        return self._encode(
-            ResumedRecord(
-                ts=self._clock.now(),
-                kzproxy_version=version("kzproxy"),
-                after=after,
-                torn_bytes=torn_bytes,
-            )
-        )
-
-    def _started(self, *, torn_bytes: int) -> bytes:
-        return self._encode(
-            StartedRecord(
-                ts=self._clock.now(),
-                kzproxy_version=version("kzproxy"),
-                torn_bytes=torn_bytes,
-            )
-        )
-
     def _add(self, pending: _Pending) -> None:
         if self._closed:
             self._refuse([pending])
@@ -263,6 +238,21 @@ class DecisionLog:
             self._refuse(batch)
         else:
             self._acknowledge(batch)
+            self._rotate_if_due()
+
+    def _rotate_if_due(self) -> None:
+        sink = self._sink
+        if self._rotation is None or not isinstance(sink, FileSink):
+            return
+        if not self._rotation.is_due(sink.size_bytes):
+            return
+        try:
+            if not sink.moved_away():
+                move_aside(sink.path, seq=self._writer.head.seq, now=self._clock.now())
+            self.reopen()
+            self._rotation.drop_oldest(sink.path)
+        except OSError:
+            _log.exception("the decision log cannot be rotated")
 
     def _acknowledge(self, batch: list[_Pending]) -> None:
         waiting: list[Written] = []

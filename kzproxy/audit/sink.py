@@ -33,7 +33,14 @@ class Sink(Protocol):
 
 
 class FileSink:
-    """A file that only this process appends to."""
+    """A file that only this process appends to.
+
+    Attributes:
+        path: Where it was opened; a rotation may have moved it since.
+        head: The end of the chain that it held when it was opened.
+        size_bytes: How much is in it.
+        torn_bytes: How much of it was put aside when it was opened.
+    """
 
     written_on_append = True
 
@@ -42,6 +49,7 @@ class FileSink:
         self._torn_at: int | None = None
         self.path = path
         self.head = head
+        self.size_bytes = os.fstat(descriptor).st_size
         self.torn_bytes = torn_bytes
 
     @classmethod
@@ -90,6 +98,7 @@ class FileSink:
                 self._torn_at = os.fstat(self._descriptor).st_size - written
                 self._cut_torn()
             raise
+        self.size_bytes += written
 
     def sync(self) -> None:
         """Wait until the disk has what was written."""

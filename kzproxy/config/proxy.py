@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from kzproxy.audit.decision_log import DecisionLogSettings
+from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.authentication import load_authentication
@@ -23,6 +24,9 @@ _TLS_VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
 _DEFAULT_DRAIN_SECONDS = 30
 _MAX_DRAIN_SECONDS = 3600
 _MAX_PORT = 65535
+_MEBIBYTE = 1024 * 1024
+_MAX_LOG_MEBIBYTES = 1024 * 1024
+_MAX_KEPT_LOGS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,12 +157,22 @@ class _Loader:
         return load_access_policies([path for path in paths if path.is_file()], self._mistakes)
 
     def _decision_log(self, node: Node) -> DecisionLogSettings:
-        fields = node.mapping(optional=("file", "stdout"))
+        fields = node.mapping(optional=("file", "stdout", "rotation"))
         file = self._base / fields["file"].string() if "file" in fields else None
         stdout = fields["stdout"].boolean() if "stdout" in fields else False
         if file is None and not stdout:
             node.mistake("set file, or stdout: true, or both: without a log nothing is permitted")
-        return DecisionLogSettings(file=file, stdout=stdout)
+        rotation = self._rotation(fields["rotation"]) if "rotation" in fields else None
+        if rotation is not None and file is None:
+            node.mistake("rotation needs a file")
+        return DecisionLogSettings(file=file, stdout=stdout, rotation=rotation)
+
+    def _rotation(self, node: Node) -> Rotation:
+        fields = node.mapping(required=("atMebibytes", "keep"))
+        return Rotation(
+            at_bytes=fields["atMebibytes"].integer(1, _MAX_LOG_MEBIBYTES) * _MEBIBYTE,
+            keep=fields["keep"].integer(1, _MAX_KEPT_LOGS),
+        )
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,20 @@ import pytest_asyncio
 
 from kzproxy.audit.chain import GENESIS, verify_chain
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.rotation import Rotation, moved_files
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import SystemClock
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.errors.kinds import ServiceUnavailable
 from tests.audit.faults import no_file_grows_over
-from tests.audit.samples import completed_record, lines_of, permit_record
+from tests.audit.samples import NOW, completed_record, lines_of, permit_record
+
+
+class StoppedClock(SystemClock):
+    """Always the same time of day."""
+
+    def now(self) -> datetime:
+        return NOW
 
 
 @pytest.fixture
@@ -246,14 +254,54 @@ async def test_reopening_what_was_not_moved_changes_nothing(log: DecisionLog, pa
     assert kinds(path) == ["started", "decision"]
 
 
-async def test_rotation_onto_a_strange_file_keeps_the_old_one(log: DecisionLog, path: Path) -> None:
+async def test_rotation_onto_a_strange_file_keeps_the_old_one(
+    log: DecisionLog, path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     old = path.with_name("old")
     path.rename(old)
     path.write_bytes(b"something else\n")
-    with pytest.raises(ConfigurationError, match="move it away"):
-        log.reopen()
+    log.reopen()
+    assert "move it away" in caplog.text
+    assert path.read_bytes() == b"something else\n"
     await log.record_decision(permit_record(), durable=True)
     assert kinds(old) == ["started", "decision"]
+
+
+async def test_a_log_that_is_long_enough_goes_on_in_a_new_file(path: Path) -> None:
+    rotation = Rotation(at_bytes=10_000, keep=2)
+    settings = DecisionLogSettings(file=path, stdout=False, rotation=rotation)
+    log = DecisionLog.open(settings, SystemClock())
+    stranger = path.with_name("decisions.jsonl.1")
+    stranger.write_text("not ours")
+    names = [str(number) for number in range(60)]
+    for name in names:
+        await log.record_decision(permit_record(name), durable=name.endswith("7"))
+    await log.close()
+    files = [*moved_files(path), path]
+    assert len(files) == 3
+    assert all(9_000 < file.stat().st_size < 12_000 for file in files[:-1])
+    check_chain(*files)
+    kept = [line["audit_id"] for file in files for line in lines_of(file) if "audit_id" in line]
+    assert kept == names[-len(kept) :]
+    assert stranger.read_text() == "not ours"
+
+
+async def test_a_log_that_cannot_be_moved_goes_on_where_it_is(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The name to move it to is taken by a directory, which no rename replaces."""
+    rotation = Rotation(at_bytes=3_000, keep=2)
+    settings = DecisionLogSettings(file=path, stdout=False, rotation=rotation)
+    clock = StoppedClock()
+    log = DecisionLog.open(settings, clock)
+    for seq in range(2, 12):
+        path.with_name(f"{path.name}.20260504T093000Z-{seq:012d}").mkdir()
+    for number in range(10):
+        await log.record_decision(permit_record(str(number)), durable=False)
+    await log.close()
+    assert "cannot be rotated" in caplog.text
+    assert len(lines_of(path)) == 12
+    check_chain(path)
 
 
 async def test_a_closed_log_refuses(path: Path) -> None:

@@ -115,6 +115,12 @@ def test_all_mistakes_in_all_files_are_reported_at_once(directory: Path) -> None
         ({"authenticationFile": None}, "authenticationFile"),
         ({"decisionLog": {}}, "without a log nothing is permitted"),
         ({"decisionLog": {"stdout": "yes"}}, "true or false"),
+        (
+            {"decisionLog": {"stdout": True, "rotation": {"atMebibytes": 1, "keep": 1}}},
+            "rotation needs a file",
+        ),
+        ({"decisionLog": {"file": "d", "rotation": {"atMebibytes": 1}}}, "keep must be set"),
+        ({"decisionLog": {"file": "d", "rotation": {"atMebibytes": 0, "keep": 1}}}, "from 1 to"),
         ({"ops": {"address": "127.0.0.1:99999"}}, "99999 is not a port"),
         ({"upstream": {}}, "exactly one of inCluster, kubeconfig and server"),
         (

@@ -150,6 +150,16 @@ def test_a_pod_is_given_longer_than_the_drain_takes() -> None:
     assert pod["terminationGracePeriodSeconds"] > before + config["drainTimeoutSeconds"]
 
 
+def test_the_decision_log_is_rotated_before_its_volume_is_full() -> None:
+    """The kubelet evicts a pod whose volume is over its limit, streams and all."""
+    volumes = deployment()["spec"]["template"]["spec"]["volumes"]
+    (volume,) = (volume for volume in volumes if volume["name"] == "decision-log")
+    assert volume["emptyDir"]["sizeLimit"] == "4Gi"
+    (config,) = documents(CONFIG / "kzproxy.yaml")
+    rotation = config["decisionLog"]["rotation"]
+    assert rotation["atMebibytes"] * (rotation["keep"] + 2) < 4 * 1024
+
+
 def test_probes_ask_the_operations_port_of_the_configuration() -> None:
     (container,) = deployment()["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
@@ -189,6 +199,7 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
     assert settings.listen.port == 8443
     assert settings.decision_log.file == Path("/var/log/kzproxy/decisions.jsonl")
     assert settings.decision_log.stdout
+    assert settings.decision_log.rotation is not None
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,0 +1,65 @@
+"""Move a decision log aside when it is long enough, and drop the oldest of those moved."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotation:
+    """When the log goes on in a new file, and what becomes of the old ones.
+
+    Attributes:
+        at_bytes: The size at which a file is moved aside.
+        keep: How many moved files are kept; the oldest go first.
+    """
+
+    at_bytes: int
+    keep: int
+
+    def plan(self) -> "RotationPlan":
+        """Return what carries this out for one log."""
+        return RotationPlan(self)
+
+
+class RotationPlan:
+    """Knows when a log is to be moved aside next."""
+
+    def __init__(self, rotation: Rotation) -> None:
+        self._rotation = rotation
+        self._at_bytes = rotation.at_bytes
+
+    def is_due(self, size_bytes: int) -> bool:
+        """Return whether the file is long enough; a try that fails is due only much later."""
+        if size_bytes < self._rotation.at_bytes:
+            self._at_bytes = self._rotation.at_bytes
+        if size_bytes < self._at_bytes:
+            return False
+        self._at_bytes = size_bytes + self._rotation.at_bytes
+        return True
+
+    def drop_oldest(self, path: Path) -> None:
+        """Remove the oldest moved files of ``path`` but the last ``keep``.
+
+        Raises:
+            OSError: One cannot be removed.
+        """
+        moved = moved_files(path)
+        for old in moved[: max(0, len(moved) - self._rotation.keep)]:
+            old.unlink()
+
+
+def move_aside(path: Path, *, seq: int, now: datetime) -> None:
+    """Rename ``path`` after the time and its last line, so that names sort as they were written.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    path.rename(path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%SZ}-{seq:012d}"))
+
+
+def moved_files(path: Path) -> list[Path]:
+    """Return what ``move_aside`` has made of ``path``, the oldest first."""
+    ours = re.compile(re.escape(path.name) + r"\.\d{8}T\d{6}Z-\d{12}")
+    return sorted(each for each in path.parent.iterdir() if ours.fullmatch(each.name))
