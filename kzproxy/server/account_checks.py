@@ -41,7 +41,7 @@ async def check_account(api_server: ApiServer, *, send_uid: bool) -> AccountRepo
         status, answer = await _create(api_server, _SELF_REVIEW, _review(), ())
         if status != _CREATED:
             return AccountReport(problems=(_not_accepted(status, answer),))
-        user = answer.get("status", {}).get("userInfo", {})
+        user = _result(answer).get("userInfo", {})
         problems = [
             *_too_mighty(user),
             *await _own_rights(api_server),
@@ -78,7 +78,7 @@ async def _own_rights(api_server: ApiServer) -> list[str]:
         "spec": {"resourceAttributes": attributes},
     }
     status, answer = await _create(api_server, _ACCESS_REVIEW, body, ())
-    if status != _CREATED or answer.get("status", {}).get("allowed") is not False:
+    if status != _CREATED or _result(answer).get("allowed") is not False:
         return [
             "kzproxy's account can list secrets without impersonating anybody; give it the rights"
             " in deploy/rbac and nothing else"
@@ -95,13 +95,19 @@ async def _impersonation(api_server: ApiServer, *, send_uid: bool) -> list[str]:
     if send_uid:
         headers.append(("impersonate-uid", "startup-check"))
     status, answer = await _create(api_server, _SELF_REVIEW, _review(), tuple(headers))
-    name = answer.get("status", {}).get("userInfo", {}).get("username")
+    name = _result(answer).get("userInfo", {}).get("username")
     if status == _CREATED and name == _PROBE_USER:
         return []
     return [
         f"kzproxy's account cannot impersonate: {status} {answer.get('message', '')}; apply"
         " deploy/rbac/constrained (Kubernetes 1.36 and later) or deploy/rbac/legacy"
     ]
+
+
+def _result(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return a review's ``status``; that of a ``metav1.Status`` is a word and says nothing here."""
+    result = answer.get("status")
+    return result if isinstance(result, dict) else {}
 
 
 def _review() -> dict[str, Any]:

@@ -42,10 +42,11 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
     Raises:
         ConfigurationError: A certificate or key is not what it should be.
     """
+    devices = _devices(settings.tls)  # first: TLS says less about the same file
     return Parts(
         listener_tls=_listener_tls(settings.tls),
         account=_account(settings.upstream, clock),
-        devices=_devices(settings.tls),
+        devices=devices,
         engine=PolicyEngine(settings.policy),
     )
 
