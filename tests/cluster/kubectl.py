@@ -13,7 +13,8 @@ from kzproxy.demo.control_plane import ControlPlane
 TIMEOUT_SECONDS = 60.0
 
 WEBSOCKET: Mapping[str, str] = {}
-"""kubectl's first choice, which it may give up for SPDY: see ``websocket_only`` in the verbs."""
+"""kubectl's first choice. Where the upgrade fails it falls back to SPDY without a word: only the
+audit log tells (``get`` is WebSocket, ``create`` is SPDY)."""
 
 SPDY: Mapping[str, str] = {
     "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false",

@@ -137,9 +137,13 @@ def logs_follow_what_is_written(kubectl: Kubectl) -> None:
 
 def logs_follow_to_the_containers_end(kubectl: Kubectl) -> None:
     name = _name("ends")
-    _run(kubectl, name, "echo first; sleep 1; echo last")
-    done = kubectl("logs", "--follow", name)
-    assert (done.returncode, done.stdout) == (0, b"first\nlast\n"), describe(done)
+    _run(kubectl, name, "echo first; until [ -e enough ]; do sleep 0.1; done; echo last")
+    with kubectl.running("logs", "--follow", name) as process:
+        assert process.stdout is not None
+        read_until(process.stdout, b"first\n")
+        kubectl.out("exec", name, "--", "touch", "enough")
+        read_until(process.stdout, b"last\n")
+        assert process.wait(20) == 0
     kubectl.out("delete", "pod", name, "--now")
 
 
