@@ -43,6 +43,8 @@ lock: $(READY) ## resolve the dependencies anew into requirements/
 	  --extra server --extra dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --extra server -c requirements/dev.txt pyproject.toml -o requirements/server.txt
+	echo hatchling==1.33.0 | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-header -c requirements/dev.txt - -o requirements/build.txt
 
 format: $(READY) ## rewrite the code as ruff wants it
 	$(BIN)/ruff format .

@@ -1,9 +1,26 @@
 """Every metric, named once. No user name and no path is ever a label."""
 
+from collections.abc import Callable, Iterator
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 # kube-apiserver's own buckets for apiserver_request_duration_seconds, the coarse half.
 _SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60)
+
+
+class _Followed(Collector):
+    """A counter kept elsewhere."""
+
+    def __init__(self, name: str, documentation: str, read: Callable[[], int]) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._read = read
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """Return it as it stands."""
+        yield CounterMetricFamily(self._name, self._documentation, value=self._read())
 
 
 class Metrics:
@@ -56,11 +73,12 @@ class Metrics:
             ["code"],
             registry=registry,
         )
-        self.log_failures = Counter(
-            "kzproxy_audit_write_failures", "Decision records not written.", registry=registry
-        )
         self.build_info = Gauge("kzproxy_build_info", "Always 1.", ["version"], registry=registry)
         self.build_info.labels(version).set(1)
+
+    def follow(self, name: str, documentation: str, read: Callable[[], int]) -> None:
+        """Show a total that another part counts by itself; ``read`` is called at each scrape."""
+        self._registry.register(_Followed(name, documentation, read))
 
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""

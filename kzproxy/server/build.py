@@ -69,13 +69,36 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
     Raises:
         ConfigurationError: The decision log cannot be written.
     """
+    metrics = Metrics(version)
+    decisions = DecisionLog.open(settings.decision_log, clock)
+    _follow(metrics, decisions)
     return Services(
         clock=clock,
         administrator=Administrator(parts.engine, clock),
         authenticator=oidc_authenticator(settings.issuers, clock),
-        decisions=DecisionLog.open(settings.decision_log, clock),
+        decisions=decisions,
         deadlines=Deadlines(clock),
-        metrics=Metrics(version),
+        metrics=metrics,
+    )
+
+
+def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
+    counts = decisions.counts
+    metrics.follow("kzproxy_audit_records", "Records in the decision log.", lambda: counts.records)
+    metrics.follow(
+        "kzproxy_audit_write_failures",
+        "Writes of the decision log that failed; what they held was refused or is held.",
+        lambda: counts.write_failures,
+    )
+    metrics.follow(
+        "kzproxy_audit_lost_outcomes",
+        "Outcomes lost because the decision log could not be written for too long.",
+        lambda: counts.lost_outcomes,
+    )
+    metrics.follow(
+        "kzproxy_audit_mirror_dropped",
+        "Lines left out of the copy on standard output because its reader was slow.",
+        lambda: decisions.mirror_dropped,
     )
 
 

@@ -1,0 +1,37 @@
+import re
+from pathlib import Path
+
+from kzproxy.metrics.registry import Metrics
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
+
+
+def test_a_total_counted_elsewhere_is_read_at_each_scrape() -> None:
+    metrics = Metrics("1")
+    total = [3]
+    metrics.follow("kzproxy_things", "Things.", lambda: total[0])
+
+    assert b"kzproxy_things_total 3.0" in metrics.exposition()
+    total[0] = 4
+    assert b"kzproxy_things_total 4.0" in metrics.exposition()
+
+
+def test_two_workers_metrics_are_apart() -> None:
+    one, other = Metrics("1"), Metrics("1")
+    one.connections.inc()
+
+    assert b"kzproxy_connections 1.0" in one.exposition()
+    assert b"kzproxy_connections 0.0" in other.exposition()
+
+
+def test_every_metric_is_documented_and_nothing_else() -> None:
+    source = (
+        Path("kzproxy/metrics/registry.py").read_text()
+        + Path("kzproxy/server/build.py").read_text()
+    )
+    named = set(re.findall(r'"(kzproxy_[a-z_]+)"', source))
+    documented = set(
+        re.findall(r"^\| `(kzproxy_[a-z_]+?)(?:_total)?`", DOCUMENT.read_text(), re.MULTILINE)
+    )
+
+    assert named == documented
