@@ -31,5 +31,5 @@ def success_page() -> str:
 
 def failure_page(reason: str) -> str:
     """Return the page for a sign-in that failed; ``reason`` is shown as text."""
-    text = f"{html.escape(reason)}. You can close this tab; the terminal says more."
+    text = f"{html.escape(reason[:1].upper() + reason[1:])}. You can close this tab."
     return _PAGE.format(title="Signing in did not work", text=text, colour="#b3261e")
