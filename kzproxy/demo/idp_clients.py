@@ -31,7 +31,7 @@ class Client:
 KZPROXY_CLIENT = Client(
     client_id="kzproxy",
     name="kzproxy, for kubectl",
-    redirect_uris=("http://127.0.0.1/callback", "http://127.0.0.1/"),
+    redirect_uris=("http://127.0.0.1/callback",),
 )
 
 

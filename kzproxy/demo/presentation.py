@@ -21,7 +21,7 @@ def introduction(demo: Demo, now: datetime) -> RenderableType:
         "",
         *_places(demo),
         "",
-        Text("Contexts, each signing in as the user of its name:", style="bold"),
+        Text("Contexts; in the browser, sign in as the user of the same name:", style="bold"),
         *_roles(demo, now),
         "",
         Text("Three commands worth trying, in another terminal:", style="bold"),

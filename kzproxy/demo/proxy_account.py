@@ -21,7 +21,7 @@ TOKEN_VALIDITY = timedelta(hours=2)
 TOKEN_RENEWAL = timedelta(minutes=30)
 """Well before its end, so that a few failed renewals do no harm."""
 
-RIGHTS = Path(__file__).with_name("sample")
+RIGHTS = Path(__file__).with_name("manifests")
 CONSTRAINED, LEGACY = "impersonation-constrained.yaml", "impersonation-legacy.yaml"
 _CONSTRAINED_SINCE_MINOR = 36
 

@@ -67,7 +67,7 @@ class Sample:
         self.hours = hours
         self.namespaces = namespaces
         self._environment = Environment(
-            loader=FileSystemLoader(Path(__file__).with_name("sample")),
+            loader=FileSystemLoader(Path(__file__).with_name("manifests")),
             autoescape=False,  # noqa: S701 YAML, from values of our own
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -38,3 +38,12 @@ def test_a_directory_that_is_open_to_others_is_refused(tmp_path):
     assert result.exit_code == 1
     assert result.output.startswith("kzproxy demo: ")
     assert "chmod 700" in result.output
+
+
+def test_a_control_plane_that_is_not_built_is_one_clear_line(tmp_path):
+    environment = {"KZPROXY_CONTROLPLANE_CACHE": str(tmp_path), "KUBEBUILDER_ASSETS": ""}
+    arguments = ["--dir", str(tmp_path / "demo"), "--", "true"]
+    result = CliRunner().invoke(command, arguments, env=environment)
+    assert result.exit_code == 1
+    assert "make controlplane" in result.output
+    assert result.output.count("\n") == 1

@@ -79,9 +79,9 @@ def output_of(demo: DemoCommand) -> str:
     return demo.directory.with_suffix(".out").read_text()
 
 
-def processes_of(demo: DemoCommand) -> list[str]:
-    """Return the command lines that name the demo's directory."""
-    found = []
+def processes_of(demo: DemoCommand) -> dict[int, str]:
+    """Return the processes whose command lines name the demo's directory."""
+    found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal() and int(entry.name) != os.getpid():
             try:
@@ -89,7 +89,7 @@ def processes_of(demo: DemoCommand) -> list[str]:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             if str(demo.directory) in words:
-                found.append(words)
+                found[int(entry.name)] = words
     return found
 
 
@@ -228,12 +228,12 @@ def test_a_demo_of_another_cluster_is_not_used_by_mistake(demo, control_plane: C
 def test_a_signal_ends_it_and_all_that_it_started(tmp_path, number):
     demo = DemoCommand(tmp_path / "demo")
     with in_foreground(demo) as process:
-        names = " ".join(processes_of(demo))
+        names = " ".join(processes_of(demo).values())
         for program in ("etcd", "kube-apiserver", "kube-controller-manager", "nodelet", "serve"):
             assert program in names
         process.send_signal(number)
         assert process.wait(STOP_SECONDS) == 0
-    assert processes_of(demo) == []
+    assert processes_of(demo) == {}
     assert demo.directory.with_suffix(".err").read_text().count("\n") == 3
 
 
@@ -245,6 +245,18 @@ def test_killed_it_takes_all_that_it_started_along(tmp_path):
     while left := processes_of(demo):
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
+
+
+def test_it_says_so_and_ends_when_kzproxy_dies(tmp_path):
+    demo = DemoCommand(tmp_path / "demo")
+    with in_foreground(demo) as process:
+        (proxy,) = [pid for pid, words in processes_of(demo).items() if " serve " in words]
+        os.kill(proxy, signal.SIGKILL)
+        assert process.wait(STOP_SECONDS) == 1
+    errors = demo.directory.with_suffix(".err").read_text()
+    assert "kzproxy demo: kzproxy ended with code -9; the end of" in errors
+    assert "Traceback" not in errors
+    assert processes_of(demo) == {}
 
 
 def test_alone_it_starts_everything_runs_the_command_and_ends_everything(tmp_path):
@@ -264,7 +276,7 @@ def test_alone_it_starts_everything_runs_the_command_and_ends_everything(tmp_pat
     for process in both:
         _, errors = process.communicate(timeout=START_SECONDS)
         assert (process.returncode, errors) == (0, "")
-    assert processes_of(demo) == []
+    assert processes_of(demo) == {}
 
 
 def test_another_cluster_is_set_up_and_left_as_it_was(tmp_path, control_plane, administrator):
@@ -292,4 +304,4 @@ def test_another_cluster_is_set_up_and_left_as_it_was(tmp_path, control_plane, a
         refused = demo.run("developer", "kubectl", "get", "pods", "-n", "default")
         assert refused.returncode == 1
     assert ours() == set()
-    assert processes_of(demo) == []
+    assert processes_of(demo) == {}
