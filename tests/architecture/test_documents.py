@@ -1,0 +1,54 @@
+"""Documents are true of the code where a test can tell."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENTS = sorted(
+    [
+        *REPOSITORY.glob("*.md"),
+        *REPOSITORY.glob("docs/**/*.md"),
+    ]
+)
+_LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_leads_somewhere(document: Path) -> None:
+    for link in _LINK.findall(document.read_text()):
+        assert (document.parent / link).exists(), link
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    documented = set(
+        re.findall(
+            r"^\| `([A-Za-z.]+)` \|",
+            (REPOSITORY / "docs/reference/configuration.md").read_text(),
+            re.MULTILINE,
+        )
+    )
+    source = "".join(
+        (REPOSITORY / "kzproxy/config" / name).read_text() for name in ("proxy.py", "upstream.py")
+    )
+    calls = re.findall(r"(?:required|optional)=\((.*?)\)", source, re.DOTALL)
+    named = {name for call in calls for name in re.findall(r'"([A-Za-z]+)"', call)}
+
+    assert {part for field in documented for part in field.split(".")} == named | {
+        "inCluster",
+        "kubeconfig",
+        "server",
+    }
+
+
+def test_the_architectures_request_path_names_real_code() -> None:
+    text = (REPOSITORY / "ARCHITECTURE.md").read_text()
+    path = text[text.index("## The way of one request") : text.index("## What always holds")]
+    sources = "".join(p.read_text() for p in (REPOSITORY / "kzproxy").rglob("*.py"))
+    names = {name for call in re.findall(r"`([A-Za-z_.]+)`", path) for name in call.split(".")}
+
+    for name in names - {"metav1", "transport", "Status", "enforcement", "point", "py"}:
+        assert re.search(rf"\b(?:class|def|async def) {name}\b|\b{name}:|\b{name} =", sources), name
+    for room in re.findall(r"`([a-z]+)/", text):
+        assert (REPOSITORY / "kzproxy" / room).is_dir() or (REPOSITORY / room).is_dir(), room
