@@ -43,12 +43,15 @@ class RawClient:
         certificate: tuple[Path, Path] | None = None,
         alpn: tuple[str, ...] = ("http/1.1",),
         seconds: float = _SECONDS,
+        source: str = "127.0.0.1",
     ) -> None:
         context = ssl.create_default_context(cafile=authority)
         context.set_alpn_protocols(list(alpn))
         if certificate is not None:
             context.load_cert_chain(*certificate)
-        sock = socket.create_connection(("127.0.0.1", port), timeout=seconds)
+        sock = socket.create_connection(
+            ("127.0.0.1", port), timeout=seconds, source_address=(source, 0)
+        )
         self.tls = context.wrap_socket(sock, server_hostname="localhost")
         self._buffer = b""
 
@@ -66,10 +69,10 @@ class RawClient:
     def send(self, data: bytes) -> None:
         self.tls.sendall(data)
 
-    def ask(self, data: bytes) -> Answer:
+    def ask(self, data: bytes, *, to_head: bool = False) -> Answer:
         """Send and return the answer."""
         self.send(data)
-        return self.answer()
+        return self.answer(to_head=to_head)
 
     def answer(self, *, to_head: bool = False) -> Answer:
         """Receive one answer whole; that to HEAD has no body."""
