@@ -28,10 +28,7 @@ _PHRASES = {
 
 def denial(deny: Deny) -> Forbidden:
     """Return the error for a denial: kube-apiserver's sentence, then why and what would help."""
-    parts = [f"{what_was_asked(deny.attributes)}: {_why(deny)}"]
-    if deny.hint:
-        parts.append(deny.hint)
-    return Forbidden("; ".join(parts))
+    return Forbidden(f"{what_was_asked(deny.attributes)}: {_why(deny)}")
 
 
 def what_was_asked(attributes: Attributes) -> str:
@@ -49,15 +46,16 @@ def what_was_asked(attributes: Attributes) -> str:
 
 
 def _why(deny: Deny) -> str:
+    """Say it with the engine's hint, which names the rule."""
     match deny.cause:
-        case Cause.NO_RULE if deny.rule:
-            return f'kzproxy rule "{deny.rule}" would allow it, but not now'
+        case Cause.NO_RULE if deny.hint:
+            return f"no kzproxy rule allows it as things are; {deny.hint}"
         case Cause.NO_RULE:
             return "no kzproxy rule allows it"
         case Cause.DENY_RULE:
-            return f'kzproxy rule "{deny.rule}" denies it'
+            return f"kzproxy {deny.hint or f'rule {deny.rule} denies this'}"
         case Cause.RULE_ERROR:
-            return f'kzproxy rule "{deny.rule}" could not be judged and so denies it'
+            return f"kzproxy rule {deny.rule} could not be judged, and so denies this"
 
 
 async def refuse(exchange: Exchange, error: ProxyError, case: Case) -> None:

@@ -1,0 +1,41 @@
+from datetime import timedelta
+
+from kzproxy.enforcement.refusal import denial
+from kzproxy.policy.decision import Deny
+from kzproxy.policy.rules import Conditions, Rule
+from tests.policy.samples import OFFICE_HOURS, WEDNESDAY_MORNING, allow, asked, decide, deny, match
+
+PODS = "/api/v1/namespaces/prod/pods"
+
+
+def told(*rules: Rule, target: str = PODS, hours: float = 0) -> str:
+    at = WEDNESDAY_MORNING + timedelta(hours=hours)
+    decision = decide(rules, asked("GET", target, at=at))
+    assert isinstance(decision, Deny)
+    return denial(decision).message
+
+
+def test_a_denial_begins_with_the_api_servers_own_sentence() -> None:
+    assert told() == (
+        'User "ann" cannot list resource "pods" in API group "" in the namespace "prod":'
+        " no kzproxy rule allows it"
+    )
+
+
+def test_a_cluster_wide_request_and_a_url_are_named_as_such() -> None:
+    assert 'resource "nodes" in API group "" at the cluster scope:' in told(target="/api/v1/nodes")
+    assert told(target="/metrics").startswith('User "ann" cannot get path "/metrics": ')
+
+
+def test_a_deny_rule_is_named_with_its_message() -> None:
+    rule = deny("no-pods", match("*", "pods"), message="Ask the owners.")
+
+    assert told(rule).endswith(": kzproxy rule no-pods denies this. Ask the owners.")
+
+
+def test_an_allow_rule_that_nearly_matched_says_what_would_help() -> None:
+    rule = allow("in-hours", match("list", "pods"), conditions=Conditions(time=(OFFICE_HOURS,)))
+    said = told(rule, hours=12)
+
+    assert "no kzproxy rule allows it as things are; rule in-hours wants time office-hours" in said
+    assert "(opens Thu 07:00 Europe/Prague)" in said
