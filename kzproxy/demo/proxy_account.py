@@ -1,7 +1,7 @@
 """kzproxy's own account in the demo's cluster: it may act for others and do nothing by itself.
 
 What it may do is what ``deploy/rbac`` grants. A wheel does not hold that directory, so its two
-files lie beside the sample as well; a test compares them. In a cluster that is not the demo's own
+files lie in ``manifests`` too; a test compares them. In a cluster that is not the demo's own
 the account goes by other names, so that an installed kzproxy is left alone.
 """
 
