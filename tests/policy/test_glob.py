@@ -22,6 +22,7 @@ from kzproxy.policy.glob import Names
         (["a*a"], "aa", True),
         (["*"], "anything", True),
         (["*b*"], "abc", True),
+        (["*a*a"], "a", False),
         (["a*b*c"], "a-c-b-c", True),
         (["a*b*c"], "a-c", False),
         (["dev", "prod-*"], "prod-eu", True),
