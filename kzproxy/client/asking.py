@@ -40,6 +40,11 @@ class Asking:
         self._local_browser = bool(prompting.browser_command) or has_browser(environ, sys.platform)
         self._person = interactive or notices.seen_by_a_person()
 
+    def say_waiting(self) -> None:
+        """Say why nothing happens, if anybody reads it: other programs draw over stderr."""
+        if self._person:
+            self._notices.say("another kubectl is signing in; waiting for it")
+
     def flow(self, provider: Provider) -> str:
         """Return the flow to use at ``provider``: FLOW_BROWSER or FLOW_DEVICE_CODE.
 

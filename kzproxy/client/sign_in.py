@@ -34,14 +34,12 @@ class SignIn:
         settings: PluginSettings,
         cache: TokenCache,
         clock: Clock,
-        notices: Notices,
         asking: Asking,
     ) -> None:
         key = cache_key(settings.client, settings.server)
         self._settings = settings
         self._cache = cache
         self._clock = clock
-        self._notices = notices
         self._asking = asking
         self._key = key
         self._attempts = Attempts(cache, key)
@@ -96,11 +94,8 @@ class SignIn:
     def _alone(self) -> Iterator[None]:
         self._cache.prepare()
         wait = timedelta(seconds=self._settings.prompting.timeout_seconds) + LOCK_MARGIN
-        with self._lock.held(wait.total_seconds(), self._say_waiting):
+        with self._lock.held(wait.total_seconds(), self._asking.say_waiting):
             yield
-
-    def _say_waiting(self) -> None:
-        self._notices.say("another kubectl is signing in; waiting for it")
 
     def _share_failure(self, began: datetime) -> None:
         """Fail as the process failed that was waited for, rather than ask the user once more."""
@@ -201,7 +196,7 @@ def sign_in(
     """Put a ``SignIn`` together for this process, talking to the person on stderr."""
     notices = Notices(sys.stderr)
     asking = Asking(settings.prompting, notices, environ, interactive=interactive)
-    return SignIn(settings, cache, SystemClock(), notices, asking)
+    return SignIn(settings, cache, SystemClock(), asking)
 
 
 def signed_in(

@@ -95,8 +95,10 @@ class TokenCache:
         try:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)  # noqa: PTH103
         except OSError as error:
-            message = f"the cache directory {self._directory} cannot be made: {error.strerror}"
-            raise ClientFailure(message) from None
+            raise ClientFailure(
+                f"the cache directory {self._directory} cannot be made: {error.strerror};"
+                " name another one with KZPROXY_CACHE_DIR"
+            ) from None
         self._check_private()
 
     def read(self, key: str) -> CacheEntry | None:

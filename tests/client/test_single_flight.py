@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.plugin_runs import NEVER_COMES_BACK, Plugin
+from tests.client.plugin_runs import KUBECTL_SAYS, NEVER_COMES_BACK, Plugin
 
 PARALLEL = 20
 PATIENCE_SECONDS = 60.0
@@ -109,7 +109,11 @@ def test_a_user_who_interrupts_is_asked_again(plugin: Plugin) -> None:
     assert plugin.tabs == 1
 
 
-def test_who_waits_long_is_told_once(plugin: Plugin) -> None:
+@pytest.mark.parametrize(("interactive", "told"), [(True, 1), (False, 0)])
+def test_who_waits_long_is_told_once_if_they_are_there(
+    plugin: Plugin, *, interactive: bool, told: int
+) -> None:
+    plugin.exec_info = {**KUBECTL_SAYS, "spec": {"interactive": interactive}}
     asking = plugin.start(f"--browser-command={NEVER_COMES_BACK}", "--timeout=5")
     try:
         wait_until(lambda: attempt_recorded(plugin))
@@ -117,7 +121,7 @@ def test_who_waits_long_is_told_once(plugin: Plugin) -> None:
     finally:
         asking.communicate(timeout=PATIENCE_SECONDS)
     assert waiting.returncode == 1
-    assert waiting.stderr.count("another kubectl is signing in; waiting for it") == 1
+    assert waiting.stderr.count("another kubectl is signing in; waiting for it") == told
     assert "signing in failed in another process: nobody signed in" in waiting.stderr
     assert plugin.tabs == 0
 
