@@ -167,7 +167,7 @@ def test_an_operator_works_in_dev_at_any_time(demo):
 def test_secrets_of_prod_are_denied_to_operators_at_any_time(demo):
     done = demo.run("operator", "kubectl", "get", "secrets", "-n", "prod")
     assert done.returncode == 1
-    assert 'rule "prod-secrets" denies it' in done.stderr
+    assert "rule prod-secrets denies this" in done.stderr
 
 
 def test_an_admin_breaks_the_glass_loudly(demo):
