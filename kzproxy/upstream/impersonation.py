@@ -26,7 +26,9 @@ _FORWARDED = frozenset(
         "user-agent",
     }
 )
-_FORWARDED_ON_WEBSOCKET = frozenset({"sec-websocket-key", "sec-websocket-version"})
+# golang.org/x/net/websocket, with which kube-apiserver serves watch and log, refuses a handshake
+# without Origin.
+_FORWARDED_ON_WEBSOCKET = frozenset({"origin", "sec-websocket-key", "sec-websocket-version"})
 _FORWARDED_ON_SPDY = frozenset({"x-stream-protocol-version"})
 _FORWARDED_TO_PROXIES = frozenset({"range", "content-encoding", "content-language"})
 # k8s.io/apiserver pkg/authentication/request/websocket: a bearer token hidden in a subprotocol.

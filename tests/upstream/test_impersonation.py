@@ -123,6 +123,14 @@ def test_each_upgrade_keeps_its_own_headers_only() -> None:
     assert sent(*both) == sent()
 
 
+def test_a_websocket_handshake_keeps_its_origin() -> None:
+    """Without it kube-apiserver refuses to serve a watch or a log by WebSocket (403)."""
+    origin = ("origin", "https://dashboard.example")
+
+    assert sent(origin, upgrade="websocket")[-1] == origin
+    assert sent(origin) == sent()
+
+
 def test_the_uid_is_left_out_where_the_account_may_not_send_it() -> None:
     outgoing = impersonate(came_with(), permit(), replace(ENVELOPE, send_uid=False))
 
