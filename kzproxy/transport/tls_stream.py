@@ -169,8 +169,10 @@ class TlsStream:
         """Call ``gone`` once if the connection ends, or fails, while nobody receives.
 
         Bytes that come meanwhile are kept for ``receive``, up to 64 KiB; a peer that sends more
-        is no longer watched. ``unwatch`` or the next ``receive`` that waits ends the watch.
+        is no longer watched. ``unwatch`` ends the watch.
         """
+        if self._closed:  # Its descriptor may be somebody else's by now.
+            return
         self._gone = gone
         self._listen()
 
@@ -256,6 +258,27 @@ class TlsStream:
         """Whether this side has closed it."""
         return self._closed
 
+    @property
+    def usable(self) -> bool:
+        """Whether it is neither closed nor failed on this side, and owes no piece."""
+        broken = self._closed or self._send_failure or self._receive_failure
+        return not broken and self._offered is None
+
+    def at_rest(self) -> bool:
+        """Whether it is usable and the peer, as far as can be known, has said nothing.
+
+        Reads: what the peer has said is lost. Not while somebody receives.
+        """
+        if not self.usable or self._stash:
+            return False
+        try:
+            self._sock.recv(RECORD_BYTES)
+        except ssl.SSLWantReadError:
+            return True
+        except OSError:
+            return False
+        return False
+
     async def _until_readable(self) -> None:
         if self._receive_failure is not None:
             raise self._receive_failure
@@ -292,6 +315,7 @@ class TlsStream:
             self._end_watch(gone=True)
             return
         self._stash += data
+        self.bytes_received += len(data)
         if len(self._stash) > _STASH_BYTES:
             self._end_watch(gone=False)
 
