@@ -128,15 +128,19 @@ class ApiServer:
         while self._idle:
             connection = self._idle.pop()
             connection.stream.unwatch()
-            if not connection.stream.closed:
+            # What has come meanwhile answers nobody's request: never the next one's, which may be
+            # somebody else's (net/http calls it an unsolicited response, and drops it too).
+            if connection.stream.at_rest():
                 connection.stream.deadline = math.inf
                 connection.used = True
                 return connection
+            connection.stream.close()
         return None
 
     def _release(self, connection: UpstreamConnection) -> None:
         stream = connection.stream
-        if not connection.clean or stream.closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+        # A client that left, or a cut, may have failed the stream after its answer was whole.
+        if not (connection.clean and stream.usable) or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             stream.close()
             return
         self._idle.append(connection)

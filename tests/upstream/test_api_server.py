@@ -1,0 +1,64 @@
+"""The pool: what one exchange leaves behind must not reach the next, which is somebody else's."""
+
+import asyncio
+import threading
+
+import pytest
+
+from kzproxy.errors.kinds import DownstreamClosed
+from kzproxy.http.messages import NoBody, RequestHead
+from kzproxy.upstream.api_server import ApiServer
+from tests.servers.scripted_api_server import Connection, ScriptedApiServer, answer, json_answer
+
+
+def get(target: str) -> RequestHead:
+    return RequestHead(method="GET", target=target, headers=(("host", "upstream"),), body=NoBody())
+
+
+async def test_a_connection_is_used_again(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    for number in range(3):
+        stand_in.script = lambda c, _, number=number: c.send(json_answer(200, number))
+        assert (await api_server.ask(get("/")))[1] == b"%d" % number
+    assert stand_in.connections == 1
+
+
+async def test_a_connection_that_was_failed_is_not_used_again(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    """A client that leaves in the last moment fails the connection after its answer was whole."""
+    async with api_server.begin(get("/first")) as connection:
+        await api_server.receive_head(connection, get("/first"))
+        connection.buffered_body()
+        assert connection.clean
+        connection.stream.fail(DownstreamClosed("the client closed the connection"))
+
+    _, body = await api_server.ask(get("/second"))
+
+    assert body == b'{"ok": true}'
+    assert stand_in.connections == 2
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["noticed", "not-yet-noticed"])
+async def test_what_comes_after_an_answer_is_nobodys_answer(
+    api_server: ApiServer, stand_in: ScriptedApiServer, seen: bool
+) -> None:
+    sent = threading.Event()
+
+    def twice(connection: Connection, _: bytes) -> None:
+        connection.send(answer(200, b"first"))
+        if not sent.is_set():
+            sent.wait(5)
+            connection.send(answer(200, b"nobody asked for this"))
+            sent.clear()
+
+    stand_in.script = twice
+    assert (await api_server.ask(get("/first")))[1] == b"first"
+    sent.set()
+    while sent.is_set():
+        await asyncio.sleep(0.01) if seen else threading.Event().wait(0.01)
+    stand_in.script = lambda c, _: c.send(answer(200, b"second"))
+
+    assert (await api_server.ask(get("/second")))[1] == b"second"
+    assert stand_in.connections == 2
