@@ -183,7 +183,7 @@ def refusal_record(
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         decision=Verdict.REFUSED,
-        cause=_CAUSES.get(type(error), Cause.INTERNAL_ERROR),
+        cause=_refusal_cause(error),
         message=visible(error.message, MAX_TEXT_CHARS),
         status_code=error.code,
         received_at=arrival.received_at,
@@ -194,6 +194,12 @@ def refusal_record(
         if known.request
         else _unread_request(arrival),
     )
+
+
+def _refusal_cause(error: ProxyError) -> Cause:
+    """Return the cause of the error's own kind or of the nearest kind that it is one of."""
+    causes = (_CAUSES[kind] for kind in type(error).__mro__ if kind in _CAUSES)
+    return next(causes, Cause.INTERNAL_ERROR)
 
 
 def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> CompletedRecord:

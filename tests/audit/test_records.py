@@ -173,6 +173,16 @@ def test_every_kind_of_error_has_a_cause_of_its_own(kind: type[ProxyError]) -> N
     assert (cause is Cause.INTERNAL_ERROR) == (kind in {InternalError, ProxyError})
 
 
+def test_an_error_of_a_narrower_kind_has_the_cause_of_its_kind() -> None:
+    """Such as that of a token that may hold in a few seconds: it is no bug of kzproxy's."""
+
+    class Narrower(Unauthenticated):
+        pass
+
+    record = refusal_record(Narrower("later"), ARRIVAL, decided_at=NOW)
+    assert record.cause is Cause.UNAUTHENTICATED
+
+
 def test_every_cause_of_the_policy_engine_can_be_recorded() -> None:
     for cause in policy_decision.Cause:
         record = decision_record(
