@@ -64,7 +64,7 @@ _NAMES = (
     b"Impersonate-Extra-Scopes: s",
     b"impersonate-user: bob",
     b"IMPERSONATE-GROUP: system:masters",
-    b"Impersonate-Future: x",
+    pytest.param(b"Impersonate-Future: x", id="E8.3-Impersonate-Future"),
 )
 
 
@@ -165,6 +165,21 @@ def test_E2_7_a_certificate_names_a_device_and_never_a_user(front: Front, trial:
     event = trial.permitted(answer, "bob")
     assert event["impersonatedUser"]["extra"][DEVICE] == ["alice"]
     assert user_info(answer)["username"] == "bob"
+
+
+def test_E7_8_a_certificates_organization_is_no_group(front: Front, trial: Trial) -> None:
+    """kube-apiserver makes groups of it (x509.CommonNameUserConversion); kzproxy must not."""
+    issued = front.world.authority.issue(
+        common_names=["system:admin"], organizations=["system:masters", "full"]
+    )
+    files = issued.write_to(front.world.directory, "device-of-masters")
+    mallory = front.world.token("mallory")
+    answer = trial.send(whoami(mallory), certificate=files)
+
+    groups = trial.permitted(answer, "mallory")["impersonatedUser"]["groups"]
+    assert groups == ["system:authenticated"]
+    denied = Trial(front)
+    denied.denied(denied.send(request("GET", SECRETS, mallory), certificate=files), "")
 
 
 def test_E2_7_a_certificate_alone_is_nobody(front: Front, trial: Trial) -> None:

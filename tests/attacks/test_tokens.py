@@ -309,3 +309,23 @@ def test_E6_5_a_rotated_key_names_the_same_users(front: Front, trial: Trial) -> 
     answer = trial.send(whoami(front.rotating.token(front.claims("rita"))))
 
     assert trial.permitted(answer, f"{ROTATING_PREFIX}rita")["verb"] == "create"
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        pytest.param("/?rd=https://evil.example", id="E6.11-query"),
+        pytest.param("/login?rd=%2f%5cevil.example", id="E6.11-backslash"),
+        pytest.param("/oauth2/start?rd=//evil.example", id="E6.11-two-slashes"),
+        pytest.param("/callback?redirect_uri=https://evil.example", id="E6.11-callback"),
+    ],
+)
+def test_nothing_in_a_request_says_where_to_go_next(
+    front: Front, trial: Trial, target: str
+) -> None:
+    """There is no such parameter: no answer leads anywhere, with a sign-in or without."""
+    asked = [request("GET", target, token) for token in ("", front.token("alice", "full"))]
+    answers = trial.send_each(asked)
+
+    assert answers[0].status == 401
+    assert all("location" not in answer.headers for answer in answers)

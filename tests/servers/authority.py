@@ -104,6 +104,7 @@ class Authority:
         self,
         *,
         common_names: Sequence[str] = (),
+        organizations: Sequence[str] = (),
         alternative_names: Sequence[x509.GeneralName] = (),
         usages: Sequence[x509.ObjectIdentifier] = (ExtendedKeyUsageOID.CLIENT_AUTH,),
         authority: bool = False,
@@ -111,7 +112,12 @@ class Authority:
         not_after: datetime = NOT_AFTER,
     ) -> Issued:
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, n) for n in common_names])
+        subject = x509.Name(
+            [
+                *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, name) for name in organizations),
+                *(x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common_names),
+            ]
+        )
         issuer = self.issued.certificate.subject
         builder = _builder(subject, issuer, key, not_before, not_after)
         if authority:
