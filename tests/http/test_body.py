@@ -1,7 +1,7 @@
 """Bodies of requests taken out of their framing, bodies of answers scanned for their end."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.errors.kinds import BadRequest, InternalError, UpstreamInvalid
@@ -24,6 +24,7 @@ def parts(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), CUTS, st.booleans())
+@settings(deadline=None)
 def test_a_request_body_comes_out_and_what_follows_is_left(payloads, sizes, chunked):
     """The next request's bytes stay whole, whichever part the body ends in."""
     payload, after = b"".join(payloads), b"GET /next HTTP/1.1\r\n"
@@ -56,6 +57,7 @@ def test_E3_trailers_of_a_request_are_refused():
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), CUTS, st.booleans())
+@settings(deadline=None)
 def test_an_answer_is_scanned_to_its_end_and_not_further(payloads, sizes, chunked):
     payload = b"".join(payloads)
     body = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else payload

@@ -29,7 +29,7 @@ def scanned(data: bytes, cuts: list[int]) -> tuple[bytes, int, ChunkScanner]:
 
 
 @given(PAYLOADS, st.lists(st.integers(0, 500), max_size=6), st.binary(max_size=20))
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 def test_the_payload_is_found_however_the_bytes_are_cut(payloads, cuts, after):
     body = b"".join(map(chunk, payloads)) + LAST_CHUNK
     payload, taken, scanner = scanned(body + after, cuts)
@@ -38,6 +38,7 @@ def test_the_payload_is_found_however_the_bytes_are_cut(payloads, cuts, after):
 
 
 @given(PAYLOADS)
+@settings(deadline=None)
 def test_byte_by_byte_nothing_is_done_before_the_last_byte(payloads):
     body = b"".join(map(chunk, payloads)) + LAST_CHUNK
     payload, taken, scanner = scanned(body[:-1], list(range(len(body))))
@@ -45,6 +46,7 @@ def test_byte_by_byte_nothing_is_done_before_the_last_byte(payloads):
 
 
 @given(PAYLOADS, st.lists(st.integers(0, 500), max_size=6))
+@settings(deadline=None)
 def test_between_chunks_is_where_a_chunk_may_be_put_in(payloads, cuts):
     """At each cut it says so exactly where the bytes so far are whole chunks."""
     body, edges = b"", {0}
@@ -129,7 +131,7 @@ def test_leading_zeros_within_eight_digits_are_a_size():
     ).map(b"".join),
     st.lists(st.integers(0, 500), max_size=4),
 )
-@settings(max_examples=800)
+@settings(deadline=None, max_examples=800)
 def test_what_is_accepted_h11_reads_alike_and_cuts_change_nothing(body, cuts):
     """The same payload and the same end as h11's, or BadRequest for the whole and the cut alike."""
     try:

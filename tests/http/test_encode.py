@@ -4,7 +4,7 @@ import dataclasses
 
 import h11
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.errors.kinds import InternalError
@@ -271,6 +271,7 @@ REQUEST_BODIES = st.one_of(st.just(NoBody()), st.builds(Length, st.integers(0, 9
 
 
 @given(headers_of(ASCII_VALUES), st.one_of(REQUEST_BODIES, st.just(Chunked())), st.booleans())
+@settings(deadline=None)
 def test_a_written_request_reads_back_as_the_same_value(headers, body, keep_alive):
     head = request(*headers, method="POST", body=body, keep_alive=keep_alive)
     read = parse_request_head(encode_request_head(head))
@@ -283,6 +284,7 @@ def test_a_written_request_reads_back_as_the_same_value(headers, body, keep_aliv
     st.one_of(REQUEST_BODIES, st.just(Chunked()), st.just(UntilClose())),
     st.integers(200, 599).filter(lambda status: status not in {204, 304}),
 )
+@settings(deadline=None)
 def test_a_written_answer_reads_back_as_the_same_value(headers, body, status):
     body = Length(0) if body == NoBody() else body
     keep_alive = body != UntilClose()
@@ -293,6 +295,7 @@ def test_a_written_answer_reads_back_as_the_same_value(headers, body, status):
 
 
 @given(st.lists(st.tuples(st.text(max_size=6), st.text(max_size=12)), max_size=3).map(tuple))
+@settings(deadline=None)
 def test_any_headers_are_written_as_many_as_they_are_or_not_at_all(headers):
     """No text, in names or values, becomes one header more."""
     try:

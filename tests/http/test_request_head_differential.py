@@ -70,7 +70,7 @@ def accepted(data: bytes) -> RequestHead | None:
 
 
 @given(st.one_of(st.binary(max_size=200), near_heads()))
-@settings(max_examples=500)
+@settings(deadline=None, max_examples=500)
 def test_any_bytes_are_read_or_refused_as_documented(data):
     """There is no third outcome: any other error fails the test."""
     head = accepted(data)
@@ -113,7 +113,7 @@ def lower_case(headers: list[tuple[bytes, bytes]]) -> Headers:
 
 
 @given(near_heads())
-@settings(max_examples=800)
+@settings(deadline=None, max_examples=800)
 @example(head_of(b"Transfer-Encoding: chunked", method=b"POST"))
 @example(head_of(b"Content-Length: 5", method=b"DELETE"))
 @example(head_of(b"Connection: close"))
@@ -135,7 +135,7 @@ def test_what_is_accepted_llhttp_reads_alike(data):
 
 
 @given(near_heads())
-@settings(max_examples=800)
+@settings(deadline=None, max_examples=800)
 @example(head_of(b"Transfer-Encoding: chunked", method=b"POST"))
 @example(head_of(b"Content-Length: 5", b"Expect: 100-continue", method=b"DELETE"))
 @example(head_of(b"Connection: close"))

@@ -196,6 +196,7 @@ STATUSES = st.sampled_from([200, 204, 301, 304, 404, 500])
 
 
 @given(st.one_of(st.binary(max_size=100), st.builds(lambda lines: answer(*lines), LINES)))
+@settings(deadline=None)
 def test_any_bytes_are_read_or_invalid(data):
     """There is no third outcome: any other error fails the test."""
     try:
@@ -206,7 +207,7 @@ def test_any_bytes_are_read_or_invalid(data):
 
 
 @given(LINES, STATUSES, st.sampled_from(["GET", "HEAD"]))
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 def test_what_is_accepted_h11_reads_alike(lines, status, method):
     """Status, reason, headers, and where the body ends."""
     data = answer(*lines, status=b"%d Said" % status)

@@ -21,7 +21,7 @@ def frames(draw: st.DrawFn) -> tuple[bytes, SpdyFrame]:
 
 
 @given(st.lists(frames(), max_size=6), st.lists(st.integers(0, 400), max_size=8))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_frames_and_boundaries_are_the_same_however_the_bytes_are_cut(sent, cuts):
     stream, ends = b"", {0}
     for frame, _ in sent:

@@ -47,7 +47,7 @@ SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=5)
 
 
 @given(st.integers(1, 4), SIZES, st.lists(st.integers(0, 1000), max_size=8))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_json_a_boundary_is_where_a_chunk_and_a_line_end(count, chunk_sizes, cuts):
     body, edges = edges_of([event(n) + b"\n" for n in range(count)], chunk_sizes)
     assert boundaries(WatchCut(JSON), body, cuts) <= edges
@@ -55,7 +55,7 @@ def test_json_a_boundary_is_where_a_chunk_and_a_line_end(count, chunk_sizes, cut
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=4), SIZES, st.lists(st.integers(0, 500)))
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_protobuf_a_boundary_is_where_a_chunk_and_a_frame_end(sizes, chunk_sizes, cuts):
     """Line feeds within a frame mean nothing."""
     body, edges = edges_of([protobuf_event(size) for size in sizes], chunk_sizes)

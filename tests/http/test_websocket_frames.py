@@ -33,7 +33,7 @@ def messages(draw: st.DrawFn) -> list[bytes]:
     st.lists(st.one_of(messages(), CONTROL.map(lambda frame: [frame])), max_size=4),
     st.lists(st.integers(0, 400_000), max_size=10),
 )
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 def test_a_boundary_is_where_a_message_ends(parts, cuts):
     """Payload bytes that look like frames, and control frames within a message, do not count."""
     stream, ends = b"", {0}
