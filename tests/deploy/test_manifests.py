@@ -232,5 +232,5 @@ def test_both_forms_have_the_same_names_so_that_one_replaces_the_other() -> None
 @pytest.mark.parametrize("form", FORMS)
 def test_the_demo_grants_what_an_operator_is_told_to_grant(form: str) -> None:
     """A wheel does not hold ``deploy``, so the demo has copies."""
-    copy = DEPLOY.parent / "kzproxy" / "demo" / "sample" / f"impersonation-{form}.yaml"
+    copy = DEPLOY.parent / "kzproxy" / "demo" / "manifests" / f"impersonation-{form}.yaml"
     assert copy.read_bytes() == (DEPLOY / "rbac" / form / "impersonation.yaml").read_bytes()

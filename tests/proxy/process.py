@@ -95,6 +95,14 @@ class ProxyProcess:
     def records_of(self, audit_id: str) -> list[dict[str, Any]]:
         return [record for record in self.records() if record.get("audit_id") == audit_id]
 
+    def decisions_of(self, user: str) -> list[dict[str, Any]]:
+        """Return what was decided for a user, by the name that kube-apiserver is told."""
+        return [
+            record
+            for record in self.records()
+            if record["kind"] == "decision" and record.get("user", {}).get("name") == user
+        ]
+
     def finished(self, audit_id: str) -> list[dict[str, Any]]:
         """Return a permitted request's two records; the second follows the answer shortly."""
         deadline = time.monotonic() + 10

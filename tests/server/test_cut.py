@@ -27,11 +27,8 @@ def pods(control_plane: ControlPlane, administrator: httpx.Client) -> Iterator[s
 def endings(real: Real, user: str) -> list[str]:
     """How the user's permitted requests ended."""
     proxy = real.world.proxy
-    permitted = [
-        record["audit_id"]
-        for record in proxy.records()
-        if record.get("decision") == "permit" and record["user"]["name"] == user
-    ]
+    decided = proxy.decisions_of(user)
+    permitted = [record["audit_id"] for record in decided if record["decision"] == "permit"]
     return [proxy.finished(audit_id)[1]["termination"] for audit_id in permitted]
 
 

@@ -21,11 +21,7 @@ def test_kubectl_gets_what_its_user_may(real: Real, namespace: str) -> None:
 def test_the_api_servers_audit_log_and_ours_join_one_to_one(real: Real, namespace: str) -> None:
     mark = real.audit_log.mark()
     real.kubectl("joan", "testers", namespace=namespace).out("get", "secrets")
-    mine = {
-        record["audit_id"]: record
-        for record in real.world.proxy.records()
-        if record["kind"] == "decision" and record["user"]["name"] == "t:joan"
-    }
+    mine = {record["audit_id"]: record for record in real.world.proxy.decisions_of("t:joan")}
     account = "system:serviceaccount:kzproxy:kzproxy"
     theirs = {
         event["auditID"]: event

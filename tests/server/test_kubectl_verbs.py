@@ -50,11 +50,7 @@ def test_each_transport_is_judged_as_connect(
 ) -> None:
     kubectl = real.kubectl(f"connor-{method}", "testers", namespace=with_pods.namespace)
     kubectl.using(extra=transport).out("exec", WEB, "--container=main", "--", "true")
-    judged = [
-        record["request"]
-        for record in real.world.proxy.records()
-        if record["kind"] == "decision" and record["user"]["name"] == f"t:connor-{method}"
-    ]
+    judged = [record["request"] for record in real.world.proxy.decisions_of(f"t:connor-{method}")]
 
     execs = [asked for asked in judged if asked.get("subresource") == "exec"]
     assert [(asked["method"], asked["verb"]) for asked in execs] == [(method, "connect")]
