@@ -18,6 +18,7 @@ from tests.cluster.audit_log import AuditLog
 from tests.cluster.kubectl import Kubectl
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
+from tests.proxy.raw_client import RawClient
 from tests.proxy.world import AUDIENCE, World, configuration
 from tests.servers.authority import Authority
 from tests.servers.issuer import TestIssuer
@@ -144,11 +145,13 @@ class Front:
     Attributes:
         other: A second issuer, whose names get ``OTHER_PREFIX``.
         rotating: A third, whose keys a test may change; its names get ``ROTATING_PREFIX``.
+        fence: A connection for requests that are no attack.
     """
 
     world: World
     other: TestIssuer
     rotating: TestIssuer
+    fence: RawClient
     audit_log: AuditLog
     control_plane: ControlPlane
 
@@ -181,7 +184,8 @@ def attackers_front(
         (directory / "authentication.yaml").write_text(json.dumps(_authentication(*issuers)))
         proxy = stack.enter_context(running_proxy(directory, settings))
         world = World(directory, authority, issuers[0], proxy)
-        yield Front(world, issuers[1], issuers[2], audit_log, control_plane)
+        fence = stack.enter_context(world.client())
+        yield Front(world, *issuers[1:], fence, audit_log, control_plane)
 
 
 def _authentication(*issuers: TestIssuer) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Header tricks (E2): what a client writes names nobody, hides nothing and is believed nowhere."""
 
 import base64
+import ssl
 from typing import Any
 
 import pytest
@@ -264,7 +265,7 @@ def test_E2_7_a_certificate_of_another_authority_does_not_get_in(
     front: Front, trial: Trial
 ) -> None:
     files = Authority.root("test root").device("alice").write_to(front.world.directory, "stranger")
-    with pytest.raises(OSError, match=r"(?i)alert|reset|closed"):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
         trial.send(request("GET", CONFIGMAPS, front.token("alice", "full")), certificate=files)
 
     trial.nothing_upstream()

@@ -26,6 +26,7 @@ class Trial:
         self._audit_mark = front.audit_log.mark()
         self._log = front.world.proxy.decision_log
         self._log_mark = self._log.stat().st_size
+        self._fence = request("GET", _FENCE, front.token("fence", "full"))
         self._fences: set[str] = set()
 
     def client(self, **options: Any) -> RawClient:
@@ -68,10 +69,9 @@ class Trial:
         An ordinary request goes after the attack first: kube-apiserver writes its events in order
         and before it answers, so that what the attack let through stands there by then.
         """
-        token = self.front.token("fence", "full")
-        fence = self.send(request("GET", _FENCE, token)).audit_id
+        fence = self.front.fence.ask(self._fence).audit_id
         self._fences.add(fence)
-        self.front.audit_log.find(fence, mark=self._audit_mark)
+        self.front.audit_log.find(fence, stage="RequestReceived", mark=self._audit_mark)
         events = by_account(self.front.audit_log.since(self._audit_mark))
         return {
             audit_id: stages
