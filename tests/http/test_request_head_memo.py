@@ -1,19 +1,72 @@
 """Heads remembered by their bytes, within bounds."""
 
-import pytest
+from collections.abc import Callable
 
-from kzproxy.errors.kinds import BadRequest
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kzproxy.errors.kinds import BadRequest, ProxyError
+from kzproxy.http.messages import RequestHead
+from kzproxy.http.request_head import parse_request_head
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from tests.http.heads import head_of
 
 
-def test_the_same_bytes_are_read_once():
+def test_the_same_block_is_read_once():
     memo = RequestHeadMemo()
     data = head_of(b"Authorization: Bearer secret")
     first = memo.read(data)
-    assert memo.read(bytes(bytearray(data))) is first
-    assert memo.read(head_of(b"Authorization: Bearer secreu")) is not first
+    assert memo.read(bytes(bytearray(data))).headers is first.headers
+    assert memo.read(head_of(b"Authorization: Bearer secreu")).headers is not first.headers
     assert "secret" not in repr(memo)
+
+
+def test_only_the_line_is_read_again():
+    memo = RequestHeadMemo()
+    first = memo.read(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n")
+    second = memo.read(b"GET /b?c=d HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert (first.target, second.target) == ("/a", "/b?c=d")
+    assert second.headers is first.headers
+
+
+LINES = [
+    b"GET /a HTTP/1.1",
+    b"HEAD /a HTTP/1.1",
+    b"POST /b HTTP/1.1",
+    b"CONNECT /b HTTP/1.1",
+    b"GET /" + b"x" * 9000 + b" HTTP/1.1",
+    b"GET /\xe9 HTTP/1.1",
+    b"GET /a HTTP/1.0",
+    b"get /a HTTP/1.1",
+    b"GET  /a HTTP/1.1",
+    b"PRI * HTTP/2.0",
+]
+BLOCKS = [
+    b"Host: h\r\n\r\n",
+    b"Host: h\r\nContent-Length: 5\r\n\r\n",
+    b"Host: h\r\nContent-Length: 0\r\n\r\n",
+    b"Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    b"Host: h\r\nImpersonate-User: x\r\n\r\n",
+    b"Host: h\r\nX: " + b"a" * 131_000 + b"\r\n\r\n",
+    b"\r\n",
+    b"Host: h\r\n",
+]
+
+
+def outcome(read: Callable[[bytes], RequestHead], data: bytes) -> object:
+    try:
+        return read(data)
+    except ProxyError as error:
+        return type(error), error.message
+
+
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(BLOCKS)), max_size=12))
+def test_what_is_remembered_is_what_would_be_read(heads: list[tuple[bytes, bytes]]):
+    memo = RequestHeadMemo(max_heads=3)
+    for line, block in heads:
+        data = line + b"\r\n" + block
+        assert outcome(memo.read, data) == outcome(parse_request_head, data)
 
 
 def test_a_refusal_is_not_remembered():
@@ -32,7 +85,7 @@ def test_the_number_of_heads_is_bounded():
 
 
 def test_the_bytes_are_bounded():
-    data = head_of(b"X: y")
+    data = head_of(b"X: y").partition(b"\r\n")[2]
     memo = RequestHeadMemo(max_bytes=2 * len(data))
     for number in range(3):
         memo.read(head_of(b"X: %d" % number))
@@ -51,4 +104,4 @@ def test_clear_forgets():
     memo = RequestHeadMemo()
     first = memo.read(head_of())
     memo.clear()
-    assert memo.read(head_of()) is not first
+    assert memo.read(head_of()).headers is not first.headers
