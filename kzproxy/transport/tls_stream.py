@@ -22,7 +22,8 @@ RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
 _STASH_BYTES = 64 * 1024
 # After so much without having to wait, others get their turn.
 _TURN_BYTES = 256 * 1024
-_LINGER_BYTES = 1024 * 1024
+# More than the kernels on both sides hold of an upload, which must be gone before the close.
+_LINGER_BYTES = 16 * 1024 * 1024
 _LINGER_SECONDS = 1.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -207,7 +208,7 @@ class TlsStream:
         """Close after the peer had a moment to read the last answer.
 
         Closing a socket with unread input sends a reset, which can destroy an answer that the peer
-        has not read yet: so end our side, then read and drop for at most a second and 1 MiB.
+        has not read yet: so end our side, then read and drop for at most a second and 16 MiB.
         """
         if self._closed:
             return
@@ -216,7 +217,8 @@ class TlsStream:
         with contextlib.suppress(OSError):
             # The socket's own shutdown, below TLS, whose close_notify has just been sent.
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
-        with contextlib.suppress(OSError, TimeoutError):
+        self._receive_failure = None  # What ended the exchange does not end the peer's reading.
+        with contextlib.suppress(OSError, TimeoutError, StreamBroken):
             async with asyncio.timeout(_LINGER_SECONDS):
                 await self._drop_input()
         self._release()
@@ -232,6 +234,7 @@ class TlsStream:
             if not data:
                 return
             left -= len(data)
+            await self._take_turns(len(data))
 
     def abort(self) -> None:
         """Reset the connection: the peer cannot mistake it for a clean end."""
@@ -242,6 +245,8 @@ class TlsStream:
         self._release()
 
     def _release(self) -> None:
+        if self._closed:  # Its descriptor may be somebody else's by now.
+            return
         self._closed = True
         self._gone = None
         self.deadline = math.inf

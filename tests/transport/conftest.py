@@ -50,12 +50,20 @@ def wrapped(sock: socket.socket, context: ssl.SSLContext, *, server: bool) -> Tl
     return TlsStream(tls, asyncio.get_running_loop())
 
 
+def connected() -> tuple[socket.socket, socket.socket]:
+    """Connect over TCP, whose resets and buffers are not those of a ``socketpair``."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        theirs = socket.create_connection(listening.getsockname())
+        ours, _ = listening.accept()
+    return ours, theirs
+
+
 @pytest.fixture
 async def pair(
     server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> AsyncIterator[Pair]:
     """Two streams that have shaken hands: the server's side and the client's."""
-    ours, theirs = socket.socketpair()
+    ours, theirs = connected()
     server = wrapped(ours, server_context, server=True)
     client = wrapped(theirs, client_context, server=False)
     async with asyncio.TaskGroup() as group:

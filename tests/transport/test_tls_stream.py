@@ -189,6 +189,7 @@ async def test_a_stream_at_rest_may_carry_another_exchange(pair: Pair) -> None:
     assert server.at_rest()
 
     await client.send(b"nobody asked")
+    await asyncio.sleep(0.05)
 
     assert not server.at_rest()
 
