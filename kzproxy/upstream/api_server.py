@@ -4,9 +4,10 @@ Connections are kept and the one used last is used first, so that few stay busy 
 """
 
 import asyncio
+import contextlib
 import math
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid
@@ -15,7 +16,7 @@ from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.account import Account
-from kzproxy.upstream.connection import UpstreamConnection
+from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
 
 CONNECT_SECONDS = 10.0
 # Fewer than the API server's default for one client, more than a kubectl user ever has idle.
@@ -23,6 +24,12 @@ MAX_IDLE_CONNECTIONS = 256
 # Below kube-apiserver's idle time-out of 90 s (pkg/server/secure_serving.go), so we close first.
 IDLE_SECONDS = 60.0
 _SAFE_METHODS = {"GET", "HEAD"}
+
+Confirm = Callable[[], None]
+
+
+def _confirmed() -> None:
+    """Object to nothing: a request of kzproxy's own."""
 
 
 class ApiServer:
@@ -44,16 +51,23 @@ class ApiServer:
         return self._account.credential.authorization()
 
     @asynccontextmanager
-    async def begin(self, head: RequestHead) -> AsyncIterator[UpstreamConnection]:
+    async def begin(
+        self, head: RequestHead, confirm: Confirm = _confirmed
+    ) -> AsyncIterator[UpstreamConnection]:
         """Send ``head`` and give the connection that carries the exchange.
 
         On leaving, the connection is kept where the exchange ended cleanly, and closed otherwise:
         so a connection of a failed upgrade or a half-read answer is never used again.
 
+        Args:
+            head: Goes out as it is.
+            confirm: Asked right before it goes out, which may be seconds from now: raises where it
+                no longer may.
+
         Raises:
             ServiceUnavailable: kube-apiserver cannot be reached.
         """
-        connection = await self._send_head(head)
+        connection = await self._send_head(head, confirm)
         try:
             yield connection
         finally:
@@ -80,22 +94,35 @@ class ApiServer:
                 raise UpstreamInvalid(f"kube-apiserver: {error}") from error
         return answer, bytes(received)
 
-    async def receive_head(self, connection: UpstreamConnection, head: RequestHead) -> ResponseHead:
+    async def receive_head(
+        self,
+        connection: UpstreamConnection,
+        head: RequestHead,
+        seconds: float = HEAD_SECONDS,
+        confirm: Confirm = _confirmed,
+    ) -> ResponseHead:
         """Wait for the answer to ``head``; a safe request on a stale connection is sent again.
+
+        Args:
+            connection: As ``begin`` gave it.
+            head: As ``begin`` was given it.
+            seconds: How long to wait.
+            confirm: As for ``begin``, before it is sent again.
 
         Raises:
             UpstreamInvalid: There was none, or not one that may be relayed.
             ProxyError: See ``UpstreamConnection.receive_head``.
         """
         try:
-            return await connection.receive_head(head.method)
+            return await connection.receive_head(head.method, seconds)
         except StreamBroken as error:
             if not _may_repeat(connection, head):
                 raise _unknown_outcome(head, error) from error
         await self._renew(connection)
+        confirm()
         try:
             await connection.send_head(head, has_body=False)
-            return await connection.receive_head(head.method)
+            return await connection.receive_head(head.method, seconds)
         except StreamBroken as error:
             raise _unknown_outcome(head, error) from error
 
@@ -105,22 +132,17 @@ class ApiServer:
         connection.stream = await self._connect()
         connection.used = False
 
-    async def _send_head(self, head: RequestHead) -> UpstreamConnection:
-        has_body = not isinstance(head.body, NoBody)
+    async def _send_head(self, head: RequestHead, confirm: Confirm) -> UpstreamConnection:
         connection = self._take_idle()
         if connection is not None:
-            try:
-                await connection.send_head(head, has_body=has_body)
-            except StreamBroken:
-                # Stale, and not one byte of a complete head was read by anybody: send it anew.
-                connection.stream.close()
-            else:
+            # Stale, and not one byte of a complete head was read by anybody: send it anew.
+            with contextlib.suppress(StreamBroken):
+                await _send_or_close(connection, head, confirm)
                 return connection
         connection = UpstreamConnection(await self._connect(), self._deadlines)
         try:
-            await connection.send_head(head, has_body=has_body)
+            await _send_or_close(connection, head, confirm)
         except StreamBroken as error:
-            connection.stream.close()
             raise _unreachable(str(error)) from error
         return connection
 
@@ -190,6 +212,17 @@ class ApiServer:
         """Close the idle connections."""
         while self._idle:
             self._idle.pop().stream.close()
+
+
+async def _send_or_close(
+    connection: UpstreamConnection, head: RequestHead, confirm: Confirm
+) -> None:
+    try:
+        confirm()
+        await connection.send_head(head, has_body=not isinstance(head.body, NoBody))
+    except BaseException:
+        connection.stream.close()
+        raise
 
 
 async def _dial(host: str, port: int) -> socket.socket:

@@ -69,15 +69,15 @@ class UpstreamConnection:
         if not data:
             self._body_sent = True
 
-    async def receive_head(self, method: str) -> ResponseHead:
-        """Wait for the answer's head, past interim ones.
+    async def receive_head(self, method: str, seconds: float) -> ResponseHead:
+        """Wait for the answer's head, past interim ones, for ``seconds`` at most.
 
         Raises:
             StreamBroken: The connection ended first.
             UpstreamInvalid: It is not an answer that may be relayed.
             UpstreamTimeout: None came in time.
         """
-        self.stream.deadline = self._deadlines.after(HEAD_SECONDS)
+        self.stream.deadline = self._deadlines.after(seconds)
         try:
             while True:
                 head = parse_response_head(await self._head_bytes(), method=method)

@@ -40,6 +40,32 @@ async def test_a_connection_that_was_failed_is_not_used_again(
     assert stand_in.connections == 2
 
 
+def refuse() -> None:
+    raise LookupError("no longer permitted")
+
+
+async def test_a_request_that_may_no_longer_be_sent_once_connected_is_not(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    with pytest.raises(LookupError):
+        async with api_server.begin(get("/"), refuse):
+            raise AssertionError("begun")
+
+    assert stand_in.heads == []
+
+
+async def test_a_read_that_may_no_longer_be_sent_is_not_sent_again(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    await api_server.ask(get("/first"))
+    stand_in.script = lambda connection, _: connection.tls.close()
+    with pytest.raises(LookupError):
+        async with api_server.begin(get("/second")) as connection:
+            await api_server.receive_head(connection, get("/second"), confirm=refuse)
+
+    assert len(stand_in.heads) == 2
+
+
 @pytest.mark.parametrize("seen", [True, False], ids=["noticed", "not-yet-noticed"])
 async def test_what_comes_after_an_answer_is_nobodys_answer(
     api_server: ApiServer, stand_in: ScriptedApiServer, seen: bool
