@@ -7,6 +7,7 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Iterator
 
 from kzproxy.administrator.lease import EndCause, Ending
@@ -25,12 +26,15 @@ from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_stream import StreamBroken
 from kzproxy.upstream.answer import check_answer, client_headers, names_account
 from kzproxy.upstream.api_server import ApiServer
-from kzproxy.upstream.connection import UpstreamConnection
+from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
 
 _SWITCHING_PROTOCOLS = 101
 _FORBIDDEN = 403
 # How long a client may take to hear why it is cut, before it is cut all the same.
 FAREWELL_SECONDS = 0.25
+# The others' heads may be long in coming: the kubelet sends a log's with its first line, and the
+# backend of a ``*/proxy`` when it likes. Their lease bounds them.
+_ANSWERED_AT_ONCE = {StreamKind.NONE, StreamKind.WATCH}
 # A Status is a few hundred bytes; a 403 longer than this is not kube-apiserver's.
 _MAX_REFUSAL_BYTES = 64 * 1024
 
@@ -67,6 +71,7 @@ class Relay:
         self._account = account
         self._metrics = metrics
         self._ending: Ending | None = None
+        self._has_client_gone = False
         self._upstream: UpstreamConnection | None = None
         self._stream_cut: StreamCut | None = None
 
@@ -79,7 +84,7 @@ class Relay:
         """
         with self._counted():
             try:
-                async with self._api_server.begin(outgoing) as connection:
+                async with self._api_server.begin(outgoing, self._confirm) as connection:
                     self._upstream = connection
                     await self._carry(connection, outgoing)
             except (_Cut, StreamBroken, DownstreamClosed) as error:
@@ -104,6 +109,8 @@ class Relay:
         if self._ending is not None:
             return
         self._ending = ending
+        # The abort below must find nothing but this exchange on the connection.
+        self._exchange.reusable = False
         self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
         self._exchange.stream.interrupt(_Cut())
         if self._upstream is not None:
@@ -111,9 +118,15 @@ class Relay:
         loop = asyncio.get_running_loop()
         loop.call_later(FAREWELL_SECONDS, self._exchange.stream.abort)
 
-    async def _carry(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
+    def _confirm(self) -> None:
+        """Raise where the request must not be sent any more: connecting takes its time."""
         if self._ending is not None:
             raise _Cut
+        if self._has_client_gone:
+            raise DownstreamClosed("the client closed the connection")
+
+    async def _carry(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
+        self._confirm()
         try:
             if isinstance(outgoing.body, NoBody):
                 self._exchange.stream.watch(lambda: self._client_gone(connection))
@@ -132,18 +145,20 @@ class Relay:
             while data := await exchange.receive_body():
                 await connection.send_body(data)
             await connection.send_body(b"")
-        except StreamBroken:
-            return  # kube-apiserver reads no more of it: its answer says why.
+        except (StreamBroken, TimeoutError):
+            return  # kube-apiserver reads no more of it: its answer, or the lack of one, says why.
         except (DownstreamClosed, ProxyError, _Cut) as error:
             connection.stream.fail(error)
             return
         exchange.stream.watch(lambda: self._client_gone(connection))
 
     def _client_gone(self, connection: UpstreamConnection) -> None:
+        self._has_client_gone = True
         connection.stream.fail(DownstreamClosed("the client closed the connection"))
 
     async def _answer(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
-        answer = await self._api_server.receive_head(connection, outgoing)
+        seconds = HEAD_SECONDS if self._info.stream in _ANSWERED_AT_ONCE else math.inf
+        answer = await self._api_server.receive_head(connection, outgoing, seconds, self._confirm)
         check_answer(answer, self._info, outgoing.upgrade)
         if answer.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
@@ -200,7 +215,6 @@ class Relay:
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
                 await self._tunnel_down(connection, followed)
-        exchange.stream.close()
 
     async def _tunnel_down(self, connection: UpstreamConnection, followed: StreamCut) -> None:
         data = connection.take_rest()
@@ -218,8 +232,8 @@ class Relay:
                 followed.feed_client(data)
                 await connection.stream.send(data)
                 data = b""
-        except _Cut as cut:
-            connection.stream.fail(cut)
+        except _Cut:
+            return  # It has failed the other direction too; that must not look like an end.
         except StreamBroken:
             pass
         connection.stream.interrupt(_OtherSideEnded())
@@ -245,7 +259,10 @@ class Relay:
         exchange.stream.abort()
 
     async def _say_farewell(self, ending: Ending) -> None:
-        """Tell the client why, in-band where its protocol has a place for it; then close hard."""
+        """Tell the client why, in-band where its protocol has a place for it.
+
+        Whoever serves the connection then lets it read that; ``cut`` has seen to a hard end.
+        """
         exchange = self._exchange
         exchange.reusable = False
         status = status_body(ending.error, self._case.audit_id)
@@ -255,7 +272,6 @@ class Relay:
             return
         with contextlib.suppress(StreamBroken):
             await exchange.stream.send(last)
-        exchange.stream.close()
 
     def _last_bytes(self, ending: Ending, status: bytes) -> bytes | None:
         """Return the end that the client understands, or None where only a reset is understood."""

@@ -1,0 +1,197 @@
+"""One relay, and what a cut or the passing of time does to it in each of its phases."""
+
+import asyncio
+import struct
+import threading
+from collections.abc import Coroutine
+
+import pytest
+
+from kzproxy.audit.schema import Termination
+from kzproxy.errors.kinds import Unauthenticated, UpstreamTimeout
+from kzproxy.http.spdy_frames import FrameType
+from kzproxy.transport.tls_stream import RECORD_BYTES, TlsStream
+from tests.enforcement.conftest import ENDED, Scene
+from tests.http.spdy import control
+from tests.servers.scripted_api_server import Connection, answer
+
+PODS = "/api/v1/namespaces/a/pods"
+EXEC = f"{PODS}/p/exec?command=id"
+SPDY = ("Connection: Upgrade", "Upgrade: SPDY/3.1", "X-Stream-Protocol-Version: v4.channel.k8s.io")
+SWITCHED = (
+    b"HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: SPDY/3.1\r\n"
+    b"x-stream-protocol-version: v4.channel.k8s.io\r\n\r\n"
+)
+ERROR_STREAM, OUTPUT_STREAM = 1, 3
+OPENED = control(FrameType.SYN_STREAM, ERROR_STREAM) + control(FrameType.SYN_STREAM, OUTPUT_STREAM)
+OUTPUT = struct.pack(">II", OUTPUT_STREAM, RECORD_BYTES - 8) + bytes(RECORD_BYTES - 8)
+
+
+def started(work: Coroutine[None, None, None]) -> "asyncio.Task[None]":
+    return asyncio.get_running_loop().create_task(work)
+
+
+async def until(happened: threading.Event) -> None:
+    """Wait for what the stand-in's thread tells."""
+    while not happened.is_set():
+        await asyncio.sleep(0.01)
+
+
+async def settle() -> None:
+    """Let everything come to where it waits."""
+    await asyncio.sleep(0.1)
+
+
+async def fill(stream: TlsStream) -> None:
+    """Send until the other end, which does not read, has no room left."""
+    filling = started(stream.send(b"f" * 10_000_000))
+    await settle()
+    filling.cancel()
+
+
+async def everything(client: TlsStream) -> bytes:
+    received = b""
+    while data := await client.receive():
+        received += data
+    return received
+
+
+async def end(scene: Scene, running: "asyncio.Task[None]") -> bytes:
+    """End the connection as its server does after the exchange; return what its client gets."""
+    reading = started(everything(scene.client))
+    await running
+    assert not scene.exchange.reusable
+    await scene.stream.linger()
+    return await reading
+
+
+def talkative_exec(connection: Connection, _: bytes) -> None:
+    """Print more than fits between here and the client."""
+    connection.send(SWITCHED)
+    connection.body(len(OPENED))
+    connection.send(control(FrameType.SYN_REPLY, ERROR_STREAM))
+    connection.send(control(FrameType.SYN_REPLY, OUTPUT_STREAM))
+    for _ in range(1000):
+        connection.send(OUTPUT)
+
+
+async def test_a_request_that_is_cut_while_it_connects_is_not_sent(scene: Scene) -> None:
+    relay, outgoing = scene.relay("DELETE", f"{PODS}/p")
+    running = started(relay.run(outgoing))
+    await asyncio.sleep(0)
+    relay.cut(ENDED)
+
+    with pytest.raises(Unauthenticated):
+        await running
+    assert scene.stand_in.heads == []
+
+
+async def test_a_request_that_is_cut_before_its_answer_ends_its_connection(scene: Scene) -> None:
+    asked = threading.Event()
+    scene.stand_in.script = lambda *_: asked.set()
+    relay, outgoing = scene.relay("GET", PODS)
+    running = started(relay.run(outgoing))
+    await until(asked)
+    relay.cut(ENDED)
+
+    with pytest.raises(Unauthenticated):
+        await running
+    assert not scene.exchange.reusable
+
+
+async def test_a_request_that_is_cut_at_its_very_end_ends_its_connection(scene: Scene) -> None:
+    """The abort that bounds a farewell must not hit the client's next request."""
+    await fill(scene.stream)
+    relay, outgoing = scene.relay("GET", PODS)
+    running = started(relay.run(outgoing))
+    while not scene.exchange.started:
+        await asyncio.sleep(0.01)
+    await settle()
+    relay.cut(ENDED)
+    await end(scene, running)
+
+
+async def test_an_exec_that_is_cut_while_its_client_lags_is_told_why(scene: Scene) -> None:
+    """A clean end without a word looks like success: kubectl exits 0."""
+    scene.stand_in.script = talkative_exec
+    relay, outgoing = scene.relay("POST", EXEC, *SPDY)
+    running = started(relay.run(outgoing))
+    await scene.client.receive()
+    await scene.client.send(OPENED)
+    await settle()
+    relay.cut(ENDED)
+    received = await end(scene, running)
+
+    assert scene.case.termination is Termination.POLICY_CUT
+    assert b"the sign-in has ended" in received
+
+
+async def test_a_farewell_is_not_destroyed_by_what_the_client_still_sends(scene: Scene) -> None:
+    """Closing with unread input would send a reset, which may overtake the farewell."""
+    upload = struct.pack(">II", OUTPUT_STREAM, 10_000_000) + bytes(10_000_000)
+    scene.stand_in.script = talkative_exec
+    relay, outgoing = scene.relay("POST", EXEC, *SPDY)
+    running = started(relay.run(outgoing))
+    await scene.client.receive()
+    await scene.client.send(OPENED)
+    uploading = started(scene.client.send(upload))
+    await settle()
+    relay.cut(ENDED)
+    received = await end(scene, running)
+    uploading.cancel()
+
+    assert b"the sign-in has ended" in received
+
+
+async def test_an_upload_that_kube_apiserver_does_not_read_ends_in_time(scene: Scene) -> None:
+    ended = threading.Event()
+    scene.stand_in.script = lambda *_: ended.wait(10) and None
+    relay, outgoing = scene.relay("POST", PODS, "Content-Length: 100000000")
+    running = started(relay.run(outgoing))
+    uploading = started(scene.client.send(bytes(100_000_000)))
+    await asyncio.sleep(1)
+    scene.pass_time(80)
+
+    with pytest.raises(UpstreamTimeout):
+        await running
+    ended.set()
+    uploading.cancel()
+
+
+async def test_an_answer_that_is_late_is_a_timeout(scene: Scene) -> None:
+    asked = threading.Event()
+    scene.stand_in.script = lambda *_: asked.set()
+    relay, outgoing = scene.relay("GET", PODS)
+    running = started(relay.run(outgoing))
+    await until(asked)
+    await settle()
+    scene.pass_time(80)
+
+    with pytest.raises(UpstreamTimeout):
+        await running
+
+
+@pytest.mark.parametrize(
+    "target",
+    [f"{PODS}/p/log?follow=true&tailLines=0", "/api/v1/namespaces/a/services/s/proxy/poll"],
+    ids=["quiet-log", "long-poll"],
+)
+async def test_a_long_running_request_may_be_answered_late(scene: Scene, target: str) -> None:
+    """The kubelet sends the head of a log with its first line, and a backend when it likes."""
+    asked, line = threading.Event(), threading.Event()
+
+    def speak_late(connection: Connection, _: bytes) -> None:
+        asked.set()
+        line.wait(10)
+        connection.send(answer(200, b"at last\n"))
+
+    scene.stand_in.script = speak_late
+    relay, outgoing = scene.relay("GET", target)
+    running = started(relay.run(outgoing))
+    await until(asked)
+    await settle()
+    scene.pass_time(3600)
+    line.set()
+    await running
+
+    assert (await scene.client.receive()).endswith(b"at last\n")
