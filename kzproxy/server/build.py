@@ -9,6 +9,7 @@ from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
@@ -56,6 +57,7 @@ class Services:
     """What lives while kzproxy runs, beside the requests."""
 
     clock: Clock
+    under_way: UnderWay
     administrator: Administrator
     authenticator: OidcAuthenticator
     decisions: DecisionLog
@@ -74,6 +76,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
     _follow(metrics, decisions)
     return Services(
         clock=clock,
+        under_way=UnderWay(settings.limits.identities),
         administrator=Administrator(parts.engine, clock),
         authenticator=oidc_authenticator(settings.issuers, clock),
         decisions=decisions,
@@ -115,6 +118,7 @@ def build_point(
         clock=services.clock,
         authenticator=services.authenticator,
         devices=parts.devices,
+        under_way=services.under_way,
         administrator=services.administrator,
         decisions=services.decisions,
         api_server=api_server,

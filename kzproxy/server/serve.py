@@ -53,6 +53,7 @@ async def serve(settings: ProxySettings, clock: Clock, version: str) -> None:
             service=point,
             deadlines=services.deadlines,
             metrics=services.metrics,
+            limits=settings.limits.connections,
         )
         readiness = _Readiness(services)
         if settings.ops is not None:

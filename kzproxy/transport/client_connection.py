@@ -5,14 +5,12 @@ from typing import Protocol
 
 from kzproxy.errors.kinds import BadRequest, HeadTooLarge, ProxyError
 from kzproxy.http.request_head import MAX_HEAD_BYTES, head_end
+from kzproxy.transport.connection_limits import ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 
-# Precedents for the head: nginx client_header_timeout 60 s, Go's kube-apiserver 32 s. A head is one
-# packet or a few: ten seconds is generous and bounds what a slowloris can hold.
-HEAD_SECONDS = 10.0
 # client-go closes idle connections after 90 s (net/http IdleConnTimeout); stay longer than that, so
 # that it is the client that closes and never races with us.
 IDLE_SECONDS = 120.0
@@ -29,12 +27,19 @@ class ClientConnection:
     """Reads heads off a connection and has each request served."""
 
     def __init__(
-        self, *, stream: TlsStream, peer: Peer, deadlines: Deadlines, service: Service
+        self,
+        *,
+        stream: TlsStream,
+        peer: Peer,
+        deadlines: Deadlines,
+        service: Service,
+        limits: ConnectionLimits,
     ) -> None:
         self._stream = stream
         self._peer = peer
         self._deadlines = deadlines
         self._service = service
+        self._limits = limits
         self._buffer = bytearray()
         self._idle = False
         self._draining = False
@@ -67,11 +72,11 @@ class ClientConnection:
         return False
 
     async def _next_exchange(self) -> Exchange | None:
-        refusal: ProxyError | None = None
+        head: bytes | ProxyError | None
         try:
             head = await self._receive_head()
         except (HeadTooLarge, BadRequest) as error:
-            head, refusal = b"", error
+            head = error
         if head is None:
             return None
         rest = bytes(self._buffer)
@@ -82,13 +87,14 @@ class ClientConnection:
             deadlines=self._deadlines,
             head=head,
             rest=rest,
-            refusal=refusal,
+            limits=self._limits,
         )
 
     async def _receive_head(self) -> bytes | None:
         buffer, searched = self._buffer, 0
         self._idle = not buffer
-        self._stream.deadline = self._deadlines.after(IDLE_SECONDS if self._idle else HEAD_SECONDS)
+        head_seconds = self._limits.head_seconds
+        self._stream.deadline = self._deadlines.after(IDLE_SECONDS if self._idle else head_seconds)
         while (end := head_end(buffer, searched)) < 0:
             if len(buffer) > MAX_HEAD_BYTES:
                 raise HeadTooLarge(f"the request head is over {MAX_HEAD_BYTES // 1024} KiB")
@@ -98,7 +104,7 @@ class ClientConnection:
                 return None
             if not buffer:
                 self._idle = False
-                self._stream.deadline = self._deadlines.after(HEAD_SECONDS)
+                self._stream.deadline = self._deadlines.after(head_seconds)
             buffer += data
         self._stream.deadline = math.inf
         head = bytes(buffer[:end])

@@ -33,5 +33,5 @@ class Deadlines:
     def sweep(self) -> None:
         """Fail what is overdue, with ``TimeoutError``."""
         now = self._clock.monotonic()
-        for stream in [stream for stream in self._streams if stream.deadline <= now]:
+        for stream in [stream for stream in self._streams if stream.overdue(now)]:
             stream.fail(TimeoutError("deadline passed"))

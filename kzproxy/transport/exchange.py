@@ -8,13 +8,12 @@ from kzproxy.http.body import RequestBodyDecoder
 from kzproxy.http.encode import encode_response_head
 from kzproxy.http.messages import RequestHead, ResponseHead, UntilClose
 from kzproxy.http.request_head import parse_request_head
+from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# A client that sends a body sends it steadily; kubectl's largest pause is a slow uplink.
-BODY_PROGRESS_SECONDS = 60.0
 
 
 class Exchange:
@@ -28,11 +27,11 @@ class Exchange:
     """
 
     __slots__ = (
+        "_body_seconds",
         "_continue_due",
         "_deadlines",
         "_decoder",
         "_head",
-        "_refusal",
         "_rest",
         "peer",
         "reusable",
@@ -46,9 +45,9 @@ class Exchange:
         peer: Peer,
         stream: TlsStream,
         deadlines: Deadlines,
-        head: bytes,
+        head: bytes | ProxyError,
         rest: bytes,
-        refusal: ProxyError | None = None,
+        limits: ConnectionLimits = DEFAULT_CONNECTION_LIMITS,
     ) -> None:
         self.peer = peer
         self.stream = stream
@@ -57,7 +56,8 @@ class Exchange:
         self._deadlines = deadlines
         self._head = head
         self._rest = rest
-        self._refusal = refusal
+        self._body_seconds = limits.body_seconds
+        stream.send_seconds = limits.send_seconds
         self._decoder: RequestBodyDecoder | None = None
         self._continue_due = False
 
@@ -68,8 +68,8 @@ class Exchange:
             ProxyError: It has no reading; the connection cannot be used again.
         """
         self.reusable = False
-        if self._refusal is not None:
-            raise self._refusal
+        if isinstance(self._head, ProxyError):
+            raise self._head
         request = parse_request_head(self._head)
         self._decoder = RequestBodyDecoder(request.body)
         self._continue_due = request.expects_continue
@@ -94,7 +94,7 @@ class Exchange:
 
         Raises:
             BadRequest: The framing is broken.
-            DownstreamClosed: The client has gone before the end, or sent nothing for a minute.
+            DownstreamClosed: The client has gone before the end, or sent nothing for too long.
         """
         decoder = self._decoder
         if decoder is None:
@@ -115,7 +115,7 @@ class Exchange:
             await self.send(_CONTINUE)
 
     async def _receive(self) -> bytes:
-        self.stream.deadline = self._deadlines.after(BODY_PROGRESS_SECONDS)
+        self.stream.deadline = self._deadlines.after(self._body_seconds)
         try:
             data = await self.stream.receive()
         except (StreamBroken, TimeoutError) as error:
@@ -125,6 +125,13 @@ class Exchange:
         if not data:
             raise DownstreamClosed("the client closed the connection inside its request")
         return data
+
+    def let_the_client_lag(self) -> None:
+        """Wait for the client to read this answer for as long as it likes.
+
+        ``kubectl logs | less`` reads no further while its user reads.
+        """
+        self.stream.send_seconds = math.inf
 
     async def respond(self, head: ResponseHead, body: bytes = b"") -> None:
         """Send the answer's head, together with what is there of its body.
@@ -144,9 +151,11 @@ class Exchange:
         """Send bytes of the answer as they are.
 
         Raises:
-            DownstreamClosed: The client has gone.
+            DownstreamClosed: The client has gone, or took nothing for too long.
         """
         try:
             await self.stream.send(data)
         except StreamBroken as error:
             raise DownstreamClosed(str(error)) from error
+        except TimeoutError as error:
+            raise DownstreamClosed("the client reads nothing of its answer") from error

@@ -1,15 +1,18 @@
 """The API listener: accepts, shakes hands and gives each connection a task of its own."""
 
 import asyncio
+import contextlib
 import errno
 import logging
 import math
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.client_connection import ClientConnection, Service
+from kzproxy.transport.connection_limits import ConnectionLimits, Excess, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer, peer_address
 from kzproxy.transport.tls import verified_chain
@@ -17,12 +20,14 @@ from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 
 log = logging.getLogger(__name__)
 
-HANDSHAKE_SECONDS = 10.0
 _BACKLOG = 1024
 _ACCEPTS_A_TURN = 64
 # Load, not a bug: accepting again at once would only spin.
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _REST_SECONDS = 0.1
+# A flood must not become a flood of lines.
+_SECONDS_BETWEEN_WARNINGS = 60.0
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
@@ -51,6 +56,7 @@ class Listener:
         sock: Bound and listening; closed by ``stop_accepting``.
         context: Called for each connection, so that a renewed certificate is used from then on.
         service: Answers the requests.
+        limits: How many connections are taken, and how long one may keep us waiting.
     """
 
     def __init__(
@@ -61,12 +67,16 @@ class Listener:
         service: Service,
         deadlines: Deadlines,
         metrics: Metrics,
+        limits: ConnectionLimits,
     ) -> None:
         self._sock = sock
         self._context = context
         self._service = service
         self._deadlines = deadlines
         self._metrics = metrics
+        self._limits = limits
+        self._open = OpenConnections(limits)
+        self._warned_at = -math.inf
         self._connections: set[ClientConnection] = set()
         self._loop = asyncio.get_running_loop()
 
@@ -111,7 +121,22 @@ class Listener:
                     raise
                 self._rest(error, accepted)
                 return
-            accepted.put_nowait((sock, name[0], name[1]))
+            excess = self._open.admit(name[0])
+            if excess is None:
+                accepted.put_nowait((sock, name[0], name[1]))
+            else:
+                self._turn_away(sock, name[0], excess)
+
+    def _turn_away(self, sock: socket.socket, host: str, excess: Excess) -> None:
+        """Reset a connection that is one too many: nothing is spent on it, and its client knows."""
+        self._metrics.refused_connections.labels(excess.value).inc()
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        sock.close()
+        now = self._loop.time()
+        if now - self._warned_at >= _SECONDS_BETWEEN_WARNINGS:
+            self._warned_at = now
+            log.warning("connection of %s turned away: %s limit is used up", host, excess.value)
 
     def _rest(
         self, error: OSError, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]"
@@ -127,6 +152,12 @@ class Listener:
 
     async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
         try:
+            await self._serve_connection(sock, host, port)
+        finally:
+            self._open.release(host)
+
+    async def _serve_connection(self, sock: socket.socket, host: str, port: int) -> None:
+        try:
             stream = self._stream(sock)
         except OSError as error:  # The client has gone between accept and here.
             log.info("connection from %s lost: %s", host, error)
@@ -140,7 +171,11 @@ class Listener:
             stream.abort()
             return
         connection = ClientConnection(
-            stream=stream, peer=peer, deadlines=self._deadlines, service=self._service
+            stream=stream,
+            peer=peer,
+            deadlines=self._deadlines,
+            service=self._service,
+            limits=self._limits,
         )
         self._connections.add(connection)
         self._metrics.connections.inc()
@@ -164,7 +199,7 @@ class Listener:
 
     async def _shake_hands(self, stream: TlsStream, host: str, port: int) -> Peer:
         self._deadlines.keep(stream)
-        stream.deadline = self._deadlines.after(HANDSHAKE_SECONDS)
+        stream.deadline = self._deadlines.after(self._limits.handshake_seconds)
         await stream.handshake()
         stream.deadline = math.inf
         if stream.tls.session_reused:

@@ -12,10 +12,13 @@ transport costs twice the CPU and ten times the memory of an idle watch. What Op
 
 import asyncio
 import contextlib
+import fcntl
 import math
 import socket
 import ssl
 import struct
+import termios
+from array import array
 from collections.abc import Callable
 
 RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
@@ -37,6 +40,7 @@ class TlsStream:
 
     Attributes:
         deadline: Monotonic seconds after which ``Deadlines`` fails the stream; ``inf`` for none.
+        send_seconds: How long a send may wait for a peer that takes nothing; ``inf`` for ever.
         bytes_received: Application bytes so far.
         bytes_sent: Application bytes so far.
     """
@@ -48,17 +52,20 @@ class TlsStream:
         "_gone",
         "_loop",
         "_offered",
+        "_progress",
         "_readable",
         "_reader_on",
         "_receive_failure",
         "_send_failure",
         "_sock",
+        "_stalled_at",
         "_stash",
         "_turn",
         "_writable",
         "bytes_received",
         "bytes_sent",
         "deadline",
+        "send_seconds",
     )
 
     def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
@@ -75,7 +82,10 @@ class TlsStream:
         self._gone: Callable[[], None] | None = None
         self._turn = 0
         self._closed = False
+        self._progress = (0, 0)
+        self._stalled_at = math.inf
         self.deadline = math.inf
+        self.send_seconds = math.inf
         self.bytes_received = 0
         self.bytes_sent = 0
 
@@ -165,6 +175,28 @@ class TlsStream:
         if self._turn >= _TURN_BYTES:
             self._turn = 0
             await asyncio.sleep(0)
+
+    def overdue(self, now: float) -> bool:
+        """Whether ``deadline`` has passed, or a send has waited for ``send_seconds`` in vain.
+
+        To be asked again and again: what the peer took is told from one time to the next, by what
+        the kernel holds for it. That it holds less is progress; the socket is writable only when it
+        holds much less, which takes a slow peer minutes.
+        """
+        if self.deadline <= now:
+            return True
+        if self._writable is None or self._closed or self.send_seconds == math.inf:
+            self._stalled_at = math.inf
+            return False
+        progress = (self.bytes_sent, self._unacknowledged_bytes())
+        if self._stalled_at == math.inf or progress != self._progress:
+            self._progress, self._stalled_at = progress, now
+        return now - self._stalled_at >= self.send_seconds
+
+    def _unacknowledged_bytes(self) -> int:
+        held = array("i", [0])
+        fcntl.ioctl(self._fd, termios.TIOCOUTQ, held)  # tcp(7): SIOCOUTQ
+        return held[0]
 
     def watch(self, gone: Callable[[], None]) -> None:
         """Call ``gone`` once if the connection ends, or fails, while nobody receives.

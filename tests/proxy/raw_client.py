@@ -52,6 +52,8 @@ class RawClient:
         sock = socket.create_connection(
             ("127.0.0.1", port), timeout=seconds, source_address=(source, 0)
         )
+        # As every real client does; else a request waits for the acknowledgement of the handshake.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.tls = context.wrap_socket(sock, server_hostname="localhost")
         self._buffer = b""
 

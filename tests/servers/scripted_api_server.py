@@ -104,6 +104,8 @@ class ScriptedApiServer:
                 sock, _ = self._sock.accept()
             except OSError:
                 return
+            # As Go's net does; else each answer would wait for an acknowledgement.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.connections += 1
             thread = threading.Thread(target=self._serve_connection, args=(sock,))
             self._threads.append(thread)

@@ -1,0 +1,104 @@
+"""How many connections are taken, and how long one may keep us waiting.
+
+Every figure is per worker: each counts what it has itself accepted.
+"""
+
+import resource
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv6Network
+
+from kzproxy.transport.peer import peer_address
+
+# What is open beside connections: logs, listeners, the selector, the issuers' keys, the probes.
+_OTHER_DESCRIPTORS = 128
+# A request under way holds two descriptors, the client's and one to kube-apiserver.
+_DESCRIPTORS_A_CONNECTION = 2
+# Where files are unlimited: about 100 KiB of memory each.
+_BY_MEMORY = 50_000
+# An IPv6 site has a whole /64 (RFC 4291 section 2.5.1): counted singly, it had no limit.
+_IPV6_SITE_BITS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """The listener's limits.
+
+    Attributes:
+        connections: In all; None takes what the limit on open files allows.
+        connections_per_address: From one IPv4 address, or one IPv6 /64.
+        handshake_seconds: From accept to the end of the TLS handshake.
+        head_seconds: From a request's first byte to the end of its head.
+        body_seconds: Between two reads of a request's body.
+        send_seconds: Within which a client must take some of an ordinary answer.
+    """
+
+    connections: int | None = None
+    # A build farm or an office behind one address has hundreds of clients, and each watch is a
+    # connection of its own.
+    connections_per_address: int = 1024
+    handshake_seconds: float = 10.0
+    # Precedents: nginx client_header_timeout 60 s, Go's kube-apiserver 32 s. A head is one packet
+    # or a few: ten seconds is generous and bounds what a slowloris can hold.
+    head_seconds: float = 10.0
+    # A client that sends a body sends it steadily; kubectl's largest pause is a slow uplink.
+    body_seconds: float = 60.0
+    # kube-apiserver itself gives an ordinary request a minute in all.
+    send_seconds: float = 60.0
+
+
+DEFAULT_CONNECTION_LIMITS = ConnectionLimits()
+
+
+class Excess(StrEnum):
+    """Which bound a connection is over."""
+
+    TOTAL = "total"
+    ADDRESS = "address"
+
+
+class OpenConnections:
+    """Counts connections from accept to close."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._total = limits.connections or connections_by_open_files()
+        self._per_address = limits.connections_per_address
+        self._of_address: Counter[str] = Counter()
+        self._open = 0
+
+    def admit(self, host: str) -> Excess | None:
+        """Count a connection, or say which bound it is over; then it is not counted."""
+        if self._open >= self._total:
+            return Excess.TOTAL
+        site = _site(host)
+        if self._of_address[site] >= self._per_address:
+            return Excess.ADDRESS
+        self._of_address[site] += 1
+        self._open += 1
+        return None
+
+    def release(self, host: str) -> None:
+        """Forget a connection that was admitted."""
+        site = _site(host)
+        self._open -= 1
+        self._of_address[site] -= 1
+        if not self._of_address[site]:
+            del self._of_address[site]
+
+
+def connections_by_open_files() -> int:
+    """Return how many connections the present limit on open files has room for, at least one."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _BY_MEMORY
+    return max(1, (files - _OTHER_DESCRIPTORS) // _DESCRIPTORS_A_CONNECTION)
+
+
+def _site(host: str) -> str:
+    if ":" not in host:
+        return host
+    address = peer_address(host)
+    if address.version == 4:
+        return str(address)
+    return str(IPv6Network((address.packed, _IPV6_SITE_BITS), strict=False))
