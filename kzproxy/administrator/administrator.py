@@ -1,14 +1,15 @@
 """The policy administrator: the engine in force, and every request that is under way."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
 from kzproxy.administrator.lease import EndCause, Ending, Lease, aged, lease_end
+from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.clock.system import Clock
-from kzproxy.errors.kinds import Forbidden, Unauthenticated
+from kzproxy.errors.kinds import Forbidden, ServiceUnavailable, Unauthenticated
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
 
@@ -18,8 +19,9 @@ _SWEEP_SECONDS = 0.2
 class Administrator:
     """Judges requests, and judges them again while they live."""
 
-    def __init__(self, engine: PolicyEngine, clock: Clock) -> None:
+    def __init__(self, engine: PolicyEngine, trust: Trust, clock: Clock) -> None:
         self._engine = engine
+        self._trust = trust
         self._clock = clock
         self._live: set[Lease] = set()
         # When the freshest credential seen of each session ends: a stream lives on when its client
@@ -32,6 +34,16 @@ class Administrator:
         """The requests under way."""
         return frozenset(self._live)
 
+    def install(self, engine: PolicyEngine, trust: Trust) -> None:
+        """Judge by these from now on, and everything under way once more, at once.
+
+        A request whose decision is being logged at this moment is seen to by ``open``.
+        """
+        if engine.revision == self._engine.revision and trust == self._trust:
+            return
+        self._engine, self._trust = engine, trust
+        self._judge_all_again(self._live, self._clock.now())
+
     def decide(self, attributes: Attributes) -> Decision:
         """Judge now; pure but for the engine in force."""
         return self._engine.decide(attributes)
@@ -42,16 +54,22 @@ class Administrator:
     ) -> Iterator[Lease]:
         """Hold a lease while the request is under way.
 
-        Time may have passed since the decision, while it was being logged: what has ended
-        meanwhile is judged again here, without waiting for anything in between.
+        Time may have passed since the decision, while it was being logged: what has ended, and what
+        another policy judged, is judged again here, without waiting for anything in between.
 
         Raises:
             ProxyError: It is no longer permitted.
         """
+        if not self._trust.covers(permit.attributes):
+            raise ServiceUnavailable(
+                "kzproxy's configuration changed while this request was being judged; nothing was"
+                " done, try again",
+                retry_after_seconds=1,
+            )
         self._renew_session(session_id, permit.attributes.subject.expires_at)
         lease = Lease(permit, session_id, self._until(permit, session_id), cut)
         now = self._clock.now()
-        if lease.until <= now:
+        if lease.until <= now or permit.revision != self._engine.revision:
             ending = self._judge_again(lease, now)
             if ending is not None:
                 raise ending.error
@@ -70,19 +88,26 @@ class Administrator:
     def sweep(self) -> None:
         """Judge again every lease that has ended, and cut what is no longer permitted."""
         now = self._clock.now()
-        for lease in [lease for lease in self._live if lease.until <= now]:
+        self._judge_all_again([lease for lease in self._live if lease.until <= now], now)
+        self._forget_sessions(now)
+
+    def _judge_all_again(self, leases: Iterable[Lease], now: datetime) -> None:
+        for lease in list(leases):
             ending = self._judge_again(lease, now)
             if ending is not None:
                 self._live.discard(lease)
                 lease.end(ending)
-        self._forget_sessions(now)
 
     def _judge_again(self, lease: Lease, now: datetime) -> Ending | None:
         """Return why ``lease`` must end, or renew it."""
         if self._credential_ends[lease.session_id] <= now:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
-        match self.decide(aged(lease.permit.attributes, now)):
+        try:
+            facts = self._trust.restate(aged(lease.permit.attributes, now))
+        except Unauthenticated as error:
+            return Ending(cause=EndCause.CREDENTIAL, error=error)
+        match self.decide(facts):
             case Permit() as permit:
                 lease.permit = permit
                 lease.until = self._until(permit, lease.session_id)

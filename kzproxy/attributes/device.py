@@ -23,6 +23,8 @@ class DevicePosture:
         thumbprint: SHA-256 of the certificate, hex; empty where none was presented.
         reason: Why ``enrolled`` is not ``passed``, with the mend, for the user.
         expires_at: End of the certificate, where one was presented.
+        vouched_by: SHA-256 of the configured CA certificate that the certificate led to, hex; empty
+            unless ``enrolled`` passed.
     """
 
     enrolled: Fact
@@ -30,6 +32,7 @@ class DevicePosture:
     thumbprint: str = ""
     reason: str = ""
     expires_at: datetime | None = None
+    vouched_by: str = ""
 
 
 NO_DEVICE = DevicePosture(

@@ -25,6 +25,8 @@ class Identity:
         expires_at: End of the credential; a stream may not outlive it.
         confirmation: SHA-256 thumbprint, hex, of the certificate that must come with the token
             (``cnf`` ``x5t#S256``, RFC 8705 section 3.1); empty where the token is not bound.
+        vouched_by: The issuer as it was configured when it was believed, as
+            ``JwtIssuerSettings.revision`` names it.
     """
 
     username: str
@@ -37,3 +39,4 @@ class Identity:
     sign_in: str = ""
     expires_at: datetime
     confirmation: str = ""
+    vouched_by: str = ""

@@ -45,6 +45,7 @@ def identity_of(
         sign_in=_sign_in(claims),
         expires_at=expires_at,
         confirmation=_confirmation(claims),
+        vouched_by=issuer.revision,
     )
 
 

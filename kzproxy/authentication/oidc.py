@@ -27,12 +27,25 @@ _REMEMBER_REFUSAL_SECONDS = 60.0
 class OidcAuthenticator:
     """Turns bearer tokens into identities. Everything but ``run`` belongs to the request."""
 
-    def __init__(self, verifiers: Sequence[TokenVerifier], clock: Clock) -> None:
+    def __init__(
+        self,
+        verifiers: Sequence[TokenVerifier],
+        clock: Clock,
+        *,
+        awaited: Sequence[TokenVerifier] | None = None,
+    ) -> None:
         """Take one verifier for each issuer.
+
+        Args:
+            verifiers: At least one.
+            clock: For the age of what is remembered.
+            awaited: Those whose issuers must have been asked once before this is ready; all of them
+                where nothing is said.
 
         Raises:
             ValueError: Two verifiers are for the same issuer.
         """
+        self._awaited = verifiers if awaited is None else awaited
         self._verifiers = {verifier.issuer.url: verifier for verifier in verifiers}
         if len(self._verifiers) != len(verifiers):
             raise ValueError("two verifiers are for the same issuer")
@@ -50,6 +63,25 @@ class OidcAuthenticator:
             return entry.identity
         self._accepted.forget(digest)
         return None
+
+    @property
+    def vouchers(self) -> frozenset[str]:
+        """What an identity of this authenticator may have as ``vouched_by``."""
+        return frozenset(verifier.issuer.revision for verifier in self._verifiers.values())
+
+    def successor(self, issuers: Sequence[JwtIssuerSettings]) -> "OidcAuthenticator":
+        """Make the authenticator for other settings, which has this one's keys where it can.
+
+        Issuers that have not changed keep their keys, so that nobody has to wait for them, and are
+        enough to be ready. What this one remembers of tokens does not go over. The two share
+        verifiers, so this one's ``run`` must have ended before the other's begins.
+        """
+        verifiers = [self._kept(issuer) or _verifier(issuer, self._clock) for issuer in issuers]
+        return OidcAuthenticator(verifiers, self._clock, awaited=())
+
+    def _kept(self, issuer: JwtIssuerSettings) -> TokenVerifier | None:
+        verifier = self._verifiers.get(issuer.url)
+        return verifier if verifier is not None and verifier.issuer == issuer else None
 
     async def authenticate(self, token: str) -> Identity:
         """Judge a token; waits only while keys are being fetched for it.
@@ -88,7 +120,7 @@ class OidcAuthenticator:
         can still be served; but each has been asked once.
         """
         sources = [verifier.keys for verifier in self._verifiers.values()]
-        untried = [keys.url for keys in sources if not keys.tried]
+        untried = [v.keys.url for v in self._awaited if not v.keys.tried]
         if untried:
             return "waiting for the keys of issuer " + ", ".join(untried)
         if any(keys.current().keys for keys in sources):
@@ -143,6 +175,8 @@ class OidcAuthenticator:
 
 def oidc_authenticator(issuers: Sequence[JwtIssuerSettings], clock: Clock) -> OidcAuthenticator:
     """Make an authenticator with the default limits for the issuers of a configuration."""
-    return OidcAuthenticator(
-        [TokenVerifier(issuer, IssuerKeys(issuer, clock), clock) for issuer in issuers], clock
-    )
+    return OidcAuthenticator([_verifier(issuer, clock) for issuer in issuers], clock)
+
+
+def _verifier(issuer: JwtIssuerSettings, clock: Clock) -> TokenVerifier:
+    return TokenVerifier(issuer, IssuerKeys(issuer, clock), clock)

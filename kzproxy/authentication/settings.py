@@ -4,10 +4,12 @@ The words are those of ``AuthenticationConfiguration`` (apiserver.config.k8s.io/
 ``kzproxy.config.authentication`` makes these values from a file.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
 MEBIBYTE = 1024 * 1024
+_REVISION_HEX_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,11 @@ class JwtIssuerSettings:
     uid_claim: str = ""
     extra: tuple[ExtraClaim, ...] = ()
     required_claims: tuple[RequiredClaim, ...] = ()
+
+    @property
+    def revision(self) -> str:
+        """Return a name for exactly these settings; any other settings have another."""
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:_REVISION_HEX_DIGITS]
 
     @property
     def discovery_document_url(self) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import click
 
 from kzproxy.clock.system import SystemClock
-from kzproxy.config.proxy import load_proxy_settings
 from kzproxy.server.serve import serve
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -34,10 +33,10 @@ def command(config_file: Path, log_level: str) -> None:
     """Run the proxy until SIGTERM.
 
     SIGTERM and SIGINT drain: no new connections, watches end one by one, the rest may finish within
-    drainTimeoutSeconds. SIGHUP opens the decision log anew after it was rotated.
+    drainTimeoutSeconds. Certificates, policy, authentication and kzproxy's own credential are read
+    again when their files change, or on SIGHUP, which also opens the decision log anew.
     """
     logging.basicConfig(level=log_level.upper(), format=_FORMAT, stream=sys.stderr)
     # httpx logs every request at info; key refreshes are not news.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    settings = load_proxy_settings(config_file)
-    asyncio.run(serve(settings, SystemClock(), version("kzproxy")))
+    asyncio.run(serve(config_file, SystemClock(), version("kzproxy")))

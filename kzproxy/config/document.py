@@ -63,6 +63,10 @@ class Node:
         if self._value is not None:
             self._mistakes.report(self.source, message, line=self.line, column=self.column)
 
+    def look_at(self, path: Path) -> None:
+        """Note ``path``, which this value names, as a file that the configuration depends on."""
+        self._mistakes.sources.look_at(path)
+
     def is_null(self) -> bool:
         """Whether nothing is written here: ``field:`` or ``null``, or no value at all."""
         return self._value is None or _kind(self._value) == "null"

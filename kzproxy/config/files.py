@@ -9,7 +9,16 @@ _MAX_BYTES = 1024 * 1024
 
 
 def named_file(node: Node, base: Path) -> Path:
-    """Return the file that ``node`` names, relative to ``base``; one that is not there is wrong."""
+    """Return the file that ``node`` names, relative to ``base``; one that is not there is wrong.
+
+    It counts as a file that the configuration was read from, whoever reads it.
+    """
+    node.look_at(base / node.string())
+    return living_file(node, base)
+
+
+def living_file(node: Node, base: Path) -> Path:
+    """Do as ``named_file`` does, for a file that is read again and again by who uses it."""
     path = base / node.string()
     if node.string() and not path.is_file():
         node.mistake(f"{path} is not a file")

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kzproxy.config.document import Mistakes, read_document
+from kzproxy.config.sources import Sources
 from kzproxy.upstream.account import UpstreamSettings
 
 _REFUSED_OF_USERS = ("exec", "auth-provider", "username", "password", "as", "as-groups", "as-uid")
@@ -33,17 +34,18 @@ def upstream_from_kubeconfig(
     if len(mistakes) > before:
         return None
     try:
-        return _Kubeconfig(path, content).account(context)
+        return _Kubeconfig(path, content, mistakes.sources).account(context)
     except _Unusable as why:
         mistakes.report(str(path), str(why))
         return None
 
 
 class _Kubeconfig:
-    def __init__(self, path: Path, content: object) -> None:
+    def __init__(self, path: Path, content: object, sources: Sources) -> None:
         if not isinstance(content, dict):
             raise _Unusable("is not a kubeconfig")
         self._base = path.parent
+        self._sources = sources
         self._content: dict[str, object] = content
 
     def account(self, name: str) -> UpstreamSettings:
@@ -108,11 +110,15 @@ class _Kubeconfig:
         try:
             if data:
                 return base64.b64decode(data, validate=True).decode("ascii")
-            return (self._base / file).read_text(encoding="ascii") if file else ""
+            return self._read(self._base / file) if file else ""
         except (binascii.Error, UnicodeDecodeError) as error:
             raise _Unusable(f"{name} is not PEM") from error
         except OSError as error:
             raise _Unusable(f"{name}: {file} cannot be read: {error.strerror}") from error
+
+    def _read(self, path: Path) -> str:
+        self._sources.look_at(path)
+        return path.read_text(encoding="ascii")
 
 
 def https_address(text: str) -> tuple[str, int]:

@@ -3,13 +3,19 @@
 import difflib
 from collections.abc import Iterable
 
+from kzproxy.config.sources import Sources
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 
 
 class Mistakes:
-    """The mistakes found so far, over all files; one that is reported twice counts once."""
+    """The mistakes found so far, over all files; one that is reported twice counts once.
 
-    def __init__(self) -> None:
+    Attributes:
+        sources: The files that they were looked for in.
+    """
+
+    def __init__(self, sources: Sources | None = None) -> None:
+        self.sources = Sources() if sources is None else sources
         self._found: dict[Mistake, None] = {}
 
     def add(self, mistake: Mistake) -> None:

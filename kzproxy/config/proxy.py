@@ -13,7 +13,7 @@ from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
-from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.sources import Sources
 from kzproxy.config.upstream import load_upstream
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.transport.tls import ListenerTls
@@ -52,7 +52,6 @@ class ProxySettings:
         issuers: Whose tokens are believed.
         policy: The rules.
         decision_log: Where decisions are written down.
-        limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
 
@@ -65,17 +64,20 @@ class ProxySettings:
     issuers: tuple[JwtIssuerSettings, ...]
     policy: AccessPolicySet
     decision_log: DecisionLogSettings
-    limits: Limits
     drain: timedelta
 
 
-def load_proxy_settings(path: Path) -> ProxySettings:
+def load_proxy_settings(path: Path, sources: Sources | None = None) -> ProxySettings:
     """Read ``path`` and the files it names, relative to it.
+
+    Args:
+        path: The ProxyConfiguration.
+        sources: Where the files that were looked at are noted, in every case.
 
     Raises:
         ConfigurationError: With every mistake in all of them.
     """
-    mistakes = Mistakes()
+    mistakes = Mistakes(sources)
     settings = _Loader(path.parent, mistakes).load(read_document(path, mistakes))
     mistakes.raise_if_any()
     return settings
@@ -97,7 +99,7 @@ class _Loader:
                 "policyFiles",
                 "decisionLog",
             ),
-            optional=("devices", "ops", "limits", "drainTimeoutSeconds"),
+            optional=("devices", "ops", "drainTimeoutSeconds"),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
@@ -113,7 +115,6 @@ class _Loader:
             issuers=self._issuers(fields["authenticationFile"]),
             policy=self._policy(fields["policyFiles"]),
             decision_log=self._decision_log(fields["decisionLog"]),
-            limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 

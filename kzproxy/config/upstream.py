@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node
-from kzproxy.config.files import file_text, named_file
+from kzproxy.config.files import file_text, living_file, named_file
 from kzproxy.config.kubeconfig import https_address, upstream_from_kubeconfig
 from kzproxy.upstream.account import UpstreamSettings
 
@@ -37,6 +37,7 @@ def _in_cluster(node: Node, environment: Mapping[str, str]) -> UpstreamSettings:
     host = environment.get("KUBERNETES_SERVICE_HOST", "")
     port = environment.get("KUBERNETES_SERVICE_PORT", "")
     authority = _SERVICE_ACCOUNT / "ca.crt"
+    node.look_at(authority)
     if not host or not port.isdecimal() or not authority.is_file():
         node.mistake("kzproxy does not run in a pod with a service account; use kubeconfig")
         return _NOWHERE
@@ -84,7 +85,7 @@ def _server(node: Node, base: Path) -> UpstreamSettings:
         port=port,
         server_name=fields["tlsServerName"].string() if "tlsServerName" in fields else host,
         authority_pem=file_text(authority, base) if authority is not None else "",
-        token_file=named_file(fields["tokenFile"], base) if has_token else None,
+        token_file=living_file(fields["tokenFile"], base) if has_token else None,
         client_pem="\n".join(pem),
     )
 

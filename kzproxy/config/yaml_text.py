@@ -16,6 +16,7 @@ def compose_file(path: Path, mistakes: Mistakes) -> list[yaml.Node]:
 
 
 def _text(path: Path, mistakes: Mistakes) -> str:
+    mistakes.sources.look_at(path)
     try:
         with path.open("rb") as file:
             data = file.read(MAX_DOCUMENT_BYTES + 1)

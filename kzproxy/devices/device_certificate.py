@@ -15,6 +15,7 @@ from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
@@ -41,6 +42,8 @@ class DeviceCertificate:
         not_before: The latest beginning in the chain; None where it cannot be read.
         not_after: The earliest end in the chain; None where it cannot be read.
         fault: Why it is not a device's, whatever the time is; empty where it is one.
+        authority: SHA-256 of the CA certificate that its chain led to, hex; empty where ``fault``
+            is not.
     """
 
     device_id: str = ""
@@ -48,10 +51,15 @@ class DeviceCertificate:
     not_before: datetime | None = None
     not_after: datetime | None = None
     fault: str = ""
+    authority: str = ""
 
 
 class DeviceAuthority:
-    """Reads and judges certificates of one device CA."""
+    """Reads and judges certificates of one device CA.
+
+    Attributes:
+        fingerprints: SHA-256 of each of its certificates, hex.
+    """
 
     def __init__(self, certificate_authority_pem: bytes) -> None:
         """Take the CA's certificates.
@@ -60,6 +68,7 @@ class DeviceAuthority:
             ValueError: There is no certificate in the PEM text, or one cannot be read.
         """
         self._authorities = tuple(x509.load_pem_x509_certificates(certificate_authority_pem))
+        self.fingerprints = frozenset(_fingerprint(authority) for authority in self._authorities)
 
     def read(self, chain: tuple[bytes, ...]) -> DeviceCertificate | None:
         """Read the verified chain, DER, leaf first, with or without its root.
@@ -81,6 +90,7 @@ class DeviceAuthority:
             thumbprint=thumbprint,
             not_before=max(certificate.not_valid_before_utc for certificate in path),
             not_after=min(certificate.not_valid_after_utc for certificate in path),
+            authority=_fingerprint(path[-1]),
         )
 
     def assess(self, certificate: DeviceCertificate | None, now: datetime) -> DevicePosture:
@@ -94,6 +104,7 @@ class DeviceAuthority:
             thumbprint=certificate.thumbprint,
             reason=f"{fault}; {_ENROL_AGAIN}" if fault else "",
             expires_at=certificate.not_after,
+            vouched_by="" if fault else certificate.authority,
         )
 
     def _path(self, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:
@@ -124,6 +135,10 @@ class DeviceAuthority:
 
 class _Fault(Exception):
     """Why a certificate is not a device's; the message is for the user."""
+
+
+def _fingerprint(certificate: x509.Certificate) -> str:
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _certificates(chain: tuple[bytes, ...]) -> list[x509.Certificate]:

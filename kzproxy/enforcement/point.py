@@ -30,7 +30,6 @@ from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority, DeviceCertificate
 from kzproxy.enforcement.case import Case
-from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
 from kzproxy.errors.kinds import (
@@ -83,15 +82,14 @@ class EnforcementPoint:
     clock: Clock
     authenticator: OidcAuthenticator
     devices: DeviceAuthority | None
-    under_way: UnderWay
     administrator: Administrator
     decisions: DecisionLog
     api_server: ApiServer
     metrics: Metrics
     settings: ForwardingSettings
     # Reading a certificate costs more than a whole request, and a connection has one.
-    _certificates: "WeakKeyDictionary[Peer, DeviceCertificate | None]" = field(
-        default_factory=WeakKeyDictionary, init=False, repr=False
+    certificates: "WeakKeyDictionary[Peer, DeviceCertificate | None]" = field(
+        default_factory=WeakKeyDictionary, repr=False
     )
 
     async def handle(self, exchange: Exchange) -> None:
@@ -125,9 +123,8 @@ class EnforcementPoint:
     async def _serve(self, exchange: Exchange, case: Case) -> None:
         case.request = request = exchange.read_request()
         attributes = await self._attributes(request, case)
-        with self.under_way.counted(attributes.subject, attributes.request):
-            permit = await self._decide(attributes, case)
-            await self._forward(exchange, request, permit, case)
+        permit = await self._decide(attributes, case)
+        await self._forward(exchange, request, permit, case)
 
     async def _attributes(self, request: RequestHead, case: Case) -> Attributes:
         case.info = info = RequestInfo.parse(request.method, request.target)
@@ -148,9 +145,9 @@ class EnforcementPoint:
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
         if self.devices is None:
             return NO_DEVICE
-        if peer not in self._certificates:
-            self._certificates[peer] = self.devices.read(peer.certificates)
-        return self.devices.assess(self._certificates[peer], now)
+        if peer not in self.certificates:
+            self.certificates[peer] = self.devices.read(peer.certificates)
+        return self.devices.assess(self.certificates[peer], now)
 
     async def _authenticate(self, request: RequestHead) -> Identity:
         token = bearer_token(request)

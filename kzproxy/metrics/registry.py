@@ -64,12 +64,6 @@ class Metrics:
         self.accept_failures = Counter(
             "kzproxy_accept_failures", "Times accepting had to rest.", registry=registry
         )
-        self.refused_connections = Counter(
-            "kzproxy_connections_refused",
-            "Connections over a limit, closed at accept.",
-            ["limit"],
-            registry=registry,
-        )
         self.upstream_connections = Counter(
             "kzproxy_upstream_connections", "Connections made to kube-apiserver.", registry=registry
         )
@@ -79,6 +73,18 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        self.reloads = Counter(
+            "kzproxy_config_reloads",
+            "Times the configuration was read again, by outcome.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.reload_success = Gauge(
+            "kzproxy_config_reload_success",
+            "Whether the configuration as last read is in force.",
+            registry=registry,
+        )
+        self.reload_success.set(1)
         self.build_info = Gauge("kzproxy_build_info", "Always 1.", ["version"], registry=registry)
         self.build_info.labels(version).set(1)
 

@@ -1,15 +1,16 @@
 """Put kzproxy together from its settings: the one place that knows every part."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.trust import NOBODY, Trust
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
-from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
@@ -54,19 +55,42 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What lives while kzproxy runs, beside the requests."""
+    """What lives as long as kzproxy runs, whatever configuration is in force."""
 
     clock: Clock
-    under_way: UnderWay
     administrator: Administrator
-    authenticator: OidcAuthenticator
     decisions: DecisionLog
     deadlines: Deadlines
     metrics: Metrics
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """What one reading of the configuration made, whole; the next reading's takes its place.
+
+    A request is served to its end by the generation that it began with; whether it may go on is for
+    the administrator, which outlives them all.
+    """
+
+    settings: ProxySettings
+    parts: Parts
+    authenticator: OidcAuthenticator
+    api_server: ApiServer
+    point: EnforcementPoint
+
+    @property
+    def trust(self) -> Trust:
+        """Whose word about users and devices counts."""
+        return Trust(
+            issuers=self.authenticator.vouchers,
+            device_authorities=_fingerprints(self.parts),
+        )
+
+
 def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version: str) -> Services:
     """Make them; opens the decision log, which the caller closes.
+
+    The administrator believes nobody yet.
 
     Raises:
         ConfigurationError: The decision log cannot be written.
@@ -76,9 +100,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
     _follow(metrics, decisions)
     return Services(
         clock=clock,
-        under_way=UnderWay(settings.limits.identities),
-        administrator=Administrator(parts.engine, clock),
-        authenticator=oidc_authenticator(settings.issuers, clock),
+        administrator=Administrator(parts.engine, NOBODY, clock),
         decisions=decisions,
         deadlines=Deadlines(clock),
         metrics=metrics,
@@ -110,25 +132,69 @@ def build_api_server(parts: Parts, services: Services) -> ApiServer:
     return ApiServer(parts.account, services.deadlines, services.metrics)
 
 
-def build_point(
-    settings: ProxySettings, parts: Parts, services: Services, api_server: ApiServer, account: str
-) -> EnforcementPoint:
-    """Make the enforcement point; ``account`` is kzproxy's name at kube-apiserver."""
-    return EnforcementPoint(
+def first_generation(
+    settings: ProxySettings, parts: Parts, services: Services, account: str
+) -> Generation:
+    """Make the first one; ``account`` is kzproxy's name at kube-apiserver."""
+    authenticator = oidc_authenticator(settings.issuers, services.clock)
+    api_server = build_api_server(parts, services)
+    point = EnforcementPoint(
         clock=services.clock,
-        authenticator=services.authenticator,
+        authenticator=authenticator,
         devices=parts.devices,
-        under_way=services.under_way,
         administrator=services.administrator,
         decisions=services.decisions,
         api_server=api_server,
         metrics=services.metrics,
-        settings=ForwardingSettings(
-            send_uid=settings.send_uid,
-            send_decision_id=settings.send_decision_id,
-            account=account,
+        settings=_forwarding(settings, account),
+    )
+    return Generation(
+        settings=settings,
+        parts=parts,
+        authenticator=authenticator,
+        api_server=api_server,
+        point=point,
+    )
+
+
+def next_generation(
+    before: Generation, settings: ProxySettings, parts: Parts, services: Services, account: str
+) -> Generation:
+    """Make the one that follows, with all that has not changed: keys, connections, certificates."""
+    was, point = before.settings, before.point
+    authenticator, api_server = before.authenticator, before.api_server
+    if settings.issuers != was.issuers:
+        authenticator = authenticator.successor(settings.issuers)
+    if settings.upstream != was.upstream:
+        api_server = build_api_server(parts, services)
+    if _fingerprints(parts) == _fingerprints(before.parts):
+        parts = replace(parts, devices=before.parts.devices)
+    return Generation(
+        settings=settings,
+        parts=parts,
+        authenticator=authenticator,
+        api_server=api_server,
+        point=replace(
+            point,
+            authenticator=authenticator,
+            devices=parts.devices,
+            api_server=api_server,
+            settings=_forwarding(settings, account),
+            certificates=(
+                point.certificates if parts.devices is point.devices else WeakKeyDictionary()
+            ),
         ),
     )
+
+
+def _forwarding(settings: ProxySettings, account: str) -> ForwardingSettings:
+    return ForwardingSettings(
+        send_uid=settings.send_uid, send_decision_id=settings.send_decision_id, account=account
+    )
+
+
+def _fingerprints(parts: Parts) -> frozenset[str]:
+    return frozenset() if parts.devices is None else parts.devices.fingerprints
 
 
 def _listener_tls(settings: ListenerTls) -> ssl.SSLContext:

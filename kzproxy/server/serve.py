@@ -7,22 +7,25 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.clock.system import Clock
-from kzproxy.config.proxy import Address, ProxySettings
+from kzproxy.config.proxy import Address, ProxySettings, load_proxy_settings
+from kzproxy.config.sources import Sources
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
-from kzproxy.metrics.registry import Metrics
 from kzproxy.server.build import (
     Parts,
     Services,
     build_api_server,
     build_parts,
-    build_point,
     build_services,
+    first_generation,
 )
 from kzproxy.server.drain import drain
+from kzproxy.server.in_force import InForce
+from kzproxy.server.reload import Reloader
 from kzproxy.server.startup import checked_account
 from kzproxy.transport.listener import Listener, listening_socket
 from kzproxy.web.ops import OpsApplication, check_parser, serving
@@ -30,35 +33,38 @@ from kzproxy.web.ops import OpsApplication, check_parser, serving
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: ProxySettings, clock: Clock, version: str) -> None:
+async def serve(config_file: Path, clock: Clock, version: str) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
         ConfigurationError: kzproxy cannot start as it is configured.
     """
     check_parser()
+    sources = Sources()
+    settings = load_proxy_settings(config_file, sources)
     parts = build_parts(settings, clock)
-    stopping = asyncio.Event()
+    stopping, reloading = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
         services = build_services(settings, parts, clock, version)
+        _on_signals(stopping, reloading, services.decisions)
         await stack.enter_async_context(_running(services))
-        _on_signals(stopping, services.decisions)
-        api_server = build_api_server(parts, services)
-        stack.callback(api_server.close)
         account = await _account(settings, parts, services)
-        point = build_point(settings, parts, services, api_server, account)
+        in_force = InForce(first_generation(settings, parts, services, account), services)
+        stack.callback(in_force.close)
+        reloader = Reloader(config_file, sources, in_force, services, asked=reloading)
+        await stack.enter_async_context(alongside(in_force.run(), reloader.run()))
         listener = Listener(
             sock=_socket(settings.listen),
-            context=lambda: parts.listener_tls,
-            service=point,
+            context=in_force.context,
+            service=in_force,
             deadlines=services.deadlines,
             metrics=services.metrics,
-            limits=settings.limits.connections,
         )
-        readiness = _Readiness(services)
+        readiness = _Readiness(in_force, services.decisions)
         if settings.ops is not None:
-            await stack.enter_async_context(_ops(settings.ops, services.metrics, readiness))
-        log.info("acting as %s at %s", account, api_server.authority)
+            ops = OpsApplication(services.metrics, readiness.checks, reloader.notices)
+            await stack.enter_async_context(_ops(settings.ops, ops))
+        log.info("acting as %s at %s", account, settings.upstream.authority)
         await _serve_until(stopping, listener, readiness, settings.drain, services)
 
 
@@ -66,11 +72,7 @@ async def serve(settings: ProxySettings, clock: Clock, version: str) -> None:
 async def _running(services: Services) -> AsyncIterator[None]:
     """Run what runs beside the requests, and close the log at the end."""
     try:
-        async with alongside(
-            services.deadlines.run(),
-            services.administrator.run(),
-            services.authenticator.run(),
-        ):
+        async with alongside(services.deadlines.run(), services.administrator.run()):
             yield
     finally:
         await services.decisions.close()
@@ -93,10 +95,9 @@ def _socket(address: Address) -> socket.socket:
 
 
 @asynccontextmanager
-async def _ops(address: Address, metrics: Metrics, readiness: "_Readiness") -> AsyncIterator[None]:
-    application = OpsApplication(metrics, readiness.checks).build()
+async def _ops(address: Address, application: OpsApplication) -> AsyncIterator[None]:
     try:
-        context = serving(application, address.host, address.port)
+        context = serving(application.build(), address.host, address.port)
         port = await context.__aenter__()
     except OSError as error:
         raise _cannot_listen("ops", address, error) from error
@@ -127,23 +128,28 @@ async def _serve_until(
 class _Readiness:
     """Why this kzproxy should not be sent requests, if so."""
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, in_force: InForce, decisions: DecisionLog) -> None:
+        self._in_force = in_force
+        self._decisions = decisions
         self.draining = False
 
     def checks(self) -> Mapping[str, str | None]:
         return {
             "serving": "draining" if self.draining else None,
-            "issuer-keys": self._services.authenticator.ready(),
-            "decision-log": self._services.decisions.problem() or None,
+            "issuer-keys": self._in_force.generation.authenticator.ready(),
+            "decision-log": self._decisions.problem() or None,
         }
 
 
-def _on_signals(stopping: asyncio.Event, decisions: DecisionLog) -> None:
+def _on_signals(stopping: asyncio.Event, reloading: asyncio.Event, decisions: DecisionLog) -> None:
+    def renew() -> None:
+        decisions.reopen()
+        reloading.set()
+
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_signal_handler(signal.SIGINT, stopping.set)
-    loop.add_signal_handler(signal.SIGHUP, decisions.reopen)
+    loop.add_signal_handler(signal.SIGHUP, renew)
 
 
 def _cannot_listen(field: str, address: Address, error: OSError) -> ConfigurationError:

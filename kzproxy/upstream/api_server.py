@@ -40,6 +40,7 @@ class ApiServer:
         self._deadlines = deadlines
         self._metrics = metrics
         self._idle: list[UpstreamConnection] = []
+        self._closed = False
 
     @property
     def authority(self) -> str:
@@ -162,7 +163,8 @@ class ApiServer:
     def _release(self, connection: UpstreamConnection) -> None:
         stream = connection.stream
         # A client that left, or a cut, may have failed the stream after its answer was whole.
-        if not (connection.clean and stream.usable) or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+        whole = connection.clean and stream.usable
+        if self._closed or not whole or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             stream.close()
             return
         self._idle.append(connection)
@@ -209,7 +211,11 @@ class ApiServer:
         return TlsStream(tls, asyncio.get_running_loop())
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and from now on each that is given back.
+
+        Requests under way go on to their end.
+        """
+        self._closed = True
         while self._idle:
             self._idle.pop().stream.close()
 

@@ -12,15 +12,18 @@ from kzproxy.metrics.registry import Metrics
 
 # A check's name and why it does not pass; None where it does.
 Readiness = Callable[[], Mapping[str, str | None]]
+# What operators should know of a kzproxy that is ready, by name.
+Notices = Callable[[], Mapping[str, str]]
 _OK, _UNREADY = 200, 503
 
 
 class OpsApplication:
     """``/livez``, ``/readyz`` and ``/metrics``."""
 
-    def __init__(self, metrics: Metrics, readiness: Readiness) -> None:
+    def __init__(self, metrics: Metrics, readiness: Readiness, notices: Notices = dict) -> None:
         self._metrics = metrics
         self._readiness = readiness
+        self._notices = notices
 
     def build(self) -> web.Application:
         """Return the application; it serves no other path."""
@@ -38,7 +41,7 @@ class OpsApplication:
         ready = all(why is None for why in checks.values())
         body = {
             "ready": ready,
-            "checks": {name: why or "ok" for name, why in checks.items()},
+            "checks": {name: why or "ok" for name, why in checks.items()} | dict(self._notices()),
         }
         return web.Response(
             status=_OK if ready else _UNREADY,

@@ -5,9 +5,10 @@ import pytest
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.lease import EndCause, Ending
+from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
-from kzproxy.errors.kinds import Forbidden, Unauthenticated
+from kzproxy.errors.kinds import Forbidden, ServiceUnavailable, Unauthenticated
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
@@ -26,14 +27,18 @@ WATCH = "/api/v1/namespaces/dev/pods?watch=1"
 PODS = match("get list watch", "pods")
 
 
+# The samples' facts name nobody who vouches for them.
+TRUST = Trust(issuers=frozenset({""}), device_authorities=frozenset({""}))
+
+
 class World:
     """An administrator, a clock that stands at Wednesday morning, and what was cut."""
 
     def __init__(self, *rules: Rule) -> None:
         self.clock = ManualClock()
         self.clock.jump(WEDNESDAY_MORNING - self.clock.now())
-        engine = PolicyEngine(AccessPolicySet(rules=rules))
-        self.administrator = Administrator(engine, self.clock)
+        self.engine = PolicyEngine(AccessPolicySet(rules=rules))
+        self.administrator = Administrator(self.engine, TRUST, self.clock)
         self.cuts: list[Ending] = []
 
     def permit(self, attributes: Attributes) -> Permit:
@@ -151,3 +156,89 @@ def test_what_ended_while_the_decision_was_being_logged_is_not_opened() -> None:
     ):
         raise AssertionError("opened")
     assert world.administrator.live == frozenset()
+
+
+def engine_of(*rules: Rule) -> PolicyEngine:
+    return PolicyEngine(AccessPolicySet(rules=rules))
+
+
+def test_another_policy_ends_at_once_what_it_does_not_permit() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)):
+        world.administrator.install(engine_of(), TRUST)
+        assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+        assert world.administrator.live == frozenset()
+
+
+def test_what_another_policy_permits_too_goes_on_by_its_rule() -> None:
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH)) as lease:
+        world.administrator.install(engine_of(allow("renamed", PODS)), TRUST)
+        assert lease.permit.rule == "renamed"
+    assert world.cuts == []
+
+
+def test_a_window_of_another_policy_bounds_what_is_under_way() -> None:
+    world = World(allow("pods", PODS))
+    hours = Conditions(time=(OFFICE_HOURS,))
+    with world.open(expiring(WEDNESDAY_MORNING + timedelta(days=1))):
+        world.administrator.install(engine_of(allow("pods", PODS, conditions=hours)), TRUST)
+        world.pass_time(timedelta(hours=9))
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+
+
+def test_a_permit_of_another_policy_is_judged_again_before_it_is_acted_on() -> None:
+    world = World(allow("pods", PODS))
+    permit = world.permit(asked("GET", WATCH))
+    world.administrator.install(engine_of(), TRUST)
+
+    with pytest.raises(Forbidden), world.administrator.open(permit, "s1", world.cuts.append):
+        raise AssertionError("opened")
+
+
+def test_a_permit_that_another_policy_gives_too_is_opened_by_its_rule() -> None:
+    world = World(allow("pods", PODS))
+    permit = world.permit(asked("GET", WATCH))
+    world.administrator.install(engine_of(allow("renamed", PODS)), TRUST)
+
+    with world.administrator.open(permit, "s1", world.cuts.append) as lease:
+        assert lease.permit.rule == "renamed"
+
+
+def test_the_streams_of_an_issuer_that_is_no_longer_believed_end() -> None:
+    world = World(allow("pods", PODS))
+    others = Trust(issuers=frozenset({"another"}), device_authorities=frozenset({""}))
+    with world.open(asked("GET", WATCH)):
+        world.administrator.install(engine_of(allow("pods", PODS)), others)
+    assert [cut.cause for cut in world.cuts] == [EndCause.CREDENTIAL]
+    assert isinstance(world.cuts[0].error, Unauthenticated)
+
+
+def test_a_permit_for_a_subject_that_is_no_longer_believed_is_not_acted_on() -> None:
+    world = World(allow("pods", PODS))
+    permit = world.permit(asked("GET", WATCH))
+    others = Trust(issuers=frozenset({"another"}), device_authorities=frozenset({""}))
+    world.administrator.install(engine_of(allow("pods", PODS)), others)
+
+    with (
+        pytest.raises(ServiceUnavailable) as refused,
+        world.administrator.open(permit, "s1", world.cuts.append),
+    ):
+        raise AssertionError("opened")
+    assert refused.value.retry_after_seconds == 1
+
+
+def test_a_stream_that_rests_on_a_device_ends_with_its_authority() -> None:
+    world = World(
+        allow("pods", PODS, conditions=Conditions(device_enrolled=True)),
+        allow("anywhere", match("get list watch", "secrets")),
+    )
+    others = Trust(issuers=frozenset({""}), device_authorities=frozenset({"another"}))
+    with (
+        world.open(asked("GET", WATCH, device=ENROLLED)),
+        world.open(asked("GET", "/api/v1/namespaces/dev/secrets?watch=1", device=ENROLLED)) as free,
+    ):
+        world.administrator.install(world.engine, others)
+        assert world.administrator.live == {free}
+        assert free.permit.attributes.device.enrolled is Fact.FAILED
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]

@@ -556,6 +556,30 @@ async def test_the_default_wiring_judges_tokens(issuer, clock):
     assert isinstance(identity, Identity)
 
 
+async def test_a_successor_has_the_keys_of_unchanged_issuers_at_once(issuer, second_issuer, clock):
+    kept, dropped = settings_of(issuer), settings_of(second_issuer)
+    before = authenticator_of(kept, dropped, clock=clock)
+    tokens = [each.token(good_claims(clock)) for each in (issuer, second_issuer)]
+    async with with_keys(before, issuer, second_issuer):
+        for token in tokens:
+            await before.authenticate(token)
+    after = before.successor([kept])
+
+    assert after.remembered(tokens[0]) is None
+    assert (await after.authenticate(tokens[0])).vouched_by in after.vouchers
+    with pytest.raises(Unauthenticated, match="not an issuer that is configured"):
+        await after.authenticate(tokens[1])
+    assert after.ready() is None
+
+
+async def test_a_changed_issuer_is_another_voucher(issuer, clock):
+    before = authenticator_of(settings_of(issuer), clock=clock)
+    after = before.successor([settings_of(issuer, audiences=("kubernetes", "other"))])
+
+    assert before.vouchers.isdisjoint(after.vouchers)
+    assert "no issuer's keys" in after.ready()
+
+
 async def test_no_refusal_shows_the_token_or_what_it_says(scene):
     secret = "alice-the-secret"
     for changes in ({"exp": 5}, {"aud": "other"}, {"groups": [f"system:{secret}"]}, {"iss": "x"}):

@@ -45,6 +45,20 @@ def test_a_device_certificate_names_the_device():
     assert posture.expires_at == issued.certificate.not_valid_after_utc
 
 
+def test_a_device_is_vouched_for_by_the_configured_certificate_that_it_leads_to():
+    intermediate = ROOT.intermediate()
+    both = DeviceAuthority(ROOT.pem + intermediate.pem)
+    fingerprint = hashlib.sha256(ROOT.issued.der_chain[0]).hexdigest()
+
+    assert posture_of(ROOT.device("d")).vouched_by == fingerprint
+    assert posture_of(ROOT.device("d"), devices=both).vouched_by == fingerprint
+    assert posture_of(intermediate.device("d")).vouched_by == fingerprint
+    assert posture_of(intermediate.device("d"), devices=both).vouched_by != fingerprint
+    assert posture_of(intermediate.device("d"), devices=both).vouched_by in both.fingerprints
+    assert posture_of(STRANGER.device("d")).vouched_by == ""
+    assert posture_of(ROOT.device("d"), now=NOW + timedelta(days=365 * 100)).vouched_by == ""
+
+
 def test_without_a_certificate_nothing_is_known():
     assert DEVICES.read(()) is None
     assert DEVICES.assess(None, NOW) is NO_DEVICE

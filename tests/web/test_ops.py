@@ -33,6 +33,19 @@ async def test_readyz_is_ok_when_all_is(aiohttp_client: AiohttpClient) -> None:
     assert answer.status == 200
 
 
+async def test_readyz_shows_notices_and_stays_ready(aiohttp_client: AiohttpClient) -> None:
+    application = OpsApplication(
+        Metrics("1"), lambda: {"serving": None}, lambda: {"configuration": "policy.yaml:1: bad"}
+    )
+    answer = await (await aiohttp_client(application.build())).get("/readyz")
+
+    assert answer.status == 200
+    assert await answer.json() == {
+        "ready": True,
+        "checks": {"serving": "ok", "configuration": "policy.yaml:1: bad"},
+    }
+
+
 async def test_metrics_are_in_the_prometheus_format(aiohttp_client: AiohttpClient) -> None:
     answer = await (await client_of(aiohttp_client, {})).get("/metrics")
 

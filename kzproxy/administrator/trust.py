@@ -1,0 +1,57 @@
+"""Whose word counts: what facts about a caller hold only for as long as it does."""
+
+from dataclasses import dataclass, replace
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture, Fact
+from kzproxy.attributes.identity import Identity
+from kzproxy.errors.kinds import Unauthenticated
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Who is believed by the configuration in force.
+
+    Attributes:
+        issuers: The ``vouched_by`` of identities that hold.
+        device_authorities: The ``vouched_by`` of devices that hold.
+    """
+
+    issuers: frozenset[str]
+    device_authorities: frozenset[str]
+
+    def covers(self, attributes: Attributes) -> bool:
+        """Whether all facts of a request hold as they are."""
+        return self._believes(attributes.subject) and not self._doubts(attributes.device)
+
+    def restate(self, attributes: Attributes) -> Attributes:
+        """Return the facts of a request as they stand now: a device may not be vouched for.
+
+        Raises:
+            Unauthenticated: Nobody who is believed vouches for its subject.
+        """
+        if not self._believes(attributes.subject):
+            raise Unauthenticated(
+                "the issuer of your token is no longer believed as it was when the request began;"
+                " try again, and if that is refused sign in with `kzproxy login`"
+            )
+        if not self._doubts(attributes.device):
+            return attributes
+        device = replace(
+            attributes.device,
+            enrolled=Fact.FAILED,
+            device_id="",
+            vouched_by="",
+            reason="the device certificate's authority is no longer believed;"
+            " enrol the device again",
+        )
+        return replace(attributes, device=device)
+
+    def _believes(self, subject: Identity) -> bool:
+        return subject.vouched_by in self.issuers
+
+    def _doubts(self, device: DevicePosture) -> bool:
+        return device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities
+
+
+NOBODY = Trust(issuers=frozenset(), device_authorities=frozenset())

@@ -1,0 +1,186 @@
+"""Read the configuration again when a file of it changes, and put it in force whole or not at all.
+
+Files are looked at by ``stat`` twice a second: no watch can be lost, and it sees through the links
+of a ConfigMap. A change is left alone for one look, so that files which are written one after the
+other are mostly read together; one that is caught half-written fails, and is read again when it has
+changed again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from kzproxy.config.proxy import ProxySettings, load_proxy_settings
+from kzproxy.config.sources import Sources
+from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.server.account_checks import check_account
+from kzproxy.server.build import (
+    Generation,
+    Parts,
+    Services,
+    build_api_server,
+    build_parts,
+    next_generation,
+)
+from kzproxy.server.in_force import InForce
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+# What failed for another reason than a file's content, such as kube-apiserver being away, gives no
+# sign when it would succeed.
+RETRY_SECONDS = 30.0
+_SHOWN_MISTAKES = 3
+
+
+class FileWatch:
+    """Says when the files that were read are to be read again."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._settling = False
+
+    def due(self) -> bool:
+        """Look once; true at the second look that sees a change."""
+        changed = self._sources.changed()
+        due = changed and self._settling
+        self._settling = changed
+        return due
+
+
+class Reloader:
+    """Reads again, judges what it reads, and has it put in force."""
+
+    def __init__(
+        self,
+        config_file: Path,
+        sources: Sources,
+        in_force: InForce,
+        services: Services,
+        *,
+        asked: asyncio.Event,
+    ) -> None:
+        """Take the file, and the ``sources`` of the generation that is in force.
+
+        When ``asked`` is set everything is read again, whether or not a file has changed.
+        """
+        self._config_file = config_file
+        self._watch = FileWatch(sources)
+        self._in_force = in_force
+        self._services = services
+        self._started_with = in_force.generation.settings
+        self._in_force_since = services.clock.now()
+        self._asked = asked
+        self._retry_at: float | None = None
+        self._failure = ""
+
+    def notices(self) -> dict[str, str]:
+        """Say for operators whether the files as they are now are in force."""
+        return {"configuration": self._failure or "ok"}
+
+    async def run(self) -> None:
+        """Look, and read again where that is due, until cancelled."""
+        while True:
+            asked = await self._asked_before_next_look()
+            if asked or self._watch.due() or self._retry_is_due():
+                await self.reload()
+
+    async def reload(self) -> None:
+        """Read everything again; never raises."""
+        sources = Sources()
+        try:
+            settings, parts = await asyncio.to_thread(self._read, sources)
+            generation = await self._successor(settings, parts)
+        except ConfigurationError as error:
+            self._fail(error.mistakes)
+        except Exception:
+            log.exception("bug while reading the configuration again")
+            self._fail([Mistake(source=str(self._config_file), message="cannot be read; a bug")])
+        else:
+            self._succeed(generation)
+        self._watch = FileWatch(sources)
+
+    async def _asked_before_next_look(self) -> bool:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._asked.wait()
+        except TimeoutError:
+            return False
+        self._asked.clear()
+        return True
+
+    def _retry_is_due(self) -> bool:
+        return self._retry_at is not None and self._services.clock.monotonic() >= self._retry_at
+
+    def _read(self, sources: Sources) -> tuple[ProxySettings, Parts]:
+        """Read all files; on a thread, for a large policy takes longer than a request may wait."""
+        settings = load_proxy_settings(self._config_file, sources)
+        return settings, build_parts(settings, self._services.clock)
+
+    async def _successor(self, settings: ProxySettings, parts: Parts) -> Generation:
+        before = self._in_force.generation
+        account = before.point.settings.account
+        was = before.settings
+        if (settings.upstream, settings.send_uid) != (was.upstream, was.send_uid):
+            account = await self._checked_account(settings, parts)
+        return next_generation(before, settings, parts, self._services, account)
+
+    async def _checked_account(self, settings: ProxySettings, parts: Parts) -> str:
+        checking = build_api_server(parts, self._services)
+        try:
+            report = await check_account(checking, send_uid=settings.send_uid)
+        finally:
+            checking.close()
+        if report.problems:
+            raise ConfigurationError(
+                [Mistake(source="upstream", message=problem) for problem in report.problems]
+            )
+        return report.username
+
+    def _succeed(self, generation: Generation) -> None:
+        self._in_force.install(generation)
+        self._in_force_since = self._services.clock.now()
+        self._failure, self._retry_at = "", None
+        self._count("success")
+        log.info(
+            "configuration read again; policy %s is in force", generation.parts.engine.revision
+        )
+        for name in needing_restart(self._started_with, generation.settings):
+            log.warning("%s has changed, which takes a restart of kzproxy", name)
+
+    def _fail(self, mistakes: Sequence[Mistake]) -> None:
+        failure = failure_words(self._in_force_since, mistakes)
+        if failure != self._failure:
+            for mistake in mistakes:
+                log.error("configuration not reloaded: %s", mistake)
+        self._failure = failure
+        self._retry_at = self._services.clock.monotonic() + RETRY_SECONDS
+        self._count("failure")
+
+    def _count(self, outcome: str) -> None:
+        metrics = self._services.metrics
+        metrics.reloads.labels(outcome).inc()
+        metrics.reload_success.set(1 if outcome == "success" else 0)
+
+
+def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
+    """Name the fields that differ and are only read at the start."""
+    fields = {
+        "listen.address": was.listen != now.listen,
+        "ops.address": was.ops != now.ops,
+        "decisionLog": was.decision_log != now.decision_log,
+        "drainTimeoutSeconds": was.drain != now.drain,
+    }
+    return [name for name, differs in fields.items() if differs]
+
+
+def failure_words(since: datetime, mistakes: Sequence[Mistake]) -> str:
+    """Say that a reload failed, with the first few reasons."""
+    shown = "; ".join(str(mistake) for mistake in mistakes[:_SHOWN_MISTAKES])
+    more = len(mistakes) - _SHOWN_MISTAKES
+    return (
+        f"the last reload failed, what was read at {since:%Y-%m-%dT%H:%M:%SZ} stays in force:"
+        f" {shown}" + (f"; and {more} more" if more > 0 else "")
+    )
