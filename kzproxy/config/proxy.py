@@ -13,6 +13,7 @@ from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
+from kzproxy.config.limits import Limits, load_limits
 from kzproxy.config.sources import Sources
 from kzproxy.config.upstream import load_upstream
 from kzproxy.policy.rules import AccessPolicySet
@@ -52,6 +53,7 @@ class ProxySettings:
         issuers: Whose tokens are believed.
         policy: The rules.
         decision_log: Where decisions are written down.
+        limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
 
@@ -64,6 +66,7 @@ class ProxySettings:
     issuers: tuple[JwtIssuerSettings, ...]
     policy: AccessPolicySet
     decision_log: DecisionLogSettings
+    limits: Limits
     drain: timedelta
 
 
@@ -99,7 +102,7 @@ class _Loader:
                 "policyFiles",
                 "decisionLog",
             ),
-            optional=("devices", "ops", "drainTimeoutSeconds"),
+            optional=("devices", "ops", "limits", "drainTimeoutSeconds"),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
@@ -115,6 +118,7 @@ class _Loader:
             issuers=self._issuers(fields["authenticationFile"]),
             policy=self._policy(fields["policyFiles"]),
             decision_log=self._decision_log(fields["decisionLog"]),
+            limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 

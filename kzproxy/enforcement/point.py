@@ -30,6 +30,7 @@ from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority, DeviceCertificate
 from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
 from kzproxy.errors.kinds import (
@@ -82,6 +83,7 @@ class EnforcementPoint:
     clock: Clock
     authenticator: OidcAuthenticator
     devices: DeviceAuthority | None
+    under_way: UnderWay
     administrator: Administrator
     decisions: DecisionLog
     api_server: ApiServer
@@ -123,8 +125,9 @@ class EnforcementPoint:
     async def _serve(self, exchange: Exchange, case: Case) -> None:
         case.request = request = exchange.read_request()
         attributes = await self._attributes(request, case)
-        permit = await self._decide(attributes, case)
-        await self._forward(exchange, request, permit, case)
+        with self.under_way.counted(attributes.subject, attributes.request):
+            permit = await self._decide(attributes, case)
+            await self._forward(exchange, request, permit, case)
 
     async def _attributes(self, request: RequestHead, case: Case) -> Attributes:
         case.info = info = RequestInfo.parse(request.method, request.target)

@@ -64,6 +64,12 @@ class Metrics:
         self.accept_failures = Counter(
             "kzproxy_accept_failures", "Times accepting had to rest.", registry=registry
         )
+        self.refused_connections = Counter(
+            "kzproxy_connections_refused",
+            "Connections over a limit, closed at accept.",
+            ["limit"],
+            registry=registry,
+        )
         self.upstream_connections = Counter(
             "kzproxy_upstream_connections", "Connections made to kube-apiserver.", registry=registry
         )

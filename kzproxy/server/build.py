@@ -11,6 +11,7 @@ from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
@@ -58,6 +59,7 @@ class Services:
     """What lives as long as kzproxy runs, whatever configuration is in force."""
 
     clock: Clock
+    under_way: UnderWay
     administrator: Administrator
     decisions: DecisionLog
     deadlines: Deadlines
@@ -100,6 +102,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
     _follow(metrics, decisions)
     return Services(
         clock=clock,
+        under_way=UnderWay(settings.limits.identities),
         administrator=Administrator(parts.engine, NOBODY, clock),
         decisions=decisions,
         deadlines=Deadlines(clock),
@@ -142,6 +145,7 @@ def first_generation(
         clock=services.clock,
         authenticator=authenticator,
         devices=parts.devices,
+        under_way=services.under_way,
         administrator=services.administrator,
         decisions=services.decisions,
         api_server=api_server,

@@ -171,6 +171,7 @@ def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
         "listen.address": was.listen != now.listen,
         "ops.address": was.ops != now.ops,
         "decisionLog": was.decision_log != now.decision_log,
+        "limits": was.limits != now.limits,
         "drainTimeoutSeconds": was.drain != now.drain,
     }
     return [name for name, differs in fields.items() if differs]

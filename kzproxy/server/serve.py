@@ -59,6 +59,7 @@ async def serve(config_file: Path, clock: Clock, version: str) -> None:
             service=in_force,
             deadlines=services.deadlines,
             metrics=services.metrics,
+            limits=settings.limits.connections,
         )
         readiness = _Readiness(in_force, services.decisions)
         if settings.ops is not None:
