@@ -90,7 +90,8 @@ class Exchange:
     async def receive_body(self) -> bytes:
         """Return some of the request's body; empty at its end.
 
-        The first call answers ``Expect: 100-continue``: so it must come after the decision.
+        The first call answers ``Expect: 100-continue``, where no answer has begun: so it must come
+        after the decision.
 
         Raises:
             BadRequest: The framing is broken.
@@ -110,7 +111,7 @@ class Exchange:
         return b""
 
     async def _send_continue(self) -> None:
-        if self._continue_due:
+        if self._continue_due and not self.started:
             self._continue_due = False
             await self.send(_CONTINUE)
 
@@ -143,9 +144,9 @@ class Exchange:
         """
         if not head.keep_alive or isinstance(head.body, UntilClose) or not self.body_received:
             self.reusable = False
+        encoded = encode_response_head(replace(head, keep_alive=self.reusable))
         self.started = True
-        head = replace(head, keep_alive=self.reusable)
-        await self.send(encode_response_head(head) + body)
+        await self.send(encoded + body)
 
     async def send(self, data: bytes) -> None:
         """Send bytes of the answer as they are.
