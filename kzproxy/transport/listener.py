@@ -78,6 +78,8 @@ class Listener:
         self._open = OpenConnections(limits)
         self._warned_at = -math.inf
         self._connections: set[ClientConnection] = set()
+        self._accepted: asyncio.Queue[tuple[socket.socket, str, int]] = asyncio.Queue()
+        self._stopped = False
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -89,9 +91,9 @@ class Listener:
     async def run(self) -> None:
         """Serve until cancelled, or until ``stop_accepting`` and the last connection has ended."""
         async with asyncio.TaskGroup() as group:
-            accepted: asyncio.Queue[tuple[socket.socket, str, int]] = asyncio.Queue()
-            self._loop.add_reader(self._sock, self._accept, accepted)
-            self._accepted = accepted
+            accepted = self._accepted
+            if not self._stopped:
+                self._loop.add_reader(self._sock, self._accept, accepted)
             try:
                 while (connection := await accepted.get())[0] is not self._sock:
                     group.create_task(self._serve(*connection))
@@ -100,6 +102,7 @@ class Listener:
 
     def stop_accepting(self) -> None:
         """Close the socket and end idle connections; those in use end after their request."""
+        self._stopped = True
         self._close()
         self._accepted.put_nowait((self._sock, "", 0))
         for connection in list(self._connections):
@@ -153,6 +156,10 @@ class Listener:
     async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
         try:
             await self._serve_connection(sock, host, port)
+        except Exception:
+            # The last resort: a bug met while serving one client must not end all the others.
+            log.exception("bug on the connection of %s; it is closed", host)
+            sock.close()
         finally:
             self._open.release(host)
 
@@ -170,6 +177,9 @@ class Listener:
             log.info("handshake with %s failed: %s", host, error)
             stream.abort()
             return
+        except BaseException:
+            stream.abort()
+            raise
         connection = ClientConnection(
             stream=stream,
             peer=peer,
@@ -179,11 +189,10 @@ class Listener:
         )
         self._connections.add(connection)
         self._metrics.connections.inc()
+        if self._stopped:  # while it shook hands
+            connection.drain()
         try:
             await connection.serve()
-        except Exception:
-            # The last resort: a bug met while serving one client must not end all the others.
-            log.exception("bug on the connection of %s; it is closed", host)
         finally:
             self._connections.discard(connection)
             self._metrics.connections.dec()
