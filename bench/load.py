@@ -66,16 +66,18 @@ class Report:
     Attributes:
         answers: Right answers within the window; of watches, events.
         seconds: The window's length.
+        refused: Answers before the system was ready, other than 200.
         bytes: Of bodies, within the window.
         latency: Quantiles in microseconds: ``p50_us``, ``p90_us``, ``p99_us``, ``max_us``.
         event_last_us: Of each event, when the last watch had it.
         cipher: What was agreed on with the system.
         all_answers: Right answers, the warm-up's included.
         all_audit_ids: How many of them carried an audit id.
-        audit_sum: The sum of those ids' hashes, modulo 2**64.
+        audit_sum: The sum of those ids' CRC-32.
     """
 
     answers: int
+    refused: int
     seconds: float
     bytes: int
     latency: dict[str, float]
@@ -100,6 +102,7 @@ class Report:
             raise CannotRunError(f"{read['failures']} requests failed: {read['errors']}")
         return cls(
             answers=read["answers"],
+            refused=read["refused"],
             seconds=read["seconds"],
             bytes=read["bytes"],
             latency=read.get("latency") or {},

@@ -10,6 +10,7 @@ from bench.machine import pinned
 from bench.process import Process
 from bench.programs import CannotRunError
 from bench.world import World
+from kzproxy.demo.kubeconfig_file import KubeconfigUser
 from kzproxy.demo.loopback_ports import free_ports
 
 _READY_SECONDS = 20.0
@@ -17,11 +18,21 @@ _READY_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upstream:
-    """Where kube-apiserver is, and the account that may impersonate there."""
+    """Where kube-apiserver is, and who one can be there.
+
+    Attributes:
+        token_file: The token of the account that may impersonate.
+        kubeconfig: Of one who needs not impersonate: for kubectl proxy.
+        client_certificate: The same one's, for kube-rbac-proxy; None where nobody is asked.
+        client_key: Its key.
+    """
 
     port: int
     authority: Path
     token_file: Path
+    kubeconfig: Path
+    client_certificate: Path | None = None
+    client_key: Path | None = None
 
     @property
     def address(self) -> str:
@@ -35,7 +46,7 @@ class Counts:
 
     Attributes:
         impersonated: Requests with our credential and exactly one Impersonate-User.
-        audit_sum: The sum of the hashes of the audit ids, modulo 2**64.
+        audit_sum: The sum of the CRC-32 of the audit ids.
     """
 
     requests: int
@@ -51,7 +62,7 @@ class Counts:
             requests=self.requests - before.requests,
             impersonated=self.impersonated - before.impersonated,
             audit_ids=self.audit_ids - before.audit_ids,
-            audit_sum=(self.audit_sum - before.audit_sum) % 2**64,
+            audit_sum=self.audit_sum - before.audit_sum,
             bytes_received=self.bytes_received - before.bytes_received,
             cipher_suite=self.cipher_suite,
         )
@@ -69,7 +80,12 @@ class FixedUpstream:
         port, control = free_ports(2)
         self.control = f"127.0.0.1:{control}"
         token_file = world.directory / "upstream.token"
-        self.upstream = Upstream(port=port, authority=world.authority, token_file=token_file)
+        self.upstream = Upstream(
+            port=port,
+            authority=world.authority,
+            token_file=token_file,
+            kubeconfig=_kubeconfig(world, port),
+        )
         command = [str(program), "-listen", self.upstream.address, "-control", self.control]
         command += ["-certificate", str(world.directory / "upstream.crt")]
         command += ["-key", str(world.directory / "upstream.key")]
@@ -110,3 +126,14 @@ class FixedUpstream:
             else:
                 return
         raise CannotRunError(f"the upstream is not ready: {self._process.last_words()}")
+
+
+def _kubeconfig(world: World, port: int) -> Path:
+    file = world.directory / "upstream.kubeconfig"
+    KubeconfigUser(
+        name="bench",
+        server=f"https://127.0.0.1:{port}",
+        certificate_authority=world.authority,
+        user={"token": world.upstream_token},
+    ).write(file)
+    return file

@@ -117,7 +117,7 @@ func (c *connection) head(method string, who int, target string, size int) {
 // check holds an answer against what was asked: a wrong one is an error, whatever its speed.
 func (c *connection) check(got answer, who int, target string) error {
 	if got.status != 200 {
-		return fmt.Errorf("%s was answered with %d: %s", target, got.status, got.start)
+		return &refusal{target: target, status: got.status, body: string(got.start)}
 	}
 	if c.load.CheckTarget && !bytes.Contains(got.start, []byte(`"target":"`+target+`"`)) {
 		return fmt.Errorf("%s was answered with another's object: %s", target, got.start)
@@ -127,6 +127,17 @@ func (c *connection) check(got answer, who int, target string) error {
 		return fmt.Errorf("%s was answered for another than %s: %s", target, user, got.start)
 	}
 	return nil
+}
+
+// refusal is an answer that is not what was asked for.
+type refusal struct {
+	target string
+	status int
+	body   string
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("%s was answered with %d: %s", r.target, r.status, r.body)
 }
 
 func (c *connection) read() (answer, error) {

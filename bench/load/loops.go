@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -14,21 +15,28 @@ const (
 	readyPause = 2 * time.Millisecond
 )
 
-// untilReady asks until it is answered.
+// untilReady asks until it is answered with what was asked for.
 func (l *load) untilReady() (*report, error) {
-	begun := time.Now()
 	var window tally
+	var last error
+	refused := 0
 	waitForGo()
+	begun := time.Now()
 	for time.Since(begun) < readyLimit {
 		got, err := l.askOnce(0, l.Targets[0])
 		if err == nil {
 			window.add(got, time.Since(begun))
-			return reportOf(nil, []tally{window}, time.Since(begun)), nil
+			made := reportOf(nil, []tally{window}, time.Since(begun))
+			made.Refused = refused
+			return made, nil
 		}
-		window.errors = []string{err.Error()}
+		if _, answered := errors.AsType[*refusal](err); answered {
+			refused++
+		}
+		last = err
 		time.Sleep(readyPause)
 	}
-	return nil, fmt.Errorf("not ready after %s: %v", readyLimit, window.errors)
+	return nil, fmt.Errorf("not ready after %s: %w", readyLimit, last)
 }
 
 // askOnce opens a connection for one request.

@@ -1,8 +1,7 @@
 package main
 
 import (
-	"hash/fnv"
-	"io"
+	"hash/crc32"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,6 +14,7 @@ const keptErrors = 5
 type report struct {
 	Answers   int        `json:"answers"`
 	Failures  int        `json:"failures"`
+	Refused   int        `json:"refused"`
 	Errors    []string   `json:"errors"`
 	Seconds   float64    `json:"seconds"`
 	Bytes     int64      `json:"bytes"`
@@ -57,9 +57,7 @@ func (t *tally) know(got answer) {
 	if got.auditID == "" {
 		return
 	}
-	digest := fnv.New64a()
-	_, _ = io.WriteString(digest, got.auditID)
-	t.sum += digest.Sum64()
+	t.sum += uint64(crc32.ChecksumIEEE([]byte(got.auditID)))
 	t.ids++
 }
 

@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"hash/fnv"
+	"hash/crc32"
 	"io"
 	"net/http"
 	"strconv"
@@ -185,8 +185,4 @@ func sizeIn(segment, prefix string) (int, bool) {
 }
 
 // hash is summed over all ids: equal sums of equally many mean the same ids, in any order.
-func hash(id string) uint64 {
-	digest := fnv.New64a()
-	_, _ = io.WriteString(digest, id)
-	return digest.Sum64()
-}
+func hash(id string) uint64 { return uint64(crc32.ChecksumIEEE([]byte(id))) }

@@ -1,0 +1,216 @@
+"""What is measured of a running system: one function a group of figures.
+
+Every function returns figures by their keys (bench/figures.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.load import Plan, Report
+from bench.running import Running, Weighed
+
+BODY_BYTES = 50 * 1024 * 1024
+CONNECTIONS = 200
+CONCURRENCY = 32
+WATCHES = 1000
+# Of a connection's life one request is the least.
+_NEW_CONNECTIONS_AT_ONCE = 8
+_MEBI = 1024 * 1024
+_MEGA = 1e6
+_MILLI = 1e3
+_NAMESPACE = "/api/v1/namespaces/apps-0"
+_WATCH_TARGETS = tuple(
+    f"/api/v1/namespaces/apps-{number}/configmaps?watch=true" for number in range(10)
+)
+
+Values = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How long is measured.
+
+    Attributes:
+        repetitions: Of everything, the systems in turn.
+        small_seconds: Of small requests over many connections.
+        sequential_seconds: Of small requests on one connection.
+        connection_seconds: Of new connections.
+        bodies: Large bodies each way.
+        events: Sent to all watches.
+        lists: Of 5,000 objects from the real kube-apiserver; 0 leaves it out.
+    """
+
+    repetitions: int
+    small_seconds: float
+    sequential_seconds: float
+    connection_seconds: float
+    bodies: int
+    events: int
+    lists: int
+
+
+def at_rest(running: Running) -> Values:
+    """Measure what it costs to be there."""
+    return {
+        "ready_ms": running.ready_seconds * _MILLI,
+        "idle_rss_mib": running.resident_bytes() / _MEBI,
+    }
+
+
+def cold(running: Running, targets: tuple[str, ...]) -> Values:
+    """Ask for each of identities x targets once: nothing of it was ever seen before."""
+    plan = Plan(
+        mode="closed-loop",
+        targets=targets,
+        connections=CONNECTIONS,
+        concurrency=CONCURRENCY,
+        once=True,
+    )
+    return {"cold_cpu_us": running.weigh(plan).cpu_us_each}
+
+
+def small(running: Running, targets: tuple[str, ...], seconds: float) -> Values:
+    """Ask at random among identities x targets, many at a time, connections being kept."""
+    plan = Plan(
+        mode="closed-loop",
+        targets=targets,
+        connections=CONNECTIONS,
+        concurrency=CONCURRENCY,
+        warmup=CONNECTIONS * 10,
+        seconds=seconds,
+    )
+    weighed = running.weigh(plan)
+    latency = weighed.report.latency
+    return {
+        "small_cpu_us": weighed.cpu_us_each,
+        "small_rps": weighed.report.answers / weighed.report.seconds,
+        "small_p50_ms": latency["p50_us"] / _MILLI,
+        "small_p99_ms": latency["p99_us"] / _MILLI,
+    }
+
+
+def sequential(running: Running, targets: tuple[str, ...], seconds: float) -> Values:
+    """Ask one at a time on one connection, by the tokens of all identities."""
+    plan = Plan(
+        mode="closed-loop", targets=targets, rotate_tokens=True, warmup=300, seconds=seconds
+    )
+    weighed = running.weigh(plan)
+    latency = weighed.report.latency
+    return {
+        "seq_p50_us": latency["p50_us"],
+        "seq_p99_us": latency["p99_us"],
+        "seq_cpu_us": weighed.cpu_us_each,
+    }
+
+
+def connections(running: Running, targets: tuple[str, ...], seconds: float) -> Values:
+    """Open a connection for every request, TLS handshake and all."""
+    plan = Plan(
+        mode="new-connections",
+        targets=targets,
+        concurrency=_NEW_CONNECTIONS_AT_ONCE,
+        seconds=seconds,
+    )
+    weighed = running.weigh(plan)
+    found = {
+        "conn_cpu_us": weighed.cpu_us_each,
+        "conn_per_s": weighed.report.answers / weighed.report.seconds,
+    }
+    devices = running.system.door_with_devices
+    if devices == running.system.door:
+        found["conn_device_cpu_us"] = weighed.cpu_us_each
+    elif devices is not None:
+        found["conn_device_cpu_us"] = running.weigh(plan, with_devices=True).cpu_us_each
+    return found
+
+
+def bodies(running: Running, count: int) -> Values:
+    """Move bodies of 50 MiB, down and up, on one connection."""
+    down = Plan(
+        mode="bodies",
+        targets=(f"{_NAMESPACE}/configmaps/bytes-{BODY_BYTES}",),
+        warmup=1,
+        count=count,
+        check_target=False,
+    )
+    up = Plan(
+        mode="bodies",
+        targets=(f"{_NAMESPACE}/configmaps",),
+        warmup=1,
+        count=count,
+        upload_bytes=BODY_BYTES,
+    )
+    return _moved("down", running.weigh(down)) | _moved("up", running.weigh(up))
+
+
+def _moved(way: str, weighed: Weighed) -> Values:
+    megabytes = weighed.report.bytes / _MEGA
+    return {
+        f"{way}_cpu_us_per_mb": weighed.cpu_seconds * _MEGA / megabytes,
+        f"{way}_mb_per_s": megabytes / weighed.report.seconds,
+    }
+
+
+def watches(running: Running, events: int) -> Values:
+    """Open a thousand watches, weigh them, and send events to all of them."""
+    plan = Plan(
+        mode="watches",
+        targets=_WATCH_TARGETS,
+        connections=WATCHES,
+        count=events,
+        check_target=False,
+    )
+    before = running.resident_bytes()
+    used: list[float] = []
+    with running.loader.begin(running.system.door, plan) as load:
+        opened = running.resident_bytes()
+        used.append(running.cpu_seconds())
+        report = load.go_and_hold(lambda: used.append(running.cpu_seconds()))
+    running.reports.append(report)
+    return {
+        "watch_rss_mib": opened / _MEBI,
+        "watch_kib_each": (opened - before) / 1024 / WATCHES,
+        "event_cpu_us": (used[1] - used[0]) / report.answers * _MEGA,
+        **_delays(report),
+    }
+
+
+def _delays(report: Report) -> Values:
+    last = sorted(report.event_last_us)
+    return {
+        "event_p50_ms": report.latency["p50_us"] / _MILLI,
+        "event_p99_ms": report.latency["p99_us"] / _MILLI,
+        "event_last_ms": last[len(last) // 2] / _MILLI,
+    }
+
+
+def lists(running: Running, target: str, count: int) -> Values:
+    """Get a long list from the real kube-apiserver, again and again."""
+    plan = Plan(mode="bodies", targets=(target,), warmup=2, count=count, check_target=False)
+    weighed = running.weigh(plan)
+    return {
+        "list_cpu_ms": weighed.cpu_us_each / _MILLI,
+        "list_wall_ms": weighed.report.latency["p50_us"] / _MILLI,
+        "list_mb": weighed.report.bytes / weighed.report.answers / _MEGA,
+    }
+
+
+def everything(running: Running, targets: tuple[str, ...], effort: Effort) -> Values:
+    """Measure all there is in front of the fixed upstream, coldest first."""
+    return {
+        **at_rest(running),
+        **cold(running, targets),
+        **watches(running, effort.events),
+        **small(running, targets, effort.small_seconds),
+        **sequential(running, targets, effort.sequential_seconds),
+        **connections(running, targets, effort.connection_seconds),
+        **bodies(running, effort.bodies),
+    }
+
+
+def beyond(values: Mapping[str, float], direct: Mapping[str, float]) -> Values:
+    """Return what a system adds to the latency on one connection without any."""
+    return {
+        "seq_added_p50_us": values["seq_p50_us"] - direct["seq_p50_us"],
+        "seq_added_p99_us": values["seq_p99_us"] - direct["seq_p99_us"],
+    }

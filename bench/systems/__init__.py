@@ -1,0 +1,1 @@
+"""The systems that are measured, each started in the same way."""
