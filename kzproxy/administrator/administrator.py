@@ -1,6 +1,7 @@
 """The policy administrator: the engine in force, and every request that is under way."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -8,12 +9,23 @@ from datetime import datetime
 from kzproxy.administrator.lease import EndCause, Ending, Lease, aged, lease_end
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.identity import ExtraValues
 from kzproxy.clock.system import Clock
-from kzproxy.errors.kinds import Forbidden, ServiceUnavailable, Unauthenticated
+from kzproxy.errors.kinds import (
+    Forbidden,
+    InternalError,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
 
+log = logging.getLogger(__name__)
+
 _SWEEP_SECONDS = 0.2
+
+# A session and, of its caller, all that is sent to kube-apiserver.
+_Caller = tuple[str, str, frozenset[str], str, ExtraValues]
 
 
 class Administrator:
@@ -24,10 +36,11 @@ class Administrator:
         self._trust = trust
         self._clock = clock
         self._live: set[Lease] = set()
-        # When the freshest credential seen of each session ends: a stream lives on when its client
+        # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
-        # re-open streams when its token changes).
-        self._credential_ends: dict[str, datetime] = {}
+        # re-open streams when its token changes). One that says something else of the caller, such
+        # as fewer groups, renews nothing: what runs at kube-apiserver runs as the old one said.
+        self._credential_ends: dict[_Caller, datetime] = {}
 
     @property
     def live(self) -> frozenset[Lease]:
@@ -66,7 +79,7 @@ class Administrator:
                 " done, try again",
                 retry_after_seconds=1,
             )
-        self._renew_session(session_id, permit.attributes.subject.expires_at)
+        self._renew(_caller(permit, session_id), permit.attributes.subject.expires_at)
         lease = Lease(permit, session_id, self._until(permit, session_id), cut)
         now = self._clock.now()
         if lease.until <= now or permit.revision != self._engine.revision:
@@ -89,18 +102,27 @@ class Administrator:
         """Judge again every lease that has ended, and cut what is no longer permitted."""
         now = self._clock.now()
         self._judge_all_again([lease for lease in self._live if lease.until <= now], now)
-        self._forget_sessions(now)
+        self._forget_callers(now)
 
     def _judge_all_again(self, leases: Iterable[Lease], now: datetime) -> None:
         for lease in list(leases):
-            ending = self._judge_again(lease, now)
+            ending = self._verdict(lease, now)
             if ending is not None:
                 self._live.discard(lease)
-                lease.end(ending)
+                _end(lease, ending)
+
+    def _verdict(self, lease: Lease, now: datetime) -> Ending | None:
+        """Do as ``_judge_again`` does; what cannot be judged ends."""
+        try:
+            return self._judge_again(lease, now)
+        except Exception:
+            log.exception("bug while a request under way was judged again; it is ended")
+            error = InternalError("kzproxy failed to judge this request again, and ended it")
+            return Ending(cause=EndCause.POLICY, error=error)
 
     def _judge_again(self, lease: Lease, now: datetime) -> Ending | None:
         """Return why ``lease`` must end, or renew it."""
-        if self._credential_ends[lease.session_id] <= now:
+        if self._credential_ends[_caller(lease.permit, lease.session_id)] <= now:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
         try:
@@ -118,16 +140,31 @@ class Administrator:
                 return Ending(cause=EndCause.POLICY, error=Forbidden(ended))
 
     def _until(self, permit: Permit, session_id: str) -> datetime:
-        return lease_end(permit, self._credential_ends[session_id])
+        return lease_end(permit, self._credential_ends[_caller(permit, session_id)])
 
-    def _renew_session(self, session_id: str, credential_end: datetime) -> None:
-        known = self._credential_ends.get(session_id)
+    def _renew(self, caller: _Caller, credential_end: datetime) -> None:
+        known = self._credential_ends.get(caller)
         if known is None or credential_end > known:
-            self._credential_ends[session_id] = credential_end
+            self._credential_ends[caller] = credential_end
 
-    def _forget_sessions(self, now: datetime) -> None:
-        """Drop sessions whose credentials have ended; nothing under way is left of them."""
-        held = {lease.session_id for lease in self._live}
-        for session in [s for s, end in self._credential_ends.items() if end <= now]:
-            if session not in held:
-                del self._credential_ends[session]
+    def _forget_callers(self, now: datetime) -> None:
+        """Drop callers whose credentials have ended; nothing under way is left of them."""
+        ended = {caller for caller, end in self._credential_ends.items() if end <= now}
+        if ended:
+            ended -= {_caller(lease.permit, lease.session_id) for lease in self._live}
+        for caller in ended:
+            del self._credential_ends[caller]
+
+
+def _end(lease: Lease, ending: Ending) -> None:
+    try:
+        lease.end(ending)
+    except Exception:
+        # One that resists must not keep the others alive.
+        log.exception("bug while a request under way was ended")
+
+
+def _caller(permit: Permit, session_id: str) -> _Caller:
+    subject = permit.attributes.subject
+    groups = frozenset(subject.groups)
+    return session_id, subject.username, groups, subject.uid, subject.extra

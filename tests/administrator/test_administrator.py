@@ -1,3 +1,4 @@
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
-from kzproxy.errors.kinds import Forbidden, ServiceUnavailable, Unauthenticated
+from kzproxy.errors.kinds import Forbidden, InternalError, ServiceUnavailable, Unauthenticated
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
@@ -98,6 +99,47 @@ def test_a_fresh_token_of_another_session_does_not() -> None:
             pass
         world.pass_time(timedelta(hours=1))
     assert [cut.cause for cut in world.cuts] == [EndCause.CREDENTIAL]
+
+
+@pytest.mark.parametrize(
+    ("fresh", "cut"),
+    [("dev ops", False), ("ops dev", False), ("dev", True), ("dev ops more", True)],
+)
+def test_a_fresh_token_renews_only_streams_of_the_same_groups(fresh: str, cut: bool) -> None:
+    """A stream runs as what its own token said: one that says less must not prolong it."""
+    world = World(allow("pods", PODS))
+    renewed = replace(subject(groups=fresh), expires_at=WEDNESDAY_MORNING + timedelta(hours=2))
+    with world.open(asked("GET", WATCH, who=subject(groups="dev ops"))):
+        with world.open(asked("GET", WATCH, who=renewed)):
+            pass
+        world.pass_time(timedelta(minutes=61))
+    assert bool(world.cuts) is cut
+
+
+def test_a_stream_that_cannot_be_judged_again_ends() -> None:
+    world = World(allow("pods", PODS))
+    naive = datetime(2026, 1, 14)  # noqa: DTZ001 - a bug: it cannot be compared with an aware one
+    device = replace(ENROLLED, enrolled=Fact.FAILED, expires_at=naive)
+    attributes = expiring(WEDNESDAY_MORNING + timedelta(hours=1))
+    with world.open(replace(attributes, device=device)):
+        world.administrator.install(engine_of(allow("renamed", PODS)), TRUST)
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+    assert isinstance(world.cuts[0].error, InternalError)
+
+
+def test_a_stream_whose_cut_fails_does_not_keep_the_others_alive() -> None:
+    world = World(allow("pods", PODS))
+    permit = world.permit(asked("GET", WATCH))
+
+    def fail(_: Ending) -> None:
+        raise LookupError("a bug")
+
+    with ExitStack() as streams:
+        for _ in range(8):
+            streams.enter_context(world.open(asked("GET", WATCH)))
+            streams.enter_context(world.administrator.open(permit, "s1", fail))
+        world.pass_time(timedelta(hours=1))
+    assert len(world.cuts) == 8
 
 
 def test_a_stream_ends_with_the_time_window_that_permitted_it() -> None:
