@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid
-from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
+from kzproxy.http.chunks import ChunkScanner
+from kzproxy.http.messages import Chunked, NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
@@ -75,7 +76,7 @@ class ApiServer:
             self._release(connection)
 
     async def ask(self, head: RequestHead, body: bytes = b"") -> tuple[ResponseHead, bytes]:
-        """Send a small request of kzproxy's own and return the answer, at most 1 MiB.
+        """Send a small request of kzproxy's own; return the answer and its body, at most 1 MiB.
 
         Raises:
             ProxyError: There is no such answer.
@@ -93,7 +94,7 @@ class ApiServer:
                         raise UpstreamInvalid("kube-apiserver's answer is over 1 MiB")
             except StreamBroken as error:
                 raise UpstreamInvalid(f"kube-apiserver: {error}") from error
-        return answer, bytes(received)
+        return answer, _payload(answer, bytes(received))
 
     async def receive_head(
         self,
@@ -218,6 +219,14 @@ class ApiServer:
         self._closed = True
         while self._idle:
             self._idle.pop().stream.close()
+
+
+def _payload(answer: ResponseHead, body: bytes) -> bytes:
+    """Return a whole body without its framing."""
+    if not isinstance(answer.body, Chunked):
+        return body
+    pieces, _ = ChunkScanner(UpstreamInvalid).scan(body)
+    return b"".join([body[piece] for piece in pieces])
 
 
 async def _send_or_close(

@@ -88,3 +88,15 @@ async def test_what_comes_after_an_answer_is_nobodys_answer(
 
     assert (await api_server.ask(get("/second")))[1] == b"second"
     assert stand_in.connections == 2
+
+
+async def test_an_answer_in_chunks_is_taken_out_of_them(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    """Go's server frames so what is over 2 KiB, as a review of an account in many groups is."""
+    stand_in.script = lambda c, _: c.send(
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        b'8\r\n{"groups\r\n4\r\n":1}\r\n0\r\n\r\n'
+    )
+
+    assert (await api_server.ask(get("/")))[1] == b'{"groups":1}'
