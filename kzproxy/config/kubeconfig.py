@@ -14,7 +14,16 @@ from kzproxy.config.document import Mistakes, read_document
 from kzproxy.config.sources import Sources
 from kzproxy.upstream.account import UpstreamSettings
 
-_REFUSED_OF_USERS = ("exec", "auth-provider", "username", "password", "as", "as-groups", "as-uid")
+_REFUSED_OF_USERS = (
+    "exec",
+    "auth-provider",
+    "username",
+    "password",
+    "as",
+    "as-groups",
+    "as-uid",
+    "as-user-extra",
+)
 _REFUSED_OF_CLUSTERS = ("insecure-skip-tls-verify", "proxy-url")
 
 

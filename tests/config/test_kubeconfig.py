@@ -94,6 +94,7 @@ def test_another_context_may_be_named(tmp_path: Path) -> None:
         ({}, {"exec": {"command": "aws"}}, "uses exec"),
         ({}, {"username": "u", "password": "p"}, "uses username"),
         ({}, {"token": "t", "as": "admin"}, "uses as"),
+        ({}, {"token": "t", "as-user-extra": {"reason": ["x"]}}, "uses as-user-extra"),
         ({}, {"token": 5}, "token must be a string"),
         ({}, {"client-certificate": "no.crt", "client-key": "no.key"}, "no.crt cannot be read"),
     ],
