@@ -6,7 +6,9 @@ so that whatever a token says would be sent as it is.
 """
 
 import base64
+import contextlib
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from tests.cluster.audit_log import AuditLog
 from tests.cluster.kubectl import Kubectl
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
-from tests.proxy.raw_client import RawClient
+from tests.proxy.raw_client import Answer, RawClient
 from tests.proxy.world import AUDIENCE, World, configuration
 from tests.servers.authority import Authority
 from tests.servers.issuer import TestIssuer
@@ -138,6 +140,27 @@ def _object(kind: str, name: str, namespace: str = "", **more: Any) -> dict[str,
     return {"apiVersion": "v1", "kind": kind, "metadata": metadata, **more}
 
 
+class Fence:
+    """A connection for requests that are no attack, made anew where it has idled too long."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._client: RawClient | None = None
+
+    def ask(self, data: bytes) -> Answer:
+        """Send a request that may be sent twice."""
+        if self._client is not None:
+            with contextlib.suppress(ConnectionError, ssl.SSLError):
+                return self._client.ask(data)
+            self.close()
+        self._client = self._world.client()
+        return self._client.ask(data)
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.tls.close()
+
+
 @dataclass(frozen=True)
 class Front:
     """The attackers' kzproxy, and what is around it.
@@ -145,13 +168,13 @@ class Front:
     Attributes:
         other: A second issuer, whose names get ``OTHER_PREFIX``.
         rotating: A third, whose keys a test may change; its names get ``ROTATING_PREFIX``.
-        fence: A connection for requests that are no attack.
+        fence: For requests that are no attack.
     """
 
     world: World
     other: TestIssuer
     rotating: TestIssuer
-    fence: RawClient
+    fence: Fence
     audit_log: AuditLog
     control_plane: ControlPlane
 
@@ -184,7 +207,7 @@ def attackers_front(
         (directory / "authentication.yaml").write_text(json.dumps(_authentication(*issuers)))
         proxy = stack.enter_context(running_proxy(directory, settings))
         world = World(directory, authority, issuers[0], proxy)
-        fence = stack.enter_context(world.client())
+        fence = stack.enter_context(contextlib.closing(Fence(world)))
         yield Front(world, *issuers[1:], fence, audit_log, control_plane)
 
 
