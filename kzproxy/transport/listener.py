@@ -14,6 +14,7 @@ from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.client_connection import ClientConnection, Service
 from kzproxy.transport.connection_limits import ConnectionLimits, Excess, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.peer import Peer, peer_address
 from kzproxy.transport.tls import verified_chain
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
@@ -200,7 +201,7 @@ class Listener:
     def _stream(self, sock: socket.socket) -> TlsStream:
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        keep_probing(sock)
         tls = self._context().wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )

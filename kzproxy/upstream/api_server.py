@@ -15,6 +15,7 @@ from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.account import Account
 from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
@@ -198,7 +199,7 @@ class ApiServer:
 
     def _wrap(self, sock: socket.socket) -> TlsStream:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        keep_probing(sock)
         try:
             tls = self._account.context.wrap_socket(
                 sock,
