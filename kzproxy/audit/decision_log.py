@@ -62,6 +62,8 @@ class DecisionLogSettings:
         sync_timeout: How long a client waits for the disk, or for the reader of a pipe, before it
             is told to come back.
         rotation: How the file is kept from growing for ever; None where that is seen to elsewhere.
+        stdout_turns: A file whose lock is held while the copy is written, where other workers share
+            standard output; None where they do not.
     """
 
     file: Path | None
@@ -69,6 +71,7 @@ class DecisionLogSettings:
     worker: str = "0"
     sync_timeout: timedelta = timedelta(seconds=5)
     rotation: Rotation | None = None
+    stdout_turns: Path | None = None
 
 
 class _Pending(NamedTuple):
@@ -115,7 +118,7 @@ class DecisionLog:
             log._begin(first_record(GENESIS, torn_bytes=0, now=clock.now()))
             return log
         sink = FileSink.open(settings.file)
-        mirror = Mirror(_STDOUT) if settings.stdout else None
+        mirror = Mirror(_STDOUT, turns=settings.stdout_turns) if settings.stdout else None
         log = cls(sink, sink.head, settings=settings, clock=clock, mirror=mirror)
         log._begin(first_record(sink.head, torn_bytes=sink.torn_bytes, now=clock.now()))
         return log

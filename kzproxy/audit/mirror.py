@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from pathlib import Path
 
 from kzproxy.audit.job_thread import JobThread
 from kzproxy.audit.sink import StreamSink
@@ -19,9 +20,10 @@ class Mirror:
         dropped: Lines left out since the start. In the copy they show as gaps in ``seq``.
     """
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, turns: Path | None = None) -> None:
+        """Take the pipe; ``turns`` is as in ``StreamSink``."""
         self.dropped = 0
-        self._sink = StreamSink(descriptor)
+        self._sink = StreamSink(descriptor, turns=turns)
         self._thread = JobThread("decision-log-copy")
         self._backlog_bytes = 0
         self._dropped_in_a_row = 0

@@ -124,12 +124,17 @@ class FileSink:
 
 
 class StreamSink:
-    """A pipe, such as standard output: written by ``sync``, since its reader may be slow."""
+    """A pipe, such as standard output: written by ``sync``, since its reader may be slow.
+
+    Where other processes write to the same pipe, all of them name one ``turns`` file, whose lock is
+    held while whole lines are written.
+    """
 
     written_on_append = False
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, *, turns: Path | None = None) -> None:
         self._descriptor = descriptor
+        self._turns = turns
         self._taken: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._rest = b""
 
@@ -142,6 +147,14 @@ class StreamSink:
 
         After an error the rest stays: a torn line must be completed before the next one.
         """
+        if self._turns is None:
+            self._write()
+            return
+        with self._turns.open("ab") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            self._write()
+
+    def _write(self) -> None:
         while self._rest or not self._taken.empty():
             self._rest = self._rest or self._taken.get()
             try:

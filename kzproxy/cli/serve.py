@@ -10,8 +10,10 @@ import click
 
 from kzproxy.clock.system import SystemClock
 from kzproxy.server.serve import serve
+from kzproxy.server.supervise import supervise
+from kzproxy.server.worker import Worker
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_MAX_WORKERS = 64
 
 
 @click.command(name="serve")
@@ -23,20 +25,55 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     help="The ProxyConfiguration; relative paths in it are relative to it.",
 )
 @click.option(
+    "--workers",
+    "count",
+    type=click.IntRange(1, _MAX_WORKERS),
+    default=1,
+    show_default=True,
+    help="How many processes share the address; one for each core is enough.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
     help="Of the diagnostic log on standard error; the decision log is always whole.",
 )
-def command(config_file: Path, log_level: str) -> None:
+@click.option("--worker", "number", type=int, hidden=True, help="Which worker this is.")
+@click.option(
+    "--supervisor",
+    type=(int, click.Path(path_type=Path)),
+    hidden=True,
+    help="The process that started this worker, and the directory that it shares with it.",
+)
+def command(
+    config_file: Path,
+    count: int,
+    log_level: str,
+    number: int | None,
+    supervisor: tuple[int, Path] | None,
+) -> None:
     """Run the proxy until SIGTERM.
 
     SIGTERM and SIGINT drain: no new connections, watches end one by one, the rest may finish within
     drainTimeoutSeconds. Certificates, policy, authentication and kzproxy's own credential are read
     again when their files change, or on SIGHUP, which also opens the decision log anew.
     """
-    logging.basicConfig(level=log_level.upper(), format=_FORMAT, stream=sys.stderr)
+    worker = None
+    if number is not None and supervisor is not None:
+        worker = Worker(number=number, supervisor_pid=supervisor[0], directory=supervisor[1])
+    _log_to_stderr(log_level, worker)
+    clock = SystemClock()
+    if worker is not None or count == 1:
+        asyncio.run(serve(config_file, clock, version("kzproxy"), worker))
+    else:
+        running = supervise(config_file, clock, count=count, log_level=log_level)
+        raise SystemExit(asyncio.run(running))
+
+
+def _log_to_stderr(level: str, worker: Worker | None) -> None:
+    who = "%(name)s" if worker is None else f"{worker.name} %(name)s"
+    form = f"%(asctime)s %(levelname)s {who}: %(message)s"
+    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr)
     # httpx logs every request at info; key refreshes are not news.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    asyncio.run(serve(config_file, SystemClock(), version("kzproxy")))

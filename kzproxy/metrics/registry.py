@@ -101,3 +101,20 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""
         return generate_latest(self._registry)
+
+
+class SupervisorMetrics:
+    """What a supervisor counts itself, beside what its workers show."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        self.workers = Gauge("kzproxy_workers", "Workers running.", registry=registry)
+        self.restarts = Counter(
+            "kzproxy_worker_restarts",
+            "Workers started again because they had ended.",
+            registry=registry,
+        )
+
+    def exposition(self) -> bytes:
+        """Return all of them in the Prometheus text format."""
+        return generate_latest(self._registry)

@@ -2,12 +2,11 @@
 
 import ssl
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.trust import NOBODY, Trust
 from kzproxy.audit.decision_log import DecisionLog
-from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
+from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
@@ -136,22 +135,42 @@ def build_api_server(parts: Parts, services: Services) -> ApiServer:
 
 
 def first_generation(
-    settings: ProxySettings, parts: Parts, services: Services, account: str
+    settings: ProxySettings,
+    parts: Parts,
+    authenticator: OidcAuthenticator,
+    services: Services,
+    account: str,
 ) -> Generation:
     """Make the first one; ``account`` is kzproxy's name at kube-apiserver."""
-    authenticator = oidc_authenticator(settings.issuers, services.clock)
     api_server = build_api_server(parts, services)
-    point = EnforcementPoint(
-        clock=services.clock,
+    forwarding = _forwarding(settings, account)
+    return Generation(
+        settings=settings,
+        parts=parts,
         authenticator=authenticator,
-        devices=parts.devices,
-        under_way=services.under_way,
-        administrator=services.administrator,
-        decisions=services.decisions,
         api_server=api_server,
-        metrics=services.metrics,
-        settings=_forwarding(settings, account),
+        point=_point(parts, authenticator, api_server, services, forwarding),
     )
+
+
+def next_generation(
+    before: Generation, settings: ProxySettings, parts: Parts, services: Services, account: str
+) -> Generation:
+    """Make the one that follows, with what has not changed of keys, connections, certificates.
+
+    Its enforcement point is a new one, and remembers nothing of what the other had judged.
+    """
+    authenticator, api_server = before.authenticator, before.api_server
+    if settings.issuers != before.settings.issuers:
+        authenticator = authenticator.successor(settings.issuers)
+    if settings.upstream != before.settings.upstream:
+        api_server = build_api_server(parts, services)
+    same_devices = _fingerprints(parts) == _fingerprints(before.parts)
+    if same_devices:
+        parts = replace(parts, devices=before.parts.devices)
+    point = _point(parts, authenticator, api_server, services, _forwarding(settings, account))
+    if same_devices:
+        point.certificates.update(before.point.certificates)
     return Generation(
         settings=settings,
         parts=parts,
@@ -161,33 +180,23 @@ def first_generation(
     )
 
 
-def next_generation(
-    before: Generation, settings: ProxySettings, parts: Parts, services: Services, account: str
-) -> Generation:
-    """Make the one that follows, with all that has not changed: keys, connections, certificates."""
-    was, point = before.settings, before.point
-    authenticator, api_server = before.authenticator, before.api_server
-    if settings.issuers != was.issuers:
-        authenticator = authenticator.successor(settings.issuers)
-    if settings.upstream != was.upstream:
-        api_server = build_api_server(parts, services)
-    if _fingerprints(parts) == _fingerprints(before.parts):
-        parts = replace(parts, devices=before.parts.devices)
-    return Generation(
-        settings=settings,
-        parts=parts,
+def _point(
+    parts: Parts,
+    authenticator: OidcAuthenticator,
+    api_server: ApiServer,
+    services: Services,
+    forwarding: ForwardingSettings,
+) -> EnforcementPoint:
+    return EnforcementPoint(
+        clock=services.clock,
         authenticator=authenticator,
+        devices=parts.devices,
+        under_way=services.under_way,
+        administrator=services.administrator,
+        decisions=services.decisions,
         api_server=api_server,
-        point=replace(
-            point,
-            authenticator=authenticator,
-            devices=parts.devices,
-            api_server=api_server,
-            settings=_forwarding(settings, account),
-            certificates=(
-                point.certificates if parts.devices is point.devices else WeakKeyDictionary()
-            ),
-        ),
+        metrics=services.metrics,
+        settings=forwarding,
     )
 
 

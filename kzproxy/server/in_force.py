@@ -18,11 +18,11 @@ class InForce:
         generation: The present one.
     """
 
-    def __init__(self, generation: Generation, services: Services) -> None:
-        """Put the first generation in force."""
+    def __init__(self, generation: Generation, keys: "KeyRefresh", services: Services) -> None:
+        """Put the first generation in force; ``keys`` runs its authenticator."""
         self.generation = generation
         self._services = services
-        self._keys = KeyRefresh(generation.authenticator)
+        self._keys = keys
         services.administrator.install(generation.parts.engine, generation.trust)
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
@@ -41,31 +41,31 @@ class InForce:
         if before.api_server is not generation.api_server:
             before.api_server.close()
 
-    async def run(self) -> None:
-        """Keep the issuers' keys fresh until cancelled."""
-        await self._keys.run()
-
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""
         self.generation.api_server.close()
 
 
 class KeyRefresh:
-    """Runs one authenticator at a time: two generations may share verifiers."""
+    """Runs one authenticator at a time: two generations may share verifiers.
+
+    Attributes:
+        authenticator: The one that is to run.
+    """
 
     def __init__(self, authenticator: OidcAuthenticator) -> None:
-        self._authenticator = authenticator
+        self.authenticator = authenticator
         self._replaced = asyncio.Event()
 
     def replace(self, authenticator: OidcAuthenticator) -> None:
         """Run this one instead; does nothing where it is the one that runs."""
-        if authenticator is not self._authenticator:
-            self._authenticator = authenticator
+        if authenticator is not self.authenticator:
+            self.authenticator = authenticator
             self._replaced.set()
 
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
             self._replaced.clear()
-            async with alongside(self._authenticator.run()):
+            async with alongside(self.authenticator.run()):
                 await self._replaced.wait()

@@ -3,18 +3,19 @@
 import asyncio
 import logging
 import signal
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.authentication.oidc import oidc_authenticator
 from kzproxy.clock.system import Clock
-from kzproxy.config.proxy import Address, ProxySettings, load_proxy_settings
+from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
 from kzproxy.enforcement.alongside import alongside
-from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.server.addresses import listening, ops_listening
 from kzproxy.server.build import (
     Parts,
     Services,
@@ -24,37 +25,44 @@ from kzproxy.server.build import (
     first_generation,
 )
 from kzproxy.server.drain import drain
-from kzproxy.server.in_force import InForce
+from kzproxy.server.in_force import InForce, KeyRefresh
 from kzproxy.server.reload import Reloader
 from kzproxy.server.startup import checked_account
-from kzproxy.transport.listener import Listener, listening_socket
-from kzproxy.web.ops import OpsApplication, check_parser, serving
+from kzproxy.server.worker import Worker
+from kzproxy.transport.listener import Listener
+from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
 
 log = logging.getLogger(__name__)
 
 
-async def serve(config_file: Path, clock: Clock, version: str) -> None:
+async def serve(
+    config_file: Path, clock: Clock, version: str, worker: Worker | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
     Raises:
         ConfigurationError: kzproxy cannot start as it is configured.
     """
     check_parser()
+    if worker is not None:
+        worker.end_with_supervisor()
     sources = Sources()
     settings = load_proxy_settings(config_file, sources)
     parts = build_parts(settings, clock)
     stopping, reloading = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
-        services = build_services(settings, parts, clock, version)
+        services = build_services(_own_log(settings, worker), parts, clock, version)
         _on_signals(stopping, reloading, services.decisions)
-        await stack.enter_async_context(_running(services))
+        keys = KeyRefresh(oidc_authenticator(settings.issuers, clock))
+        await stack.enter_async_context(_running(services, keys))
         account = await _account(settings, parts, services)
-        in_force = InForce(first_generation(settings, parts, services, account), services)
+        generation = first_generation(settings, parts, keys.authenticator, services, account)
+        in_force = InForce(generation, keys, services)
         stack.callback(in_force.close)
         reloader = Reloader(config_file, sources, in_force, services, asked=reloading)
-        await stack.enter_async_context(alongside(in_force.run(), reloader.run()))
+        await stack.enter_async_context(alongside(reloader.run()))
         listener = Listener(
-            sock=_socket(settings.listen),
+            sock=listening(settings.listen, shared=worker is not None),
             context=in_force.context,
             service=in_force,
             deadlines=services.deadlines,
@@ -62,18 +70,26 @@ async def serve(config_file: Path, clock: Clock, version: str) -> None:
             limits=settings.limits.connections,
         )
         readiness = _Readiness(in_force, services.decisions)
-        if settings.ops is not None:
-            ops = OpsApplication(services.metrics, readiness.checks, reloader.notices)
-            await stack.enter_async_context(_ops(settings.ops, ops))
+        ops = OpsApplication(services.metrics, readiness.checks, reloader.notices).build()
+        if worker is not None:
+            await stack.enter_async_context(serving_privately(ops, worker.ops_socket))
+        elif settings.ops is not None:
+            await stack.enter_async_context(ops_listening(settings.ops, ops))
         log.info("acting as %s at %s", account, settings.upstream.authority)
         await _serve_until(stopping, listener, readiness, settings.drain, services)
 
 
+def _own_log(settings: ProxySettings, worker: Worker | None) -> ProxySettings:
+    if worker is None:
+        return settings
+    return replace(settings, decision_log=worker.decision_log(settings.decision_log))
+
+
 @asynccontextmanager
-async def _running(services: Services) -> AsyncIterator[None]:
+async def _running(services: Services, keys: KeyRefresh) -> AsyncIterator[None]:
     """Run what runs beside the requests, and close the log at the end."""
     try:
-        async with alongside(services.deadlines.run(), services.administrator.run()):
+        async with alongside(services.deadlines.run(), services.administrator.run(), keys.run()):
             yield
     finally:
         await services.decisions.close()
@@ -86,27 +102,6 @@ async def _account(settings: ProxySettings, parts: Parts, services: Services) ->
         return await checked_account(checking, send_uid=settings.send_uid, tell=log.warning)
     finally:
         checking.close()
-
-
-def _socket(address: Address) -> socket.socket:
-    try:
-        return listening_socket(address.host, address.port)
-    except OSError as error:
-        raise _cannot_listen("listen", address, error) from error
-
-
-@asynccontextmanager
-async def _ops(address: Address, application: OpsApplication) -> AsyncIterator[None]:
-    try:
-        context = serving(application.build(), address.host, address.port)
-        port = await context.__aenter__()
-    except OSError as error:
-        raise _cannot_listen("ops", address, error) from error
-    log.info("health and metrics on http://%s:%d", address.host, port)
-    try:
-        yield
-    finally:
-        await context.__aexit__(None, None, None)
 
 
 async def _serve_until(
@@ -151,8 +146,5 @@ def _on_signals(stopping: asyncio.Event, reloading: asyncio.Event, decisions: De
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_signal_handler(signal.SIGINT, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, renew)
-
-
-def _cannot_listen(field: str, address: Address, error: OSError) -> ConfigurationError:
-    message = f"cannot listen on {address.host}:{address.port}: {error.strerror or error}"
-    return ConfigurationError([Mistake(source=f"{field}.address", message=message)])
+    # A supervisor holds it back until there is somebody to take it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

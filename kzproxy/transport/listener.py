@@ -31,8 +31,8 @@ _SECONDS_BETWEEN_WARNINGS = 60.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-def listening_socket(host: str, port: int) -> socket.socket:
-    """Bind and listen.
+def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Bind and listen; ``shared`` with other processes, each of which gets some connections.
 
     Raises:
         OSError: The address cannot be had.
@@ -41,6 +41,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
         sock.bind((host, port))
         sock.listen(_BACKLOG)
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature

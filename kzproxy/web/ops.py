@@ -1,8 +1,9 @@
 """The listener for operators: health and metrics, on an address of its own, never the API's."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.http_parser import HttpRequestParser, HttpRequestParserPy
@@ -14,6 +15,7 @@ from kzproxy.metrics.registry import Metrics
 Readiness = Callable[[], Mapping[str, str | None]]
 # What operators should know of a kzproxy that is ready, by name.
 Notices = Callable[[], Mapping[str, str]]
+Answerer = Callable[[web.Request], Awaitable[web.Response]]
 _OK, _UNREADY = 200, 503
 
 
@@ -27,33 +29,45 @@ class OpsApplication:
 
     def build(self) -> web.Application:
         """Return the application; it serves no other path."""
-        application = web.Application(client_max_size=0)
-        application.router.add_get("/livez", self._livez)
-        application.router.add_get("/readyz", self._readyz)
-        application.router.add_get("/metrics", self._expose)
-        return application
-
-    async def _livez(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return ops_application(self._readyz, self._expose)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         checks = self._readiness()
+        shown = {name: why or "ok" for name, why in checks.items()} | dict(self._notices())
         ready = all(why is None for why in checks.values())
-        body = {
-            "ready": ready,
-            "checks": {name: why or "ok" for name, why in checks.items()} | dict(self._notices()),
-        }
-        return web.Response(
-            status=_OK if ready else _UNREADY,
-            text=json.dumps(body, indent=2) + "\n",
-            content_type="application/json",
-        )
+        return readiness_answer(ready=ready, checks=shown)
 
     async def _expose(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.exposition(),
-            headers={"Content-Type": "text/plain; version=1.0.0; charset=utf-8"},
-        )
+        return metrics_answer(self._metrics.exposition())
+
+
+def ops_application(readyz: Answerer, metrics: Answerer) -> web.Application:
+    """Make an application of three paths; it is alive where it can say so."""
+    application = web.Application(client_max_size=0)
+    application.router.add_get("/livez", _livez)
+    application.router.add_get("/readyz", readyz)
+    application.router.add_get("/metrics", metrics)
+    return application
+
+
+async def _livez(_: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+def readiness_answer(*, ready: bool, checks: Mapping[str, str]) -> web.Response:
+    """Say whether requests should come, and each check's name and finding."""
+    return web.Response(
+        status=_OK if ready else _UNREADY,
+        text=json.dumps({"ready": ready, "checks": dict(checks)}, indent=2) + "\n",
+        content_type="application/json",
+    )
+
+
+def metrics_answer(exposition: bytes) -> web.Response:
+    """Show metrics in the Prometheus text format."""
+    return web.Response(
+        body=exposition, headers={"Content-Type": "text/plain; version=1.0.0; charset=utf-8"}
+    )
 
 
 def check_parser() -> None:
@@ -87,5 +101,17 @@ async def serving(application: web.Application, host: str, port: int) -> AsyncIt
         site = web.TCPSite(runner, host, port)
         await site.start()
         yield int(runner.addresses[0][1])
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def serving_privately(application: web.Application, path: Path) -> AsyncIterator[None]:
+    """Serve ``application`` on a Unix socket while the body runs."""
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, path).start()
+        yield
     finally:
         await runner.cleanup()

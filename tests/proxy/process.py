@@ -37,8 +37,9 @@ class ProxyProcess:
         directory: Holds its configuration and its logs.
     """
 
-    def __init__(self, directory: Path, configuration: dict[str, Any]) -> None:
+    def __init__(self, directory: Path, configuration: dict[str, Any], *arguments: str) -> None:
         self.directory = directory
+        self._arguments = arguments
         self.port, self.ops_port = free_ports(2)
         configuration["listen"]["address"] = f"127.0.0.1:{self.port}"
         configuration["ops"] = {"address": f"127.0.0.1:{self.ops_port}"}
@@ -54,6 +55,7 @@ class ProxyProcess:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "kzproxy", "serve", "--config", str(self._file)]
+        command += self._arguments
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ.copy()
@@ -131,9 +133,11 @@ class ProxyProcess:
 
 
 @contextlib.contextmanager
-def running_proxy(directory: Path, configuration: dict[str, Any]) -> Iterator[ProxyProcess]:
-    """Run kzproxy until the block ends."""
-    proxy = ProxyProcess(directory, configuration)
+def running_proxy(
+    directory: Path, configuration: dict[str, Any], *arguments: str
+) -> Iterator[ProxyProcess]:
+    """Run kzproxy until the block ends; ``arguments`` are further ones of ``kzproxy serve``."""
+    proxy = ProxyProcess(directory, configuration, *arguments)
     try:
         proxy.start()
         yield proxy
