@@ -1,5 +1,6 @@
 """A sink keeps whole lines or says why not."""
 
+import fcntl
 import os
 import stat
 import threading
@@ -178,6 +179,25 @@ def test_a_pipe_that_others_made_non_blocking_is_waited_for() -> None:
         read += os.read(reader, 65536)
     thread.join()
     assert read == data
+    os.close(reader)
+    os.close(writer)
+
+
+def test_a_pipe_that_workers_share_is_written_in_turns(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    turns = tmp_path / "turns"
+    sink = StreamSink(writer, turns=turns)
+    sink.append(b"ours\n")
+    thread = threading.Thread(target=sink.sync)
+    with turns.open("ab") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        thread.start()
+        thread.join(0.1)
+        with pytest.raises(BlockingIOError):
+            os.read(reader, 100)
+    thread.join(10)
+    assert os.read(reader, 100) == b"ours\n"
     os.close(reader)
     os.close(writer)
 
