@@ -5,10 +5,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST ?= $(BIN)/pytest
 
-.PHONY: help demo test check controlplane browser lock format clean
+.PHONY: help demo test check bench bench-quick controlplane browser lock format clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
 
 demo: $(READY) controlplane ## run everything on this machine; Ctrl-C ends it
 	$(BIN)/kzproxy demo
@@ -22,6 +22,14 @@ check: $(READY) ## format, lint, types, imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/hadolint Dockerfile
+
+bench: $(READY) controlplane ## measure beside nginx and other proxies, into docs/performance.md
+	@bench/install_nginx.sh
+	$(BIN)/python -m bench.run
+
+bench-quick: $(READY) ## measure beside nginx alone, once, in under a minute
+	@bench/install_nginx.sh
+	$(BIN)/python -m bench.run --quick
 
 controlplane: ## build the real control plane once; prints its directory
 	@$(PYTHON) tests/cluster/build.py

@@ -13,9 +13,10 @@ from bench.programs import CannotRunError
 from bench.world import SERVER_NAME, Identity
 
 # What kubectl sends with a get. Compression is left out: its cost is kube-apiserver's, not ours.
+AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+AS_OBJECTS = "application/json"
 HEADERS = (
     ("User-Agent", "kubectl/v1.36.3 (linux/amd64) kubernetes/0000000"),
-    ("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"),
     ("Kubectl-Command", "kubectl get"),
     ("Kubectl-Session", "5a3f0a52-3c1c-4d2e-9a4e-2f1c0d9b8e7a"),
 )
@@ -57,6 +58,7 @@ class Plan:
     count: int = 0
     upload_bytes: int = 0
     check_target: bool = True
+    accept: str = AS_TABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,7 @@ class Loader:
             "address": door.address,
             "authority": "" if door.authority is None else str(door.authority),
             "server_name": SERVER_NAME,
-            "headers": [*HEADERS, *door.headers],
+            "headers": [*HEADERS, ("Accept", plan.accept), *door.headers],
             "credentials": door.credentials,
             "certificates": door.certificates,
             "check_user": door.check_user and plan.check_target,

@@ -4,8 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+_BEGUN = time.perf_counter()
 _HERE = Path(__file__).parent
 _KUBE_RBAC_PROXY = "github.com/brancz/kube-rbac-proxy/cmd/kube-rbac-proxy"
 
@@ -16,7 +18,8 @@ class CannotRunError(Exception):
 
 def say(line: str) -> None:
     """Report progress, on standard error."""
-    sys.stderr.write(f"bench: {line}\n")
+    elapsed = time.perf_counter() - _BEGUN
+    sys.stderr.write(f"bench: {elapsed:5.1f} s: {line}\n")
     sys.stderr.flush()
 
 

@@ -1,6 +1,6 @@
-"""Run the systems in turn, again and again, so that none has the machine at its best alone."""
+"""Measure one system once, and hold it to account."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from bench.ledger import Records, check_audit_ids, check_records, check_upstream
@@ -9,9 +9,7 @@ from bench.measures import Values
 from bench.programs import say
 from bench.running import Running, running
 from bench.stage import Stage
-from bench.systems.system import Site, System
-
-Maker = Callable[[Site], System]
+from bench.systems.system import System
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,42 +51,29 @@ def measure_once(
     if system.impersonates:
         check_audit_ids(system.name, run.reports, counts)
     check_decisions(system, run)
-    note_cipher(found, run)
+    found.ciphers[system.name] = cipher_of(run)
     say(f"{system.name}: {len(run.reports)} loads, {counts.requests} requests, all accounted for")
     return values
 
 
-def check_decisions(system: System, run: Running) -> None:
+def check_decisions(system: System, run: Running) -> Records:
     """Compare a system's answers with its decision log, and remove that, which is large.
+
+    Returns:
+        What the log held; nothing where the system has none.
 
     Raises:
         MismatchError: They are not the same.
     """
     logs = system.decision_logs
-    if not logs:
-        return
-    check_records(system.name, run.reports, Records.read(logs))
+    records = Records.read(logs)
+    if logs:
+        check_records(system.name, run.reports, records)
     for log in logs:
         log.unlink()
+    return records
 
 
-def note_cipher(found: Found, run: Running) -> None:
-    """Keep what was agreed on."""
-    agreed = {report.cipher for report in run.reports} - {""}
-    found.ciphers[run.system.name] = ", ".join(sorted(agreed))
-
-
-def repeat(
-    stage: Stage,
-    makers: Sequence[Maker],
-    repetitions: int,
-    target: str,
-    measure: Callable[[Running], Values],
-) -> Iterable[tuple[int, Found]]:
-    """Measure every system once a repetition; gives what has been found so far after each."""
-    found = Found()
-    for repetition in range(repetitions):
-        for number, maker in enumerate(makers):
-            system = maker(stage.site(f"{repetition}-{number}"))
-            found.add(system.name, measure_once(stage, system, target, measure, found))
-        yield repetition, found
+def cipher_of(run: Running) -> str:
+    """Return what was agreed on with its clients."""
+    return ", ".join(sorted({report.cipher for report in run.reports} - {""}))

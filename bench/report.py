@@ -1,0 +1,138 @@
+"""The figures as a table for people and as JSON for machines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.figures import (
+    FIGURES,
+    FLOORS,
+    KZPROXY,
+    NGINX,
+    Medians,
+    medians,
+    ratio_of,
+    ratios_to_nginx,
+    standings,
+)
+
+_NOTHING = "-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """Where and when was measured.
+
+    Attributes:
+        date: ISO 8601, UTC.
+        commit: Of kzproxy; ends with ``-dirty`` where files differed from it.
+        versions: Of everything that was measured or measured with.
+        machine: Processor, cores, kernel, file system.
+        ciphers: What each system agreed on with its clients.
+        load_averages: Of the machine, before each turn of a system.
+    """
+
+    date: str
+    commit: str
+    repetitions: int
+    versions: Mapping[str, str]
+    machine: Mapping[str, str]
+    ciphers: Mapping[str, str]
+    load_averages: Sequence[float]
+
+
+def document(
+    circumstances: Circumstances, figures: Mapping[str, Mapping[str, Sequence[float]]]
+) -> dict[str, Any]:
+    """Return what ``bench/results/latest.json`` holds."""
+    found = medians(figures)
+    return {
+        "date": circumstances.date,
+        "commit": circumstances.commit,
+        "repetitions": circumstances.repetitions,
+        "versions": dict(circumstances.versions),
+        "machine": dict(circumstances.machine),
+        "ciphers": dict(circumstances.ciphers),
+        "load_averages": [round(each, 2) for each in circumstances.load_averages],
+        "ratios_to_nginx": ratios_to_nginx(found),
+        "floors": {
+            each.floor.name: {
+                "beside": each.floor.beside,
+                "found": round(each.found, 3),
+                "limit": each.floor.limit,
+                "reached": each.reached,
+            }
+            for each in standings(found)
+        },
+        "systems": {
+            system: {key: _spread(values) for key, values in own.items()}
+            for system, own in figures.items()
+        },
+    }
+
+
+def medians_of(document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the medians that a document holds."""
+    return {
+        system: {key: spread["median"] for key, spread in own.items()}
+        for system, own in document["systems"].items()
+    }
+
+
+def table(found: Medians) -> str:
+    """Return the medians as a Markdown table, kzproxy's ratio to nginx and its floor at the end."""
+    systems = sorted(found, key=lambda name: name == KZPROXY)  # ours last, the others as they came
+    limits = {floor.key: floor.limit for floor in FLOORS if floor.beside == NGINX}
+    rows = [
+        [
+            figure.title,
+            *(_number(found[system].get(figure.key), figure.decimals) for system in systems),
+            _number(ratio_of(found, figure.key, NGINX), 2),
+            _number(limits.get(figure.key), 2),
+        ]
+        for figure in FIGURES
+        if any(figure.key in found[system] for system in systems)
+    ]
+    return _markdown(["", *systems, f"{KZPROXY} ÷ {NGINX}", "at most"], rows)
+
+
+def verdict(found: Medians) -> str:
+    """Return every floor and where kzproxy stands, as a Markdown table."""
+    rows = [
+        [
+            each.floor.name,
+            f"÷ {each.floor.beside}" if each.floor.beside else "itself",
+            _number(each.found, 2),
+            _number(each.floor.limit, 2),
+            "yes" if each.reached else f"no: {each.found / each.floor.limit:.2f} times as much",
+        ]
+        for each in standings(found)
+    ]
+    return _markdown(["floor", "taken", "found", "at most", "reached"], rows)
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(values)
+    middle = medians({"": {"": ordered}})[""][""]
+    return {
+        "median": round(middle, 3),
+        "min": round(ordered[0], 3),
+        "max": round(ordered[-1], 3),
+    }
+
+
+def _number(value: float | None, decimals: int) -> str:
+    return _NOTHING if value is None else f"{value:,.{decimals}f}"
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table whose columns line up in a terminal too."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    lines = [header, ["-" * width for width in widths], *rows]
+    return "\n".join(_line(line, widths) for line in lines)
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+    return f"| {' | '.join(padded)} |"

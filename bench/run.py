@@ -1,0 +1,160 @@
+"""``make bench`` and ``make bench-quick``: measure all systems in turn, print, judge.
+
+Exits with 1 where a floor is not reached, or where answers, upstream requests and decision records
+are not the same.
+"""
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import replace
+
+from bench.api_server import LIST_TARGET, ApiServer, api_server
+from bench.decision_latency import in_own_process
+from bench.figures import DIRECT, KZPROXY, medians, standings
+from bench.ledger import MismatchError
+from bench.lineup import Lineup
+from bench.machine import load_average
+from bench.measures import Effort, Values, beyond, everything, lists, without_proxy
+from bench.programs import CannotRunError, say
+from bench.report import Circumstances, document, table, verdict
+from bench.running import Running, running
+from bench.series import Found, check_decisions, measure_once
+from bench.stage import Stage, set_up
+from bench.surroundings import commit, machine, versions
+from bench.systems.system import Site
+from bench.written import RESULTS, write_document, write_page
+from kzproxy.clock.system import Clock, SystemClock
+from kzproxy.demo.control_plane import find_binaries
+
+_FIRST_TARGET = "/version"
+
+FULL = Effort(
+    repetitions=5,
+    small_seconds=4.0,
+    sequential_seconds=3.0,
+    connection_seconds=3.0,
+    bodies=6,
+    events=10,
+    lists=8,
+)
+# Twice as long and it would not be quick; half as long and it would be noise.
+QUICK = Effort(
+    repetitions=1,
+    small_seconds=3.0,
+    sequential_seconds=1.5,
+    connection_seconds=2.0,
+    bodies=3,
+    events=5,
+    lists=0,
+)
+
+
+def main() -> int:
+    """Measure, print and return the exit code."""
+    options = _options()
+    clock = SystemClock()
+    try:
+        if options.quick:
+            lineup, effort = Lineup.short(), QUICK
+        else:
+            lineup, effort = Lineup.whole(find_binaries().kubectl), FULL
+        effort = replace(effort, repetitions=options.repetitions or effort.repetitions)
+        found = _measure(lineup, effort, clock)
+    except (CannotRunError, MismatchError) as error:
+        say(str(error))
+        return 1
+    if not options.quick:
+        _write(lineup, effort, clock, found)
+    return _judge(found)
+
+
+def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
+    found = Found()
+    with set_up(clock) as stage:
+        found.add(KZPROXY, in_own_process(stage.world.directory / "policy.yaml", stage.cores.proxy))
+        for repetition in range(effort.repetitions):
+            say(f"repetition {repetition + 1} of {effort.repetitions}")
+            _repetition(stage, lineup, effort, repetition, found)
+        if effort.lists:
+            with ExitStack() as stack:
+                server = stack.enter_context(api_server(stage.directory, clock))
+                for repetition in range(effort.repetitions):
+                    _lists(stage, server, lineup, repetition, effort.lists, found)
+    return found
+
+
+def _repetition(
+    stage: Stage, lineup: Lineup, effort: Effort, repetition: int, found: Found
+) -> None:
+    """Measure every system once before the fixed upstream."""
+
+    def measure(run: Running) -> Values:
+        return everything(run, stage.world.targets, effort)
+
+    values: dict[str, Values] = {}
+    for name in lineup.names:
+        system = lineup.make(name, stage.site(f"{name}-{repetition}"))
+        values[name] = measure_once(stage, system, _FIRST_TARGET, measure, found)
+    values[DIRECT] = without_proxy(values[DIRECT])
+    for name, own in values.items():
+        found.add(name, own if name == DIRECT else own | beyond(own, values[DIRECT]))
+
+
+def _lists(
+    stage: Stage, server: ApiServer, lineup: Lineup, repetition: int, count: int, found: Found
+) -> None:
+    """Measure every system once before the real kube-apiserver."""
+    for name in lineup.names:
+        directory = stage.site(f"{name}-list-{repetition}").directory
+        site = Site(world=stage.world, upstream=server.upstream, directory=directory)
+        system = lineup.make(name, site)
+        found.load_averages.append(load_average())
+        with running(system, stage.loader, stage.cores.proxy, _FIRST_TARGET) as run:
+            values = lists(run, LIST_TARGET, count)
+        permits = check_decisions(system, run).permits
+        server.check_audited(permits)
+        found.add(name, without_proxy(values) if name == DIRECT else values)
+        say(f"{name}: {values['list_wall_ms']:.0f} ms a list")
+
+
+def _write(lineup: Lineup, effort: Effort, clock: Clock, found: Found) -> None:
+    circumstances = Circumstances(
+        date=clock.now().isoformat(timespec="seconds"),
+        commit=commit(),
+        repetitions=effort.repetitions,
+        versions=versions(lineup.nginx, lineup.kubectl),
+        machine=machine(),
+        ciphers=found.ciphers,
+        load_averages=found.load_averages,
+    )
+    measured = document(circumstances, found.figures)
+    write_document(measured)
+    write_page(measured)
+    say(f"written: {RESULTS}")
+
+
+def _judge(found: Found) -> int:
+    """Print everything; return 1 where a floor is not reached."""
+    measured = medians(found.figures)
+    sys.stdout.write(f"{table(measured)}\n\n{verdict(measured)}\n")
+    averages = f"{min(found.load_averages):.1f} to {max(found.load_averages):.1f}"
+    say(f"load average {averages}, ciphers {json.dumps(found.ciphers)}")
+    below = [each.floor.name for each in standings(measured) if not each.reached]
+    if below:
+        say(f"below the floor: {', '.join(below)}")
+        return 1
+    say("every floor that was measured is reached")
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, once")
+    parser.add_argument("--repetitions", type=int, default=0, help="instead of the usual number")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

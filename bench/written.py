@@ -1,0 +1,51 @@
+"""Where the figures are kept: ``bench/results/latest.json``, and their page in docs/."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.report import medians_of, table, verdict
+
+_REPOSITORY = Path(__file__).parents[1]
+RESULTS = _REPOSITORY / "bench" / "results" / "latest.json"
+PAGE = _REPOSITORY / "docs" / "performance.md"
+_BEGIN, _END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
+
+
+def write_document(measured: Mapping[str, Any]) -> None:
+    """Write ``latest.json``."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_page(measured: Mapping[str, Any]) -> None:
+    """Put the tables into the page; all else in it is left as it is."""
+    PAGE.write_text(page_with(PAGE.read_text(), measured))
+
+
+def page_with(page: str, measured: Mapping[str, Any]) -> str:
+    """Return ``page`` with the figures of ``measured``.
+
+    Raises:
+        ValueError: The page has no place for them.
+    """
+    head, begin, rest = page.partition(_BEGIN)
+    _, end, tail = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"the page lacks {_BEGIN} or {_END}")
+    return f"{head}{begin}\n{figures_of(measured)}\n{end}{tail}"
+
+
+def figures_of(measured: Mapping[str, Any]) -> str:
+    """Return what stands between the marks."""
+    found = medians_of(measured)
+    loads = measured["load_averages"]
+    versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
+    machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
+    return (
+        f"\nMeasured {measured['date']} at commit `{measured['commit']}`: medians of"
+        f" {measured['repetitions']} repetitions, load average {min(loads)} to {max(loads)}.\n"
+        f"Versions: {versions}. Machine: {machine}.\n\n"
+        f"{table(found)}\n\n{verdict(found)}\n"
+    )
