@@ -61,6 +61,11 @@ class Administrator:
         """Judge now; pure but for the engine in force."""
         return self._engine.decide(attributes)
 
+    def upholds(self, permit: Permit, now: datetime) -> bool:
+        """Whether ``decide`` would permit the same again at ``now``, for the same attributes."""
+        until = permit.valid_until
+        return permit.revision == self._engine.revision and (until is None or now < until)
+
     @contextmanager
     def open(
         self, permit: Permit, session_id: str, cut: Callable[[Ending], None]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from kzproxy.attributes.device import DevicePosture
-from kzproxy.attributes.environment import Environment, IPAddress
+from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import ExtraValues, Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.schema import (
@@ -118,26 +118,59 @@ class Outcome:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCaller:
+    """The parts of a record that are the same for every request of one caller.
+
+    Made once and kept with the session, because making them costs more than all the rest.
+
+    Attributes:
+        user: The subject.
+        device: The device posture that is judged.
+        impersonated: What is sent upstream where the request is permitted.
+    """
+
+    user: User
+    device: Device
+    impersonated: Impersonated | None = None
+
+
+def recorded_caller(
+    identity: Identity,
+    device: DevicePosture,
+    session_id: str,
+    impersonated: Impersonated | None = None,
+) -> RecordedCaller:
+    """Make the parts; ``impersonated`` comes from ``impersonated_identity``."""
+    return RecordedCaller(
+        user=_user(identity, session_id), device=_device(device), impersonated=impersonated
+    )
+
+
+def recorded_request(info: RequestInfo, user_agent: str) -> Request:
+    """Make the part that says what was asked."""
+    return _request(info, user_agent)
+
+
 def decision_record(
     decision: Decision,
     arrival: Arrival,
     *,
     decided_at: datetime,
-    session_id: str,
-    impersonated: Impersonated | None = None,
+    caller: RecordedCaller,
+    request: Request,
     message: str = "",
 ) -> DecisionRecord:
     """Make the record of what the policy engine answered.
 
     Args:
-        decision: A ``Permit`` or a ``Deny``; its attributes are what was judged.
-        arrival: Its times and ids; method and target are taken from the decision.
+        decision: A ``Permit`` or a ``Deny``.
+        arrival: Its times, ids and peer.
         decided_at: Aware, UTC.
-        session_id: Stable over one sign-in; sent upstream as an extra.
-        impersonated: From ``impersonated_identity``: what is sent upstream, of a ``Permit``.
+        caller: From ``recorded_caller``, of the subject and device that were judged.
+        request: From ``recorded_request``, of the request that was judged.
         message: What the user is told, of a ``Deny``.
     """
-    attributes = decision.attributes
     judged = _judged(decision)
     return DecisionRecord(
         ts=decided_at,
@@ -148,8 +181,10 @@ def decision_record(
         rule=visible(decision.rule),
         matched=visible_all(decision.matched),
         errors=tuple(
-            RuleError(rule=visible(rule), message=visible(text, MAX_TEXT_CHARS))
-            for rule, text in decision.errors
+            [
+                RuleError(rule=visible(rule), message=visible(text, MAX_TEXT_CHARS))
+                for rule, text in decision.errors
+            ]
         ),
         policy_revision=decision.revision,
         valid_until=judged.valid_until,
@@ -157,12 +192,12 @@ def decision_record(
         hint=visible(judged.hint, MAX_TEXT_CHARS),
         message=visible(message, MAX_TEXT_CHARS),
         status_code=judged.status_code,
-        received_at=attributes.environment.received_at,
-        user=_user(attributes.subject, session_id),
-        device=_device(attributes.device),
-        source=_source(attributes.environment, arrival.source_port),
-        request=_request(attributes.request, arrival.user_agent),
-        impersonated=impersonated,
+        received_at=arrival.received_at,
+        user=caller.user,
+        device=caller.device,
+        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        request=request,
+        impersonated=caller.impersonated if isinstance(decision, Permit) else None,
     )
 
 
@@ -282,10 +317,6 @@ def _device(device: DevicePosture) -> Device:
         reason=visible(device.reason, MAX_TEXT_CHARS),
         expires_at=device.expires_at,
     )
-
-
-def _source(environment: Environment, port: int) -> Source:
-    return Source(address=str(environment.source_address), port=port)
 
 
 def _request(info: RequestInfo, user_agent: str) -> Request:

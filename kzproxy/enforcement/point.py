@@ -5,7 +5,6 @@ is sent upstream but what ``_decide`` returned, and that returns after the decis
 """
 
 import logging
-import uuid
 from dataclasses import dataclass, field
 from datetime import datetime
 from weakref import WeakKeyDictionary
@@ -17,11 +16,13 @@ from kzproxy.attributes.device import NO_DEVICE, DevicePosture
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.attributes.request_info_memo import RequestInfoMemo
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.audit.records import (
     decision_record,
     impersonated_identity,
     outcome_record,
+    recorded_caller,
     refusal_record,
 )
 from kzproxy.audit.schema import Impersonated, Termination
@@ -29,10 +30,11 @@ from kzproxy.authentication.bearer import bearer_token
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority, DeviceCertificate
-from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
+from kzproxy.enforcement.standing import Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     InternalError,
@@ -50,7 +52,7 @@ from kzproxy.upstream.impersonation import (
     DECISION_EXTRA,
     DEVICE_EXTRA,
     SESSION_EXTRA,
-    Envelope,
+    identity_block,
     impersonate,
 )
 
@@ -89,6 +91,9 @@ class EnforcementPoint:
     api_server: ApiServer
     metrics: Metrics
     settings: ForwardingSettings
+    request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
+    # Made anew for each generation of the configuration, on which standings rest too.
+    standings: Standings = field(default_factory=Standings, init=False, repr=False)
     # Reading a certificate costs more than a whole request, and a connection has one.
     certificates: "WeakKeyDictionary[Peer, DeviceCertificate | None]" = field(
         default_factory=WeakKeyDictionary, repr=False
@@ -115,7 +120,7 @@ class EnforcementPoint:
     def _open_case(self, exchange: Exchange) -> Case:
         stream = exchange.stream
         return Case(
-            audit_id=str(uuid.uuid4()),
+            audit_id=new_audit_id(),
             peer=exchange.peer,
             received_at=self.clock.now(),
             started=self.clock.monotonic(),
@@ -124,25 +129,64 @@ class EnforcementPoint:
 
     async def _serve(self, exchange: Exchange, case: Case) -> None:
         case.request = request = exchange.read_request()
-        attributes = await self._attributes(request, case)
-        with self.under_way.counted(attributes.subject, attributes.request):
-            permit = await self._decide(attributes, case)
-            await self._forward(exchange, request, permit, case)
+        case.info = info = self.request_infos.parse(request.method, request.target)
+        standing = await self._standing(request, case)
+        with self.under_way.counted(standing.identity, info):
+            permit = await self._decide(standing, info, case)
+            await self._forward(exchange, request, permit, standing, case)
 
-    async def _attributes(self, request: RequestHead, case: Case) -> Attributes:
-        case.info = info = RequestInfo.parse(request.method, request.target)
+    async def _standing(self, request: RequestHead, case: Case) -> Standing:
+        """Return who calls, remembered where all that it rests on is as it was."""
         case.device = device = self._device(case.peer, case.received_at)
-        case.identity = subject = await self._authenticate(request)
+        key = (request.headers, case.peer.address, device.thumbprint)
+        known = self.standings.get(key)
+        if known is None or not self._holds(known, device):
+            known = await self._found_out(request, device, case)
+            self.standings.keep(key, known)
+        case.identity, case.session_id = known.identity, known.session_id
+        return known
+
+    def _holds(self, standing: Standing, device: DevicePosture) -> bool:
+        return (
+            standing.device == device
+            and self.authenticator.remembered(standing.token) is standing.identity
+            and self.api_server.authorization() == standing.authorization
+        )
+
+    async def _found_out(self, request: RequestHead, device: DevicePosture, case: Case) -> Standing:
+        token = bearer_token(request)
+        remembered = self.authenticator.remembered(token)
+        case.identity = subject = remembered or await self.authenticator.authenticate(token)
         if subject.confirmation and subject.confirmation != device.thumbprint:
             raise Unauthenticated(
                 "the token is bound to another certificate than the one presented with it"
             )
-        case.session_id = session_id(subject, device)
-        return Attributes(
-            subject=subject,
+        session = session_id(subject, device)
+        extras = _session_extras(session, device)
+        authorization = self.api_server.authorization()
+        return Standing(
+            token=token,
+            identity=subject,
             device=device,
-            request=info,
-            environment=Environment(received_at=case.received_at, source_address=case.peer.address),
+            session_id=session,
+            authorization=authorization,
+            headers=identity_block(
+                subject,
+                case.peer.address,
+                extras=extras,
+                authority=self.api_server.authority,
+                authorization=authorization,
+                send_uid=self.settings.send_uid,
+            ),
+            recorded=recorded_caller(subject, device, session, self._impersonated(subject, extras)),
+        )
+
+    def _impersonated(self, subject: Identity, extras: Headers) -> Impersonated:
+        return impersonated_identity(
+            user=subject.username,
+            groups=subject.groups,
+            uid=subject.uid if self.settings.send_uid else "",
+            extra=(*subject.extra, *((key, (value,)) for key, value in extras)),
         )
 
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
@@ -152,62 +196,65 @@ class EnforcementPoint:
             self.certificates[peer] = self.devices.read(peer.certificates)
         return self.devices.assess(self.certificates[peer], now)
 
-    async def _authenticate(self, request: RequestHead) -> Identity:
-        token = bearer_token(request)
-        remembered = self.authenticator.remembered(token)
-        return remembered or await self.authenticator.authenticate(token)
-
-    async def _decide(self, attributes: Attributes, case: Case) -> Permit:
-        decision = self.administrator.decide(attributes)
+    async def _decide(self, standing: Standing, info: RequestInfo, case: Case) -> Permit:
+        decision = self._decision(standing, info, case)
         match decision:
             case Permit():
-                await self._record(decision, case, "")
+                await self._record(decision, standing, case, "")
                 case.permit = decision
                 return decision
             case Deny():
                 error = denial(decision)
-                await self._record(decision, case, error.message)
+                await self._record(decision, standing, case, error.message)
                 raise error
 
-    async def _record(self, decision: Decision, case: Case, message: str) -> None:
+    def _decision(self, standing: Standing, info: RequestInfo, case: Case) -> Decision:
+        """Judge, or return what was judged before where nothing it depends on has changed.
+
+        The caller, its device and its address are the standing's; what is left is the policy, and
+        the time, on which a permit depends only through its end.
+        """
+        known = standing.permits.get((info.method, info.target))
+        if known is not None and self.administrator.upholds(known, case.received_at):
+            return known
+        environment = Environment(received_at=case.received_at, source_address=case.peer.address)
+        decision = self.administrator.decide(
+            Attributes(
+                subject=standing.identity,
+                device=standing.device,
+                request=info,
+                environment=environment,
+            )
+        )
+        if isinstance(decision, Permit):
+            standing.keep(decision)
+        return decision
+
+    async def _record(
+        self, decision: Decision, standing: Standing, case: Case, message: str
+    ) -> None:
         info = decision.attributes.request
+        arrival = case.arrival
         record = decision_record(
             decision,
-            case.arrival,
+            arrival,
             decided_at=self.clock.now(),
-            session_id=case.session_id,
-            impersonated=self._impersonated(decision, case),
+            caller=standing.recorded,
+            request=standing.recorded_request(info, arrival.user_agent),
             message=message,
         )
         durable = isinstance(decision, Permit) and info.verb not in _READS
         await self.decisions.record_decision(record, durable=durable)
         case.judged = True
-        self.metrics.decisions.labels(record.decision.value, record.cause.value).inc()
-
-    def _impersonated(self, decision: Decision, case: Case) -> Impersonated | None:
-        match decision:
-            case Deny():
-                return None
-            case Permit():
-                subject = decision.attributes.subject
-                own = tuple((key, (value,)) for key, value in self._extras(case))
-                return impersonated_identity(
-                    user=subject.username,
-                    groups=subject.groups,
-                    uid=subject.uid if self.settings.send_uid else "",
-                    extra=(*subject.extra, *own),
-                )
-
-    def _extras(self, case: Case) -> Headers:
-        extras = [(SESSION_EXTRA, case.session_id)]
-        if case.device is not None and case.device.device_id:
-            extras.append((DEVICE_EXTRA, case.device.device_id))
-        if self.settings.send_decision_id:
-            extras.append((DECISION_EXTRA, case.audit_id))
-        return tuple(extras)
+        self.metrics.count_decision(record.decision.value, record.cause.value)
 
     async def _forward(
-        self, exchange: Exchange, request: RequestHead, permit: Permit, case: Case
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        permit: Permit,
+        standing: Standing,
+        case: Case,
     ) -> None:
         relay = Relay(
             exchange=exchange,
@@ -217,18 +264,12 @@ class EnforcementPoint:
             account=self.settings.account,
             metrics=self.metrics,
         )
-        with self.administrator.open(permit, case.session_id, relay.cut):
-            outgoing = impersonate(request, permit, self._envelope(case))
+        with self.administrator.open(permit, standing.session_id, relay.cut):
+            own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
+            outgoing = impersonate(
+                request, permit, standing.headers, audit_id=case.audit_id, extras=own
+            )
             await relay.run(outgoing)
-
-    def _envelope(self, case: Case) -> Envelope:
-        return Envelope(
-            authority=self.api_server.authority,
-            authorization=self.api_server.authorization(),
-            audit_id=case.audit_id,
-            extras=self._extras(case),
-            send_uid=self.settings.send_uid,
-        )
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
         if case.permit is None:
@@ -255,7 +296,7 @@ class EnforcementPoint:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
             return unwritten
-        self.metrics.decisions.labels(record.decision.value, record.cause.value).inc()
+        self.metrics.count_decision(record.decision.value, record.cause.value)
         return error
 
     def _record_outcome(self, exchange: Exchange, case: Case) -> None:
@@ -271,6 +312,13 @@ class EnforcementPoint:
         info = case.info
         verb = info.verb if info is not None else "unread"
         code = "none" if case.status_code is None else str(case.status_code)
-        self.metrics.requests.labels(verb, code, case.termination.value).inc()
+        self.metrics.count_request(verb, code, case.termination.value)
         if info is None or info.stream is StreamKind.NONE:
             self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)
+
+
+def _session_extras(session: str, device: DevicePosture) -> Headers:
+    """Return kzproxy's own extras; stable for a session, for kube-apiserver's caches."""
+    if device.device_id:
+        return ((SESSION_EXTRA, session), (DEVICE_EXTRA, device.device_id))
+    return ((SESSION_EXTRA, session),)

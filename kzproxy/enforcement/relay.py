@@ -19,7 +19,7 @@ from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
 from kzproxy.http.chunks import LAST_CHUNK
 from kzproxy.http.cut import StreamCut, stream_cut
-from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
+from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.exchange import Exchange
@@ -27,6 +27,7 @@ from kzproxy.transport.tls_stream import StreamBroken
 from kzproxy.upstream.answer import check_answer, client_headers, names_account
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
+from kzproxy.upstream.impersonation import Outgoing
 
 _SWITCHING_PROTOCOLS = 101
 _FORBIDDEN = 403
@@ -75,7 +76,7 @@ class Relay:
         self._upstream: UpstreamConnection | None = None
         self._stream_cut: StreamCut | None = None
 
-    async def run(self, outgoing: RequestHead) -> None:
+    async def run(self, outgoing: Outgoing) -> None:
         """Send ``outgoing`` and relay what comes of it.
 
         Raises:
@@ -125,7 +126,7 @@ class Relay:
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
 
-    async def _carry(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
+    async def _carry(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
         self._confirm()
         try:
             if isinstance(outgoing.body, NoBody):
@@ -156,7 +157,7 @@ class Relay:
         self._has_client_gone = True
         connection.stream.fail(DownstreamClosed("the client closed the connection"))
 
-    async def _answer(self, connection: UpstreamConnection, outgoing: RequestHead) -> None:
+    async def _answer(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
         seconds = HEAD_SECONDS if self._info.stream in _ANSWERED_AT_ONCE else math.inf
         answer = await self._api_server.receive_head(connection, outgoing, seconds, self._confirm)
         check_answer(answer, self._info, outgoing.upgrade)

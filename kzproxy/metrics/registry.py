@@ -28,6 +28,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._registry = registry = CollectorRegistry()
+        self._children: dict[tuple[str, ...], Counter] = {}
         self.decisions = Counter(
             "kzproxy_access_decisions",
             "Decisions by outcome and cause.",
@@ -93,6 +94,21 @@ class Metrics:
         self.reload_success.set(1)
         self.build_info = Gauge("kzproxy_build_info", "Always 1.", ["version"], registry=registry)
         self.build_info.labels(version).set(1)
+
+    def count_decision(self, decision: str, cause: str) -> None:
+        """Count one decision in the log."""
+        self._counted(self.decisions, (decision, cause)).inc()
+
+    def count_request(self, verb: str, code: str, termination: str) -> None:
+        """Count one request that has ended."""
+        self._counted(self.requests, (verb, code, termination)).inc()
+
+    def _counted(self, counter: Counter, labels: tuple[str, ...]) -> Counter:
+        """Return the counter of these labels; finding it costs more than counting."""
+        known = self._children.get(labels)
+        if known is None:
+            known = self._children[labels] = counter.labels(*labels)
+        return known
 
     def follow(self, name: str, documentation: str, read: Callable[[], int]) -> None:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""

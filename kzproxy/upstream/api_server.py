@@ -19,6 +19,7 @@ from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.account import Account
 from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
+from kzproxy.upstream.impersonation import Outgoing, own_request
 
 CONNECT_SECONDS = 10.0
 # Fewer than the API server's default for one client, more than a kubectl user ever has idle.
@@ -55,22 +56,22 @@ class ApiServer:
 
     @asynccontextmanager
     async def begin(
-        self, head: RequestHead, confirm: Confirm = _confirmed
+        self, outgoing: Outgoing, confirm: Confirm = _confirmed
     ) -> AsyncIterator[UpstreamConnection]:
-        """Send ``head`` and give the connection that carries the exchange.
+        """Send a head and give the connection that carries the exchange.
 
         On leaving, the connection is kept where the exchange ended cleanly, and closed otherwise:
         so a connection of a failed upgrade or a half-read answer is never used again.
 
         Args:
-            head: Goes out as it is.
+            outgoing: Its head goes out as it is.
             confirm: Asked right before it goes out, which may be seconds from now: raises where it
                 no longer may.
 
         Raises:
             ServiceUnavailable: kube-apiserver cannot be reached.
         """
-        connection = await self._send_head(head, confirm)
+        connection = await self._send_head(outgoing, confirm)
         try:
             yield connection
         finally:
@@ -82,12 +83,13 @@ class ApiServer:
         Raises:
             ProxyError: There is no such answer.
         """
-        async with self.begin(head) as connection:
+        outgoing = own_request(head)
+        async with self.begin(outgoing) as connection:
             try:
                 if body:
                     await connection.send_body(body)
                 await connection.send_body(b"")
-                answer = await self.receive_head(connection, head)
+                answer = await self.receive_head(connection, outgoing)
                 received = bytearray(connection.buffered_body())
                 while data := await connection.receive_body():
                     received += data
@@ -100,15 +102,15 @@ class ApiServer:
     async def receive_head(
         self,
         connection: UpstreamConnection,
-        head: RequestHead,
+        outgoing: Outgoing,
         seconds: float = HEAD_SECONDS,
         confirm: Confirm = _confirmed,
     ) -> ResponseHead:
-        """Wait for the answer to ``head``; a safe request on a stale connection is sent again.
+        """Wait for the answer; a safe request on a stale connection is sent again.
 
         Args:
             connection: As ``begin`` gave it.
-            head: As ``begin`` was given it.
+            outgoing: As ``begin`` was given it.
             seconds: How long to wait.
             confirm: As for ``begin``, before it is sent again.
 
@@ -117,17 +119,17 @@ class ApiServer:
             ProxyError: See ``UpstreamConnection.receive_head``.
         """
         try:
-            return await connection.receive_head(head.method, seconds)
+            return await connection.receive_head(outgoing.method, seconds)
         except StreamBroken as error:
-            if not _may_repeat(connection, head):
-                raise _unknown_outcome(head, error) from error
+            if not _may_repeat(connection, outgoing):
+                raise _unknown_outcome(outgoing, error) from error
         await self._renew(connection)
         confirm()
         try:
-            await connection.send_head(head, has_body=False)
-            return await connection.receive_head(head.method, seconds)
+            await connection.send_head(outgoing)
+            return await connection.receive_head(outgoing.method, seconds)
         except StreamBroken as error:
-            raise _unknown_outcome(head, error) from error
+            raise _unknown_outcome(outgoing, error) from error
 
     async def _renew(self, connection: UpstreamConnection) -> None:
         """Put a fresh stream below ``connection``."""
@@ -135,16 +137,16 @@ class ApiServer:
         connection.stream = await self._connect()
         connection.used = False
 
-    async def _send_head(self, head: RequestHead, confirm: Confirm) -> UpstreamConnection:
+    async def _send_head(self, outgoing: Outgoing, confirm: Confirm) -> UpstreamConnection:
         connection = self._take_idle()
         if connection is not None:
             # Stale, and not one byte of a complete head was read by anybody: send it anew.
             with contextlib.suppress(StreamBroken):
-                await _send_or_close(connection, head, confirm)
+                await _send_or_close(connection, outgoing, confirm)
                 return connection
         connection = UpstreamConnection(await self._connect(), self._deadlines)
         try:
-            await _send_or_close(connection, head, confirm)
+            await _send_or_close(connection, outgoing, confirm)
         except StreamBroken as error:
             raise _unreachable(str(error)) from error
         return connection
@@ -231,11 +233,11 @@ def _payload(answer: ResponseHead, body: bytes) -> bytes:
 
 
 async def _send_or_close(
-    connection: UpstreamConnection, head: RequestHead, confirm: Confirm
+    connection: UpstreamConnection, outgoing: Outgoing, confirm: Confirm
 ) -> None:
     try:
         confirm()
-        await connection.send_head(head, has_body=not isinstance(head.body, NoBody))
+        await connection.send_head(outgoing)
     except BaseException:
         connection.stream.close()
         raise
@@ -263,14 +265,14 @@ async def _dial(host: str, port: int) -> socket.socket:
     raise failure
 
 
-def _may_repeat(connection: UpstreamConnection, head: RequestHead) -> bool:
+def _may_repeat(connection: UpstreamConnection, outgoing: Outgoing) -> bool:
     """Whether sending again cannot do anything twice."""
     return (
         connection.used
         and not connection.answered
-        and head.method in _SAFE_METHODS
-        and isinstance(head.body, NoBody)
-        and not head.upgrade
+        and outgoing.method in _SAFE_METHODS
+        and isinstance(outgoing.body, NoBody)
+        and not outgoing.upgrade
     )
 
 
@@ -282,8 +284,8 @@ def _unreachable(why: str) -> ServiceUnavailable:
     )
 
 
-def _unknown_outcome(head: RequestHead, error: StreamBroken) -> UpstreamInvalid:
-    if head.method in _SAFE_METHODS:
+def _unknown_outcome(outgoing: Outgoing, error: StreamBroken) -> UpstreamInvalid:
+    if outgoing.method in _SAFE_METHODS:
         return UpstreamInvalid("kube-apiserver closed the connection", detail=str(error))
     # No Retry-After: client-go would repeat a write that may have been done.
     return UpstreamInvalid(

@@ -4,11 +4,11 @@ import math
 
 from kzproxy.errors.kinds import UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
-from kzproxy.http.encode import encode_request_head
-from kzproxy.http.messages import Chunked, RequestHead, ResponseHead
+from kzproxy.http.messages import Chunked, NoBody, ResponseHead
 from kzproxy.http.response_head import parse_response_head, response_head_end
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.upstream.impersonation import Outgoing
 
 # kube-apiserver's own request timeout is 60 s (--request-timeout); it answers 504 itself by then.
 HEAD_SECONDS = 75.0
@@ -39,7 +39,7 @@ class UpstreamConnection:
         self._keep_alive = False
         self._may_be_kept = True
 
-    async def send_head(self, head: RequestHead, *, has_body: bool) -> None:
+    async def send_head(self, outgoing: Outgoing) -> None:
         """Begin an exchange.
 
         Raises:
@@ -49,12 +49,12 @@ class UpstreamConnection:
         self.answered = False
         self._buffer = b""
         self._scanner = None
-        self._chunked_request = isinstance(head.body, Chunked)
-        self._body_sent = not has_body
+        self._chunked_request = isinstance(outgoing.body, Chunked)
+        self._body_sent = isinstance(outgoing.body, NoBody)
         # A connection that was asked to upgrade and did not is never used again: who knows what
         # the other side takes it for (CVE-2018-1002105).
-        self._may_be_kept = not head.upgrade
-        await self.stream.send(encode_request_head(head))
+        self._may_be_kept = not outgoing.upgrade
+        await self.stream.send(outgoing.head)
 
     async def send_body(self, data: bytes) -> None:
         """Send some of the request's body, framed anew; empty ends it.

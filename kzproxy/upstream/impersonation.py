@@ -7,10 +7,12 @@ as kzproxy itself - so the finished head is checked once more before it may go o
 
 from dataclasses import dataclass, field
 
-from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.errors.kinds import InternalError
-from kzproxy.http.messages import Headers, RequestHead
+from kzproxy.http.encode import EncodedHeaders, encode_request_head
+from kzproxy.http.messages import Headers, RequestBody, RequestHead
 from kzproxy.policy.decision import Permit
 
 # A client's header that is not here does not reach kube-apiserver.
@@ -34,6 +36,8 @@ _FORWARDED_TO_PROXIES = frozenset({"range", "content-encoding", "content-languag
 # k8s.io/apiserver pkg/authentication/request/websocket: a bearer token hidden in a subprotocol.
 _BEARER_SUBPROTOCOL = "base64url.bearer.authorization.k8s.io."
 
+_USER = b"\r\nimpersonate-user:"
+
 SESSION_EXTRA = "kzproxy.dev/session-id"
 DEVICE_EXTRA = "kzproxy.dev/device-id"
 DECISION_EXTRA = "kzproxy.dev/decision-id"
@@ -43,74 +47,117 @@ _TOKEN = frozenset("!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
-    """What kzproxy itself puts on a request.
+class Outgoing:
+    """A request as it goes to kube-apiserver, to the last byte of its head.
 
     Attributes:
+        method: Of the request line.
+        body: How the body is framed.
+        upgrade: ``websocket``, ``spdy/3.1`` or empty.
+        head: The encoded head.
+    """
+
+    method: str
+    body: RequestBody
+    upgrade: str
+    head: bytes = field(repr=False)
+
+
+def identity_block(
+    subject: Identity,
+    source_address: IPAddress,
+    *,
+    extras: Headers,
+    authority: str,
+    authorization: str,
+    send_uid: bool,
+) -> EncodedHeaders:
+    """Make the headers that say as whom a caller's requests go upstream; once for a caller.
+
+    Args:
+        subject: Whom the request is made as.
+        source_address: The socket's peer, for ``X-Forwarded-For``.
+        extras: kzproxy's own extra keys with their values.
         authority: ``Host``.
         authorization: kzproxy's own credential; empty where a client certificate speaks.
-        audit_id: Becomes ``Audit-ID``.
-        extras: kzproxy's own extra keys with their values.
         send_uid: Whether ``Impersonate-Uid`` is sent.
-    """
-
-    authority: str
-    authorization: str = field(repr=False)
-    audit_id: str
-    extras: Headers
-    send_uid: bool
-
-
-def impersonate(request: RequestHead, permit: Permit, envelope: Envelope) -> RequestHead:
-    """Return the request as it goes to kube-apiserver.
-
-    Of ``request`` the framing and the allowed headers are used; method, target and identity are
-    those of ``permit``: what was judged is what is sent.
 
     Raises:
-        InternalError: The head would not impersonate exactly one user.
+        InternalError: A value must not be written, or the user name is blank.
     """
-    attributes = permit.attributes
-    own: list[tuple[str, str]] = [("host", envelope.authority)]
-    if envelope.authorization:
-        own.append(("authorization", envelope.authorization))
-    own += _identity_headers(attributes.subject, envelope)
-    own.append(("audit-id", envelope.audit_id))
-    own.append(("x-forwarded-for", str(attributes.environment.source_address)))
-    outgoing = RequestHead(
-        method=attributes.request.method,
-        target=attributes.request.target,
-        headers=(*own, *_forwarded(request, attributes)),
-        body=request.body,
-        upgrade=request.upgrade,
-    )
-    check_impersonates(outgoing, attributes.subject.username)
-    return outgoing
-
-
-def check_impersonates(head: RequestHead, username: str) -> None:
-    """Refuse a head that does not carry exactly one, non-blank, right ``Impersonate-User``.
-
-    Raises:
-        InternalError: It does not.
-    """
-    users = head.values("impersonate-user")
-    if users != [username] or not username.strip():
-        raise InternalError(
-            "the request could not be impersonated",
-            detail=f"{len(users)} Impersonate-User headers in the final head",
-        )
-
-
-def _identity_headers(subject: Identity, envelope: Envelope) -> list[tuple[str, str]]:
-    headers = [("impersonate-user", subject.username)]
+    headers: list[tuple[str, str]] = [("host", authority)]
+    if authorization:
+        headers.append(("authorization", authorization))
+    headers.append(("impersonate-user", subject.username))
     headers += [("impersonate-group", group) for group in subject.groups]
-    if subject.uid and envelope.send_uid:
+    if subject.uid and send_uid:
         headers.append(("impersonate-uid", subject.uid))
     for key, values in subject.extra:
         headers += [(extra_header(key), value) for value in values]
-    headers += [(extra_header(key), value) for key, value in envelope.extras]
-    return headers
+    headers += [(extra_header(key), value) for key, value in extras]
+    headers.append(("x-forwarded-for", str(source_address)))
+    return EncodedHeaders.of(tuple(headers))
+
+
+def impersonate(
+    request: RequestHead,
+    permit: Permit,
+    identity: EncodedHeaders,
+    *,
+    audit_id: str,
+    extras: Headers = (),
+) -> Outgoing:
+    """Return the request as it goes to kube-apiserver.
+
+    Of ``request`` the framing and the allowed headers are used; method and target are those of
+    ``permit``: what was judged is what is sent.
+
+    Args:
+        request: As the client sent it.
+        permit: What was judged.
+        identity: From ``identity_block``, of its subject.
+        audit_id: Becomes ``Audit-ID``.
+        extras: Extra keys of this request alone.
+
+    Raises:
+        InternalError: The head would not impersonate exactly the judged user.
+    """
+    asked = permit.attributes.request
+    own = [("audit-id", audit_id), *((extra_header(key), value) for key, value in extras)]
+    head = RequestHead(
+        method=asked.method,
+        target=asked.target,
+        headers=(*own, *_forwarded(request, asked)),
+        body=request.body,
+        upgrade=request.upgrade,
+    )
+    encoded = encode_request_head(head, identity)
+    check_impersonates(encoded, permit.attributes.subject.username)
+    return Outgoing(method=head.method, body=head.body, upgrade=head.upgrade, head=encoded)
+
+
+def own_request(head: RequestHead) -> Outgoing:
+    """Encode a request that kzproxy makes for itself, as itself."""
+    return Outgoing(
+        method=head.method,
+        body=head.body,
+        upgrade=head.upgrade,
+        head=encode_request_head(head),
+    )
+
+
+def check_impersonates(head: bytes, username: str) -> None:
+    """Refuse an encoded head without exactly one, non-blank, right ``Impersonate-User``.
+
+    Raises:
+        InternalError: It must not go out.
+    """
+    wanted = b"\r\nimpersonate-user: %b\r\n" % username.encode()
+    if head.count(_USER) != 1 or wanted not in head or not username.strip():
+        raise InternalError(
+            "the request could not be impersonated",
+            detail=f"{head.count(_USER)} Impersonate-User headers in the final head",
+        )
 
 
 def extra_header(key: str) -> str:
@@ -121,15 +168,15 @@ def extra_header(key: str) -> str:
     return f"impersonate-extra-{escaped}"
 
 
-def _forwarded(request: RequestHead, attributes: Attributes) -> list[tuple[str, str]]:
+def _forwarded(request: RequestHead, asked: RequestInfo) -> list[tuple[str, str]]:
     names = _FORWARDED
     if request.upgrade == "websocket":
         names |= _FORWARDED_ON_WEBSOCKET
     elif request.upgrade:
         names |= _FORWARDED_ON_SPDY
-    if attributes.request.verb == "proxy":
+    if asked.verb == "proxy":
         names |= _FORWARDED_TO_PROXIES
-    headers = [(name, value) for name, value in request.headers if name in names]
+    headers = [header for header in request.headers if header[0] in names]
     if request.upgrade == "websocket":
         headers += _subprotocols(request)
     return headers

@@ -284,3 +284,15 @@ def test_a_stream_that_rests_on_a_device_ends_with_its_authority() -> None:
         assert world.administrator.live == {free}
         assert free.permit.attributes.device.enrolled is Fact.FAILED
     assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+
+
+def test_a_permit_is_upheld_while_its_time_window_is_open_and_its_policy_in_force() -> None:
+    hours = Conditions(time=(OFFICE_HOURS,))
+    world = World(allow("pods", PODS, conditions=hours))
+    permit = world.permit(asked("GET", WATCH))
+    assert permit.valid_until is not None
+    last = permit.valid_until - timedelta(microseconds=1)
+
+    assert world.administrator.upholds(permit, last)
+    assert not world.administrator.upholds(permit, permit.valid_until)
+    assert not world.administrator.upholds(replace(permit, revision="another"), last)

@@ -17,9 +17,11 @@ from kzproxy.audit.records import (
     decision_record,
     impersonated_identity,
     outcome_record,
+    recorded_caller,
+    recorded_request,
 )
-from kzproxy.audit.schema import CompletedRecord, DecisionRecord, Termination
-from kzproxy.policy.decision import Cause, Deny, Dependency, Permit
+from kzproxy.audit.schema import CompletedRecord, DecisionRecord, Impersonated, Termination
+from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 
 NOW = datetime(2026, 5, 4, 9, 30, 0, 123456, tzinfo=UTC)
 
@@ -95,6 +97,26 @@ def deny(judged: Attributes | None = None) -> Deny:
     )
 
 
+def record_of(
+    decision: Decision,
+    arrival: Arrival,
+    *,
+    session_id: str = "",
+    impersonated: Impersonated | None = None,
+    message: str = "",
+) -> DecisionRecord:
+    """Make a record as enforcement does, all its parts at once."""
+    judged = decision.attributes
+    return decision_record(
+        decision,
+        arrival,
+        decided_at=NOW,
+        caller=recorded_caller(judged.subject, judged.device, session_id, impersonated),
+        request=recorded_request(judged.request, arrival.user_agent),
+        message=message,
+    )
+
+
 def permit_record(audit_id: str = ARRIVAL.audit_id) -> DecisionRecord:
     arrival = Arrival(
         audit_id=audit_id,
@@ -103,9 +125,7 @@ def permit_record(audit_id: str = ARRIVAL.audit_id) -> DecisionRecord:
         source_port=50123,
         user_agent="kubectl/v1.36.3",
     )
-    return decision_record(
-        permit(), arrival, decided_at=NOW, session_id="s-1", impersonated=IMPERSONATED
-    )
+    return record_of(permit(), arrival, session_id="s-1", impersonated=IMPERSONATED)
 
 
 def completed_record(audit_id: str = ARRIVAL.audit_id) -> CompletedRecord:

@@ -17,7 +17,6 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import (
     Caller,
     Outcome,
-    decision_record,
     impersonated_identity,
     outcome_record,
     refusal_record,
@@ -40,6 +39,7 @@ from tests.audit.samples import (
     deny,
     permit,
     permit_record,
+    record_of,
 )
 
 
@@ -92,7 +92,7 @@ def replayed(record: dict[str, Any]) -> Attributes:
 )
 def test_a_decision_can_be_replayed_from_its_record(method: str, target: str) -> None:
     judged = attributes(RequestInfo.parse(method, target))
-    record = as_json(decision_record(permit(judged), ARRIVAL, decided_at=NOW, session_id="s-1"))
+    record = as_json(record_of(permit(judged), ARRIVAL, session_id="s-1"))
     assert replayed(record) == judged
 
 
@@ -116,11 +116,7 @@ def test_a_permit_says_which_rules_until_when_and_on_what_it_rests() -> None:
 
 
 def test_a_deny_says_why_and_what_the_user_was_told() -> None:
-    record = as_json(
-        decision_record(
-            deny(), ARRIVAL, decided_at=NOW, session_id="s-1", message="rule no-prod-exec"
-        )
-    )
+    record = as_json(record_of(deny(), ARRIVAL, session_id="s-1", message="rule no-prod-exec"))
     assert record["decision"] == "deny"
     assert record["cause"] == "deny-rule"
     assert record["hint"] == "enrol your device"
@@ -185,9 +181,7 @@ def test_an_error_of_a_narrower_kind_has_the_cause_of_its_kind() -> None:
 
 def test_every_cause_of_the_policy_engine_can_be_recorded() -> None:
     for cause in policy_decision.Cause:
-        record = decision_record(
-            replace(deny(), cause=cause), ARRIVAL, decided_at=NOW, session_id=""
-        )
+        record = record_of(replace(deny(), cause=cause), ARRIVAL, session_id="")
         assert record.cause.value == cause.value
 
 
@@ -215,10 +209,9 @@ def test_a_name_cannot_forge_a_record_or_move_the_cursor() -> None:
         ALICE, username='x\n{"decision":"permit"}', groups=("\x1b]0;owned\x07", "\u202eadmin")
     )
     arrival = replace(ARRIVAL, user_agent="curl\x1b[2J", client_audit_id="y\n" * 99)
-    record = decision_record(
+    record = record_of(
         permit(attributes(subject=mallory)),
         arrival,
-        decided_at=NOW,
         session_id="\x9b",
         impersonated=impersonated_identity(user=mallory.username, groups=mallory.groups),
     )
@@ -233,7 +226,7 @@ def test_what_is_too_long_is_cut_and_counted() -> None:
     subject = replace(ALICE, username="u" * 5000, groups=tuple(map(str, range(1007))))
     judged = attributes(RequestInfo.parse("GET", path), subject)
     arrival = replace(ARRIVAL, user_agent="a" * 5000)
-    record = decision_record(permit(judged), arrival, decided_at=NOW, session_id="")
+    record = record_of(permit(judged), arrival, session_id="")
     assert record.user is not None
     assert record.user.groups_omitted == 7
     assert len(record.user.groups) == 1000
@@ -252,7 +245,7 @@ def test_a_target_of_100_kilobytes_is_cut() -> None:
 def test_only_the_first_word_of_a_command_is_kept() -> None:
     target = "/api/v1/namespaces/dev/pods/p/exec?command=mysql&command=-psecret&stdin=true"
     judged = attributes(RequestInfo.parse("POST", target))
-    record = decision_record(permit(judged), ARRIVAL, decided_at=NOW, session_id="")
+    record = record_of(permit(judged), ARRIVAL, session_id="")
     assert "command=mysql" in record.request.target
     assert b"secret" not in msgspec.json.encode(record)
     assert record.request.stream == "exec"
@@ -261,7 +254,7 @@ def test_only_the_first_word_of_a_command_is_kept() -> None:
 
 def test_a_dry_run_is_marked() -> None:
     judged = attributes(RequestInfo.parse("POST", "/api/v1/namespaces/dev/pods?dryRun=All"))
-    record = decision_record(permit(judged), ARRIVAL, decided_at=NOW, session_id="")
+    record = record_of(permit(judged), ARRIVAL, session_id="")
     assert record.request.dry_run
 
 

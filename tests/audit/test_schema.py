@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.audit.chain import GENESIS, seal
-from kzproxy.audit.records import Caller, decision_record, refusal_record
+from kzproxy.audit.records import Caller, refusal_record
 from kzproxy.audit.schema import (
     Cause,
     ContinuedAfter,
@@ -38,6 +38,7 @@ from tests.audit.samples import (
     deny,
     permit,
     permit_record,
+    record_of,
 )
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -46,7 +47,7 @@ SCHEMA_FILE = REFERENCE / "decision-log.schema.json"
 
 RECORDS: list[Record] = [
     permit_record(),
-    decision_record(deny(), ARRIVAL, decided_at=NOW, session_id="", message="m"),
+    record_of(deny(), ARRIVAL, session_id="", message="m"),
     refusal_record(BadRequest("x"), ARRIVAL, decided_at=NOW),
     refusal_record(
         BadRequest("x"),
@@ -81,7 +82,7 @@ def test_every_kind_of_record_is_valid(record: Record) -> None:
 def test_records_of_any_text_are_valid(name: str, agent: str) -> None:
     judged = attributes(subject=replace(ALICE, username=name, groups=(name,)))
     arrival = replace(ARRIVAL, user_agent=agent, client_audit_id=agent)
-    check(decision_record(permit(judged), arrival, decided_at=NOW, session_id=name))
+    check(record_of(permit(judged), arrival, session_id=name))
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kzproxy.audit.records import decision_record, refusal_record
+from kzproxy.audit.records import refusal_record
 from kzproxy.audit.schema import GapRecord, Record
 from kzproxy.audit.summary import Tone, summarize
 from kzproxy.errors.kinds import Unauthenticated
-from tests.audit.samples import ARRIVAL, NOW, completed_record, deny, permit_record
+from tests.audit.samples import ARRIVAL, NOW, completed_record, deny, permit_record, record_of
 
 
 def as_json(record: Record) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def as_json(record: Record) -> dict[str, Any]:
             "09:30:00.123 permit  alice@example.org list pods -n dev [dev-read] audit=a-1",
         ),
         (
-            decision_record(deny(), ARRIVAL, decided_at=NOW, session_id=""),
+            record_of(deny(), ARRIVAL, session_id=""),
             Tone.BAD,
             "09:30:00.123 deny    alice@example.org list pods -n dev [no-prod-exec]"
             f" enrol your device audit={ARRIVAL.audit_id}",

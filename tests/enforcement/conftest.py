@@ -18,6 +18,7 @@ from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.impersonation import Outgoing, own_request
 from tests.authentication.manual_clock import ManualClock
 from tests.proxy.world import request
 from tests.servers.scripted_api_server import ACCOUNT, ScriptedApiServer
@@ -56,7 +57,7 @@ class Scene:
     exchange: Exchange = field(init=False)
     case: Case = field(init=False)
 
-    def relay(self, method: str, target: str, *headers: str) -> tuple[Relay, RequestHead]:
+    def relay(self, method: str, target: str, *headers: str) -> tuple[Relay, Outgoing]:
         """Return the relay of a request, and what it sends upstream."""
         peer = Peer(address=ip_address("192.0.2.7"), port=1)
         self.exchange = exchange = Exchange(
@@ -83,7 +84,7 @@ class Scene:
             body=head.body,
             upgrade=head.upgrade,
         )
-        return relay, outgoing
+        return relay, own_request(outgoing)
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for the deadlines."""

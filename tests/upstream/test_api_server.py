@@ -8,6 +8,7 @@ import pytest
 from kzproxy.errors.kinds import DownstreamClosed
 from kzproxy.http.messages import NoBody, RequestHead
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.impersonation import own_request
 from tests.servers.scripted_api_server import Connection, ScriptedApiServer, answer, json_answer
 
 
@@ -28,8 +29,8 @@ async def test_a_connection_that_was_failed_is_not_used_again(
     api_server: ApiServer, stand_in: ScriptedApiServer
 ) -> None:
     """A client that leaves in the last moment fails the connection after its answer was whole."""
-    async with api_server.begin(get("/first")) as connection:
-        await api_server.receive_head(connection, get("/first"))
+    async with api_server.begin(own_request(get("/first"))) as connection:
+        await api_server.receive_head(connection, own_request(get("/first")))
         connection.buffered_body()
         assert connection.clean
         connection.stream.fail(DownstreamClosed("the client closed the connection"))
@@ -48,7 +49,7 @@ async def test_a_request_that_may_no_longer_be_sent_once_connected_is_not(
     api_server: ApiServer, stand_in: ScriptedApiServer
 ) -> None:
     with pytest.raises(LookupError):
-        async with api_server.begin(get("/"), refuse):
+        async with api_server.begin(own_request(get("/")), refuse):
             raise AssertionError("begun")
 
     assert stand_in.heads == []
@@ -60,8 +61,8 @@ async def test_a_read_that_may_no_longer_be_sent_is_not_sent_again(
     await api_server.ask(get("/first"))
     stand_in.script = lambda connection, _: connection.tls.close()
     with pytest.raises(LookupError):
-        async with api_server.begin(get("/second")) as connection:
-            await api_server.receive_head(connection, get("/second"), confirm=refuse)
+        async with api_server.begin(own_request(get("/second"))) as connection:
+            await api_server.receive_head(connection, own_request(get("/second")), confirm=refuse)
 
     assert len(stand_in.heads) == 2
 
@@ -70,19 +71,18 @@ async def test_a_read_that_may_no_longer_be_sent_is_not_sent_again(
 async def test_what_comes_after_an_answer_is_nobodys_answer(
     api_server: ApiServer, stand_in: ScriptedApiServer, seen: bool
 ) -> None:
-    sent = threading.Event()
+    asked, sent = threading.Event(), threading.Event()
 
     def twice(connection: Connection, _: bytes) -> None:
         connection.send(answer(200, b"first"))
-        if not sent.is_set():
-            sent.wait(5)
-            connection.send(answer(200, b"nobody asked for this"))
-            sent.clear()
+        asked.wait(5)
+        connection.send(answer(200, b"nobody asked for this"))
+        sent.set()
 
     stand_in.script = twice
     assert (await api_server.ask(get("/first")))[1] == b"first"
-    sent.set()
-    while sent.is_set():
+    asked.set()
+    while not sent.is_set():
         await asyncio.sleep(0.01) if seen else threading.Event().wait(0.01)
     stand_in.script = lambda c, _: c.send(answer(200, b"second"))
 

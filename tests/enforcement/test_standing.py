@@ -1,0 +1,113 @@
+from ipaddress import ip_address
+
+from kzproxy.attributes.device import NO_DEVICE
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.audit.records import recorded_caller
+from kzproxy.enforcement.standing import MAX_PERMITS, MAX_STANDINGS, Standing, Standings
+from kzproxy.http.encode import EncodedHeaders
+from kzproxy.policy.decision import Permit
+from tests.policy.samples import allow, asked, decide, match, subject
+from tests.proxy.fixtures import Scripted
+from tests.proxy.world import request
+
+ADDRESS = ip_address("192.0.2.7")
+CONFIGMAPS = "/api/v1/namespaces/a/configmaps"
+
+
+def standing() -> Standing:
+    return Standing(
+        token="secret-token",
+        identity=subject(),
+        device=NO_DEVICE,
+        session_id="s",
+        authorization="Bearer ours",
+        headers=EncodedHeaders(),
+        recorded=recorded_caller(subject(), NO_DEVICE, "s"),
+    )
+
+
+def permit(target: str) -> Permit:
+    decision = decide([allow("all", match("*", "*"))], asked("GET", target))
+    assert isinstance(decision, Permit)
+    return decision
+
+
+def test_permits_are_kept_by_what_was_asked_and_bounded() -> None:
+    kept = standing()
+    for number in range(MAX_PERMITS + 1):
+        kept.keep(permit(f"/api/v1/namespaces/n{number}/pods"))
+
+    assert set(kept.permits) == {("GET", f"/api/v1/namespaces/n{MAX_PERMITS}/pods")}
+
+
+def test_the_recorded_request_is_made_once_and_bounded() -> None:
+    kept = standing()
+    info = RequestInfo.parse("GET", CONFIGMAPS)
+    first = kept.recorded_request(info, "kubectl")
+
+    assert kept.recorded_request(info, "kubectl") is first
+    for number in range(MAX_PERMITS):
+        kept.recorded_request(RequestInfo.parse("GET", f"/apis/g{number}"), "kubectl")
+    assert len(kept.requests) <= MAX_PERMITS
+
+
+def test_standings_are_bounded() -> None:
+    standings = Standings()
+    for number in range(MAX_STANDINGS + 1):
+        standings.keep(((("host", str(number)),), ADDRESS, ""), standing())
+
+    assert repr(standings) == "Standings(1)"
+
+
+def test_no_secret_prints() -> None:
+    standings = Standings()
+    standings.keep(((("authorization", "Bearer secret-token"),), ADDRESS, ""), standing())
+
+    assert "secret-token" not in repr(standings) + repr(standing())
+    assert "Bearer ours" not in repr(standing())
+
+
+def test_a_device_is_not_remembered_for_a_connection_without_it(scripted: Scripted) -> None:
+    world = scripted.world
+    asked_for = request("GET", CONFIGMAPS, world.token("dev", "enrolled"))
+    with world.client(certificate=world.device("remembered")) as client:
+        assert [client.ask(asked_for).status for _ in range(3)] == [200] * 3
+    with world.client() as client:
+        assert [client.ask(asked_for).status for _ in range(3)] == [403] * 3
+
+
+def test_each_caller_goes_upstream_as_itself_however_they_mix(scripted: Scripted) -> None:
+    world = scripted.world
+    users = [f"mixed-{number}" for number in range(5)]
+    tokens = {user: world.token(user, "testers") for user in users}
+    with world.client() as client:
+        for turn in range(40):
+            user = users[turn * 7 % 5]
+            target = f"/api/v1/namespaces/n{turn % 3}/pods"
+            assert client.ask(request("GET", target, tokens[user])).status == 200
+            head = scripted.api_server.heads[-1]
+            assert f"impersonate-user: t:{user}\r\n".encode() in head
+            assert head.startswith(f"GET {target} HTTP/1.1\r\n".encode())
+
+
+def test_every_request_has_an_audit_id_and_a_record_of_its_own(scripted: Scripted) -> None:
+    world = scripted.world
+    asked_for = request("GET", CONFIGMAPS, world.token("own", "testers"))
+    with world.client() as client:
+        ids = [client.ask(asked_for).audit_id for _ in range(5)]
+
+    assert len(set(ids)) == 5
+    times = [world.proxy.finished(audit_id)[0]["received_at"] for audit_id in ids]
+    assert times == sorted(set(times))
+
+
+def test_a_token_that_ends_is_not_remembered_past_its_end(scripted: Scripted) -> None:
+    world = scripted.world
+    asked_for = request("GET", CONFIGMAPS, world.token("short", "testers", seconds=2))
+    with world.client() as client:
+        assert client.ask(asked_for).status == 200
+        while (last := client.ask(asked_for)).status == 200:
+            pass
+
+    assert last.status == 401
+    assert "expired" in last.message
