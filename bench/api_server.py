@@ -20,7 +20,7 @@ from kzproxy.demo.control_plane import ControlPlane, find_binaries
 OBJECTS = 5000
 LIST_TARGET = "/api/v1/namespaces/apps-0/configmaps"
 # Together about 7 MB of JSON.
-_PADDING = "0123456789abcdef" * 72
+_PADDING = "0123456789abcdef" * 60
 _RIGHTS = Path(__file__).parents[1] / "deploy" / "rbac" / "constrained"
 _AUDIT_SECONDS = 10.0
 

@@ -56,6 +56,8 @@ class Effort:
         bodies: Large bodies each way.
         events: Sent to all watches.
         lists: Of 5,000 objects from the real kube-apiserver; 0 leaves it out.
+        direct_whole: Whether everything is measured without a proxy too, and not only what is
+            subtracted from the others.
     """
 
     repetitions: int
@@ -65,6 +67,7 @@ class Effort:
     bodies: int
     events: int
     lists: int
+    direct_whole: bool = True
 
 
 def at_rest(running: Running) -> Values:

@@ -16,7 +16,7 @@ from bench.figures import DIRECT, KZPROXY, medians, standings
 from bench.ledger import MismatchError
 from bench.lineup import Lineup
 from bench.machine import load_average
-from bench.measures import Effort, Values, beyond, everything, lists, without_proxy
+from bench.measures import Effort, Values, beyond, everything, lists, sequential, without_proxy
 from bench.programs import CannotRunError, say
 from bench.report import Circumstances, document, table, verdict
 from bench.running import Running, running
@@ -44,10 +44,11 @@ QUICK = Effort(
     repetitions=1,
     small_seconds=3.0,
     sequential_seconds=1.5,
-    connection_seconds=2.0,
+    connection_seconds=1.5,
     bodies=3,
     events=5,
     lists=0,
+    direct_whole=False,
 )
 
 
@@ -91,7 +92,10 @@ def _repetition(
     """Measure every system once before the fixed upstream."""
 
     def measure(run: Running) -> Values:
-        return everything(run, stage.world.targets, effort)
+        targets = stage.world.targets
+        if run.system.name == DIRECT and not effort.direct_whole:
+            return sequential(run, targets, effort.sequential_seconds)
+        return everything(run, targets, effort)
 
     values: dict[str, Values] = {}
     for name in lineup.names:

@@ -1,0 +1,62 @@
+"""Medians, ratios and floors."""
+
+from bench.figures import FIGURES, FLOORS, medians, ratio_of, ratios_to_nginx, standings
+
+FOUND = {
+    "direct": {"list_wall_ms": 100.0},
+    "nginx": {"small_cpu_us": 30.0, "seq_added_p50_us": 0.0},
+    "kzproxy": {
+        "small_cpu_us": 66.0,
+        "seq_added_p50_us": 9.0,
+        "list_wall_ms": 116.0,
+        "idle_rss_mib": 60.0,
+    },
+}
+
+
+def test_the_median_is_taken_figure_by_figure() -> None:
+    found = medians({"nginx": {"a": [3.0, 1.0, 2.0], "b": [1.0, 2.0]}})
+
+    assert found == {"nginx": {"a": 2.0, "b": 1.5}}
+
+
+def test_a_ratio_is_ours_by_theirs() -> None:
+    assert ratio_of(FOUND, "small_cpu_us", "nginx") == 2.2
+
+
+def test_there_is_no_ratio_to_nothing() -> None:
+    assert ratio_of(FOUND, "seq_added_p50_us", "nginx") is None
+    assert ratio_of(FOUND, "event_cpu_us", "nginx") is None
+    assert ratio_of({}, "small_cpu_us", "") is None
+
+
+def test_a_floor_is_reached_up_to_its_limit() -> None:
+    reached = {each.floor.name: each.reached for each in standings(FOUND)}
+
+    assert reached == {"small_cpu": True, "list_wall": False, "idle_rss_mib": True}
+
+
+def test_only_ratios_to_nginx_are_called_so() -> None:
+    assert ratios_to_nginx(FOUND) == {"small_cpu": 2.2}
+
+
+def test_the_ratios_have_the_names_that_others_read() -> None:
+    everything = {floor.key: 1.0 for floor in FLOORS}
+
+    ratios = ratios_to_nginx({"nginx": everything, "kzproxy": everything, "direct": everything})
+
+    assert list(ratios) == [
+        "small_cpu",
+        "seq_p50",
+        "conn_cpu",
+        "down_cpu",
+        "up_cpu",
+        "list_cpu",
+        "event_cpu",
+        "event_p50",
+        "watch_rss",
+    ]
+
+
+def test_every_floor_is_of_a_figure_in_the_table() -> None:
+    assert {floor.key for floor in FLOORS} <= {figure.key for figure in FIGURES}
