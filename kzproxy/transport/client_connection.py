@@ -3,8 +3,10 @@
 import math
 from typing import Protocol
 
-from kzproxy.errors.kinds import BadRequest, HeadTooLarge, ProxyError
+from kzproxy.errors.kinds import HeadTooLarge, ProxyError
+from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, head_end
+from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.transport.connection_limits import ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
@@ -32,12 +34,14 @@ class ClientConnection:
         stream: TlsStream,
         peer: Peer,
         deadlines: Deadlines,
+        heads: RequestHeadMemo,
         service: Service,
         limits: ConnectionLimits,
     ) -> None:
         self._stream = stream
         self._peer = peer
         self._deadlines = deadlines
+        self._heads = heads
         self._service = service
         self._limits = limits
         self._buffer = bytearray()
@@ -72,13 +76,14 @@ class ClientConnection:
         return False
 
     async def _next_exchange(self) -> Exchange | None:
-        head: bytes | ProxyError | None
+        head: RequestHead | ProxyError
         try:
-            head = await self._receive_head()
-        except (HeadTooLarge, BadRequest) as error:
-            head = error
-        if head is None:
-            return None
+            received = await self._receive_head()
+            if received is None:
+                return None
+            head = self._heads.read(received)
+        except ProxyError as unreadable:
+            head = unreadable
         rest = bytes(self._buffer)
         self._buffer.clear()
         return Exchange(

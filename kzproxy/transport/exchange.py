@@ -7,7 +7,6 @@ from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
 from kzproxy.http.body import RequestBodyDecoder
 from kzproxy.http.encode import encode_response_head
 from kzproxy.http.messages import RequestHead, ResponseHead, UntilClose
-from kzproxy.http.request_head import parse_request_head
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer
@@ -45,7 +44,7 @@ class Exchange:
         peer: Peer,
         stream: TlsStream,
         deadlines: Deadlines,
-        head: bytes | ProxyError,
+        head: RequestHead | ProxyError,
         rest: bytes,
         limits: ConnectionLimits = DEFAULT_CONNECTION_LIMITS,
     ) -> None:
@@ -62,15 +61,15 @@ class Exchange:
         self._continue_due = False
 
     def read_request(self) -> RequestHead:
-        """Parse the head.
+        """Return the head.
 
         Raises:
             ProxyError: It has no reading; the connection cannot be used again.
         """
         self.reusable = False
-        if isinstance(self._head, ProxyError):
-            raise self._head
-        request = parse_request_head(self._head)
+        request = self._head
+        if isinstance(request, ProxyError):
+            raise request
         self._decoder = RequestBodyDecoder(request.body)
         self._continue_due = request.expects_continue
         # After an upgrade, done or refused, nothing else is read as a request (CVE-2018-1002105).

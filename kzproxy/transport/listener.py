@@ -10,6 +10,7 @@ import ssl
 import struct
 from collections.abc import Callable
 
+from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.client_connection import ClientConnection, Service
 from kzproxy.transport.connection_limits import ConnectionLimits, Excess, OpenConnections
@@ -75,6 +76,7 @@ class Listener:
         self._context = context
         self._service = service
         self._deadlines = deadlines
+        self._heads = RequestHeadMemo()
         self._metrics = metrics
         self._limits = limits
         self._open = OpenConnections(limits)
@@ -186,6 +188,7 @@ class Listener:
             stream=stream,
             peer=peer,
             deadlines=self._deadlines,
+            heads=self._heads,
             service=self._service,
             limits=self._limits,
         )

@@ -12,6 +12,7 @@ from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.relay import Relay
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.http.messages import RequestHead
+from kzproxy.http.request_head import parse_request_head
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
@@ -64,7 +65,7 @@ class Scene:
             peer=peer,
             stream=self.stream,
             deadlines=self.deadlines,
-            head=request(method, target, "", *headers),
+            head=parse_request_head(request(method, target, "", *headers)),
             rest=b"",
         )
         head = exchange.read_request()

@@ -4,6 +4,7 @@ from ipaddress import ip_address
 
 from kzproxy.clock.system import SystemClock
 from kzproxy.http.messages import Length, ResponseHead
+from kzproxy.http.request_head import parse_request_head
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
@@ -18,7 +19,7 @@ def exchange(pair: Pair, head: bytes) -> Exchange:
         peer=Peer(address=ip_address("192.0.2.7"), port=1),
         stream=pair[0],
         deadlines=Deadlines(SystemClock()),
-        head=head,
+        head=parse_request_head(head),
         rest=b"",
     )
 
