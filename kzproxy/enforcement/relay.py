@@ -7,7 +7,6 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
-import math
 from collections.abc import Iterator
 
 from kzproxy.administrator.lease import EndCause, Ending
@@ -15,6 +14,7 @@ from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.patience import patience
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
 from kzproxy.http.chunks import LAST_CHUNK
@@ -26,16 +26,13 @@ from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_stream import StreamBroken
 from kzproxy.upstream.answer import check_answer, client_headers, names_account
 from kzproxy.upstream.api_server import ApiServer
-from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
+from kzproxy.upstream.connection import UpstreamConnection
 from kzproxy.upstream.impersonation import Outgoing
 
 _SWITCHING_PROTOCOLS = 101
 _FORBIDDEN = 403
 # How long a client may take to hear why it is cut, before it is cut all the same.
 FAREWELL_SECONDS = 0.25
-# The others' heads may be long in coming: the kubelet sends a log's with its first line, and the
-# backend of a ``*/proxy`` when it likes. Their lease bounds them.
-_ANSWERED_AT_ONCE = {StreamKind.NONE, StreamKind.WATCH}
 # A Status is a few hundred bytes; a 403 longer than this is not kube-apiserver's.
 _MAX_REFUSAL_BYTES = 64 * 1024
 
@@ -71,6 +68,7 @@ class Relay:
         self._api_server = api_server
         self._account = account
         self._metrics = metrics
+        self._patience = patience(info, api_server.timeouts)
         self._ending: Ending | None = None
         self._has_client_gone = False
         self._upstream: UpstreamConnection | None = None
@@ -83,6 +81,8 @@ class Relay:
             ProxyError: There is no answer to relay; nothing has been sent to the client.
             DownstreamClosed: The client has gone.
         """
+        if self._patience.client_may_lag:
+            self._exchange.let_the_client_lag()
         with self._counted():
             try:
                 async with self._api_server.begin(outgoing, self._confirm) as connection:
@@ -158,7 +158,7 @@ class Relay:
         connection.stream.fail(DownstreamClosed("the client closed the connection"))
 
     async def _answer(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
-        seconds = HEAD_SECONDS if self._info.stream in _ANSWERED_AT_ONCE else math.inf
+        seconds = self._patience.head_seconds
         answer = await self._api_server.receive_head(connection, outgoing, seconds, self._confirm)
         check_answer(answer, self._info, outgoing.upgrade)
         if answer.status == _SWITCHING_PROTOCOLS:
@@ -173,7 +173,8 @@ class Relay:
         self._stream_cut = followed = stream_cut(self._info.stream, answer)
         followed.feed(first)
         await self._respond(answer, first)
-        while data := await connection.receive_body():
+        seconds = self._patience.body_seconds
+        while data := await connection.receive_body(seconds):
             followed.feed(data)
             await self._exchange.send(data)
 
@@ -186,7 +187,8 @@ class Relay:
             UpstreamInvalid: It is: impersonation did not take place or is not permitted.
         """
         body = bytearray(first)
-        while len(body) < _MAX_REFUSAL_BYTES and (more := await connection.receive_body()):
+        seconds = self._api_server.timeouts.answer_seconds
+        while len(body) < _MAX_REFUSAL_BYTES and (more := await connection.receive_body(seconds)):
             body += more
         if names_account(answer, bytes(body), self._account):
             self._metrics.upstream_rejections.labels(str(answer.status)).inc()

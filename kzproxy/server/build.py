@@ -8,6 +8,7 @@ from kzproxy.administrator.trust import NOBODY, Trust
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
+from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.limits import UnderWay
@@ -58,6 +59,7 @@ class Services:
     """What lives as long as kzproxy runs, whatever configuration is in force."""
 
     clock: Clock
+    limits: Limits
     under_way: UnderWay
     administrator: Administrator
     decisions: DecisionLog
@@ -101,6 +103,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
     _follow(metrics, decisions)
     return Services(
         clock=clock,
+        limits=settings.limits,
         under_way=UnderWay(settings.limits.identities),
         administrator=Administrator(parts.engine, NOBODY, clock),
         decisions=decisions,
@@ -131,7 +134,7 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
 
 def build_api_server(parts: Parts, services: Services) -> ApiServer:
     """Make a way to kube-apiserver, with a pool of its own; the caller closes it."""
-    return ApiServer(parts.account, services.deadlines, services.metrics)
+    return ApiServer(parts.account, services.deadlines, services.metrics, services.limits.upstream)
 
 
 def first_generation(

@@ -10,7 +10,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid
+from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
@@ -18,15 +18,14 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.account import Account
-from kzproxy.upstream.connection import HEAD_SECONDS, UpstreamConnection
+from kzproxy.upstream.connection import OUTCOME_UNKNOWN, SAFE_METHODS, UpstreamConnection
 from kzproxy.upstream.impersonation import Outgoing, own_request
+from kzproxy.upstream.timeouts import DEFAULT_UPSTREAM_TIMEOUTS, UpstreamTimeouts
 
-CONNECT_SECONDS = 10.0
 # Fewer than the API server's default for one client, more than a kubectl user ever has idle.
 MAX_IDLE_CONNECTIONS = 256
 # Below kube-apiserver's idle time-out of 90 s (pkg/server/secure_serving.go), so we close first.
 IDLE_SECONDS = 60.0
-_SAFE_METHODS = {"GET", "HEAD"}
 
 Confirm = Callable[[], None]
 
@@ -36,12 +35,23 @@ def _confirmed() -> None:
 
 
 class ApiServer:
-    """Sends requests to one kube-apiserver over pooled connections."""
+    """Sends requests to one kube-apiserver over pooled connections.
 
-    def __init__(self, account: Account, deadlines: Deadlines, metrics: Metrics) -> None:
+    Attributes:
+        timeouts: How long it is waited for.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        deadlines: Deadlines,
+        metrics: Metrics,
+        timeouts: UpstreamTimeouts = DEFAULT_UPSTREAM_TIMEOUTS,
+    ) -> None:
         self._account = account
         self._deadlines = deadlines
         self._metrics = metrics
+        self.timeouts = timeouts
         self._idle: list[UpstreamConnection] = []
         self._closed = False
 
@@ -70,6 +80,7 @@ class ApiServer:
 
         Raises:
             ServiceUnavailable: kube-apiserver cannot be reached.
+            UpstreamTimeout: It cannot be reached in time.
         """
         connection = await self._send_head(outgoing, confirm)
         try:
@@ -89,7 +100,8 @@ class ApiServer:
                 if body:
                     await connection.send_body(body)
                 await connection.send_body(b"")
-                answer = await self.receive_head(connection, outgoing)
+                seconds = self.timeouts.answer_seconds
+                answer = await self.receive_head(connection, outgoing, seconds)
                 received = bytearray(connection.buffered_body())
                 while data := await connection.receive_body():
                     received += data
@@ -103,7 +115,7 @@ class ApiServer:
         self,
         connection: UpstreamConnection,
         outgoing: Outgoing,
-        seconds: float = HEAD_SECONDS,
+        seconds: float = math.inf,
         confirm: Confirm = _confirmed,
     ) -> ResponseHead:
         """Wait for the answer; a safe request on a stale connection is sent again.
@@ -144,7 +156,7 @@ class ApiServer:
             with contextlib.suppress(StreamBroken):
                 await _send_or_close(connection, outgoing, confirm)
                 return connection
-        connection = UpstreamConnection(await self._connect(), self._deadlines)
+        connection = UpstreamConnection(await self._connect(), self._deadlines, self.timeouts)
         try:
             await _send_or_close(connection, outgoing, confirm)
         except StreamBroken as error:
@@ -183,7 +195,7 @@ class ApiServer:
     async def _connect(self) -> TlsStream:
         settings = self._account.settings
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(self.timeouts.connect_seconds):
                 sock = await _dial(settings.host, settings.port)
                 stream = self._wrap(sock)
                 try:
@@ -192,7 +204,7 @@ class ApiServer:
                     stream.abort()
                     raise
         except TimeoutError as error:
-            raise _unreachable("no connection in time") from error
+            raise _too_late() from error
         except (OSError, StreamBroken) as error:
             raise _unreachable(str(error)) from error
         self._deadlines.keep(stream)
@@ -270,7 +282,7 @@ def _may_repeat(connection: UpstreamConnection, outgoing: Outgoing) -> bool:
     return (
         connection.used
         and not connection.answered
-        and outgoing.method in _SAFE_METHODS
+        and outgoing.method in SAFE_METHODS
         and isinstance(outgoing.body, NoBody)
         and not outgoing.upgrade
     )
@@ -284,12 +296,18 @@ def _unreachable(why: str) -> ServiceUnavailable:
     )
 
 
+def _too_late() -> UpstreamTimeout:
+    return UpstreamTimeout(
+        "kzproxy could not connect to kube-apiserver in time; nothing was done",
+        retry_after_seconds=1,
+    )
+
+
 def _unknown_outcome(outgoing: Outgoing, error: StreamBroken) -> UpstreamInvalid:
-    if outgoing.method in _SAFE_METHODS:
+    if outgoing.method in SAFE_METHODS:
         return UpstreamInvalid("kube-apiserver closed the connection", detail=str(error))
     # No Retry-After: client-go would repeat a write that may have been done.
     return UpstreamInvalid(
-        "kube-apiserver closed the connection before answering: outcome unknown, look before you"
-        " repeat it",
+        f"kube-apiserver closed the connection before answering: {OUTCOME_UNKNOWN}",
         detail=str(error),
     )

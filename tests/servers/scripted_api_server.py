@@ -69,6 +69,7 @@ class ScriptedApiServer:
             ``connection.tls.close()``.
         heads: Every head received that is not one of kzproxy's own.
         connections: How many were accepted.
+        context: For each handshake; None leaves the client waiting for one.
     """
 
     def __init__(self, directory: Path, authority: Authority) -> None:
@@ -77,9 +78,9 @@ class ScriptedApiServer:
         self.connections = 0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.server("127.0.0.1").write_to(directory, "upstream"))
-        self._context = context
+        self.context: ssl.SSLContext | None = context
         self._sock = socket.create_server(("127.0.0.1", 0))
-        self._open: list[ssl.SSLSocket] = []
+        self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         (directory / "upstream.token").write_text(TOKEN)
 
@@ -115,14 +116,37 @@ class ScriptedApiServer:
         with contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
         self._sock.close()
-        for tls in self._open:
+        self.drop_connections()
+
+    def drop_connections(self) -> None:
+        """End every connection, as a stopping server does."""
+        for sock in self._open:
             with contextlib.suppress(OSError):
-                socket.socket.shutdown(tls, socket.SHUT_RDWR)
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10)
+        self._open.clear()
+        self._threads.clear()
+
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        """Refuse connections until the block ends, as a server that is not there."""
+        port = self.port
+        self.close()
+        try:
+            yield
+        finally:
+            self._sock = socket.create_server(("127.0.0.1", port))
+            threading.Thread(target=self.serve, daemon=True).start()
 
     def _serve_connection(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError), self._context.wrap_socket(sock, server_side=True) as tls:
+        if self.context is None:
+            self._open.append(sock)
+            with contextlib.suppress(OSError), sock:
+                while sock.recv(65536):
+                    pass
+            return
+        with contextlib.suppress(OSError), self.context.wrap_socket(sock, server_side=True) as tls:
             self._open.append(tls)
             connection = Connection(tls)
             while (head := connection.head()) is not None:
