@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+import msgspec
+
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import ExtraValues, Identity
@@ -198,6 +200,26 @@ def decision_record(
         source=Source(address=str(arrival.source_address), port=arrival.source_port),
         request=request,
         impersonated=caller.impersonated if isinstance(decision, Permit) else None,
+    )
+
+
+def same_decision(
+    record: DecisionRecord, arrival: Arrival, *, decided_at: datetime
+) -> DecisionRecord:
+    """Make the record of a decision that holds for another request too, from the first's.
+
+    Args:
+        record: Of the same caller, device, address and request.
+        arrival: Of the other request.
+        decided_at: Aware, UTC; when it was found that the decision still holds.
+    """
+    return msgspec.structs.replace(
+        record,
+        ts=decided_at,
+        audit_id=arrival.audit_id,
+        client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
+        received_at=arrival.received_at,
+        source=Source(address=str(arrival.source_address), port=arrival.source_port),
     )
 
 

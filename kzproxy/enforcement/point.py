@@ -23,9 +23,11 @@ from kzproxy.audit.records import (
     impersonated_identity,
     outcome_record,
     recorded_caller,
+    recorded_request,
     refusal_record,
+    same_decision,
 )
-from kzproxy.audit.schema import Impersonated, Termination
+from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
 from kzproxy.authentication.bearer import bearer_token
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
@@ -34,7 +36,7 @@ from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
-from kzproxy.enforcement.standing import Standing, Standings
+from kzproxy.enforcement.standing import Permitted, Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     InternalError,
@@ -199,28 +201,32 @@ class EnforcementPoint:
         return self.devices.assess(self.certificates[peer], now)
 
     async def _decide(self, standing: Standing, info: RequestInfo, case: Case) -> Permit:
-        decision = self._decision(standing, info, case)
+        """Return the permit, once it is in the log.
+
+        What was judged before is not judged again where nothing that it depends on has changed:
+        caller, device and address are the standing's; what is left is the policy, and the time, on
+        which a permit depends only through its end.
+        """
+        known = standing.permitted(info)
+        if known is not None and self.administrator.upholds(known.permit, case.received_at):
+            record = same_decision(known.record, case.arrival, decided_at=self.clock.now())
+            await self._log_permit(record, known.permit, case)
+            return known.permit
+        decision = self._judge(standing, info, case)
         match decision:
             case Permit():
-                await self._record(decision, standing, case, "")
-                case.permit = decision
+                record = self._record(decision, standing, case, "")
+                await self._log_permit(record, decision, case)
+                standing.keep(Permitted(decision, record))
                 return decision
             case Deny():
                 error = denial(decision)
-                await self._record(decision, standing, case, error.message)
+                await self._log(self._record(decision, standing, case, error.message), case)
                 raise error
 
-    def _decision(self, standing: Standing, info: RequestInfo, case: Case) -> Decision:
-        """Judge, or return what was judged before where nothing it depends on has changed.
-
-        The caller, its device and its address are the standing's; what is left is the policy, and
-        the time, on which a permit depends only through its end.
-        """
-        known = standing.permits.get((info.method, info.target))
-        if known is not None and self.administrator.upholds(known, case.received_at):
-            return known
+    def _judge(self, standing: Standing, info: RequestInfo, case: Case) -> Decision:
         environment = Environment(received_at=case.received_at, source_address=case.peer.address)
-        decision = self.administrator.decide(
+        return self.administrator.decide(
             Attributes(
                 subject=standing.identity,
                 device=standing.device,
@@ -228,24 +234,25 @@ class EnforcementPoint:
                 environment=environment,
             )
         )
-        if isinstance(decision, Permit):
-            standing.keep(decision)
-        return decision
 
-    async def _record(
+    def _record(
         self, decision: Decision, standing: Standing, case: Case, message: str
-    ) -> None:
-        info = decision.attributes.request
+    ) -> DecisionRecord:
         arrival = case.arrival
-        record = decision_record(
+        return decision_record(
             decision,
             arrival,
             decided_at=self.clock.now(),
             caller=standing.recorded,
-            request=standing.recorded_request(info, arrival.user_agent),
+            request=recorded_request(decision.attributes.request, arrival.user_agent),
             message=message,
         )
-        durable = isinstance(decision, Permit) and info.verb not in _READS
+
+    async def _log_permit(self, record: DecisionRecord, permit: Permit, case: Case) -> None:
+        await self._log(record, case, durable=permit.attributes.request.verb not in _READS)
+        case.permit = permit
+
+    async def _log(self, record: DecisionRecord, case: Case, *, durable: bool = False) -> None:
         await self.decisions.record_decision(record, durable=durable)
         case.judged = True
         self.metrics.count_decision(record.decision.value, record.cause.value)

@@ -12,8 +12,8 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.audit.records import RecordedCaller, recorded_request
-from kzproxy.audit.schema import Request
+from kzproxy.audit.records import RecordedCaller
+from kzproxy.audit.schema import DecisionRecord
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
@@ -38,7 +38,7 @@ class Standing:
         authorization: kzproxy's own credential, as it is in ``headers``.
         headers: The identity headers for kube-apiserver.
         recorded: Its parts of a decision record.
-        permits: By method and canonical target, each with its part of the record.
+        permits: By method and canonical target.
     """
 
     token: str = field(repr=False)
@@ -48,25 +48,26 @@ class Standing:
     authorization: str = field(repr=False)
     headers: EncodedHeaders
     recorded: RecordedCaller
-    permits: dict[tuple[str, str], Permit] = field(default_factory=dict)
-    requests: dict[tuple[str, str], Request] = field(default_factory=dict)
+    permits: dict[tuple[str, str], "Permitted"] = field(default_factory=dict)
 
-    def keep(self, permit: Permit) -> None:
-        """Remember ``permit``; whoever uses it again sees to it that it still holds."""
+    def keep(self, permitted: "Permitted") -> None:
+        """Remember a permit; whoever uses it again sees to it that it still holds."""
         if len(self.permits) >= MAX_PERMITS:
             self.permits.clear()
-        asked = permit.attributes.request
-        self.permits[asked.method, asked.target] = permit
+        asked = permitted.permit.attributes.request
+        self.permits[asked.method, asked.target] = permitted
 
-    def recorded_request(self, info: RequestInfo, user_agent: str) -> Request:
-        """Return the part of a record that says what was asked."""
-        key = (info.method, info.target)
-        known = self.requests.get(key)
-        if known is None:
-            if len(self.requests) >= MAX_PERMITS:
-                self.requests.clear()
-            known = self.requests[key] = recorded_request(info, user_agent)
-        return known
+    def permitted(self, info: RequestInfo) -> "Permitted | None":
+        """Return what is remembered of such a request."""
+        return self.permits.get((info.method, info.target))
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """A permit, and the record of it in the log."""
+
+    permit: Permit
+    record: DecisionRecord
 
 
 class Standings:

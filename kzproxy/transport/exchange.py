@@ -143,7 +143,9 @@ class Exchange:
         """
         if not head.keep_alive or isinstance(head.body, UntilClose) or not self.body_received:
             self.reusable = False
-        encoded = encode_response_head(replace(head, keep_alive=self.reusable))
+        if self.reusable is not head.keep_alive:
+            head = replace(head, keep_alive=self.reusable)
+        encoded = encode_response_head(head)
         self.started = True
         await self.send(encoded + body)
 

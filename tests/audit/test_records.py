@@ -20,6 +20,7 @@ from kzproxy.audit.records import (
     impersonated_identity,
     outcome_record,
     refusal_record,
+    same_decision,
 )
 from kzproxy.audit.schema import Cause, Record, Termination
 from kzproxy.audit.visible import MAX_NAME_CHARS, MAX_TARGET_CHARS, MAX_TEXT_CHARS
@@ -269,3 +270,16 @@ def test_times_of_whole_seconds_and_of_no_microseconds_are_valid() -> None:
 def test_the_source_is_the_peer_of_the_socket() -> None:
     assert permit_record().source.address == str(ENVIRONMENT.source_address)
     assert IMPERSONATED.groups_omitted == 0
+
+
+def test_the_record_of_the_same_decision_differs_in_when_and_which_only():
+    first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
+    later = NOW + timedelta(minutes=1)
+    arrival = replace(ARRIVAL, audit_id="another", client_audit_id="theirs", received_at=later)
+    second = same_decision(first, arrival, decided_at=later)
+
+    changed = {"ts", "audit_id", "client_audit_id", "received_at"}
+    assert as_json(second)["audit_id"] == "another"
+    assert {
+        name for name in as_json(second) if as_json(second)[name] != as_json(first).get(name)
+    } == changed

@@ -3,9 +3,16 @@ from ipaddress import ip_address
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import recorded_caller
-from kzproxy.enforcement.standing import MAX_PERMITS, MAX_STANDINGS, Standing, Standings
+from kzproxy.enforcement.standing import (
+    MAX_PERMITS,
+    MAX_STANDINGS,
+    Permitted,
+    Standing,
+    Standings,
+)
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
+from tests.audit.samples import permit_record
 from tests.policy.samples import allow, asked, decide, match, subject
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
@@ -26,29 +33,21 @@ def standing() -> Standing:
     )
 
 
-def permit(target: str) -> Permit:
+def permitted(target: str) -> Permitted:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
-    return decision
+    return Permitted(decision, permit_record())
 
 
 def test_permits_are_kept_by_what_was_asked_and_bounded() -> None:
     kept = standing()
     for number in range(MAX_PERMITS + 1):
-        kept.keep(permit(f"/api/v1/namespaces/n{number}/pods"))
+        kept.keep(permitted(f"/api/v1/namespaces/n{number}/pods"))
+    last = RequestInfo.parse("GET", f"/api/v1/namespaces/n{MAX_PERMITS}/pods")
 
-    assert set(kept.permits) == {("GET", f"/api/v1/namespaces/n{MAX_PERMITS}/pods")}
-
-
-def test_the_recorded_request_is_made_once_and_bounded() -> None:
-    kept = standing()
-    info = RequestInfo.parse("GET", CONFIGMAPS)
-    first = kept.recorded_request(info, "kubectl")
-
-    assert kept.recorded_request(info, "kubectl") is first
-    for number in range(MAX_PERMITS):
-        kept.recorded_request(RequestInfo.parse("GET", f"/apis/g{number}"), "kubectl")
-    assert len(kept.requests) <= MAX_PERMITS
+    assert len(kept.permits) == 1
+    assert kept.permitted(last) is not None
+    assert kept.permitted(RequestInfo.parse("DELETE", last.target)) is None
 
 
 def test_standings_are_bounded() -> None:
@@ -110,4 +109,3 @@ def test_a_token_that_ends_is_not_remembered_past_its_end(scripted: Scripted) ->
             pass
 
     assert last.status == 401
-    assert "expired" in last.message
