@@ -1,6 +1,7 @@
 """Run the load generator by a plan, and read the proxy's CPU at both ends of its window."""
 
 import json
+import select
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,7 @@ from bench.process import line_of
 from bench.programs import CannotRunError
 from bench.world import SERVER_NAME, Identity
 
+_LOOK_SECONDS = 0.5
 # What kubectl sends with a get. Compression is left out: its cost is kube-apiserver's, not ours.
 AS_TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 AS_OBJECTS = "application/json"
@@ -171,9 +173,14 @@ class Run:
         )
         self._wait_until_ready()
 
-    def go(self) -> Report:
-        """Let the window begin, and return what came of it."""
+    def go(self, meanwhile: Callable[[], None] = lambda: None) -> Report:
+        """Let the window begin, and return what came of it.
+
+        ``meanwhile`` is called now and then; it may raise what ends the waiting.
+        """
         self._say_go()
+        while not self._has_spoken():
+            meanwhile()
         return Report.parse(self._answer())
 
     def go_and_hold(self, between: Callable[[], None]) -> Report:
@@ -197,6 +204,12 @@ class Run:
         if self._process.stdin is not None:
             self._process.stdin.write("go\n")
             self._process.stdin.flush()
+
+    def _has_spoken(self) -> bool:
+        if self._process.stdout is None:
+            return True
+        descriptor = self._process.stdout.fileno()
+        return bool(select.select([descriptor], [], [], _LOOK_SECONDS)[0])
 
     def _wait_until_ready(self) -> None:
         if (line := line_of(self._process.stdout)) != "ready":

@@ -6,7 +6,7 @@ Every function returns figures by their keys (bench/figures.py).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.load import AS_OBJECTS, Plan, Report
+from bench.load import AS_OBJECTS, Door, Plan, Report
 from bench.running import Running, Weighed
 
 BODY_BYTES = 50 * 1024 * 1024
@@ -18,6 +18,8 @@ _NEW_CONNECTIONS_AT_ONCE = 8
 _MEBI = 1024 * 1024
 _MEGA = 1e6
 _MILLI = 1e3
+# What the policy permits from any device.
+_OPEN_TARGETS = ("/version", "/api/v1")
 _NAMESPACE = "/api/v1/namespaces/apps-0"
 _WATCH_TARGETS = tuple(
     f"/api/v1/namespaces/apps-{number}/configmaps?watch=true" for number in range(10)
@@ -125,24 +127,38 @@ def sequential(running: Running, targets: tuple[str, ...], seconds: float) -> Va
 
 
 def connections(running: Running, targets: tuple[str, ...], seconds: float) -> Values:
-    """Open a connection for every request, TLS handshake and all."""
+    """Open a connection for every request, TLS handshake and all.
+
+    Where a system has such doors, also with a device certificate shown, and with none.
+    """
+    system = running.system
+    weighed = _new_connections(running, targets, seconds, system.door)
+    found = {
+        "conn_cpu_us": weighed.cpu_us_each,
+        "conn_per_s": weighed.report.answers / weighed.report.seconds,
+    }
+    others = {
+        "conn_device_cpu_us": system.door_with_devices,
+        "conn_plain_cpu_us": system.door_without_devices,
+    }
+    for key, door in others.items():
+        if door == system.door:
+            found[key] = weighed.cpu_us_each
+        elif door is not None:
+            found[key] = _new_connections(running, _OPEN_TARGETS, seconds, door).cpu_us_each
+    return found
+
+
+def _new_connections(
+    running: Running, targets: tuple[str, ...], seconds: float, door: Door
+) -> Weighed:
     plan = Plan(
         mode="new-connections",
         targets=targets,
         concurrency=_NEW_CONNECTIONS_AT_ONCE,
         seconds=seconds,
     )
-    weighed = running.weigh(plan)
-    found = {
-        "conn_cpu_us": weighed.cpu_us_each,
-        "conn_per_s": weighed.report.answers / weighed.report.seconds,
-    }
-    devices = running.system.door_with_devices
-    if devices == running.system.door:
-        found["conn_device_cpu_us"] = weighed.cpu_us_each
-    elif devices is not None:
-        found["conn_device_cpu_us"] = running.weigh(plan, with_devices=True).cpu_us_each
-    return found
+    return running.weigh(plan, door)
 
 
 def bodies(running: Running, count: int) -> Values:

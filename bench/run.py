@@ -5,7 +5,6 @@ are not the same.
 """
 
 import argparse
-import json
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -20,7 +19,7 @@ from bench.measures import Effort, Values, beyond, everything, lists, sequential
 from bench.programs import CannotRunError, say
 from bench.report import Circumstances, document, table, verdict
 from bench.running import Running, running
-from bench.series import Found, check_decisions, measure_once
+from bench.series import Found, check_decisions, check_equal_terms, measure_once
 from bench.stage import Stage, set_up
 from bench.surroundings import commit, machine, versions
 from bench.systems.system import Site
@@ -31,7 +30,7 @@ from kzproxy.demo.control_plane import find_binaries
 _FIRST_TARGET = "/version"
 
 FULL = Effort(
-    repetitions=5,
+    repetitions=3,
     small_seconds=4.0,
     sequential_seconds=3.0,
     connection_seconds=3.0,
@@ -78,6 +77,7 @@ def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
         for repetition in range(effort.repetitions):
             say(f"repetition {repetition + 1} of {effort.repetitions}")
             _repetition(stage, lineup, effort, repetition, found)
+            check_equal_terms(found)
         if effort.lists:
             with ExitStack() as stack:
                 server = stack.enter_context(api_server(stage.directory, clock))
@@ -143,8 +143,9 @@ def _judge(found: Found) -> int:
     """Print everything; return 1 where a floor is not reached."""
     measured = medians(found.figures)
     sys.stdout.write(f"{table(measured)}\n\n{verdict(measured)}\n")
-    averages = f"{min(found.load_averages):.1f} to {max(found.load_averages):.1f}"
-    say(f"load average {averages}, ciphers {json.dumps(found.ciphers)}")
+    say(f"load average {min(found.load_averages):.1f} to {max(found.load_averages):.1f}")
+    for system, cipher in found.ciphers.items():
+        say(f"{system}: {cipher}")
     below = [each.floor.name for each in standings(measured) if not each.reached]
     if below:
         say(f"below the floor: {', '.join(below)}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.load import Loader, Plan, Report
+from bench.load import Door, Loader, Plan, Report
 from bench.machine import cpu_seconds, pinned, resident_bytes
 from bench.process import Process
 from bench.programs import CannotRunError
@@ -43,17 +43,20 @@ class Running:
     ready_seconds: float
     reports: list[Report] = field(default_factory=list)
 
-    def weigh(self, plan: Plan, *, with_devices: bool = False) -> Weighed:
+    def weigh(self, plan: Plan, door: Door | None = None) -> Weighed:
         """Have the plan carried out, and read CPU at both ends of its window.
+
+        Args:
+            plan: What is asked.
+            door: Where; at the system's own door by default.
 
         Raises:
             CannotRunError: An answer was wrong, or there was none.
         """
-        door = self.system.door_with_devices if with_devices else self.system.door
-        if door is None:
-            raise CannotRunError(f"{self.system.name} has no door for devices")
         used: list[float] = []
-        report = self.loader.run(door, plan, lambda: used.append(self.cpu_seconds()))
+        report = self.loader.run(
+            door or self.system.door, plan, lambda: used.append(self.cpu_seconds())
+        )
         self.reports.append(report)
         return Weighed(report=report, cpu_seconds=used[1] - used[0])
 
@@ -78,7 +81,7 @@ def running(
         process = system.start([*pinned(core, ()), *wrap])
         try:
             try:
-                report = waiting.go()
+                report = waiting.go(process.check)
             except CannotRunError as error:
                 raise CannotRunError(f"{system.name}: {error}: {process.last_words()}") from error
             seconds = time.perf_counter() - begun

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bench.ledger import Records, check_audit_ids, check_records, check_upstream
+from bench.figures import KZPROXY, NGINX
+from bench.ledger import MismatchError, Records, check_audit_ids, check_records, check_upstream
 from bench.machine import load_average
 from bench.measures import Values
 from bench.programs import say
@@ -51,7 +52,7 @@ def measure_once(
     if system.impersonates:
         check_audit_ids(system.name, run.reports, counts)
     check_decisions(system, run)
-    found.ciphers[system.name] = cipher_of(run)
+    found.ciphers[system.name] = f"{cipher_of(run)}; upstream {counts.cipher_suite}"
     say(f"{system.name}: {len(run.reports)} loads, {counts.requests} requests, all accounted for")
     return values
 
@@ -72,6 +73,17 @@ def check_decisions(system: System, run: Running) -> Records:
     for log in logs:
         log.unlink()
     return records
+
+
+def check_equal_terms(found: Found) -> None:
+    """Compare what nginx and kzproxy agreed on, with clients and with the upstream.
+
+    Raises:
+        MismatchError: Their ciphers differ: their CPU must not be compared then.
+    """
+    ours, theirs = found.ciphers[KZPROXY], found.ciphers[NGINX]
+    if ours != theirs:
+        raise MismatchError(f"kzproxy has {ours}, nginx has {theirs}")
 
 
 def cipher_of(run: Running) -> str:

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.load import Door
@@ -32,6 +33,11 @@ class Kzproxy(System):
     def door_with_devices(self) -> Door:
         """The same: it has no other."""
         return self.door
+
+    @property
+    def door_without_devices(self) -> Door:
+        """The same listener; the policy lets those who show no certificate do very little."""
+        return replace(self.door, certificates=False)
 
     @property
     def decision_logs(self) -> Sequence[Path]:

@@ -26,6 +26,11 @@ class Nginx(System):
         address = f"127.0.0.1:{self._second_port}"
         return Door(address=address, authority=self.site.world.authority, certificates=True)
 
+    @property
+    def door_without_devices(self) -> Door:
+        """The first, which everything else is measured at."""
+        return self.door
+
     def command(self) -> list[str]:
         """Write its files; return what starts it."""
         world, directory = self.site.world, self.site.directory

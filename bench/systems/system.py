@@ -50,6 +50,11 @@ class System(ABC):
         return None
 
     @property
+    def door_without_devices(self) -> Door | None:
+        """How it is entered by those who show none; None where it makes no difference."""
+        return None
+
+    @property
     def decision_logs(self) -> Sequence[Path]:
         """Where this start wrote down what it decided; empty where it does not."""
         return ()
