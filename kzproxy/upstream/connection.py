@@ -2,18 +2,23 @@
 
 import math
 
-from kzproxy.errors.kinds import UpstreamInvalid, UpstreamTimeout
+from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
 from kzproxy.http.messages import Chunked, NoBody, ResponseHead
 from kzproxy.http.response_head import parse_response_head, response_head_end
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.impersonation import Outgoing
+from kzproxy.upstream.timeouts import UpstreamTimeouts
 
-# kube-apiserver's own request timeout is 60 s (--request-timeout); it answers 504 itself by then.
-HEAD_SECONDS = 75.0
+# kube-apiserver bounds the heads that it reads (pkg/server/secure_serving.go, MaxHeaderBytes).
+MAX_REQUEST_HEAD_BYTES = 1024 * 1024
+# net/http's client gave up after five; a backend behind services/proxy may send some.
+MAX_INTERIM_ANSWERS = 16
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
+SAFE_METHODS = frozenset({"GET", "HEAD"})
+OUTCOME_UNKNOWN = "outcome unknown, look before you repeat it"
 
 
 class UpstreamConnection:
@@ -26,12 +31,15 @@ class UpstreamConnection:
         answered: Whether any byte of the present answer has come.
     """
 
-    def __init__(self, stream: TlsStream, deadlines: Deadlines) -> None:
+    def __init__(self, stream: TlsStream, deadlines: Deadlines, timeouts: UpstreamTimeouts) -> None:
         self.stream = stream
         self.used = False
         self.clean = False
         self.answered = False
         self._deadlines = deadlines
+        self._answer_seconds = timeouts.answer_seconds
+        self._patience_seconds = math.inf
+        self._speaking = False
         self._buffer = b""
         self._chunked_request = False
         self._body_sent = True
@@ -43,7 +51,8 @@ class UpstreamConnection:
         """Begin an exchange.
 
         Raises:
-            StreamBroken: The connection is gone.
+            HeadTooLarge: kube-apiserver would not read it.
+            StreamBroken: The connection is gone, or nobody takes the whole head.
         """
         self.clean = False
         self.answered = False
@@ -54,7 +63,17 @@ class UpstreamConnection:
         # A connection that was asked to upgrade and did not is never used again: who knows what
         # the other side takes it for (CVE-2018-1002105).
         self._may_be_kept = not outgoing.upgrade
-        await self.stream.send(outgoing.head)
+        if len(outgoing.head) > MAX_REQUEST_HEAD_BYTES:
+            raise HeadTooLarge(
+                "with all your groups and extras the request's head would be over 1 MiB, more than"
+                " kube-apiserver reads; let the issuer send only the groups that matter here"
+            )
+        self.stream.deadline = self._deadlines.after(self._answer_seconds)
+        try:
+            await self.stream.send(outgoing.head)
+        except TimeoutError as error:
+            raise StreamBroken("kube-apiserver takes no request") from error
+        self.stream.deadline = math.inf
 
     async def send_body(self, data: bytes) -> None:
         """Send some of the request's body, framed anew; empty ends it.
@@ -62,12 +81,21 @@ class UpstreamConnection:
         Raises:
             StreamBroken: kube-apiserver reads no more of it.
         """
+        # It has an answer to think of only once it has all: a slow client's upload may take hours.
+        self._wait(self._patience_seconds)
         if self._chunked_request:
             await self.stream.send(chunk(data) or LAST_CHUNK)
         elif data:
             await self.stream.send(data)
-        if not data:
+        if data:
+            self._wait(math.inf)
+        else:
             self._body_sent = True
+
+    def _wait(self, seconds: float) -> None:
+        """Give kube-apiserver so long from now, where its head has not begun."""
+        if not self._speaking:
+            self.stream.deadline = self._deadlines.after(seconds)
 
     async def receive_head(self, method: str, seconds: float) -> ResponseHead:
         """Wait for the answer's head, past interim ones, for ``seconds`` at most.
@@ -77,26 +105,43 @@ class UpstreamConnection:
             UpstreamInvalid: It is not an answer that may be relayed.
             UpstreamTimeout: None came in time.
         """
-        self.stream.deadline = self._deadlines.after(seconds)
+        self._patience_seconds = seconds
+        self._speaking = False
+        if self._body_sent:
+            self._wait(seconds)
         try:
-            while True:
-                head = parse_response_head(await self._head_bytes(), method=method)
-                if head.status >= _FIRST_FINAL_STATUS or head.status == _SWITCHING_PROTOCOLS:
-                    break
+            head = await self._final_head(method)
         except TimeoutError as error:
-            raise UpstreamTimeout("kube-apiserver did not answer in time") from error
+            raise UpstreamTimeout(_late(method)) from error
         finally:
-            self.stream.deadline = math.inf
+            self._patience_seconds = self.stream.deadline = math.inf
         self._scanner = ResponseBodyScanner(head.body)
         self._keep_alive = head.keep_alive
         self._settle()
         return head
+
+    async def _final_head(self, method: str) -> ResponseHead:
+        for _ in range(MAX_INTERIM_ANSWERS + 1):
+            head = parse_response_head(await self._head_bytes(), method=method)
+            if head.status >= _FIRST_FINAL_STATUS or head.status == _SWITCHING_PROTOCOLS:
+                return head
+            self._speaking = False
+            if self._patience_seconds == math.inf:
+                self.stream.deadline = math.inf
+        raise UpstreamInvalid(
+            f"kube-apiserver sent more than {MAX_INTERIM_ANSWERS} interim answers"
+        )
 
     async def _head_bytes(self) -> bytes:
         buffer = bytearray(self._buffer)
         searched = 0
         while (end := response_head_end(buffer, searched)) < 0:
             searched = len(buffer)
+            if searched and not self._speaking:
+                # However long it may think, once it speaks it must come to an end.
+                self._speaking = True
+                late = self._deadlines.after(self._answer_seconds)
+                self.stream.deadline = min(self.stream.deadline, late)
             await self.stream.arrival()
             data = await self.stream.receive()
             if not data:
@@ -116,16 +161,23 @@ class UpstreamConnection:
         data, self._buffer = self._buffer, b""
         return self._scan(data) if data else b""
 
-    async def receive_body(self) -> bytes:
+    async def receive_body(self, seconds: float = math.inf) -> bytes:
         """Return more of the body, framing and all; empty at its end.
 
         Raises:
             StreamBroken: The connection broke.
             UpstreamInvalid: It was cut short, or its framing is broken.
+            UpstreamTimeout: Nothing came for ``seconds``.
         """
         if self.body_done:
             return b""
-        data = await self.stream.receive()
+        self.stream.deadline = self._deadlines.after(seconds)
+        try:
+            data = await self.stream.receive()
+        except TimeoutError as error:
+            raise UpstreamTimeout("kube-apiserver stopped in the middle of its answer") from error
+        finally:
+            self.stream.deadline = math.inf
         if not data:
             if self._scanner is not None:
                 self._scanner.end_of_stream()
@@ -150,3 +202,8 @@ class UpstreamConnection:
     def _settle(self) -> None:
         kept = self._may_be_kept and self._keep_alive
         self.clean = kept and self.body_done and self._body_sent and not self._buffer
+
+
+def _late(method: str) -> str:
+    late = "kube-apiserver did not answer in time"
+    return late if method in SAFE_METHODS else f"{late}: {OUTCOME_UNKNOWN}"
