@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -80,6 +81,12 @@ def workers(world: World) -> dict[int, int]:
         if "--worker" in words:
             found[int(words[words.index("--worker") + 1])] = pid
     return found
+
+
+def private_directory(world: World) -> Path:
+    """The directory that the supervisor shares with its workers."""
+    words = Path(f"/proc/{workers(world)[1]}/cmdline").read_text().split("\0")
+    return Path(words[words.index("--supervisor") + 2])
 
 
 def eventually(holds: Callable[[], bool], why: Callable[[], object] = str) -> None:
@@ -282,11 +289,13 @@ def test_sigterm_drains_all_and_ends_with_0(world: World) -> None:
 
 
 def test_workers_end_with_their_supervisor_however_it_ends(world: World) -> None:
-    pids = workers(world)
+    pids, directory = workers(world), private_directory(world)
+    assert directory.stat().st_mode & 0o777 == 0o700
     world.proxy.signal(signal.SIGKILL)
     world.proxy.wait()
 
     eventually(lambda: all(ended(pid) for pid in pids.values()))
+    shutil.rmtree(directory)  # nobody was left to do it
     for number in (1, 2):
         assert records(world, number)[-1]["kind"] == "stopped"
 
