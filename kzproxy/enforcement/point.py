@@ -217,7 +217,7 @@ class EnforcementPoint:
             case Permit():
                 record = self._record(decision, standing, case, "")
                 await self._log_permit(record, decision, case)
-                standing.keep(Permitted(decision, record))
+                self.standings.keep_permit(standing, Permitted(decision, record))
                 return decision
             case Deny():
                 error = denial(decision)

@@ -18,10 +18,12 @@ from kzproxy.http.encode import EncodedHeaders
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
 
-# Two or three for each user under way; about 10 KB each, and their permits.
-MAX_STANDINGS = 2048
-# What one client asks for again and again: k9s about forty, a controller about a hundred.
-MAX_PERMITS = 256
+# Two hundred callers with fifty targets each weigh 35 MiB; what a client can make kzproxy remember
+# by sending ever other headers, targets and 64 KiB tokens is bounded by the same figure.
+MAX_REMEMBERED_BYTES = 64 * 1024 * 1024
+# Of the objects beside the header block, estimated with sys.getsizeof over all they hold.
+_STANDING_BYTES = 8 * 1024
+_PERMIT_BYTES = 3 * 1024
 
 StandingKey = tuple[Headers, IPAddress, str]
 
@@ -50,15 +52,8 @@ class Standing:
     recorded: RecordedCaller
     permits: dict[tuple[str, str], "Permitted"] = field(default_factory=dict)
 
-    def keep(self, permitted: "Permitted") -> None:
-        """Remember a permit; whoever uses it again sees to it that it still holds."""
-        if len(self.permits) >= MAX_PERMITS:
-            self.permits.clear()
-        asked = permitted.permit.attributes.request
-        self.permits[asked.method, asked.target] = permitted
-
     def permitted(self, info: RequestInfo) -> "Permitted | None":
-        """Return what is remembered of such a request."""
+        """Return what is remembered of such a request; the caller sees that it still holds."""
         return self.permits.get((info.method, info.target))
 
 
@@ -73,11 +68,16 @@ class Permitted:
 class Standings:
     """The standings that are remembered, bounded; holds tokens, so it does not print them."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, max_bytes: int = MAX_REMEMBERED_BYTES) -> None:
         self._known: dict[StandingKey, Standing] = {}
+        self._bytes = 0
+        self._max_bytes = max_bytes
 
     def __repr__(self) -> str:
         return f"Standings({len(self._known)})"
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def get(self, key: StandingKey) -> Standing | None:
         """Return what is remembered; the caller sees to it that it still holds."""
@@ -85,6 +85,23 @@ class Standings:
 
     def keep(self, key: StandingKey, standing: Standing) -> None:
         """Remember ``standing``; when the bound is reached all others are forgotten."""
-        if len(self._known) >= MAX_STANDINGS:
-            self._known.clear()
+        # The block is held twice, in the key and in what is sent upstream, and so is the token.
+        self._weigh(_STANDING_BYTES + 2 * sum(len(name) + len(value) for name, value in key[0]))
         self._known[key] = standing
+
+    def keep_permit(self, standing: Standing, permitted: Permitted) -> None:
+        """Remember a permit of ``standing``, within the same bound."""
+        asked = permitted.permit.attributes.request
+        before = self._bytes
+        self._weigh(_PERMIT_BYTES + 2 * len(asked.target))
+        if self._bytes < before:  # All is forgotten, this standing too where it is still in use.
+            standing.permits.clear()
+        standing.permits[asked.method, asked.target] = permitted
+
+    def _weigh(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self._max_bytes:
+            for standing in self._known.values():
+                standing.permits.clear()
+            self._known.clear()
+            self._bytes = size

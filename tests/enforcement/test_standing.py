@@ -3,13 +3,7 @@ from ipaddress import ip_address
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import recorded_caller
-from kzproxy.enforcement.standing import (
-    MAX_PERMITS,
-    MAX_STANDINGS,
-    Permitted,
-    Standing,
-    Standings,
-)
+from kzproxy.enforcement.standing import Permitted, Standing, StandingKey, Standings
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
 from tests.audit.samples import permit_record
@@ -39,23 +33,40 @@ def permitted(target: str) -> Permitted:
     return Permitted(decision, permit_record())
 
 
-def test_permits_are_kept_by_what_was_asked_and_bounded() -> None:
-    kept = standing()
-    for number in range(MAX_PERMITS + 1):
-        kept.keep(permitted(f"/api/v1/namespaces/n{number}/pods"))
-    last = RequestInfo.parse("GET", f"/api/v1/namespaces/n{MAX_PERMITS}/pods")
-
-    assert len(kept.permits) == 1
-    assert kept.permitted(last) is not None
-    assert kept.permitted(RequestInfo.parse("DELETE", last.target)) is None
+def key(number: int, size: int = 10) -> StandingKey:
+    return ((("x", f"{number:0{size}}"),), ADDRESS, "")
 
 
-def test_standings_are_bounded() -> None:
-    standings = Standings()
-    for number in range(MAX_STANDINGS + 1):
-        standings.keep(((("host", str(number)),), ADDRESS, ""), standing())
+def test_a_permit_is_kept_by_what_was_asked() -> None:
+    kept, standings = standing(), Standings()
+    first = permitted("/api/v1/namespaces/n/pods")
+    standings.keep_permit(kept, first)
 
-    assert repr(standings) == "Standings(1)"
+    assert kept.permitted(RequestInfo.parse("GET", "/api/v1/namespaces/n/pods")) is first
+    assert kept.permitted(RequestInfo.parse("DELETE", "/api/v1/namespaces/n/pods")) is None
+    assert kept.permitted(RequestInfo.parse("GET", "/api/v1/namespaces/n/secrets")) is None
+
+
+def test_what_is_remembered_is_bounded_in_bytes() -> None:
+    standings = Standings(max_bytes=1024 * 1024)
+    for number in range(1000):
+        standings.keep(key(number), standing())
+    many = len(standings)
+    for number in range(1000):
+        standings.keep(key(number, 64 * 1024), standing())
+
+    assert 50 < many < 130
+    assert len(standings) < 10
+
+
+def test_permits_weigh_too_and_are_forgotten_with_the_rest() -> None:
+    standings, kept = Standings(max_bytes=1024 * 1024), standing()
+    standings.keep(key(0), kept)
+    for number in range(1000):
+        standings.keep_permit(kept, permitted(f"/api/v1/namespaces/n{number}/pods"))
+
+    assert 0 < len(kept.permits) < 400
+    assert standings.get(key(0)) is None
 
 
 def test_no_secret_prints() -> None:
