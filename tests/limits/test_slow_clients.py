@@ -3,7 +3,6 @@
 import contextlib
 import re
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.limits.told import ended_of, told
+from tests.limits.told import ended_of, is_broken_off, told
 from tests.proxy.fixtures import Scripted
 from tests.proxy.raw_client import RawClient
 from tests.proxy.world import request
@@ -86,17 +85,6 @@ def slow_reader(scripted: Scripted) -> RawClient:
     client = scripted.world.client(seconds=30)
     client.tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
     return client
-
-
-def is_broken_off(client: RawClient) -> bool:
-    """Whether what comes ends in a way that nobody can take for an end."""
-    client.tls.suppress_ragged_eofs = False
-    try:
-        while client.receive():
-            pass
-    except (ConnectionError, ssl.SSLEOFError):
-        return True
-    return False
 
 
 def test_a_client_that_reads_nothing_of_an_ordinary_answer_is_cut(limited: Scripted) -> None:

@@ -1,10 +1,11 @@
 """What client and operators are told of a request that a limit or a fault ended."""
 
+import ssl
 import time
 from typing import Any
 
 from tests.proxy.process import ProxyProcess
-from tests.proxy.raw_client import Answer
+from tests.proxy.raw_client import Answer, RawClient
 
 
 def told(answer: Answer) -> tuple[int, str, str]:
@@ -42,6 +43,17 @@ def ended_of(proxy: ProxyProcess, user: str) -> dict[str, Any]:
             return end
         assert time.monotonic() < deadline, user
         time.sleep(0.05)
+
+
+def is_broken_off(client: RawClient) -> bool:
+    """Whether what comes ends in a way that nobody can take for an end."""
+    client.tls.suppress_ragged_eofs = False
+    try:
+        while client.receive():
+            pass
+    except (ConnectionError, ssl.SSLEOFError):
+        return True
+    return False
 
 
 def counted(proxy: ProxyProcess, metric: str) -> float:
