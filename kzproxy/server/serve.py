@@ -26,6 +26,7 @@ from kzproxy.server.build import (
 )
 from kzproxy.server.drain import drain
 from kzproxy.server.in_force import InForce, KeyRefresh
+from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.reload import Reloader
 from kzproxy.server.startup import checked_account
 from kzproxy.server.worker import Worker
@@ -44,6 +45,7 @@ async def serve(
         ConfigurationError: kzproxy cannot start as it is configured.
     """
     check_parser()
+    raise_open_file_limit()
     if worker is not None:
         worker.end_with_supervisor()
     sources = Sources()

@@ -107,7 +107,7 @@ def test_the_backends_of_proxies_and_logs_may_take_longer(limited: Scripted) -> 
 
     def late(connection: Connection, _: bytes) -> None:
         connection.send(HINTS)
-        time.sleep(3)
+        time.sleep(2.6)
         connection.send(answer(200, b"the report"))
 
     limited.api_server.script = late
@@ -142,7 +142,7 @@ def test_an_ordinary_answer_that_stops_in_the_middle_is_broken_off(limited: Scri
 def test_a_quiet_watch_lives(limited: Scripted) -> None:
     def quiet(connection: Connection, _: bytes) -> None:
         connection.send(CHUNKED)
-        time.sleep(3)
+        time.sleep(2.6)
         connection.send(b"5\r\nhello\r\n0\r\n\r\n")
 
     limited.api_server.script = quiet

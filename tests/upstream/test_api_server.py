@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from kzproxy.errors.kinds import DownstreamClosed
+from kzproxy.errors.kinds import DownstreamClosed, HeadTooLarge
 from kzproxy.http.messages import NoBody, RequestHead
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.impersonation import own_request
@@ -100,3 +100,18 @@ async def test_an_answer_in_chunks_is_taken_out_of_them(
     )
 
     assert (await api_server.ask(get("/")))[1] == b'{"groups":1}'
+
+
+async def test_a_head_that_kube_apiserver_would_not_read_is_not_sent(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    """It reads 1 MiB; a thousand groups with a prefix of a kilobyte are more."""
+    groups = tuple(("impersonate-group", f"{'p' * 1024}:{number}") for number in range(1000))
+    head = RequestHead(
+        method="GET", target="/", headers=(("host", "upstream"), *groups), body=NoBody()
+    )
+    with pytest.raises(HeadTooLarge, match="groups"):
+        await api_server.ask(head)
+
+    assert stand_in.heads == []
+    assert (await api_server.ask(get("/")))[1] == b'{"ok": true}'
