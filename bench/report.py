@@ -25,7 +25,7 @@ class Circumstances:
 
     Attributes:
         date: ISO 8601, UTC.
-        commit: Of kzproxy; ends with ``-dirty`` where files differed from it.
+        commit: Of kzproxy; ``-dirty`` where files differed from it, ``A..B`` where it changed.
         versions: Of everything that was measured or measured with.
         machine: Processor, cores, kernel, file system.
         ciphers: What each system agreed on with its clients.

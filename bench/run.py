@@ -21,7 +21,7 @@ from bench.report import Circumstances, document, table, verdict
 from bench.running import Running, running
 from bench.series import Found, check_decisions, check_equal_terms, measure_once
 from bench.stage import Stage, set_up
-from bench.surroundings import commit, machine, versions
+from bench.surroundings import commit, commit_since, machine, versions
 from bench.systems.system import Site
 from bench.written import RESULTS, write_document, write_page
 from kzproxy.clock.system import Clock, SystemClock
@@ -54,7 +54,7 @@ QUICK = Effort(
 def main() -> int:
     """Measure, print and return the exit code."""
     options = _options()
-    clock = SystemClock()
+    clock, begun = SystemClock(), commit()
     try:
         if options.quick:
             lineup, effort = Lineup.short(), QUICK
@@ -66,7 +66,7 @@ def main() -> int:
         say(str(error))
         return 1
     if not options.quick:
-        _write(lineup, effort, clock, found)
+        _write(lineup, effort, clock, found, commit_since(begun))
     return _judge(found)
 
 
@@ -123,10 +123,12 @@ def _lists(
         say(f"{name}: {values['list_wall_ms']:.0f} ms a list")
 
 
-def _write(lineup: Lineup, effort: Effort, clock: Clock, found: Found) -> None:
+def _write(
+    lineup: Lineup, effort: Effort, clock: Clock, found: Found, measured_commit: str
+) -> None:
     circumstances = Circumstances(
         date=clock.now().isoformat(timespec="seconds"),
-        commit=commit(),
+        commit=measured_commit,
         repetitions=effort.repetitions,
         versions=versions(lineup.nginx, lineup.kubectl),
         machine=machine(),

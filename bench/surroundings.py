@@ -21,6 +21,15 @@ def commit() -> str:
     return f"{said}-dirty" if changed else said
 
 
+def commit_since(begun: str) -> str:
+    """Return the commit that was measured; both, where it changed after ``begun`` was read.
+
+    Every start of kzproxy takes the files as they are then.
+    """
+    now = commit()
+    return begun if now == begun else f"{begun}..{now}"
+
+
 def versions(nginx: str, kubectl: Path | None) -> dict[str, str]:
     """Return the versions of everything that takes part."""
     found = {
