@@ -109,7 +109,8 @@ class EnforcementPoint:
             await self._serve(exchange, case)
         except DownstreamClosed as gone:
             exchange.reusable = False
-            # A client that is there all the same, and reads on later, must not take it for an end.
+            # Where it is there all the same and does not read, the kernel would hold megabytes for
+            # it long after a close.
             exchange.stream.abort()
             case.termination, case.ended_because = Termination.CLIENT_GONE, str(gone)
         except ProxyError as error:
