@@ -1,6 +1,7 @@
 """Run kzproxy: start, serve, drain."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
@@ -34,6 +35,9 @@ from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
 
 log = logging.getLogger(__name__)
+
+# CPython's are 700, 10, 10 (gc.get_threshold).
+_GC_THRESHOLDS = (20_000, 20, 50)
 
 
 async def serve(
@@ -115,12 +119,25 @@ async def _serve_until(
 ) -> None:
     async with asyncio.TaskGroup() as group:
         serving_task = group.create_task(listener.run())
+        _spare_the_collector()
         log.info("serving on https://%s:%d", *listener.address)
         await stopping.wait()
         readiness.draining = True
         log.info("draining for at most %.0f s", limit.total_seconds())
         await drain(listener, services.administrator, serving_task, limit, services.clock)
     log.info("stopped")
+
+
+def _spare_the_collector() -> None:
+    """Take what lives as long as the process out of the garbage collector's rounds.
+
+    Requests make many short-lived objects and hardly a cycle. With the default thresholds a fifth
+    of the CPU of a small request went into looking for some: 397 microseconds, and 315 with the
+    collector off.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 class _Readiness:
