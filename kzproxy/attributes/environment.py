@@ -14,7 +14,12 @@ class Environment:
     Attributes:
         received_at: Aware, UTC.
         source_address: The socket's peer; an IPv4-mapped IPv6 address is given as IPv4.
+        user_agent: As the client sent it, so only a hint; empty where none.
+        reason: What the user gave as the reason for what they do, where they gave one that still
+            holds; empty where none.
     """
 
     received_at: datetime
     source_address: IPAddress
+    user_agent: str = ""
+    reason: str = ""

@@ -100,6 +100,23 @@ class RequestInfo:
         """Return ``resource`` or ``resource/subresource``, as policy and RBAC write it."""
         return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the query says ``dryRun=All``; a body may say it too, and is not read here."""
+        return ("dryRun", "All") in self.query
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """The argv of an exec; empty for anything else."""
+        if self.stream is not StreamKind.EXEC:
+            return ()
+        return tuple([value for key, value in self.query if key == "command"])
+
+    @property
+    def container(self) -> str:
+        """The container that an exec, attach or log names; empty where it names none."""
+        return next((value for key, value in self.query if key == "container"), "")
+
     @classmethod
     def parse(cls, method: str, target: str) -> "RequestInfo":
         """Read a request line; ``parse(method, info.target)`` gives ``info`` again.

@@ -52,6 +52,8 @@ def _why(deny: Deny) -> str:
             return f"no kzproxy rule allows it as things are; {deny.hint}"
         case Cause.NO_RULE:
             return "no kzproxy rule allows it"
+        case Cause.OBLIGATION:
+            return f"kzproxy asks for more first; {deny.hint}"
         case Cause.DENY_RULE:
             return f"kzproxy {deny.hint or f'rule {deny.rule} denies this'}"
         case Cause.RULE_ERROR:

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.policy.obligations import NO_OBLIGATIONS, Obligations
 
 
 class Dependency(StrEnum):
@@ -14,6 +15,11 @@ class Dependency(StrEnum):
     NETWORK = "network"
     TIME = "time"
     DEVICE = "device"
+    AUTHENTICATION = "authentication"
+    REQUEST = "request"
+    NAMESPACE = "namespace"
+    OBJECT = "object"
+    REASON = "reason"
 
 
 class Cause(StrEnum):
@@ -22,6 +28,7 @@ class Cause(StrEnum):
     NO_RULE = "no-rule"
     DENY_RULE = "deny-rule"
     RULE_ERROR = "rule-error"
+    OBLIGATION = "obligation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,7 @@ class Permit:
         valid_until: When a time window that it rests on ends; None where none does.
         depends_on: What it rests on.
         errors: Rule ids with what went wrong in them.
+        obligations: Of the rule that permits, for what is to be kept while the request runs.
     """
 
     attributes: Attributes
@@ -44,6 +52,7 @@ class Permit:
     valid_until: datetime | None
     depends_on: frozenset[Dependency]
     errors: tuple[tuple[str, str], ...] = ()
+    obligations: Obligations = NO_OBLIGATIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +63,7 @@ class Deny:
         cause: Why, from a closed set.
         rule: Id of the deny rule, or of the allow rule that came nearest; empty where none did.
         hint: What the user can do about it, from the condition that was not met; may be empty.
+        unmet: Names of the obligations of ``rule`` that were not met; only for that cause.
         See ``Permit`` for the others.
     """
 
@@ -65,6 +75,7 @@ class Deny:
     revision: str
     depends_on: frozenset[Dependency]
     errors: tuple[tuple[str, str], ...] = ()
+    unmet: tuple[str, ...] = ()
 
 
 Decision = Permit | Deny

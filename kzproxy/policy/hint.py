@@ -55,6 +55,8 @@ def _wanted(fact: Dependency, check: ConditionCheck, attributes: Attributes) -> 
             return f"an enrolled device ({_device_reason(attributes)})"
         case Dependency.IDENTITY:
             return "another identity"
+        case _:
+            return f"another {fact.value}"
 
 
 def _denied_when(fact: Dependency, check: ConditionCheck, attributes: Attributes) -> str:
@@ -69,6 +71,8 @@ def _denied_when(fact: Dependency, check: ConditionCheck, attributes: Attributes
             return f"without an enrolled device ({_device_reason(attributes)})"
         case Dependency.IDENTITY:
             return "to this identity"
+        case _:
+            return f"by its {fact.value}"
 
 
 def _networks(check: ConditionCheck) -> str:
