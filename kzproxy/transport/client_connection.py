@@ -104,8 +104,7 @@ class ClientConnection:
             if len(buffer) > MAX_HEAD_BYTES:
                 raise HeadTooLarge(f"the request head is over {MAX_HEAD_BYTES // 1024} KiB")
             searched = len(buffer)
-            await self._stream.arrival()
-            data = await self._stream.receive()
+            data = await self._stream.receive_next()
             if not data:
                 return None
             if not buffer:

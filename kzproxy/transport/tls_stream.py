@@ -6,7 +6,8 @@ transport costs twice the CPU and ten times the memory of an idle watch. What Op
 * A write that would block must be offered again with the same bytes, so a piece that OpenSSL has
   seen is kept until it is taken; at most one record (16 KiB) is offered at a time.
 * Bytes that OpenSSL has already decrypted do not wake the selector, so a read is always tried
-  before it is waited for.
+  before it is waited for. While it is waited for, the selector's callback reads: if the waiting
+  task did, the selector would find the socket readable once more before that ran.
 * ``SSLSocket.shutdown`` drops TLS: what is sent after it goes out in plain text. Never called.
 """
 
@@ -50,6 +51,7 @@ class TlsStream:
         "_closed",
         "_fd",
         "_gone",
+        "_incoming",
         "_loop",
         "_offered",
         "_progress",
@@ -73,6 +75,7 @@ class TlsStream:
         self._fd = sock.fileno()
         self._loop = loop
         self._readable: asyncio.Future[None] | None = None
+        self._incoming: asyncio.Future[bytes | None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reader_on = False
         self._receive_failure: Exception | None = None
@@ -112,17 +115,15 @@ class TlsStream:
             else:
                 return
 
-    async def arrival(self) -> None:
-        """Wait until the peer may have said something; ``receive`` then tells what.
+    async def receive_next(self) -> bytes:
+        """Do as ``receive`` does, where nothing is expected to be there yet.
 
-        For where nothing is expected to be there yet: ``receive`` would first try in vain, which
-        costs as much as reading.
-
-        Raises:
-            Exception: What ``fail`` or ``interrupt`` was given.
+        ``receive`` would first try in vain, which costs as much as reading.
         """
-        if not self._stash and not self._sock.pending():
-            await self._until_readable()
+        if self._stash or self._sock.pending():
+            return await self.receive()
+        data = await self._until_received()
+        return await self.receive() if data is None else data
 
     async def receive(self) -> bytes:
         """Return what has come, at most one record; empty at the peer's clean end.
@@ -138,17 +139,26 @@ class TlsStream:
             if self._receive_failure is not None:
                 raise self._receive_failure
             try:
-                data = self._sock.recv(RECORD_BYTES)
+                data = self._read()
             except ssl.SSLWantReadError:
-                await self._until_readable()
+                received = await self._until_received()
+                if received is not None:
+                    return received
             except ssl.SSLWantWriteError:
                 await self._until_writable()
-            except OSError as error:
-                raise StreamBroken(_tls_words(error)) from error
             else:
-                self.bytes_received += len(data)
                 await self._take_turns(len(data))
                 return data
+
+    def _read(self) -> bytes:
+        try:
+            data = self._sock.read(RECORD_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            raise StreamBroken(_tls_words(error)) from error
+        self.bytes_received += len(data)
+        return data
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
         """Send all of ``data``; waits while the peer does not read.
@@ -171,7 +181,7 @@ class TlsStream:
             if self._send_failure is not None:
                 raise self._send_failure
             try:
-                sent = self._sock.send(self._offered)
+                sent = self._sock.write(self._offered)
             except ssl.SSLWantWriteError:
                 await self._until_writable()
             except ssl.SSLWantReadError:
@@ -183,6 +193,7 @@ class TlsStream:
                 self._offered = self._offered[sent:] if sent < len(self._offered) else None
 
     async def _take_turns(self, size: int) -> None:
+        """Let others have their turn after much without having had to wait."""
         self._turn += size
         if self._turn >= _TURN_BYTES:
             self._turn = 0
@@ -228,7 +239,7 @@ class TlsStream:
     def fail(self, error: Exception) -> None:
         """Make every present and future receive and send raise ``error``; ends a ``watch``."""
         self._send_failure = error
-        _wake(self._writable, error)
+        _break(self._writable, error)
         self.interrupt(error)
         gone, self._gone = self._gone, None
         if gone is not None:
@@ -237,7 +248,8 @@ class TlsStream:
     def interrupt(self, error: Exception) -> None:
         """Make every present and future receive raise ``error``; sending goes on."""
         self._receive_failure = error
-        _wake(self._readable, error)
+        _break(self._readable, error)
+        _break(self._incoming, error)
 
     def close(self) -> None:
         """Say goodbye in TLS where that does not have to wait, and close."""
@@ -323,7 +335,7 @@ class TlsStream:
         if not self._sock.pending() and self._nothing_came():
             return True
         try:
-            self._sock.recv(RECORD_BYTES)
+            self._sock.read(RECORD_BYTES)
         except ssl.SSLWantReadError:
             return True
         except OSError:
@@ -351,23 +363,54 @@ class TlsStream:
         finally:
             self._readable = None
 
+    async def _until_received(self) -> bytes | None:
+        """Return what comes; None where TLS must write before it can be read."""
+        if self._receive_failure is not None:
+            raise self._receive_failure
+        self._turn = 0
+        incoming: asyncio.Future[bytes | None] = self._loop.create_future()
+        self._incoming = incoming
+        self._listen()
+        try:
+            return await incoming
+        except asyncio.CancelledError:
+            if incoming.done() and not incoming.cancelled() and incoming.exception() is None:
+                self._stash = (incoming.result() or b"") + self._stash
+            raise
+        finally:
+            self._incoming = None
+
     def _listen(self) -> None:
         if not self._reader_on:
             self._reader_on = True
             self._loop.add_reader(self._fd, self._on_readable)
 
     def _on_readable(self) -> None:
-        if self._readable is not None:
-            _wake(self._readable, None)
+        if self._incoming is not None:
+            self._receive_into(self._incoming)
+        elif self._readable is not None:
+            _wake(self._readable)
         elif self._gone is not None:
             self._look_for_the_end()
         else:  # Nobody asks for it: stop listening, or the loop would spin.
             self._reader_on = False
             self._loop.remove_reader(self._fd)
 
+    def _receive_into(self, incoming: asyncio.Future[bytes | None]) -> None:
+        if incoming.done():
+            return
+        try:
+            incoming.set_result(self._read())
+        except ssl.SSLWantReadError:  # Half a record, or one without application data.
+            return
+        except ssl.SSLWantWriteError:
+            incoming.set_result(None)
+        except StreamBroken as broken:
+            incoming.set_exception(broken)
+
     def _look_for_the_end(self) -> None:
         try:
-            data = self._sock.recv(RECORD_BYTES)
+            data = self._sock.read(RECORD_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError:
@@ -392,7 +435,7 @@ class TlsStream:
             raise self._send_failure
         self._turn = 0
         self._writable = self._loop.create_future()
-        self._loop.add_writer(self._fd, _wake, self._writable, None)
+        self._loop.add_writer(self._fd, _wake, self._writable)
         try:
             await self._writable
         finally:
@@ -401,12 +444,15 @@ class TlsStream:
                 self._loop.remove_writer(self._fd)
 
 
-def _wake(waiter: asyncio.Future[None] | None, error: Exception | None) -> None:
-    if waiter is None or waiter.done():
-        return
-    if error is None:
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
         waiter.set_result(None)
-    else:
+
+
+def _break(
+    waiter: asyncio.Future[None] | asyncio.Future[bytes | None] | None, error: Exception
+) -> None:
+    if waiter is not None and not waiter.done():
         waiter.set_exception(error)
 
 

@@ -142,8 +142,7 @@ class UpstreamConnection:
                 self._speaking = True
                 late = self._deadlines.after(self._answer_seconds)
                 self.stream.deadline = min(self.stream.deadline, late)
-            await self.stream.arrival()
-            data = await self.stream.receive()
+            data = await self.stream.receive_next()
             if not data:
                 raise StreamBroken("kube-apiserver closed the connection before its answer")
             self.answered = True
