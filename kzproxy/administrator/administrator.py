@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from kzproxy.administrator.lease import EndCause, Ending, Lease, aged, lease_end
+from kzproxy.administrator.lease import Caller, EndCause, Ending, Lease, aged, lease_end
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.identity import ExtraValues
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import (
     Forbidden,
@@ -24,9 +22,6 @@ log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.2
 
-# A session and, of its caller, all that is sent to kube-apiserver.
-_Caller = tuple[str, str, frozenset[str], str, ExtraValues]
-
 
 class Administrator:
     """Judges requests, and judges them again while they live."""
@@ -40,7 +35,7 @@ class Administrator:
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
         # as fewer groups, renews nothing: what runs at kube-apiserver runs as the old one said.
-        self._credential_ends: dict[_Caller, datetime] = {}
+        self._credential_ends: dict[Caller, datetime] = {}
 
     @property
     def live(self) -> frozenset[Lease]:
@@ -66,11 +61,8 @@ class Administrator:
         until = permit.valid_until
         return permit.revision == self._engine.revision and (until is None or now < until)
 
-    @contextmanager
-    def open(
-        self, permit: Permit, session_id: str, cut: Callable[[Ending], None]
-    ) -> Iterator[Lease]:
-        """Hold a lease while the request is under way.
+    def open(self, permit: Permit, session_id: str, cut: Callable[[Ending], None]) -> Lease:
+        """Return a lease for a request, which is under way until the lease's block ends.
 
         Time may have passed since the decision, while it was being logged: what has ended, and what
         another policy judged, is judged again here, without waiting for anything in between.
@@ -84,18 +76,16 @@ class Administrator:
                 " done, try again",
                 retry_after_seconds=1,
             )
-        self._renew(_caller(permit, session_id), permit.attributes.subject.expires_at)
-        lease = Lease(permit, session_id, self._until(permit, session_id), cut)
+        caller = _caller(permit, session_id)
+        self._renew(caller, permit.attributes.subject.expires_at)
+        lease = Lease(permit, caller, self._until(permit, caller), cut, self._live)
         now = self._clock.now()
         if lease.until <= now or permit.revision != self._engine.revision:
             ending = self._judge_again(lease, now)
             if ending is not None:
                 raise ending.error
         self._live.add(lease)
-        try:
-            yield lease
-        finally:
-            self._live.discard(lease)
+        return lease
 
     async def run(self) -> None:
         """Judge again what is due, until cancelled."""
@@ -127,7 +117,7 @@ class Administrator:
 
     def _judge_again(self, lease: Lease, now: datetime) -> Ending | None:
         """Return why ``lease`` must end, or renew it."""
-        if self._credential_ends[_caller(lease.permit, lease.session_id)] <= now:
+        if self._credential_ends[lease.caller] <= now:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
         try:
@@ -137,17 +127,17 @@ class Administrator:
         match self.decide(facts):
             case Permit() as permit:
                 lease.permit = permit
-                lease.until = self._until(permit, lease.session_id)
+                lease.until = self._until(permit, lease.caller)
                 return None
             case Deny() as deny:
                 hint = f": {deny.hint}" if deny.hint else ""
                 ended = f"access ended by kzproxy, policy no longer permits it{hint}"
                 return Ending(cause=EndCause.POLICY, error=Forbidden(ended))
 
-    def _until(self, permit: Permit, session_id: str) -> datetime:
-        return lease_end(permit, self._credential_ends[_caller(permit, session_id)])
+    def _until(self, permit: Permit, caller: Caller) -> datetime:
+        return lease_end(permit, self._credential_ends[caller])
 
-    def _renew(self, caller: _Caller, credential_end: datetime) -> None:
+    def _renew(self, caller: Caller, credential_end: datetime) -> None:
         known = self._credential_ends.get(caller)
         if known is None or credential_end > known:
             self._credential_ends[caller] = credential_end
@@ -156,7 +146,7 @@ class Administrator:
         """Drop callers whose credentials have ended; nothing under way is left of them."""
         ended = {caller for caller, end in self._credential_ends.items() if end <= now}
         if ended:
-            ended -= {_caller(lease.permit, lease.session_id) for lease in self._live}
+            ended -= {lease.caller for lease in self._live}
         for caller in ended:
             del self._credential_ends[caller]
 
@@ -169,7 +159,7 @@ def _end(lease: Lease, ending: Ending) -> None:
         log.exception("bug while a request under way was ended")
 
 
-def _caller(permit: Permit, session_id: str) -> _Caller:
+def _caller(permit: Permit, session_id: str) -> Caller:
     subject = permit.attributes.subject
     groups = frozenset(subject.groups)
     return session_id, subject.username, groups, subject.uid, subject.extra

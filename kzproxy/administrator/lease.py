@@ -4,11 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from types import TracebackType
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
+from kzproxy.attributes.identity import ExtraValues
 from kzproxy.errors.kinds import ProxyError
 from kzproxy.policy.decision import Permit
+
+# A session and, of its caller, all that is sent to kube-apiserver.
+Caller = tuple[str, str, frozenset[str], str, ExtraValues]
 
 
 class EndCause(StrEnum):
@@ -32,19 +37,39 @@ class Lease:
 
     Attributes:
         permit: What it rests on; renewed when it is judged again.
-        session_id: Whose.
+        caller: Whose.
         until: Aware; when it must be judged again.
     """
 
-    __slots__ = ("_cut", "permit", "session_id", "until")
+    __slots__ = ("_cut", "_live", "caller", "permit", "until")
 
     def __init__(
-        self, permit: Permit, session_id: str, until: datetime, cut: Callable[[Ending], None]
+        self,
+        permit: Permit,
+        caller: Caller,
+        until: datetime,
+        cut: Callable[[Ending], None],
+        live: "set[Lease]",
     ) -> None:
+        """Begin outside of ``live``, which the lease leaves at the end of its block."""
         self.permit = permit
-        self.session_id = session_id
+        self.caller = caller
         self.until = until
         self._cut = cut
+        self._live = live
+
+    def __enter__(self) -> "Lease":
+        """Return the lease; it is live already."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Have it forgotten: its request has come to its end."""
+        self._live.discard(self)
 
     def end(self, ending: Ending) -> None:
         """Have the stream cut; does not wait for it."""

@@ -54,8 +54,8 @@ from kzproxy.upstream.impersonation import (
     DECISION_EXTRA,
     DEVICE_EXTRA,
     SESSION_EXTRA,
+    Impersonation,
     identity_block,
-    impersonate,
 )
 
 log = logging.getLogger(__name__)
@@ -175,13 +175,16 @@ class EnforcementPoint:
             device=device,
             session_id=session,
             authorization=authorization,
-            headers=identity_block(
+            impersonation=Impersonation(
                 subject,
-                case.peer.address,
-                extras=extras,
-                authority=self.api_server.authority,
-                authorization=authorization,
-                send_uid=self.settings.send_uid,
+                identity_block(
+                    subject,
+                    case.peer.address,
+                    extras=extras,
+                    authority=self.api_server.authority,
+                    authorization=authorization,
+                    send_uid=self.settings.send_uid,
+                ),
             ),
             recorded=recorded_caller(subject, device, session, self._impersonated(subject, extras)),
         )
@@ -276,8 +279,8 @@ class EnforcementPoint:
         )
         with self.administrator.open(permit, standing.session_id, relay.cut):
             own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
-            outgoing = impersonate(
-                request, permit, standing.headers, audit_id=case.audit_id, extras=own
+            outgoing = standing.impersonation.of(
+                request, permit, audit_id=case.audit_id, extras=own
             )
             await relay.run(outgoing)
 

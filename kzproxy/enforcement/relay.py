@@ -7,7 +7,6 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
 
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
@@ -24,7 +23,8 @@ from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_stream import StreamBroken
-from kzproxy.upstream.answer import check_answer, client_headers, names_account
+from kzproxy.upstream.answer import check_answer, names_account
+from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import UpstreamConnection
 from kzproxy.upstream.impersonation import Outgoing
@@ -83,27 +83,24 @@ class Relay:
         """
         if self._patience.client_may_lag:
             self._exchange.let_the_client_lag()
-        with self._counted():
-            try:
-                async with self._api_server.begin(outgoing, self._confirm) as connection:
-                    self._upstream = connection
-                    await self._carry(connection, outgoing)
-            except (_Cut, StreamBroken, DownstreamClosed) as error:
-                if isinstance(error, DownstreamClosed) and self._ending is None:
-                    raise
-                await self._broken_off(error)
-
-    @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
         if self._info.stream is StreamKind.NONE:
-            yield
+            await self._carry_or_say_why(outgoing)
             return
-        gauge = self._metrics.long_running.labels(self._info.stream.value)
-        gauge.inc()
+        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
+            await self._carry_or_say_why(outgoing)
+
+    async def _carry_or_say_why(self, outgoing: Outgoing) -> None:
         try:
-            yield
-        finally:
-            gauge.dec()
+            self._upstream = connection = await self._api_server.begin(outgoing, self._confirm)
+            try:
+                await self._carry(connection, outgoing)
+            finally:
+                self._upstream = None  # It may be somebody else's next.
+                self._api_server.end(connection)
+        except (_Cut, StreamBroken, DownstreamClosed) as error:
+            if isinstance(error, DownstreamClosed) and self._ending is None:
+                raise
+            await self._broken_off(error)
 
     def cut(self, ending: Ending) -> None:
         """Stop relaying both ways now; ``run`` then says why to the client, and closes hard."""
@@ -160,17 +157,17 @@ class Relay:
     async def _answer(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
         seconds = self._patience.head_seconds
         answer = await self._api_server.receive_head(connection, outgoing, seconds, self._confirm)
-        check_answer(answer, self._info, outgoing.upgrade)
-        if answer.status == _SWITCHING_PROTOCOLS:
+        check_answer(answer.head, self._info, outgoing.upgrade)
+        if answer.head.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
         else:
             await self._relay_body(connection, answer)
 
-    async def _relay_body(self, connection: UpstreamConnection, answer: ResponseHead) -> None:
+    async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
         first = connection.buffered_body()
-        if answer.status == _FORBIDDEN:
-            first = await self._refusal_body(connection, answer, first)
-        self._stream_cut = followed = stream_cut(self._info.stream, answer)
+        if answer.head.status == _FORBIDDEN:
+            first = await self._refusal_body(connection, answer.head, first)
+        self._stream_cut = followed = stream_cut(self._info.stream, answer.head)
         followed.feed(first)
         await self._respond(answer, first)
         seconds = self._patience.body_seconds
@@ -199,21 +196,22 @@ class Relay:
             )
         return bytes(body)
 
-    async def _respond(self, answer: ResponseHead, first: bytes) -> None:
-        self._case.status_code = answer.status
+    async def _respond(self, answer: Answer, first: bytes) -> None:
+        came = answer.head
+        self._case.status_code = came.status
         head = ResponseHead(
-            status=answer.status,
-            reason=answer.reason,
-            headers=client_headers(answer, self._case.audit_id),
-            body=answer.body,
-            upgrade=answer.upgrade,
+            status=came.status,
+            reason=came.reason,
+            headers=(("audit-id", self._case.audit_id),),
+            body=came.body,
+            upgrade=came.upgrade,
         )
-        await self._exchange.respond(head, first)
+        await self._exchange.respond(head, first, answer.relayed)
 
-    async def _tunnel(self, connection: UpstreamConnection, answer: ResponseHead) -> None:
+    async def _tunnel(self, connection: UpstreamConnection, answer: Answer) -> None:
         exchange = self._exchange
         exchange.stream.unwatch()
-        self._stream_cut = followed = stream_cut(self._info.stream, answer)
+        self._stream_cut = followed = stream_cut(self._info.stream, answer.head)
         await self._respond(answer, b"")
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):

@@ -14,9 +14,9 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import RecordedCaller
 from kzproxy.audit.schema import DecisionRecord
-from kzproxy.http.encode import EncodedHeaders
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
+from kzproxy.upstream.impersonation import Impersonation
 
 # Two hundred callers with fifty targets each weigh 35 MiB; what a client can make kzproxy remember
 # by sending ever other headers, targets and 64 KiB tokens is bounded by the same figure.
@@ -37,8 +37,8 @@ class Standing:
         identity: Whose it is.
         device: What it calls from.
         session_id: Stable over one sign-in.
-        authorization: kzproxy's own credential, as it is in ``headers``.
-        headers: The identity headers for kube-apiserver.
+        authorization: kzproxy's own credential, as it is in ``impersonation``.
+        impersonation: How its requests go upstream.
         recorded: Its parts of a decision record.
         permits: By method and canonical target.
     """
@@ -48,7 +48,7 @@ class Standing:
     device: DevicePosture
     session_id: str
     authorization: str = field(repr=False)
-    headers: EncodedHeaders
+    impersonation: Impersonation
     recorded: RecordedCaller
     permits: dict[tuple[str, str], "Permitted"] = field(default_factory=dict)
 

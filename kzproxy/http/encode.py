@@ -47,10 +47,10 @@ _SINGLE = ("host", "authorization", "audit-id", "impersonate-user", "impersonate
 
 @dataclass(frozen=True, slots=True)
 class EncodedHeaders:
-    """Request headers that are checked and encoded once, and written many times.
+    """Headers that are checked and encoded once, and written many times.
 
-    For the identity headers of a session, and for the upstream's own Host and Authorization. Does
-    not print its values.
+    For the identity headers of a session, for the upstream's own Host and Authorization, and for
+    what an answer has in common with others. Does not print its values.
 
     Attributes:
         names: Lower-case; no head, and no other block in it, may carry one of them besides.
@@ -69,6 +69,17 @@ class EncodedHeaders:
         """
         names = _request_names(headers)
         block = _lines(headers, _UNSAFE_IN_REQUEST).encode()
+        return cls(names=frozenset(names), block=block)
+
+    @classmethod
+    def of_answer(cls, headers: Headers) -> "EncodedHeaders":
+        """Check and encode headers of an answer; values are Latin-1.
+
+        Raises:
+            InternalError: A name or a value must not be written.
+        """
+        names = _checked_names(headers)
+        block = _lines(headers, _UNSAFE_IN_RESPONSE).encode("latin-1")
         return cls(names=frozenset(names), block=block)
 
 
@@ -102,26 +113,32 @@ def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:
     return b"".join([text.encode(), *[block.block for block in ready], b"\r\n"])
 
 
-def encode_response_head(head: ResponseHead) -> bytes:
+def encode_response_head(head: ResponseHead, *ready: EncodedHeaders) -> bytes:
     """Write an answer's head; values are Latin-1, as they were read.
+
+    The ``ready`` blocks go in after the head's own headers.
 
     ``NoBody`` writes no framing at all: it is only for answers that have no body by their status or
     to HEAD. An empty body is ``Length(0)``.
 
     Raises:
         InternalError: A part must not be written as it is, or ``headers`` holds one of the headers
-            that are rebuilt.
+            that are rebuilt, or two of head and blocks share a name.
     """
     if not 100 <= head.status <= 599 or _UNSAFE_IN_RESPONSE.search(head.reason) is not None:
         raise InternalError("a status line that must not be written")
-    _checked_names(head.headers)
+    names = set(_checked_names(head.headers))
+    for block in ready:
+        if not block.names.isdisjoint(names):
+            raise InternalError("an answer with the same header from two sources")
+        names |= block.names
     # Only the end of the connection ends such a body, so the client must be told to expect it.
     keep_alive = head.keep_alive and not isinstance(head.body, UntilClose)
     text = (
         f"HTTP/1.1 {head.status} {head.reason}\r\n{_lines(head.headers, _UNSAFE_IN_RESPONSE)}"
-        f"{_framing(head.body)}{_connection(head.upgrade, keep_alive=keep_alive)}\r\n"
+        f"{_framing(head.body)}{_connection(head.upgrade, keep_alive=keep_alive)}"
     )
-    return text.encode("latin-1")
+    return b"".join([text.encode("latin-1"), *[block.block for block in ready], b"\r\n"])
 
 
 def _request_names(headers: Headers) -> list[str]:

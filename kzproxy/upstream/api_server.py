@@ -7,8 +7,7 @@ import asyncio
 import contextlib
 import math
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.chunks import ChunkScanner
@@ -18,6 +17,7 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.account import Account
+from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.connection import OUTCOME_UNKNOWN, SAFE_METHODS, UpstreamConnection
 from kzproxy.upstream.impersonation import Outgoing, own_request
 from kzproxy.upstream.timeouts import DEFAULT_UPSTREAM_TIMEOUTS, UpstreamTimeouts
@@ -52,6 +52,7 @@ class ApiServer:
         self._deadlines = deadlines
         self._metrics = metrics
         self.timeouts = timeouts
+        self._answers = AnswerMemo()
         self._idle: list[UpstreamConnection] = []
         self._closed = False
 
@@ -64,14 +65,8 @@ class ApiServer:
         """Return kzproxy's own ``Authorization``; empty where a certificate speaks."""
         return self._account.credential.authorization()
 
-    @asynccontextmanager
-    async def begin(
-        self, outgoing: Outgoing, confirm: Confirm = _confirmed
-    ) -> AsyncIterator[UpstreamConnection]:
-        """Send a head and give the connection that carries the exchange.
-
-        On leaving, the connection is kept where the exchange ended cleanly, and closed otherwise:
-        so a connection of a failed upgrade or a half-read answer is never used again.
+    async def begin(self, outgoing: Outgoing, confirm: Confirm = _confirmed) -> UpstreamConnection:
+        """Send a head and return the connection that carries the exchange, until ``end``.
 
         Args:
             outgoing: Its head goes out as it is.
@@ -82,11 +77,34 @@ class ApiServer:
             ServiceUnavailable: kube-apiserver cannot be reached.
             UpstreamTimeout: It cannot be reached in time.
         """
-        connection = await self._send_head(outgoing, confirm)
+        connection = self._take_idle()
+        if connection is not None:
+            # Stale, and not one byte of a complete head was read by anybody: send it anew.
+            with contextlib.suppress(StreamBroken):
+                await _send_or_close(connection, outgoing, confirm)
+                return connection
+        connection = self._connection(await self._connect())
         try:
-            yield connection
-        finally:
-            self._release(connection)
+            await _send_or_close(connection, outgoing, confirm)
+        except StreamBroken as error:
+            raise _unreachable(str(error)) from error
+        return connection
+
+    def end(self, connection: UpstreamConnection) -> None:
+        """Take back the connection of an exchange, however that ended.
+
+        It is kept where it ended cleanly, and closed otherwise: so the connection of a failed
+        upgrade or a half-read answer is never used again.
+        """
+        stream = connection.stream
+        # A client that left, or a cut, may have failed the stream after its answer was whole.
+        whole = connection.clean and stream.usable
+        if self._closed or not whole or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+            stream.close()
+            return
+        self._idle.append(connection)
+        stream.watch(lambda: self._drop(connection))
+        stream.deadline = self._deadlines.after(IDLE_SECONDS)
 
     async def ask(self, head: RequestHead, body: bytes = b"") -> tuple[ResponseHead, bytes]:
         """Send a small request of kzproxy's own; return the answer and its body, at most 1 MiB.
@@ -95,21 +113,23 @@ class ApiServer:
             ProxyError: There is no such answer.
         """
         outgoing = own_request(head)
-        async with self.begin(outgoing) as connection:
-            try:
-                if body:
-                    await connection.send_body(body)
-                await connection.send_body(b"")
-                seconds = self.timeouts.answer_seconds
-                answer = await self.receive_head(connection, outgoing, seconds)
-                received = bytearray(connection.buffered_body())
-                while data := await connection.receive_body():
-                    received += data
-                    if len(received) > 1 << 20:
-                        raise UpstreamInvalid("kube-apiserver's answer is over 1 MiB")
-            except StreamBroken as error:
-                raise UpstreamInvalid(f"kube-apiserver: {error}") from error
-        return answer, _payload(answer, bytes(received))
+        connection = await self.begin(outgoing)
+        try:
+            if body:
+                await connection.send_body(body)
+            await connection.send_body(b"")
+            seconds = self.timeouts.answer_seconds
+            answer = await self.receive_head(connection, outgoing, seconds)
+            received = bytearray(connection.buffered_body())
+            while data := await connection.receive_body():
+                received += data
+                if len(received) > 1 << 20:
+                    raise UpstreamInvalid("kube-apiserver's answer is over 1 MiB")
+        except StreamBroken as error:
+            raise UpstreamInvalid(f"kube-apiserver: {error}") from error
+        finally:
+            self.end(connection)
+        return answer.head, _payload(answer.head, bytes(received))
 
     async def receive_head(
         self,
@@ -117,7 +137,7 @@ class ApiServer:
         outgoing: Outgoing,
         seconds: float = math.inf,
         confirm: Confirm = _confirmed,
-    ) -> ResponseHead:
+    ) -> Answer:
         """Wait for the answer; a safe request on a stale connection is sent again.
 
         Args:
@@ -149,19 +169,8 @@ class ApiServer:
         connection.stream = await self._connect()
         connection.used = False
 
-    async def _send_head(self, outgoing: Outgoing, confirm: Confirm) -> UpstreamConnection:
-        connection = self._take_idle()
-        if connection is not None:
-            # Stale, and not one byte of a complete head was read by anybody: send it anew.
-            with contextlib.suppress(StreamBroken):
-                await _send_or_close(connection, outgoing, confirm)
-                return connection
-        connection = UpstreamConnection(await self._connect(), self._deadlines, self.timeouts)
-        try:
-            await _send_or_close(connection, outgoing, confirm)
-        except StreamBroken as error:
-            raise _unreachable(str(error)) from error
-        return connection
+    def _connection(self, stream: TlsStream) -> UpstreamConnection:
+        return UpstreamConnection(stream, self._deadlines, self.timeouts, self._answers)
 
     def _take_idle(self) -> UpstreamConnection | None:
         while self._idle:
@@ -175,17 +184,6 @@ class ApiServer:
                 return connection
             connection.stream.close()
         return None
-
-    def _release(self, connection: UpstreamConnection) -> None:
-        stream = connection.stream
-        # A client that left, or a cut, may have failed the stream after its answer was whole.
-        whole = connection.clean and stream.usable
-        if self._closed or not whole or len(self._idle) >= MAX_IDLE_CONNECTIONS:
-            stream.close()
-            return
-        self._idle.append(connection)
-        stream.watch(lambda: self._drop(connection))
-        stream.deadline = self._deadlines.after(IDLE_SECONDS)
 
     def _drop(self, connection: UpstreamConnection) -> None:
         if connection in self._idle:

@@ -4,10 +4,11 @@ import math
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
-from kzproxy.http.messages import Chunked, NoBody, ResponseHead
-from kzproxy.http.response_head import parse_response_head, response_head_end
+from kzproxy.http.messages import Chunked, NoBody
+from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.impersonation import Outgoing
 from kzproxy.upstream.timeouts import UpstreamTimeouts
 
@@ -31,12 +32,19 @@ class UpstreamConnection:
         answered: Whether any byte of the present answer has come.
     """
 
-    def __init__(self, stream: TlsStream, deadlines: Deadlines, timeouts: UpstreamTimeouts) -> None:
+    def __init__(
+        self,
+        stream: TlsStream,
+        deadlines: Deadlines,
+        timeouts: UpstreamTimeouts,
+        answers: AnswerMemo,
+    ) -> None:
         self.stream = stream
         self.used = False
         self.clean = False
         self.answered = False
         self._deadlines = deadlines
+        self._answers = answers
         self._answer_seconds = timeouts.answer_seconds
         self._patience_seconds = math.inf
         self._speaking = False
@@ -97,7 +105,7 @@ class UpstreamConnection:
         if not self._speaking:
             self.stream.deadline = self._deadlines.after(seconds)
 
-    async def receive_head(self, method: str, seconds: float) -> ResponseHead:
+    async def receive_head(self, method: str, seconds: float) -> Answer:
         """Wait for the answer's head, past interim ones, for ``seconds`` at most.
 
         Raises:
@@ -110,21 +118,22 @@ class UpstreamConnection:
         if self._body_sent:
             self._wait(seconds)
         try:
-            head = await self._final_head(method)
+            answer = await self._final_head(method)
         except TimeoutError as error:
             raise UpstreamTimeout(_late(method)) from error
         finally:
             self._patience_seconds = self.stream.deadline = math.inf
-        self._scanner = ResponseBodyScanner(head.body)
-        self._keep_alive = head.keep_alive
+        self._scanner = ResponseBodyScanner(answer.head.body)
+        self._keep_alive = answer.head.keep_alive
         self._settle()
-        return head
+        return answer
 
-    async def _final_head(self, method: str) -> ResponseHead:
+    async def _final_head(self, method: str) -> Answer:
         for _ in range(MAX_INTERIM_ANSWERS + 1):
-            head = parse_response_head(await self._head_bytes(), method=method)
-            if head.status >= _FIRST_FINAL_STATUS or head.status == _SWITCHING_PROTOCOLS:
-                return head
+            answer = self._answers.read(await self._head_bytes(), method=method)
+            status = answer.head.status
+            if status >= _FIRST_FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
+                return answer
             self._speaking = False
             if self._patience_seconds == math.inf:
                 self.stream.deadline = math.inf

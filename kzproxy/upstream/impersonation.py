@@ -5,6 +5,7 @@ alone. Impersonation fails open - kube-apiserver reads a blank ``Impersonate-Use
 as kzproxy itself - so the finished head is checked once more before it may go out.
 """
 
+import re
 from dataclasses import dataclass, field
 
 from kzproxy.attributes.environment import IPAddress
@@ -36,6 +37,7 @@ _FORWARDED_TO_PROXIES = frozenset({"range", "content-encoding", "content-languag
 # k8s.io/apiserver pkg/authentication/request/websocket: a bearer token hidden in a subprotocol.
 _BEARER_SUBPROTOCOL = "base64url.bearer.authorization.k8s.io."
 
+_FRONT = re.compile(r"[A-Z]{1,24} /[\x21-\x7e]*+ HTTP/1\.1\r\naudit-id: [-0-9a-f]{36}\r\n")
 _USER = b"\r\nimpersonate-user:"
 
 SESSION_EXTRA = "kzproxy.dev/session-id"
@@ -134,6 +136,61 @@ def impersonate(
     encoded = encode_request_head(head, identity)
     check_impersonates(encoded, permit.attributes.subject.username)
     return Outgoing(method=head.method, body=head.body, upgrade=head.upgrade, head=encoded)
+
+
+class Impersonation:
+    """How the requests of one caller go upstream: as ``impersonate`` says, found out once a kind.
+
+    A caller's requests differ in request line and audit id. Does not print what it holds.
+    """
+
+    __slots__ = ("_headers", "_subject", "_tails")
+
+    def __init__(self, subject: Identity, headers: EncodedHeaders) -> None:
+        """Begin with the headers of ``identity_block``, of ``subject``."""
+        self._subject = subject
+        self._headers = headers
+        # By method and by whether it goes to a ``*/proxy``: the request it was found out for, and
+        # all of the head behind its audit id.
+        self._tails: dict[tuple[str, bool], tuple[RequestHead, bytes]] = {}
+
+    def of(
+        self, request: RequestHead, permit: Permit, *, audit_id: str, extras: Headers = ()
+    ) -> Outgoing:
+        """Return ``impersonate`` of these.
+
+        Raises:
+            InternalError: As ``impersonate`` does, and where ``permit`` is of another subject.
+        """
+        asked = permit.attributes.request
+        if permit.attributes.subject is not self._subject:
+            raise InternalError("a permit of one caller for a request of another")
+        if extras:
+            return impersonate(request, permit, self._headers, audit_id=audit_id, extras=extras)
+        front = f"{asked.method} {asked.target} HTTP/1.1\r\naudit-id: {audit_id}\r\n"
+        key = (asked.method, asked.verb == "proxy")
+        known = self._tails.get(key)
+        if known is None or not _same_but_target(known[0], request):
+            outgoing = impersonate(request, permit, self._headers, audit_id=audit_id)
+            if outgoing.head.startswith(front.encode()):
+                self._tails[key] = (request, outgoing.head[len(front) :])
+            return outgoing
+        if _FRONT.fullmatch(front) is None:
+            raise InternalError("a request line or an audit id that must not be written")
+        return Outgoing(
+            method=asked.method,
+            body=request.body,
+            upgrade=request.upgrade,
+            head=front.encode() + known[1],
+        )
+
+
+def _same_but_target(known: RequestHead, request: RequestHead) -> bool:
+    return (
+        known.headers == request.headers
+        and known.body == request.body
+        and known.upgrade == request.upgrade
+    )
 
 
 def own_request(head: RequestHead) -> Outgoing:

@@ -6,6 +6,7 @@ from kzproxy.audit.records import recorded_caller
 from kzproxy.enforcement.standing import Permitted, Standing, StandingKey, Standings
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
+from kzproxy.upstream.impersonation import Impersonation
 from tests.audit.samples import permit_record
 from tests.policy.samples import allow, asked, decide, match, subject
 from tests.proxy.fixtures import Scripted
@@ -22,7 +23,7 @@ def standing() -> Standing:
         device=NO_DEVICE,
         session_id="s",
         authorization="Bearer ours",
-        headers=EncodedHeaders(),
+        impersonation=Impersonation(subject(), EncodedHeaders()),
         recorded=recorded_caller(subject(), NO_DEVICE, "s"),
     )
 

@@ -29,11 +29,12 @@ async def test_a_connection_that_was_failed_is_not_used_again(
     api_server: ApiServer, stand_in: ScriptedApiServer
 ) -> None:
     """A client that leaves in the last moment fails the connection after its answer was whole."""
-    async with api_server.begin(own_request(get("/first"))) as connection:
-        await api_server.receive_head(connection, own_request(get("/first")))
-        connection.buffered_body()
-        assert connection.clean
-        connection.stream.fail(DownstreamClosed("the client closed the connection"))
+    connection = await api_server.begin(own_request(get("/first")))
+    await api_server.receive_head(connection, own_request(get("/first")))
+    connection.buffered_body()
+    assert connection.clean
+    connection.stream.fail(DownstreamClosed("the client closed the connection"))
+    api_server.end(connection)
 
     _, body = await api_server.ask(get("/second"))
 
@@ -49,8 +50,7 @@ async def test_a_request_that_may_no_longer_be_sent_once_connected_is_not(
     api_server: ApiServer, stand_in: ScriptedApiServer
 ) -> None:
     with pytest.raises(LookupError):
-        async with api_server.begin(own_request(get("/")), refuse):
-            raise AssertionError("begun")
+        await api_server.begin(own_request(get("/")), refuse)
 
     assert stand_in.heads == []
 
@@ -60,9 +60,10 @@ async def test_a_read_that_may_no_longer_be_sent_is_not_sent_again(
 ) -> None:
     await api_server.ask(get("/first"))
     stand_in.script = lambda connection, _: connection.tls.close()
+    connection = await api_server.begin(own_request(get("/second")))
     with pytest.raises(LookupError):
-        async with api_server.begin(own_request(get("/second"))) as connection:
-            await api_server.receive_head(connection, own_request(get("/second")), confirm=refuse)
+        await api_server.receive_head(connection, own_request(get("/second")), confirm=refuse)
+    api_server.end(connection)
 
     assert len(stand_in.heads) == 2
 

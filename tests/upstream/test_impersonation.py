@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from kzproxy.attributes.identity import Identity
 from kzproxy.errors.kinds import InternalError
 from kzproxy.http.encode import EncodedHeaders, encode_request_head
-from kzproxy.http.messages import Headers, NoBody, RequestHead
+from kzproxy.http.messages import Chunked, Headers, Length, NoBody, RequestBody, RequestHead
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import (
     DEVICE_EXTRA,
     SESSION_EXTRA,
+    Impersonation,
     check_impersonates,
     extra_header,
     identity_block,
@@ -210,3 +211,35 @@ def test_any_extra_key_becomes_one_header_name(key: str) -> None:
         method="GET", target="/", headers=(("host", "h"), (name, "v")), body=NoBody()
     )
     assert encode_request_head(head).count(b"\r\n") == 4
+
+
+AUDIT_IDS = ("0b5d2d0e-6f1c-4a55-8f5e-0123456789ab", "7c1b2d0e-6f1c-4a55-9f5e-0123456789ab")
+KINDS = (
+    ("GET", "/api/v1/pods", NoBody()),
+    ("GET", "/api/v1/pods?limit=5", NoBody()),
+    ("POST", "/api/v1/namespaces/a/pods", Length(7)),
+    ("POST", "/api/v1/namespaces/a/pods", Chunked()),
+    ("GET", "/api/v1/namespaces/a/services/s/proxy/x", NoBody()),
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(AUDIT_IDS)), max_size=12))
+def test_what_is_found_out_once_for_a_caller_is_what_is_found_out_anew(
+    asked_for: list[tuple[tuple[str, str, RequestBody], str]],
+) -> None:
+    impersonation = Impersonation(ANN, block())
+    headers = (("user-agent", "kubectl"), ("range", "bytes=0-1"), ("cookie", "no"))
+    for (method, target, body), audit_id in asked_for:
+        request = RequestHead(method=method, target="/elsewhere", headers=headers, body=body)
+        judged = permit(target, method)
+
+        found = impersonation.of(request, judged, audit_id=audit_id)
+
+        assert found == impersonate(request, judged, block(), audit_id=audit_id)
+
+
+def test_a_permit_of_somebody_else_is_refused() -> None:
+    impersonation = Impersonation(replace(ANN), block())
+
+    with pytest.raises(InternalError):
+        impersonation.of(came_with(), permit(), audit_id=AUDIT_IDS[0])
