@@ -10,7 +10,7 @@ a listener that trusts another CA by mistake must not enrol that CA's certificat
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -25,6 +25,9 @@ DEVICE_URN = "urn:kzproxy:device:"
 MAX_CHAIN = 8
 """Device CAs have a root and one or two intermediates."""
 
+# Of some hundred bytes each, beside the chain's own kilobytes, which live as long.
+_MAX_REMEMBERED = 4096
+
 _DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 _ENROL_AGAIN = "enrol the device again, or ask your administrator for a new device certificate"
@@ -32,7 +35,7 @@ _ENROL_AGAIN = "enrol the device again, or ask your administrator for a new devi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceCertificate:
-    """A client certificate as read once for each connection.
+    """A client certificate as it was read.
 
     Attributes:
         device_id: The device's name; empty where ``fault`` is not.
@@ -44,6 +47,7 @@ class DeviceCertificate:
         fault: Why it is not a device's, whatever the time is; empty where it is one.
         authority: SHA-256 of the CA certificate that its chain led to, hex; empty where ``fault``
             is not.
+        in_time: What it says of the device while the time is right; None where ``fault`` is.
     """
 
     device_id: str = ""
@@ -52,10 +56,14 @@ class DeviceCertificate:
     not_after: datetime | None = None
     fault: str = ""
     authority: str = ""
+    in_time: DevicePosture | None = field(default=None, repr=False)
 
 
 class DeviceAuthority:
     """Reads and judges certificates of one device CA.
+
+    Remembers what it has read, in bounds: a client comes back with the same certificate, and to
+    read one costs more than a whole request.
 
     Attributes:
         fingerprints: SHA-256 of each of its certificates, hex.
@@ -68,6 +76,7 @@ class DeviceAuthority:
             ValueError: There is no certificate in the PEM text, or one cannot be read.
         """
         self._authorities = tuple(x509.load_pem_x509_certificates(certificate_authority_pem))
+        self._read_before: dict[tuple[bytes, ...], DeviceCertificate] = {}
         self.fingerprints = frozenset(_fingerprint(authority) for authority in self._authorities)
 
     def read(self, chain: tuple[bytes, ...]) -> DeviceCertificate | None:
@@ -78,6 +87,15 @@ class DeviceAuthority:
         """
         if not chain:
             return None
+        known = self._read_before.get(chain)
+        if known is None:
+            known = self._read(chain)
+            if len(self._read_before) >= _MAX_REMEMBERED:
+                self._read_before.clear()
+            self._read_before[chain] = known
+        return known
+
+    def _read(self, chain: tuple[bytes, ...]) -> DeviceCertificate:
         thumbprint = hashlib.sha256(chain[0]).hexdigest()
         try:
             certificates = _certificates(chain)
@@ -85,12 +103,21 @@ class DeviceAuthority:
             device_id = _device_id(path[0])
         except _Fault as fault:
             return DeviceCertificate(thumbprint=thumbprint, fault=str(fault))
+        not_after = min(certificate.not_valid_after_utc for certificate in path)
+        authority = _fingerprint(path[-1])
         return DeviceCertificate(
             device_id=device_id,
             thumbprint=thumbprint,
             not_before=max(certificate.not_valid_before_utc for certificate in path),
-            not_after=min(certificate.not_valid_after_utc for certificate in path),
-            authority=_fingerprint(path[-1]),
+            not_after=not_after,
+            authority=authority,
+            in_time=DevicePosture(
+                enrolled=Fact.PASSED,
+                device_id=device_id,
+                thumbprint=thumbprint,
+                expires_at=not_after,
+                vouched_by=authority,
+            ),
         )
 
     def assess(self, certificate: DeviceCertificate | None, now: datetime) -> DevicePosture:
@@ -98,13 +125,13 @@ class DeviceAuthority:
         if certificate is None:
             return NO_DEVICE
         fault = certificate.fault or _time_fault(certificate, now)
+        if not fault and certificate.in_time is not None:
+            return certificate.in_time
         return DevicePosture(
-            enrolled=Fact.FAILED if fault else Fact.PASSED,
-            device_id="" if fault else certificate.device_id,
+            enrolled=Fact.FAILED,
             thumbprint=certificate.thumbprint,
-            reason=f"{fault}; {_ENROL_AGAIN}" if fault else "",
+            reason=f"{fault or 'the client certificate was not judged'}; {_ENROL_AGAIN}",
             expires_at=certificate.not_after,
-            vouched_by="" if fault else certificate.authority,
         )
 
     def _path(self, certificates: Sequence[x509.Certificate]) -> list[x509.Certificate]:

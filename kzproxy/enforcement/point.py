@@ -7,7 +7,6 @@ is sent upstream but what ``_decide`` returned, and that returns after the decis
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
-from weakref import WeakKeyDictionary
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.sessions import session_id
@@ -31,7 +30,7 @@ from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
 from kzproxy.authentication.bearer import bearer_token
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
-from kzproxy.devices.device_certificate import DeviceAuthority, DeviceCertificate
+from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.refusal import denial, refuse
@@ -96,10 +95,6 @@ class EnforcementPoint:
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
-    # Reading a certificate costs more than a whole request, and a connection has one.
-    certificates: "WeakKeyDictionary[Peer, DeviceCertificate | None]" = field(
-        default_factory=WeakKeyDictionary, repr=False
-    )
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request in every case."""
@@ -200,9 +195,7 @@ class EnforcementPoint:
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
         if self.devices is None:
             return NO_DEVICE
-        if peer not in self.certificates:
-            self.certificates[peer] = self.devices.read(peer.certificates)
-        return self.devices.assess(self.certificates[peer], now)
+        return self.devices.assess(self.devices.read(peer.certificates), now)
 
     async def _decide(self, standing: Standing, info: RequestInfo, case: Case) -> Permit:
         """Return the permit, once it is in the log.

@@ -197,16 +197,13 @@ class Relay:
         return bytes(body)
 
     async def _respond(self, answer: Answer, first: bytes) -> None:
-        came = answer.head
-        self._case.status_code = came.status
-        head = ResponseHead(
-            status=came.status,
-            reason=came.reason,
-            headers=(("audit-id", self._case.audit_id),),
-            body=came.body,
-            upgrade=came.upgrade,
+        self._case.status_code = answer.head.status
+        await self._exchange.relay_head(
+            answer.relayed,
+            first,
+            audit_id=self._case.audit_id,
+            upgrade=answer.head.upgrade,
         )
-        await self._exchange.respond(head, first, answer.relayed)
 
     async def _tunnel(self, connection: UpstreamConnection, answer: Answer) -> None:
         exchange = self._exchange

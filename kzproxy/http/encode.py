@@ -32,6 +32,7 @@ _UNSAFE_IN_REQUEST = re.compile(
 )
 # An answer's values are Latin-1 and may be halves of UTF-8 characters, so C1 cannot be told.
 _UNSAFE_IN_RESPONSE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+_AUDIT_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _BLANKS = (" ", "\t")
 _EXPECT_LINE = "expect: 100-continue\r\n"
 _UPGRADE_LINES = {
@@ -47,10 +48,10 @@ _SINGLE = ("host", "authorization", "audit-id", "impersonate-user", "impersonate
 
 @dataclass(frozen=True, slots=True)
 class EncodedHeaders:
-    """Headers that are checked and encoded once, and written many times.
+    """Request headers that are checked and encoded once, and written many times.
 
-    For the identity headers of a session, for the upstream's own Host and Authorization, and for
-    what an answer has in common with others. Does not print its values.
+    For the identity headers of a session, and for the upstream's own Host and Authorization. Does
+    not print its values.
 
     Attributes:
         names: Lower-case; no head, and no other block in it, may carry one of them besides.
@@ -71,16 +72,42 @@ class EncodedHeaders:
         block = _lines(headers, _UNSAFE_IN_REQUEST).encode()
         return cls(names=frozenset(names), block=block)
 
+
+@dataclass(frozen=True, slots=True)
+class EncodedAnswer:
+    """An answer's head that is checked and encoded once, and written for many exchanges.
+
+    Attributes:
+        ends_with_connection: Whether only the connection's end ends the body.
+        front: All of it but ``Audit-Id``, ``Connection`` and the empty line.
+    """
+
+    ends_with_connection: bool
+    front: bytes = field(repr=False)
+
     @classmethod
-    def of_answer(cls, headers: Headers) -> "EncodedHeaders":
-        """Check and encode headers of an answer; values are Latin-1.
+    def of(cls, head: ResponseHead) -> "EncodedAnswer":
+        """Check and encode ``head``, whose ``keep_alive`` does not matter here.
 
         Raises:
-            InternalError: A name or a value must not be written.
+            InternalError: See ``encode_response_head``; or it has an ``Audit-Id``.
         """
-        names = _checked_names(headers)
-        block = _lines(headers, _UNSAFE_IN_RESPONSE).encode("latin-1")
-        return cls(names=frozenset(names), block=block)
+        if any(name == "audit-id" for name, _ in head.headers):
+            raise InternalError("an answer with an Audit-Id that is not ours")
+        return cls(isinstance(head.body, UntilClose), _answer_front(head))
+
+    def head(self, audit_id: str, *, upgrade: str, keep_alive: bool) -> bytes:
+        """Return the whole head for one exchange.
+
+        Raises:
+            InternalError: ``audit_id`` must not be written.
+        """
+        if _AUDIT_ID.fullmatch(audit_id) is None:
+            raise InternalError("an audit id that must not be written")
+        # Only the end of the connection ends such a body, so the client must be told to expect it.
+        keep_alive = keep_alive and not self.ends_with_connection
+        last = f"audit-id: {audit_id}\r\n{_connection(upgrade, keep_alive=keep_alive)}\r\n"
+        return self.front + last.encode()
 
 
 def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:
@@ -113,32 +140,31 @@ def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:
     return b"".join([text.encode(), *[block.block for block in ready], b"\r\n"])
 
 
-def encode_response_head(head: ResponseHead, *ready: EncodedHeaders) -> bytes:
+def encode_response_head(head: ResponseHead) -> bytes:
     """Write an answer's head; values are Latin-1, as they were read.
-
-    The ``ready`` blocks go in after the head's own headers.
 
     ``NoBody`` writes no framing at all: it is only for answers that have no body by their status or
     to HEAD. An empty body is ``Length(0)``.
 
     Raises:
         InternalError: A part must not be written as it is, or ``headers`` holds one of the headers
-            that are rebuilt, or two of head and blocks share a name.
+            that are rebuilt.
     """
-    if not 100 <= head.status <= 599 or _UNSAFE_IN_RESPONSE.search(head.reason) is not None:
-        raise InternalError("a status line that must not be written")
-    names = set(_checked_names(head.headers))
-    for block in ready:
-        if not block.names.isdisjoint(names):
-            raise InternalError("an answer with the same header from two sources")
-        names |= block.names
+    front = _answer_front(head)
     # Only the end of the connection ends such a body, so the client must be told to expect it.
     keep_alive = head.keep_alive and not isinstance(head.body, UntilClose)
+    return front + f"{_connection(head.upgrade, keep_alive=keep_alive)}\r\n".encode()
+
+
+def _answer_front(head: ResponseHead) -> bytes:
+    if not 100 <= head.status <= 599 or _UNSAFE_IN_RESPONSE.search(head.reason) is not None:
+        raise InternalError("a status line that must not be written")
+    _checked_names(head.headers)
     text = (
         f"HTTP/1.1 {head.status} {head.reason}\r\n{_lines(head.headers, _UNSAFE_IN_RESPONSE)}"
-        f"{_framing(head.body)}{_connection(head.upgrade, keep_alive=keep_alive)}"
+        f"{_framing(head.body)}"
     )
-    return b"".join([text.encode("latin-1"), *[block.block for block in ready], b"\r\n"])
+    return text.encode("latin-1")
 
 
 def _request_names(headers: Headers) -> list[str]:

@@ -168,12 +168,9 @@ def next_generation(
         authenticator = authenticator.successor(settings.issuers)
     if settings.upstream != before.settings.upstream:
         api_server = build_api_server(parts, services)
-    same_devices = _fingerprints(parts) == _fingerprints(before.parts)
-    if same_devices:
+    if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
     point = _point(parts, authenticator, api_server, services, _forwarding(settings, account))
-    if same_devices:
-        point.certificates.update(before.point.certificates)
     return Generation(
         settings=settings,
         parts=parts,

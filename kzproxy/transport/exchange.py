@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
 from kzproxy.http.body import RequestBodyDecoder
-from kzproxy.http.encode import EncodedHeaders, encode_response_head
+from kzproxy.http.encode import EncodedAnswer, encode_response_head
 from kzproxy.http.messages import RequestHead, ResponseHead, UntilClose
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
@@ -133,8 +133,8 @@ class Exchange:
         """
         self.stream.send_seconds = math.inf
 
-    async def respond(self, head: ResponseHead, body: bytes = b"", *ready: EncodedHeaders) -> None:
-        """Send the answer's head, with the ``ready`` headers, and what is there of its body.
+    async def respond(self, head: ResponseHead, body: bytes = b"") -> None:
+        """Send an answer's head, together with what is there of its body.
 
         ``head.keep_alive`` is lowered where the connection cannot be used again.
 
@@ -145,7 +145,21 @@ class Exchange:
             self.reusable = False
         if self.reusable is not head.keep_alive:
             head = replace(head, keep_alive=self.reusable)
-        encoded = encode_response_head(head, *ready)
+        encoded = encode_response_head(head)
+        self.started = True
+        await self.send(encoded + body)
+
+    async def relay_head(
+        self, answer: EncodedAnswer, body: bytes, *, audit_id: str, upgrade: str
+    ) -> None:
+        """Send the head of an answer from upstream, together with what is there of its body.
+
+        Raises:
+            DownstreamClosed: The client has gone.
+        """
+        if answer.ends_with_connection or not self.body_received:
+            self.reusable = False
+        encoded = answer.head(audit_id, upgrade=upgrade, keep_alive=self.reusable)
         self.started = True
         await self.send(encoded + body)
 

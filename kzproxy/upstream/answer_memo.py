@@ -5,9 +5,9 @@ itself; so that line is taken out before the head is looked up, and read.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kzproxy.http.encode import EncodedHeaders
+from kzproxy.http.encode import EncodedAnswer
 from kzproxy.http.messages import ResponseHead
 from kzproxy.http.response_head import parse_response_head
 from kzproxy.upstream.answer import client_headers
@@ -24,12 +24,11 @@ class Answer:
 
     Attributes:
         head: As it was read; without ``Audit-Id`` where there was one.
-        relayed: Of its headers those that a client gets, checked and encoded: all but ``Audit-Id``
-            and the framing.
+        relayed: The same as a client gets it, but for what is told by us.
     """
 
     head: ResponseHead
-    relayed: EncodedHeaders
+    relayed: EncodedAnswer
 
 
 class AnswerMemo:
@@ -60,7 +59,8 @@ class AnswerMemo:
 
     def _read(self, key: tuple[bool, bytes], method: str) -> Answer:
         head = parse_response_head(key[1], method=method)
-        answer = Answer(head=head, relayed=EncodedHeaders.of_answer(client_headers(head)))
+        relayed = EncodedAnswer.of(replace(head, headers=client_headers(head)))
+        answer = Answer(head=head, relayed=relayed)
         size = len(key[1])
         if head.status >= _FIRST_FINAL_STATUS and size <= self._max_bytes:
             if len(self._answers) >= self._max_answers or self._bytes + size > self._max_bytes:

@@ -37,7 +37,7 @@ _FORWARDED_TO_PROXIES = frozenset({"range", "content-encoding", "content-languag
 # k8s.io/apiserver pkg/authentication/request/websocket: a bearer token hidden in a subprotocol.
 _BEARER_SUBPROTOCOL = "base64url.bearer.authorization.k8s.io."
 
-_FRONT = re.compile(r"[A-Z]{1,24} /[\x21-\x7e]*+ HTTP/1\.1\r\naudit-id: [-0-9a-f]{36}\r\n")
+_FRONT = re.compile(r"[A-Z]{1,24} /[\x21-\x7e]*+ HTTP/1\.1\r\naudit-id: [\x21-\x7e]{1,64}\r\n")
 _USER = b"\r\nimpersonate-user:"
 
 SESSION_EXTRA = "kzproxy.dev/session-id"

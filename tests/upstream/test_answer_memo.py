@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kzproxy.http.encode import EncodedAnswer
 from kzproxy.http.response_head import parse_response_head
 from kzproxy.upstream.answer import client_headers
 from kzproxy.upstream.answer_memo import AnswerMemo
@@ -30,9 +33,7 @@ def test_a_remembered_head_reads_as_if_it_were_read_anew(
         assert client_headers(read.head) == client_headers(anew)
         assert (read.head.status, read.head.reason) == (anew.status, anew.reason)
         assert (read.head.body, read.head.keep_alive) == (anew.body, anew.keep_alive)
-        assert read.relayed.block.decode() == "".join(
-            f"{name}: {value}\r\n" for name, value in client_headers(anew)
-        )
+        assert read.relayed == EncodedAnswer.of(replace(anew, headers=client_headers(anew)))
 
 
 def test_answers_that_differ_in_their_audit_id_alone_are_read_once() -> None:
