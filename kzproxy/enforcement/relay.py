@@ -171,9 +171,15 @@ class Relay:
         followed.feed(first)
         await self._respond(answer, first)
         seconds = self._patience.body_seconds
-        while data := await connection.receive_body(seconds):
-            followed.feed(data)
-            await self._exchange.send(data)
+        while not connection.body_done:
+            await connection.receive_body_into(self._pass_on, seconds)
+            await self._exchange.flush()
+
+    def _pass_on(self, data: bytes) -> bool:
+        """Send to the client what has come for it; whether more may come at once."""
+        if self._stream_cut is not None:
+            self._stream_cut.feed(data)
+        return self._exchange.send_now(data)
 
     async def _refusal_body(
         self, connection: UpstreamConnection, answer: ResponseHead, first: bytes
@@ -212,24 +218,29 @@ class Relay:
         await self._respond(answer, b"")
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
-                await self._tunnel_down(connection, followed)
+                await self._tunnel_down(connection)
 
-    async def _tunnel_down(self, connection: UpstreamConnection, followed: StreamCut) -> None:
-        data = connection.take_rest()
-        while data or (data := await connection.stream.receive()):
-            followed.feed(data)
-            await self._exchange.send(data)
-            data = b""
+    async def _tunnel_down(self, connection: UpstreamConnection) -> None:
+        if data := connection.take_rest():
+            self._pass_on(data)
+        await self._exchange.flush()
+        while await connection.stream.receive_into(self._pass_on):
+            await self._exchange.flush()
 
     async def _tunnel_up(self, connection: UpstreamConnection, followed: StreamCut) -> None:
         """Relay towards kube-apiserver; the end of it ends the other direction too."""
+
+        def pass_up(data: bytes) -> bool:
+            followed.feed_client(data)
+            return connection.stream.send_now(data)
+
         stream = self._exchange.stream
         try:
-            data = self._exchange.take_rest()
-            while data or (data := await stream.receive()):
-                followed.feed_client(data)
-                await connection.stream.send(data)
-                data = b""
+            if data := self._exchange.take_rest():
+                pass_up(data)
+            await connection.stream.flush()
+            while await stream.receive_into(pass_up):
+                await connection.stream.flush()
         except _Cut:
             return  # It has failed the other direction too; that must not look like an end.
         except StreamBroken:

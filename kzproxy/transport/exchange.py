@@ -12,6 +12,7 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 
+_CLIENT_STALLED = "the client reads nothing of its answer"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -56,7 +57,7 @@ class Exchange:
         self._head = head
         self._rest = rest
         self._body_seconds = limits.body_seconds
-        stream.send_seconds = limits.send_seconds
+        stream.sending.seconds = limits.send_seconds
         self._decoder: RequestBodyDecoder | None = None
         self._continue_due = False
 
@@ -131,7 +132,7 @@ class Exchange:
 
         ``kubectl logs | less`` reads no further while its user reads.
         """
-        self.stream.send_seconds = math.inf
+        self.stream.sending.seconds = math.inf
 
     async def respond(self, head: ResponseHead, body: bytes = b"") -> None:
         """Send an answer's head, together with what is there of its body.
@@ -169,9 +170,33 @@ class Exchange:
         Raises:
             DownstreamClosed: The client has gone, or took nothing for too long.
         """
+        if self.stream.owes:
+            await self.flush()
+        if not self.send_now(data):
+            await self.flush()
+
+    def send_now(self, data: bytes) -> bool:
+        """Send what goes without waiting; where that is not all, ``flush`` must follow.
+
+        Raises:
+            DownstreamClosed: The client has gone, or took nothing for too long.
+        """
         try:
-            await self.stream.send(data)
+            return self.stream.send_now(data)
         except StreamBroken as error:
             raise DownstreamClosed(str(error)) from error
         except TimeoutError as error:
-            raise DownstreamClosed("the client reads nothing of its answer") from error
+            raise DownstreamClosed(_CLIENT_STALLED) from error
+
+    async def flush(self) -> None:
+        """Send what ``send_now`` could not.
+
+        Raises:
+            DownstreamClosed: The client has gone, or took nothing for too long.
+        """
+        try:
+            await self.stream.flush()
+        except StreamBroken as error:
+            raise DownstreamClosed(str(error)) from error
+        except TimeoutError as error:
+            raise DownstreamClosed(_CLIENT_STALLED) from error

@@ -22,6 +22,8 @@ import termios
 from array import array
 from collections.abc import Callable
 
+from kzproxy.transport.stall import Stall
+
 RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
 _STASH_BYTES = 64 * 1024
 # After so much without having to wait, others get their turn.
@@ -30,6 +32,10 @@ _TURN_BYTES = 256 * 1024
 _LINGER_BYTES = 16 * 1024 * 1024
 _LINGER_SECONDS = 1.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+# Is given what has come, and says whether it may be given more at once.
+Take = Callable[[bytes], bool]
 
 
 class StreamBroken(Exception):
@@ -41,7 +47,8 @@ class TlsStream:
 
     Attributes:
         deadline: Monotonic seconds after which ``Deadlines`` fails the stream; ``inf`` for none.
-        send_seconds: How long a send may wait for a peer that takes nothing; ``inf`` for ever.
+        sending: How long a send may wait for a peer that takes nothing.
+        receiving: How long ``receive_into`` may wait for a peer that sends nothing.
         bytes_received: Application bytes so far.
         bytes_sent: Application bytes so far.
     """
@@ -54,20 +61,22 @@ class TlsStream:
         "_incoming",
         "_loop",
         "_offered",
-        "_progress",
         "_readable",
         "_reader_on",
         "_receive_failure",
         "_send_failure",
         "_sock",
-        "_stalled_at",
         "_stash",
+        "_take",
+        "_taken",
         "_turn",
+        "_unsent",
         "_writable",
         "bytes_received",
         "bytes_sent",
         "deadline",
-        "send_seconds",
+        "receiving",
+        "sending",
     )
 
     def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
@@ -80,15 +89,18 @@ class TlsStream:
         self._reader_on = False
         self._receive_failure: Exception | None = None
         self._send_failure: Exception | None = None
+        self._take: Take | None = None
+        self._taken: asyncio.Future[bool] | None = None
+        # What OpenSSL has been offered and must be offered again, and what comes after it.
         self._offered: memoryview | None = None
+        self._unsent = memoryview(b"")
         self._stash = b""
         self._gone: Callable[[], None] | None = None
         self._turn = 0
         self._closed = False
-        self._progress = (0, 0)
-        self._stalled_at = math.inf
         self.deadline = math.inf
-        self.send_seconds = math.inf
+        self.sending = Stall()
+        self.receiving = Stall()
         self.bytes_received = 0
         self.bytes_sent = 0
 
@@ -136,8 +148,7 @@ class TlsStream:
             stash, self._stash = self._stash, b""
             return stash
         while True:
-            if self._receive_failure is not None:
-                raise self._receive_failure
+            self._raise_if_receiving_failed()
             try:
                 data = self._read()
             except ssl.SSLWantReadError:
@@ -149,6 +160,61 @@ class TlsStream:
             else:
                 await self._take_turns(len(data))
                 return data
+
+    async def receive_into(self, take: Take) -> bool:
+        """Hand what comes to ``take``, in the moment in which the selector says that it is there.
+
+        A task that waits for it would be woken a turn of the loop later, at the price of another
+        small request. ``receiving.seconds`` bounds the wait for each piece.
+
+        Args:
+            take: Called with what has come, at most one record, until it returns False. What it
+                raises is raised here.
+
+        Returns:
+            Whether the peer may have more to say: False after its clean end.
+
+        Raises:
+            StreamBroken: The connection ended in another way.
+            Exception: What ``fail`` or ``interrupt`` was given.
+        """
+        stash, self._stash = self._stash, b""
+        if stash and not take(stash):
+            return True
+        while True:
+            self._raise_if_receiving_failed()
+            self._take, self._taken = take, self._loop.create_future()
+            self._hand_over(take, self._taken)
+            self._listen()
+            try:
+                return await self._taken
+            except ssl.SSLWantWriteError:
+                await self._until_writable()
+            finally:
+                self._take = self._taken = None
+
+    def _hand_over(self, take: Take, taken: asyncio.Future[bool]) -> None:
+        """Hand over what is there, up to a turn's share; set ``taken`` where that is the end."""
+        if taken.done():
+            return
+        size = 0
+        try:
+            while size < _TURN_BYTES:
+                data = self._read()
+                if not data or not take(data):
+                    taken.set_result(bool(data))
+                    return
+                size += len(data)
+            if self._sock.pending():  # The selector does not know of it.
+                self._loop.call_soon(self._look_again)
+        except ssl.SSLWantReadError:
+            return
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            taken.set_exception(error)
+
+    def _raise_if_receiving_failed(self) -> None:
+        if self._receive_failure is not None:
+            raise self._receive_failure
 
     def _read(self) -> bytes:
         try:
@@ -167,30 +233,82 @@ class TlsStream:
             StreamBroken: The connection is gone.
             Exception: What ``fail`` was given.
         """
-        await self._finish_offered()
-        view = memoryview(data)
-        while view:
-            piece = view[:RECORD_BYTES]
-            self._offered = piece
-            await self._finish_offered()
-            view = view[len(piece) :]
-            await self._take_turns(len(piece))
+        if self.owes:
+            await self.flush()
+        if not self.send_now(data):
+            await self.flush()
 
-    async def _finish_offered(self) -> None:
-        while self._offered is not None:
-            if self._send_failure is not None:
-                raise self._send_failure
-            try:
-                sent = self._sock.write(self._offered)
-            except ssl.SSLWantWriteError:
-                await self._until_writable()
-            except ssl.SSLWantReadError:
-                await self._until_readable()
-            except OSError as error:
-                raise StreamBroken(_tls_words(error)) from error
-            else:
-                self.bytes_sent += sent
-                self._offered = self._offered[sent:] if sent < len(self._offered) else None
+    @property
+    def owes(self) -> bool:
+        """Whether ``flush`` has something to send."""
+        return self._offered is not None
+
+    def send_now(self, data: bytes | bytearray | memoryview) -> bool:
+        """Send what goes without waiting; where that is not all, ``flush`` must follow.
+
+        Only where ``flush`` has sent what there was before.
+
+        Returns:
+            Whether all of it has gone.
+
+        Raises:
+            StreamBroken: The connection is gone.
+            Exception: What ``fail`` was given.
+        """
+        if self._send_failure is not None:
+            raise self._send_failure
+        if len(data) > RECORD_BYTES:
+            self._unsent = memoryview(data)
+            self._offer_next()
+            return False
+        try:
+            sent = self._sock.write(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            self._offered = memoryview(data)
+            return False
+        except OSError as error:
+            raise StreamBroken(_tls_words(error)) from error
+        self.bytes_sent += sent
+        if sent == len(data):
+            return True
+        self._offered = memoryview(data)[sent:]
+        return False
+
+    def _offer_next(self) -> None:
+        piece, self._unsent = self._unsent[:RECORD_BYTES], self._unsent[RECORD_BYTES:]
+        self._offered = piece or None
+
+    async def flush(self) -> None:
+        """Send what ``send_now`` could not; waits while the peer does not read.
+
+        Raises:
+            StreamBroken: The connection is gone.
+            Exception: What ``fail`` was given.
+        """
+        try:
+            while self._offered is not None:
+                await self._send_offered(self._offered)
+        except asyncio.CancelledError:
+            self._unsent = memoryview(b"")  # But what was offered must be finished.
+            raise
+
+    async def _send_offered(self, offered: memoryview) -> None:
+        if self._send_failure is not None:
+            raise self._send_failure
+        try:
+            sent = self._sock.write(offered)
+        except ssl.SSLWantWriteError:
+            await self._until_writable()
+        except ssl.SSLWantReadError:
+            await self._until_readable()
+        except OSError as error:
+            raise StreamBroken(_tls_words(error)) from error
+        else:
+            self.bytes_sent += sent
+            self._offered = offered[sent:]
+            if not self._offered:
+                self._offer_next()
+            await self._take_turns(sent)
 
     async def _take_turns(self, size: int) -> None:
         """Let others have their turn after much without having had to wait."""
@@ -200,21 +318,25 @@ class TlsStream:
             await asyncio.sleep(0)
 
     def overdue(self, now: float) -> bool:
-        """Whether ``deadline`` has passed, or a send has waited for ``send_seconds`` in vain.
+        """Whether ``deadline`` has passed, or the peer has stood still for too long.
 
         To be asked again and again: what the peer took is told from one time to the next, by what
         the kernel holds for it. That it holds less is progress; the socket is writable only when it
         holds much less, which takes a slow peer minutes.
         """
-        if self.deadline <= now:
-            return True
-        if self._writable is None or self._closed or self.send_seconds == math.inf:
-            self._stalled_at = math.inf
+        return self.deadline <= now or self._sends_in_vain(now) or self._waits_in_vain(now)
+
+    def _sends_in_vain(self, now: float) -> bool:
+        if self._writable is None or self._closed or self.sending.seconds == math.inf:
+            self.sending.forget()
             return False
-        progress = (self.bytes_sent, self._unacknowledged_bytes())
-        if self._stalled_at == math.inf or progress != self._progress:
-            self._progress, self._stalled_at = progress, now
-        return now - self._stalled_at >= self.send_seconds
+        return self.sending.lasts((self.bytes_sent, self._unacknowledged_bytes()), now)
+
+    def _waits_in_vain(self, now: float) -> bool:
+        if self._taken is None or self.receiving.seconds == math.inf:
+            self.receiving.forget()
+            return False
+        return self.receiving.lasts((self.bytes_received,), now)
 
     def _unacknowledged_bytes(self) -> int:
         held = array("i", [0])
@@ -250,6 +372,7 @@ class TlsStream:
         self._receive_failure = error
         _break(self._readable, error)
         _break(self._incoming, error)
+        _break(self._taken, error)
 
     def close(self) -> None:
         """Say goodbye in TLS where that does not have to wait, and close."""
@@ -353,8 +476,7 @@ class TlsStream:
         return False
 
     async def _until_readable(self) -> None:
-        if self._receive_failure is not None:
-            raise self._receive_failure
+        self._raise_if_receiving_failed()
         self._turn = 0
         self._readable = self._loop.create_future()
         self._listen()
@@ -365,8 +487,7 @@ class TlsStream:
 
     async def _until_received(self) -> bytes | None:
         """Return what comes; None where TLS must write before it can be read."""
-        if self._receive_failure is not None:
-            raise self._receive_failure
+        self._raise_if_receiving_failed()
         self._turn = 0
         incoming: asyncio.Future[bytes | None] = self._loop.create_future()
         self._incoming = incoming
@@ -385,11 +506,19 @@ class TlsStream:
             self._reader_on = True
             self._loop.add_reader(self._fd, self._on_readable)
 
+    def _look_again(self) -> None:
+        if not self._closed:
+            self._on_readable()
+
     def _on_readable(self) -> None:
-        if self._incoming is not None:
+        if self._take is not None and self._taken is not None:
+            self._hand_over(self._take, self._taken)
+        elif self._incoming is not None:
             self._receive_into(self._incoming)
-        elif self._readable is not None:
+        if self._readable is not None:
             _wake(self._readable)
+        elif self._taken is not None or self._incoming is not None:
+            return
         elif self._gone is not None:
             self._look_for_the_end()
         else:  # Nobody asks for it: stop listening, or the loop would spin.
@@ -450,7 +579,8 @@ def _wake(waiter: asyncio.Future[None] | None) -> None:
 
 
 def _break(
-    waiter: asyncio.Future[None] | asyncio.Future[bytes | None] | None, error: Exception
+    waiter: asyncio.Future[None] | asyncio.Future[bool] | asyncio.Future[bytes | None] | None,
+    error: Exception,
 ) -> None:
     if waiter is not None and not waiter.done():
         waiter.set_exception(error)

@@ -7,7 +7,7 @@ from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
 from kzproxy.http.messages import Chunked, NoBody
 from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.deadlines import Deadlines
-from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.transport.tls_stream import StreamBroken, Take, TlsStream
 from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.impersonation import Outgoing
 from kzproxy.upstream.timeouts import UpstreamTimeouts
@@ -191,6 +191,31 @@ class UpstreamConnection:
                 self._scanner.end_of_stream()
             return b""
         return self._scan(data)
+
+    async def receive_body_into(self, take: Take, seconds: float = math.inf) -> None:
+        """Hand more of the body, framing and all, to ``take``, until its end or until that says no.
+
+        ``body_done`` tells which it was.
+
+        Raises:
+            StreamBroken: The connection broke.
+            UpstreamInvalid: It was cut short, or its framing is broken.
+            UpstreamTimeout: Nothing came for ``seconds``.
+            Exception: What ``take`` raised.
+        """
+
+        def take_scanned(data: bytes) -> bool:
+            return take(self._scan(data)) and not self.body_done
+
+        stream = self.stream
+        stream.receiving.seconds = seconds
+        try:
+            if not await stream.receive_into(take_scanned) and self._scanner is not None:
+                self._scanner.end_of_stream()
+        except TimeoutError as error:
+            raise UpstreamTimeout("kube-apiserver stopped in the middle of its answer") from error
+        finally:
+            stream.receiving.seconds = math.inf
 
     def take_rest(self) -> bytes:
         """Return the bytes that came after a 101."""

@@ -1,0 +1,28 @@
+"""Tells when something that should go on has stood still for too long."""
+
+import math
+
+
+class Stall:
+    """How long a figure has not changed, as it is asked about again and again.
+
+    Attributes:
+        seconds: How long it may stand still; ``inf`` for ever.
+    """
+
+    __slots__ = ("_figure", "_since", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = math.inf
+        self._figure: tuple[int, ...] = ()
+        self._since = math.inf
+
+    def forget(self) -> None:
+        """Say that nothing is waited for now."""
+        self._since = math.inf
+
+    def lasts(self, figure: tuple[int, ...], now: float) -> bool:
+        """Whether ``figure`` has been the same for ``seconds``, as far as it was asked about."""
+        if self._since == math.inf or figure != self._figure:
+            self._figure, self._since = figure, now
+        return now - self._since >= self.seconds
