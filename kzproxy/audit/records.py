@@ -203,6 +203,33 @@ def decision_record(
     )
 
 
+def own_record(
+    plan: str,
+    arrival: Arrival,
+    *,
+    decided_at: datetime,
+    caller: RecordedCaller,
+    request: Request,
+) -> DecisionRecord:
+    """Make the record of a request for an endpoint of kzproxy's own, which no policy judges.
+
+    ``plan`` is what will be done; it becomes the record's message.
+    """
+    return DecisionRecord(
+        ts=decided_at,
+        audit_id=arrival.audit_id,
+        client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
+        decision=Verdict.PERMIT,
+        cause=Cause.OWN_ENDPOINT,
+        message=visible(plan, MAX_TEXT_CHARS),
+        received_at=arrival.received_at,
+        user=caller.user,
+        device=caller.device,
+        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        request=request,
+    )
+
+
 def same_decision(
     record: DecisionRecord, arrival: Arrival, *, decided_at: datetime
 ) -> DecisionRecord:

@@ -29,13 +29,14 @@ class Verdict(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why. The first five come from policy, the others name the error that a refusal was."""
+    """Why. The first five come from policy; most others name the error that a refusal was."""
 
     ALLOW_RULE = "allow-rule"
     NO_RULE = "no-rule"
     DENY_RULE = "deny-rule"
     RULE_ERROR = "rule-error"
     OBLIGATION = "obligation"
+    OWN_ENDPOINT = "own-endpoint"
     BAD_REQUEST = "bad-request"
     HEAD_TOO_LARGE = "head-too-large"
     UNAUTHENTICATED = "unauthenticated"

@@ -24,6 +24,7 @@ class Case:
         started: Monotonic seconds.
         judged: Whether policy has judged it and the record of that stands in the log.
         permit: What it was permitted, once that stands in the log.
+        is_own: Whether it is for an endpoint of kzproxy's own, and that stands in the log.
         termination: How it ended.
         status_code: What was answered; None before.
         ended_because: In words, where the termination does not say all.
@@ -40,6 +41,7 @@ class Case:
     session_id: str = ""
     judged: bool = False
     permit: Permit | None = None
+    is_own: bool = False
     termination: Termination = Termination.NORMAL
     status_code: int | None = None
     ended_because: str = ""

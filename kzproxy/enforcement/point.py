@@ -21,6 +21,7 @@ from kzproxy.audit.records import (
     decision_record,
     impersonated_identity,
     outcome_record,
+    own_record,
     recorded_caller,
     recorded_request,
     refusal_record,
@@ -33,6 +34,7 @@ from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.limits import UnderWay
+from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.standing import Permitted, Standing, Standings
@@ -92,6 +94,7 @@ class EnforcementPoint:
     api_server: ApiServer
     metrics: Metrics
     settings: ForwardingSettings
+    own_endpoints: OwnEndpoints
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -132,8 +135,33 @@ class EnforcementPoint:
         case.info = info = self.request_infos.parse(request.method, request.target)
         standing = await self._standing(request, case)
         with self.under_way.counted(standing.identity, info):
+            if self.own_endpoints.owns(info):
+                await self._serve_own(exchange, request, standing, info, case)
+                return
             permit = await self._decide(standing, info, case)
             await self._forward(exchange, request, permit, standing, case)
+
+    async def _serve_own(
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        standing: Standing,
+        info: RequestInfo,
+        case: Case,
+    ) -> None:
+        async def write_down(plan: str) -> None:
+            arrival = case.arrival
+            record = own_record(
+                plan,
+                arrival,
+                decided_at=self.clock.now(),
+                caller=standing.recorded,
+                request=recorded_request(info, arrival.user_agent),
+            )
+            await self._log(record, case, durable=info.verb not in _READS)
+            case.is_own = True
+
+        await self.own_endpoints.serve(exchange, request, info, case, write_down)
 
     async def _standing(self, request: RequestHead, case: Case) -> Standing:
         """Return who calls, remembered where all that it rests on is as it was."""
@@ -307,7 +335,7 @@ class EnforcementPoint:
 
     def _record_outcome(self, exchange: Exchange, case: Case) -> None:
         self._count(case)
-        if case.permit is None:
+        if case.permit is None and not case.is_own:
             return
         stream = exchange.stream
         outcome = case.outcome(self.clock.monotonic(), stream.bytes_received, stream.bytes_sent)

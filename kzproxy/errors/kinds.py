@@ -5,7 +5,9 @@ ProxyError
     HeadTooLarge            431
     Unauthenticated         401  no credential, or one that does not hold
     Forbidden               403  a known subject was refused
+    UnsupportedMediaType    415  a body that cannot be read as it must be
     NotServed               404  a route kzproxy does not forward
+    MethodNotAllowed        405  of an endpoint of kzproxy's own
     PayloadTooLarge         413
     ExpectationFailed       417
     TooManyRequests         429
@@ -73,6 +75,20 @@ class NotServed(ProxyError):
 
     code = 404
     reason = "NotFound"
+
+
+class MethodNotAllowed(NotServed):
+    """An endpoint of kzproxy's own that has no such method."""
+
+    code = 405
+    reason = "MethodNotAllowed"
+
+
+class UnsupportedMediaType(BadRequest):
+    """A body that must be read and is in no format that can be."""
+
+    code = 415
+    reason = "UnsupportedMediaType"
 
 
 class PayloadTooLarge(ProxyError):

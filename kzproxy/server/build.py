@@ -12,6 +12,7 @@ from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.limits import UnderWay
+from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
@@ -197,6 +198,7 @@ def _point(
         api_server=api_server,
         metrics=services.metrics,
         settings=forwarding,
+        own_endpoints=OwnEndpoints({}),
     )
 
 

@@ -1,0 +1,199 @@
+"""kzproxy's own endpoints, below ``/kzproxy.dev/``: their router.
+
+A request for one comes from a caller as well known as any other: token, device and the binding of
+the two were looked at before. No policy judges it. What an endpoint does is about its caller's own
+session and requests alone, and nothing below this path is ever sent to kube-apiserver, whatever it
+is: one that is not served here is not found.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.enforcement.case import Case
+from kzproxy.errors.kinds import (
+    BadRequest,
+    InternalError,
+    MethodNotAllowed,
+    NotServed,
+    PayloadTooLarge,
+    UnsupportedMediaType,
+)
+from kzproxy.http.messages import Length, NoBody, RequestHead, ResponseHead
+from kzproxy.transport.exchange import Exchange
+
+_ROOT = "/kzproxy.dev"
+_PREFIX = f"{_ROOT}/v1/"
+_JSON = "application/json"
+_METHODS_WITH_BODY = frozenset({"PUT", "POST"})
+# What an endpoint is told is a sentence or two; never more than this, whatever it says of itself.
+MAX_OWN_BODY_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request for an endpoint, whole.
+
+    Attributes:
+        identity: Who asks; authenticated.
+        session_id: Of its sign-in.
+        method: One of the endpoint's.
+        rest: What follows the endpoint's name in the path, without the slash; may be empty.
+        query: Decoded, in order.
+        body: At most the endpoint's bound, of JSON, not parsed; empty for GET and DELETE.
+        received_at: Aware, UTC.
+        audit_id: Of this request.
+    """
+
+    identity: Identity
+    session_id: str
+    method: str
+    rest: str
+    query: tuple[tuple[str, str], ...]
+    body: bytes
+    received_at: datetime
+    audit_id: str
+
+
+class OwnEndpoint(Protocol):
+    """One endpoint. Its functions raise a ``ProxyError`` for what they refuse."""
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """Those that it serves, of GET, PUT, POST and DELETE."""
+
+    @property
+    def max_body_bytes(self) -> int:
+        """Of a request."""
+
+    def plan(self, asked: Asked) -> str:
+        """Check the request without doing anything, and say in a line what will be done.
+
+        That line is in the decision log before it is done, made visible there and cut at 1024
+        characters.
+        """
+
+    async def answer(self, asked: Asked) -> object:
+        """Do what was planned, and return what is sent as JSON, with 200."""
+
+
+WriteDown = Callable[[str], Awaitable[None]]
+
+
+class OwnEndpoints:
+    """The router; ``by_name`` has each endpoint under the one segment that follows ``/v1/``."""
+
+    def __init__(self, by_name: Mapping[str, OwnEndpoint]) -> None:
+        self._by_name = dict(by_name)
+
+    @staticmethod
+    def owns(info: RequestInfo) -> bool:
+        """Whether the path is kzproxy's own; decided on the canonical path, before policy."""
+        return info.path == _ROOT or info.path.startswith(f"{_ROOT}/")
+
+    async def serve(
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        info: RequestInfo,
+        case: Case,
+        write_down: WriteDown,
+    ) -> None:
+        """Answer a request that ``owns``.
+
+        Args:
+            exchange: Its body is read here, within the endpoint's bound.
+            request: Its head.
+            info: Its reading.
+            case: Says who asks.
+            write_down: Returns once what will be done stands in the decision log.
+
+        Raises:
+            ProxyError: It is refused, or cannot be written down; nothing was done.
+            DownstreamClosed: The client has gone.
+        """
+        if request.upgrade:
+            raise BadRequest("kzproxy's own endpoints do not switch protocols")
+        endpoint, rest = self._endpoint(info)
+        if case.identity is None:  # never: whoever is not known has been refused
+            raise InternalError("nobody asks")
+        asked = Asked(
+            identity=case.identity,
+            session_id=case.session_id,
+            method=info.method,
+            rest=rest,
+            query=info.query,
+            body=await _body(exchange, request, endpoint.max_body_bytes),
+            received_at=case.received_at,
+            audit_id=case.audit_id,
+        )
+        plan = endpoint.plan(asked)
+        await write_down(plan)
+        await _send_json(exchange, case, await endpoint.answer(asked))
+
+    def _endpoint(self, info: RequestInfo) -> tuple[OwnEndpoint, str]:
+        """Return the endpoint that is asked, and the rest of the path."""
+        name, _, rest = info.path.removeprefix(_PREFIX).partition("/")
+        found = self._by_name.get(name) if info.path.startswith(_PREFIX) else None
+        if found is None:
+            raise NotServed(f"kzproxy has no endpoint {info.path}")
+        if info.method not in found.methods:
+            served = ", ".join(sorted(found.methods))
+            raise MethodNotAllowed(f"{info.path} serves {served}, not {info.method}")
+        return found, rest
+
+
+async def _body(exchange: Exchange, request: RequestHead, limit_bytes: int) -> bytes:
+    if request.method in _METHODS_WITH_BODY:
+        _check_media_type(request)
+        return await read_body(exchange, request, min(limit_bytes, MAX_OWN_BODY_BYTES))
+    if request.body not in (NoBody(), Length(0)):
+        raise BadRequest(f"{request.method} of kzproxy's own endpoints takes no body")
+    return b""
+
+
+def _check_media_type(request: RequestHead) -> None:
+    types = request.values("content-type")
+    if len(types) != 1 or types[0].partition(";")[0].strip().lower() != _JSON:
+        raise UnsupportedMediaType(f"kzproxy's own endpoints take {_JSON}")
+    if request.values("content-encoding"):
+        raise UnsupportedMediaType("kzproxy's own endpoints take no Content-Encoding")
+
+
+async def read_body(exchange: Exchange, request: RequestHead, limit_bytes: int) -> bytes:
+    """Read a whole body, which is refused as soon as it is known to be over ``limit_bytes``.
+
+    Raises:
+        PayloadTooLarge: It is.
+        DownstreamClosed: It did not come, or too slowly.
+    """
+    too_large = PayloadTooLarge(f"the request's body is over {limit_bytes} bytes")
+    if isinstance(request.body, Length) and request.body.size_bytes > limit_bytes:
+        raise too_large
+    body = bytearray()
+    while data := await exchange.receive_body():
+        body += data
+        if len(body) > limit_bytes:
+            raise too_large
+    return bytes(body)
+
+
+async def _send_json(exchange: Exchange, case: Case, value: object) -> None:
+    body = msgspec.json.encode(value)
+    case.status_code = 200
+    head = ResponseHead(
+        status=200,
+        reason="OK",
+        headers=(
+            ("audit-id", case.audit_id),
+            ("cache-control", "no-store"),
+            ("content-type", _JSON),
+        ),
+        body=Length(len(body)),
+    )
+    await exchange.respond(head, body)
