@@ -25,10 +25,12 @@ check: $(READY) ## format, lint, types, imports
 
 bench: $(READY) controlplane ## measure beside nginx and other proxies, into docs/performance.md
 	@bench/install_nginx.sh
+	@$(BIN)/python -m compileall -q kzproxy  # as pip does with what it installs
 	$(BIN)/python -m bench.run
 
 bench-quick: $(READY) ## measure beside nginx alone, once, in under a minute
 	@bench/install_nginx.sh
+	@$(BIN)/python -m compileall -q kzproxy  # as pip does with what it installs
 	$(BIN)/python -m bench.run --quick
 
 controlplane: ## build the real control plane once; prints its directory

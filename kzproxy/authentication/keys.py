@@ -11,7 +11,7 @@ import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-import httpx
+import aiohttp
 
 from kzproxy.authentication.addresses import IPAddress, may_be_sent_to
 from kzproxy.authentication.fetch import FetchFailed, fetch_object, issuer_client
@@ -150,7 +150,7 @@ class IssuerKeys:
             raise FetchFailed(f"{place}: more than {self._limits.keys} keys")
         return keys
 
-    async def _key_set_url(self, client: httpx.AsyncClient) -> str:
+    async def _key_set_url(self, client: aiohttp.ClientSession) -> str:
         source = self._issuer.discovery_document_url
         document = await fetch_object(client, source, limit_bytes=self._limits.document_bytes)
         # OpenID Connect Discovery 1.0 section 4.3: exactly equal, or another party answers.

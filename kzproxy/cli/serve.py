@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+from kzproxy import __version__
 from kzproxy.clock.system import SystemClock
 from kzproxy.server.serve import serve
 from kzproxy.server.supervise import supervise
@@ -65,7 +65,7 @@ def command(
     _log_to_stderr(log_level, worker)
     clock = SystemClock()
     if worker is not None or count == 1:
-        asyncio.run(serve(config_file, clock, version("kzproxy"), worker))
+        asyncio.run(serve(config_file, clock, __version__, worker))
     else:
         running = supervise(config_file, clock, count=count, log_level=log_level)
         raise SystemExit(asyncio.run(running))

@@ -1,11 +1,11 @@
 """``kzproxy version``."""
 
-from importlib.metadata import version
-
 import click
+
+from kzproxy import __version__
 
 
 @click.command(name="version")
 def command() -> None:
     """Print the version."""
-    click.echo(f"kzproxy {version('kzproxy')}")
+    click.echo(f"kzproxy {__version__}")

@@ -8,6 +8,8 @@ from kzproxy.config.mistakes import Mistakes
 
 # A Kubernetes object may not pass 1.5 MiB in etcd, so a mounted ConfigMap stays below this.
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
+# A policy needs eight.
+_MAX_DEPTH = 50
 
 
 def compose_file(path: Path, mistakes: Mistakes) -> list[yaml.Node]:
@@ -35,6 +37,37 @@ def _text(path: Path, mistakes: Mistakes) -> str:
         return ""
 
 
+class _Unfit(yaml.YAMLError):
+    """Not for libyaml to compose."""
+
+
+def _compose(text: str, source: str, mistakes: Mistakes) -> list[yaml.Node]:
+    try:
+        return _compose_quickly(text)
+    except yaml.YAMLError:
+        return _compose_or_say_why(text, source, mistakes)
+
+
+def _compose_quickly(text: str) -> list[yaml.Node]:
+    """Compose with libyaml, in a tenth of the time that the same takes in Python.
+
+    Its own composer overflows the stack of the process where a text is nested deeply, and follows
+    aliases, so its parser is asked about both first.
+
+    Raises:
+        yaml.YAMLError: There is something wrong.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MAX_DEPTH or isinstance(event, yaml.AliasEvent):
+            raise _Unfit
+    return list(yaml.compose_all(text, Loader=yaml.CSafeLoader))
+
+
 class _Loader(yaml.SafeLoader):
     """Composes nodes only; nothing is constructed. An alias is an error."""
 
@@ -49,7 +82,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _compose(text: str, source: str, mistakes: Mistakes) -> list[yaml.Node]:
+def _compose_or_say_why(text: str, source: str, mistakes: Mistakes) -> list[yaml.Node]:
     found: list[yaml.Node] = []
     try:
         loader = _Loader(text)

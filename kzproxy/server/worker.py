@@ -1,6 +1,5 @@
 """What a process is told that is one of several workers."""
 
-import ctypes
 import os
 import signal
 from dataclasses import dataclass, replace
@@ -53,6 +52,8 @@ class Worker:
         Raises:
             ConfigurationError: It has ended already.
         """
+        import ctypes  # here: half a MiB that a kzproxy alone does without
+
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl")

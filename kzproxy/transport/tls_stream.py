@@ -28,6 +28,7 @@ RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
 _STASH_BYTES = 64 * 1024
 # After so much without having to wait, others get their turn.
 _TURN_BYTES = 256 * 1024
+_SMALL_BYTES = 4 * 1024
 # More than the kernels on both sides hold of an upload, which must be gone before the close.
 _LINGER_BYTES = 16 * 1024 * 1024
 _LINGER_SECONDS = 1.0
@@ -204,6 +205,8 @@ class TlsStream:
                 if not data or not take(data):
                     taken.set_result(bool(data))
                     return
+                if len(data) < _SMALL_BYTES:  # An event. To read on would nearly always be in vain.
+                    break
                 size += len(data)
             if self._sock.pending():  # The selector does not know of it.
                 self._loop.call_soon(self._look_again)
