@@ -38,6 +38,7 @@ COMMANDS = {
     "login": Entry("kzproxy.cli.login", "Sign in now."),
     "logout": Entry("kzproxy.cli.logout", "Forget the sign-in, here and at the issuer."),
     "whoami": Entry("kzproxy.cli.whoami", "Show who you are signed in as."),
+    "reason": Entry("kzproxy.cli.reason", "Say why you do what you do."),
     "log": Entry("kzproxy.cli.log", "Read and verify a decision log."),
     "completion": Entry("kzproxy.cli.completion", "Print a shell completion script."),
     "version": Entry("kzproxy.cli.version", "Print the version."),

@@ -36,6 +36,11 @@ class KubeconfigFiles:
         path = self._home(section, name)
         return self._documents[path].entry(section, name) if path else None
 
+    def directory(self, section: str, name: str) -> Path:
+        """Return the directory that relative paths of an entry are relative to."""
+        path = self._home(section, name)
+        return path.parent if path else Path()
+
     @property
     def current_context(self) -> str:
         """Return the current context's name, or an empty string."""

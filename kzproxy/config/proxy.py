@@ -6,6 +6,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
+from kzproxy.administrator.reasons import ReasonSettings
 from kzproxy.audit.decision_log import DecisionLogSettings
 from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
@@ -25,6 +26,8 @@ KIND = "ProxyConfiguration"
 _TLS_VERSIONS = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
 _DEFAULT_DRAIN_SECONDS = 30
 _MAX_DRAIN_SECONDS = 3600
+_DEFAULT_REASON_SECONDS = 8 * 3600
+_MAX_REASON_SECONDS = 7 * 24 * 3600
 _MAX_PORT = 65535
 _MEBIBYTE = 1024 * 1024
 _MAX_LOG_MEBIBYTES = 1024 * 1024
@@ -53,6 +56,7 @@ class ProxySettings:
         issuers: Whose tokens are believed.
         policy: The rules.
         decision_log: Where decisions are written down.
+        reasons: Where users' reasons are kept; None: none are taken.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
@@ -66,6 +70,7 @@ class ProxySettings:
     issuers: tuple[JwtIssuerSettings, ...]
     policy: AccessPolicySet
     decision_log: DecisionLogSettings
+    reasons: ReasonSettings | None
     limits: Limits
     drain: timedelta
 
@@ -102,7 +107,7 @@ class _Loader:
                 "policyFiles",
                 "decisionLog",
             ),
-            optional=("devices", "ops", "limits", "drainTimeoutSeconds"),
+            optional=("devices", "ops", "limits", "reasons", "drainTimeoutSeconds"),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
@@ -118,6 +123,7 @@ class _Loader:
             issuers=self._issuers(fields["authenticationFile"]),
             policy=self._policy(fields["policyFiles"]),
             decision_log=self._decision_log(fields["decisionLog"]),
+            reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
@@ -182,6 +188,16 @@ class _Loader:
             at_bytes=fields["atMebibytes"].integer(1, _MAX_LOG_MEBIBYTES) * _MEBIBYTE,
             keep=fields["keep"].integer(1, _MAX_KEPT_LOGS),
         )
+
+    def _reasons(self, node: Node) -> ReasonSettings:
+        fields = node.mapping(required=("directory",), optional=("maximumSeconds",))
+        seconds = _DEFAULT_REASON_SECONDS
+        if "maximumSeconds" in fields:
+            seconds = fields["maximumSeconds"].integer(60, _MAX_REASON_SECONDS)
+        directory = self._base / fields["directory"].string()
+        if not directory.parent.is_dir():
+            fields["directory"].mistake(f"{directory.parent} is not a directory")
+        return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)

@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass, replace
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.administrator.trust import NOBODY, Trust
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.authentication.oidc import OidcAuthenticator
@@ -12,11 +13,11 @@ from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.limits import UnderWay
-from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.server.own_endpoints import own_endpoints
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import ListenerTls, listener_context
 from kzproxy.upstream.account import Account, UpstreamSettings
@@ -147,13 +148,12 @@ def first_generation(
 ) -> Generation:
     """Make the first one; ``account`` is kzproxy's name at kube-apiserver."""
     api_server = build_api_server(parts, services)
-    forwarding = _forwarding(settings, account)
     return Generation(
         settings=settings,
         parts=parts,
         authenticator=authenticator,
         api_server=api_server,
-        point=_point(parts, authenticator, api_server, services, forwarding),
+        point=_point(parts, authenticator, api_server, services, settings, account),
     )
 
 
@@ -171,7 +171,7 @@ def next_generation(
         api_server = build_api_server(parts, services)
     if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
-    point = _point(parts, authenticator, api_server, services, _forwarding(settings, account))
+    point = _point(parts, authenticator, api_server, services, settings, account)
     return Generation(
         settings=settings,
         parts=parts,
@@ -186,8 +186,10 @@ def _point(
     authenticator: OidcAuthenticator,
     api_server: ApiServer,
     services: Services,
-    forwarding: ForwardingSettings,
+    settings: ProxySettings,
+    account: str,
 ) -> EnforcementPoint:
+    reasons = None if settings.reasons is None else ReasonStore.open(settings.reasons)
     return EnforcementPoint(
         clock=services.clock,
         authenticator=authenticator,
@@ -197,8 +199,8 @@ def _point(
         decisions=services.decisions,
         api_server=api_server,
         metrics=services.metrics,
-        settings=forwarding,
-        own_endpoints=OwnEndpoints({}),
+        settings=_forwarding(settings, account),
+        own_endpoints=own_endpoints(reasons),
     )
 
 

@@ -122,6 +122,9 @@ def test_all_mistakes_in_all_files_are_reported_at_once(directory: Path) -> None
         ({"decisionLog": {"file": "d", "rotation": {"atMebibytes": 1}}}, "keep must be set"),
         ({"decisionLog": {"file": "d", "rotation": {"atMebibytes": 0, "keep": 1}}}, "from 1 to"),
         ({"ops": {"address": "127.0.0.1:99999"}}, "99999 is not a port"),
+        ({"reasons": {}}, "directory must be set"),
+        ({"reasons": {"directory": "no/where"}}, "is not a directory"),
+        ({"reasons": {"directory": "r", "maximumSeconds": 59}}, "from 60 to"),
         ({"upstream": {}}, "exactly one of inCluster, kubeconfig and server"),
         (
             {"upstream": {"inCluster": {}, "kubeconfig": {"file": "upstream.kubeconfig"}}},

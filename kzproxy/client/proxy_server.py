@@ -1,0 +1,149 @@
+"""The kzproxy that a kubeconfig context leads to, and requests to its own endpoints."""
+
+import base64
+import binascii
+import http.client
+import json
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kzproxy.client.bounded_file import read_bounded
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.kubeconfig import context_settings
+from kzproxy.client.kubeconfig_document import Entry
+from kzproxy.client.kubeconfig_files import KubeconfigFiles
+from kzproxy.client.notices import visible
+from kzproxy.client.plugin_settings import PluginSettings
+
+_MAX_CA_BYTES = 1024 * 1024
+_MAX_ANSWER_BYTES = 1024 * 1024
+_TIMEOUT_SECONDS = 15.0
+_OK = 200
+_NOT_FOUND = 404
+_DEFAULT_PORT = 443
+
+Document = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProxyServer:
+    """Where a context leads, and who speaks there.
+
+    Attributes:
+        settings: Of the sign-in; ``settings.server`` is the URL.
+        authorities: PEM; None means the system's.
+        server_name: What its certificate must name; empty: the URL's host.
+    """
+
+    settings: PluginSettings
+    authorities: str | None = field(repr=False)
+    server_name: str
+
+
+def proxy_server(files: KubeconfigFiles, context: str) -> ProxyServer:
+    """Return the kzproxy of a context; an empty name means the current one.
+
+    Raises:
+        ClientFailure: There is none that can be used.
+    """
+    settings = context_settings(files, context)
+    entry = files.entry("contexts", context or files.current_context) or {}
+    name = str(entry.get("cluster"))
+    cluster = files.entry("clusters", name) or {}
+    if cluster.get("insecure-skip-tls-verify"):
+        raise ClientFailure(f"the cluster {name!r} is not to be verified; a token is not sent so")
+    if settings.server != str(cluster.get("server") or "").rstrip("/"):
+        raise ClientFailure(f"the sign-in is for {settings.server}, not for the cluster {name!r}")
+    return ProxyServer(
+        settings=settings,
+        authorities=_authorities(cluster, files.directory("clusters", name)),
+        server_name=str(cluster.get("tls-server-name") or ""),
+    )
+
+
+def _authorities(cluster: Entry, directory: Path) -> str | None:
+    if data := cluster.get("certificate-authority-data"):
+        try:
+            return base64.b64decode(str(data), validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            raise ClientFailure("certificate-authority-data is not Base64 of PEM") from None
+    if file := cluster.get("certificate-authority"):
+        path = directory / str(file)
+        try:
+            return read_bounded(str(path), _MAX_CA_BYTES, "the authorities").decode("ascii")
+        except UnicodeDecodeError:
+            raise ClientFailure(f"{path} is not PEM") from None
+    return None
+
+
+def ask(
+    server: ProxyServer, token: str, method: str, path: str, body: Document | None = None
+) -> Document:
+    """Ask an endpoint of kzproxy's own, below ``/kzproxy.dev/v1/``; return the answer's object.
+
+    No redirect is followed: the token goes to this server alone.
+
+    Raises:
+        ClientFailure: It refused, with its reason, or could not be asked.
+    """
+    url = urlsplit(server.settings.server)
+    if url.scheme != "https" or not url.hostname or url.path:
+        raise ClientFailure(f"{server.settings.server} is not https://HOST:PORT")
+    connection = _Connection(server, url.hostname, url.port or _DEFAULT_PORT)
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    content = None
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+        content = json.dumps(body)
+    try:
+        connection.request(method, f"/kzproxy.dev/v1/{path}", body=content, headers=headers)
+        with connection.getresponse() as answer:
+            received = answer.read(_MAX_ANSWER_BYTES + 1)
+            return _document(answer.status, received, server)
+    except (OSError, http.client.HTTPException) as error:
+        raise ClientFailure(f"{server.settings.server} cannot be asked: {error}") from None
+    finally:
+        connection.close()
+
+
+class _Connection(http.client.HTTPSConnection):
+    """As its base, with the name from the kubeconfig."""
+
+    def __init__(self, server: ProxyServer, host: str, port: int) -> None:
+        self._tls = _context(server)
+        self._server_name = server.server_name or host
+        super().__init__(host, port, timeout=_TIMEOUT_SECONDS, context=self._tls)
+
+    def connect(self) -> None:
+        """Connect, and check the certificate."""
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
+
+
+def _context(server: ProxyServer) -> ssl.SSLContext:
+    settings = server.settings
+    try:
+        context = ssl.create_default_context(cadata=server.authorities)
+        if settings.device_certificate:
+            context.load_cert_chain(settings.device_certificate, settings.device_key)
+    except OSError as error:  # ssl.SSLError is one
+        message = f"the authorities or the device certificate cannot be used: {error}"
+        raise ClientFailure(message) from None
+    return context
+
+
+def _document(status: int, received: bytes, server: ProxyServer) -> Document:
+    try:
+        document = json.loads(received)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise ClientFailure(f"{server.settings.server} answers {status}, and not as kzproxy does")
+    if status == _OK:
+        return document
+    said = visible(str(document.get("message", "")))[:2000]
+    if status == _NOT_FOUND:
+        raise ClientFailure(f"{server.settings.server} does not serve this: {said}")
+    raise ClientFailure(f"{server.settings.server} answers {status}: {said}")
