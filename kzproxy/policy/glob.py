@@ -1,8 +1,11 @@
 """Names with ``*`` for any run of characters."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 WILDCARD = "*"
+
+_REMEMBERED_PATTERNS = 4096
 
 
 class Names:
@@ -40,3 +43,9 @@ def _fits(pieces: tuple[str, ...], name: str) -> bool:
             return False
         at = found + len(piece)
     return True
+
+
+@lru_cache(_REMEMBERED_PATTERNS)
+def glob_names(pattern: str) -> Names:
+    """Return the names that fit one pattern; made once for each."""
+    return Names((pattern,))

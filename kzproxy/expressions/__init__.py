@@ -1,0 +1,1 @@
+"""Expressions in CEL, bounded: compiled with located errors, evaluated on named values."""

@@ -1,0 +1,137 @@
+"""From the attributes of a request to the values that expressions read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import Fact
+from kzproxy.attributes.spiffe import Workload, workload_of
+from kzproxy.expressions.language import Facts, Value
+from kzproxy.policy.expression import LANGUAGE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What the rules of a policy make of a request, asked for only where an expression reads it.
+
+    Attributes:
+        tier: The level of the highest tier whose condition holds.
+        networks: The names of the networks that hold the source address.
+        calendars: The names of the calendars that are open.
+        conditions: The named conditions; those of which nobody can tell are left out.
+    """
+
+    tier: Callable[[], int]
+    networks: Callable[[], Iterable[str]]
+    calendars: Callable[[], Iterable[str]]
+    conditions: Callable[[], Mapping[str, bool]]
+
+
+def facts_of(attributes: Attributes, circumstances: Circumstances) -> Facts:
+    """Return the values for one request; nothing is computed before it is read."""
+
+    def lookup(name: str) -> Value | None:
+        of_policy = _OF_POLICY.get(name)
+        if of_policy is not None:
+            return of_policy(circumstances)
+        return _OF_REQUEST[name](attributes)
+
+    return Facts(LANGUAGE, lookup)
+
+
+def attribute_value(attributes: Attributes, name: str) -> Value | None:
+    """Return one attribute as expressions read it; None where it is not known.
+
+    Raises:
+        KeyError: It comes from the policy (``device.tier`` and so on), or there is none.
+    """
+    return _OF_REQUEST[name](attributes)
+
+
+_OF_POLICY: dict[str, Callable[[Circumstances], Value | None]] = {
+    "device.tier": lambda c: c.tier(),
+    "source.networks": lambda c: list(c.networks()),
+    "time.calendars": lambda c: list(c.calendars()),
+    "conditions": lambda c: dict(c.conditions()),
+}
+
+
+def _enrolled(attributes: Attributes) -> bool | None:
+    enrolled = attributes.device.enrolled
+    return None if enrolled is Fact.UNKNOWN else enrolled is Fact.PASSED
+
+
+def _authentication_age(attributes: Attributes) -> timedelta | None:
+    since = attributes.subject.authenticated_at
+    return None if since is None else attributes.environment.received_at - since
+
+
+def _session_age(attributes: Attributes) -> timedelta | None:
+    subject = attributes.subject
+    since = subject.authenticated_at or subject.issued_at
+    return None if since is None else attributes.environment.received_at - since
+
+
+def _labels(attributes: Attributes) -> dict[str, str] | None:
+    labels = attributes.namespace_labels
+    return None if labels is None else dict(labels)
+
+
+def _object(read: Callable[..., Value]) -> Callable[[Attributes], Value | None]:
+    """Give a fact of the object; of a patch alone nobody can tell what will be."""
+
+    def value(attributes: Attributes) -> Value | None:
+        found = attributes.api_object
+        return None if found is None or found.is_patch else read(found)
+
+    return value
+
+
+def _workload(read: Callable[[Workload], str]) -> Callable[[Attributes], Value | None]:
+    return lambda attributes: read(workload_of(attributes.subject))
+
+
+_OF_REQUEST: dict[str, Callable[[Attributes], Value | None]] = {
+    "user.name": lambda a: a.subject.username,
+    "user.groups": lambda a: list(a.subject.groups),
+    "user.uid": lambda a: a.subject.uid,
+    "user.extra": lambda a: {key: list(values) for key, values in a.subject.extra},
+    "user.issuer": lambda a: a.subject.issuer,
+    "authentication.known": lambda a: a.subject.authenticated_at is not None,
+    "authentication.age": _authentication_age,
+    "authentication.acr": lambda a: a.subject.authentication_class or None,
+    "authentication.amr": lambda a: list(a.subject.authentication_methods) or None,
+    "session.age": _session_age,
+    "device.enrolled": _enrolled,
+    "device.id": lambda a: a.device.device_id,
+    "source.ip": lambda a: str(a.environment.source_address),
+    "time.now": lambda a: a.environment.received_at,
+    "workload.spiffe_id": _workload(lambda w: w.spiffe_id),
+    "workload.trust_domain": _workload(lambda w: w.trust_domain),
+    "workload.namespace": _workload(lambda w: w.namespace),
+    "workload.service_account": _workload(lambda w: w.service_account),
+    "request.verb": lambda a: a.request.verb,
+    "request.group": lambda a: a.request.api_group,
+    "request.version": lambda a: a.request.api_version,
+    "request.resource": lambda a: a.request.resource,
+    "request.subresource": lambda a: a.request.subresource,
+    "request.namespace": lambda a: a.request.namespace,
+    "request.name": lambda a: a.request.name,
+    "request.path": lambda a: a.request.path,
+    "request.is_resource": lambda a: a.request.is_resource,
+    "request.dry_run": lambda a: a.request.is_dry_run,
+    "request.field_selector": lambda a: a.request.field_selector,
+    "request.label_selector": lambda a: a.request.label_selector,
+    "request.user_agent": lambda a: a.environment.user_agent,
+    "request.command": lambda a: list(a.request.command),
+    "request.container": lambda a: a.request.container,
+    "request.reason": lambda a: a.environment.reason,
+    "request.namespace_known": lambda a: a.namespace_labels is not None,
+    "request.namespace_labels": _labels,
+    "object.labels": _object(lambda o: dict(o.labels)),
+    "object.privileged": _object(lambda o: o.privileged),
+    "object.host_namespaces": _object(lambda o: o.host_namespaces),
+    "object.service_account": _object(lambda o: o.service_account),
+    "object.images": _object(lambda o: list(o.images)),
+}
