@@ -1,7 +1,7 @@
 """What an expression may not hold though CEL would take it: the unbounded and the ambiguous."""
 
 import difflib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from kzproxy.expressions.library import (
@@ -55,11 +55,12 @@ class Bounds:
 
 def faults(tree: Tree, bounds: Bounds) -> Iterator[Fault]:
     """Give all that is wrong with a checked expression."""
-    yield from _numbers(tree)
-    for node in tree.nodes():
+    nodes = tuple(tree.nodes())
+    yield from _numbers(nodes)
+    for node in nodes:
         yield from _node_faults(node, bounds)
     yield from _walks(tree, bounds, ())
-    yield from _addresses(tree)
+    yield from _addresses(nodes)
 
 
 def _node_faults(node: Tree, bounds: Bounds) -> Iterator[Fault]:
@@ -93,10 +94,10 @@ _TYPE_NAMES = frozenset(
 )
 
 
-def _numbers(tree: Tree) -> Iterator[Fault]:
+def _numbers(nodes: Sequence[Tree]) -> Iterator[Fault]:
     additions = [
         node
-        for node in tree.nodes()
+        for node in nodes
         if node.name == "_+_" and node.kind is Kind.CALL and node.children[0].name != _RESULT_SO_FAR
     ]
     if len(additions) > MAX_ADDITIONS:
@@ -221,10 +222,10 @@ def _walks(node: Tree, bounds: Bounds, around: tuple[str, ...]) -> Iterator[Faul
         yield from _walks(child, bounds, (*around, node.name))
 
 
-def _addresses(tree: Tree) -> Iterator[Fault]:
+def _addresses(nodes: Sequence[Tree]) -> Iterator[Fault]:
     """Keep addresses and networks apart from texts, which they are to the library."""
     proper: set[int] = set()
-    for node in tree.nodes():
+    for node in nodes:
         if node.kind is not Kind.CALL:
             continue
         if node.name in CIDR_METHODS | IP_METHODS:
@@ -232,7 +233,7 @@ def _addresses(tree: Tree) -> Iterator[Fault]:
         elif node.name in ("_==_", "_!=_") and all(_is_call(c, "ip") for c in node.children):
             proper.update(id(child) for child in node.children)
         yield from _address_literal(node)
-    for node in tree.nodes():
+    for node in nodes:
         if node.kind is Kind.CALL and node.name in ("ip", "cidr") and id(node) not in proper:
             yield Fault(_ADDRESS_PLACE[node.name], node.offset)
 

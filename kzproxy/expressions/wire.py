@@ -19,11 +19,20 @@ def fields(data: bytes) -> Fields:
         ValueError: It is not a message.
     """
     found: Fields = defaultdict(list)
-    at = 0
-    while at < len(data):
-        key, at = _varint(data, at)
-        value, at = _value(data, at, key & 7)
-        found[key >> 3].append(value)
+    at, end = 0, len(data)
+    while at < end:
+        key, at = (data[at], at + 1) if data[at] < 0x80 else _varint(data, at)
+        if key & 7 == _LENGTH:
+            size, at = _varint(data, at)
+            if at + size > end:
+                raise ValueError("the message ends within a field")
+            found[key >> 3].append(data[at : at + size])
+            at += size
+        elif key & 7 == _VARINT:
+            value, at = _varint(data, at)
+            found[key >> 3].append(value)
+        else:
+            at = _fixed(data, at, key, found)
     return found
 
 
@@ -51,21 +60,17 @@ def text(found: Fields, field: int) -> str:
     return last(found, field).decode()
 
 
-def _value(data: bytes, at: int, wire_type: int) -> tuple[int | bytes, int]:
-    if wire_type == _VARINT:
-        return _varint(data, at)
-    if wire_type == _LENGTH:
-        size, at = _varint(data, at)
-    elif wire_type in (_FIXED64, _FIXED32):
-        size = 8 if wire_type == _FIXED64 else 4
-    else:
-        raise ValueError(f"wire type {wire_type} is not used")
-    if at + size > len(data):
-        raise ValueError("the message ends within a field")
-    return data[at : at + size], at + size
+def _fixed(data: bytes, at: int, key: int, found: Fields) -> int:
+    size = {_FIXED64: 8, _FIXED32: 4}.get(key & 7)
+    if size is None or at + size > len(data):
+        raise ValueError("a field of a form that is not used, or that is cut off")
+    found[key >> 3].append(data[at : at + size])
+    return at + size
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    if at < len(data) and data[at] < 0x80:
+        return data[at], at + 1
     value = shift = 0
     while True:
         if at >= len(data) or shift > 63:

@@ -220,3 +220,19 @@ def test_no_expression_within_the_length_ends_the_process() -> None:
 def test_any_text_is_compiled_or_refused(text: str) -> None:
     with suppress(ExpressionError):
         assert LANGUAGE.compile(text).text == text
+
+
+def test_values_that_are_read_together_are_passed_on_together() -> None:
+    asked: list[str] = []
+
+    def lookup(name: str) -> object:
+        asked.append(name)
+        return {"a": True, "n": 3}.get(name)
+
+    facts = Facts(LANGUAGE, lookup, together=frozenset({"a", "n", "b"}))
+    assert LANGUAGE.compile("a").truth(facts)
+    assert sorted(asked) == ["a", "b", "n"]
+    assert LANGUAGE.compile("n == 3").truth(facts)
+    with pytest.raises(ExpressionFailedError):
+        LANGUAGE.compile("b || text.one == 'x'").truth(facts)
+    assert sorted(asked) == ["a", "b", "n", "text.one"]
