@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node
 from kzproxy.config.files import file_text, living_file, named_file
 from kzproxy.config.kubeconfig import https_address, upstream_from_kubeconfig
-from kzproxy.upstream.account import UpstreamSettings
+from kzproxy.upstream.account import Endpoint, UpstreamSettings
 
 # Where the kubelet puts them (client-go rest/config.go InClusterConfig).
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -17,19 +18,35 @@ _NOWHERE = UpstreamSettings(host="", port=0, server_name="")
 
 def load_upstream(node: Node, base: Path, mistakes: Mistakes) -> UpstreamSettings:
     """Read ``upstream``, which names exactly one source; files are relative to ``base``."""
-    fields = node.mapping(optional=(*_SOURCES, "impersonation"))
+    fields = node.mapping(optional=(*_SOURCES, "impersonation", "otherURLs"))
     named = [name for name in _SOURCES if name in fields]
     if len(named) != 1:
         node.mistake("exactly one of inCluster, kubeconfig and server must be set here")
         return _NOWHERE
-    source = fields[named[0]]
-    match named[0]:
+    settings = _from_source(named[0], fields[named[0]], base, mistakes)
+    if "otherURLs" not in fields:
+        return settings
+    return replace(settings, others=_others(fields["otherURLs"], settings))
+
+
+def _from_source(name: str, node: Node, base: Path, mistakes: Mistakes) -> UpstreamSettings:
+    match name:
         case "inCluster":
-            return _in_cluster(source, os.environ)
+            return _in_cluster(node, os.environ)
         case "kubeconfig":
-            return _kubeconfig(source, base, mistakes)
+            return _kubeconfig(node, base, mistakes)
         case _:
-            return _server(source, base)
+            return _server(node, base)
+
+
+def _others(node: Node, first: UpstreamSettings) -> tuple[Endpoint, ...]:
+    found: list[Endpoint] = []
+    for item in node.sequence():
+        endpoint = _address(item)
+        if endpoint in (*first.endpoints, *found):
+            item.mistake("this endpoint is named already")
+        found.append(endpoint)
+    return tuple(found)
 
 
 def _in_cluster(node: Node, environment: Mapping[str, str]) -> UpstreamSettings:

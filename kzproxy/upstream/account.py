@@ -13,6 +13,10 @@ _TOKEN_RECHECK_SECONDS = 10.0
 _MAX_TOKEN_BYTES = 64 * 1024
 
 
+# Host and TCP port.
+Endpoint = tuple[str, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpstreamSettings:
     """kube-apiserver and our credential for it.
@@ -25,6 +29,8 @@ class UpstreamSettings:
         token_file: A bearer token that is read again when the file changes.
         token: A fixed bearer token, where a kubeconfig holds it in line.
         client_pem: Our certificate and its key; empty where a token speaks for us.
+        others: Further endpoints of the same cluster, with API servers of the same name, CA and
+            accounts.
     """
 
     host: str
@@ -34,6 +40,12 @@ class UpstreamSettings:
     token_file: Path | None = None
     token: str = field(default="", repr=False)
     client_pem: str = field(default="", repr=False)
+    others: tuple[Endpoint, ...] = ()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Return where API servers of the cluster can be reached, in the order of the file."""
+        return ((self.host, self.port), *self.others)
 
     @property
     def authority(self) -> str:

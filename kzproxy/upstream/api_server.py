@@ -6,7 +6,6 @@ Connections are kept and the one used last is used first, so that few stay busy 
 import asyncio
 import contextlib
 import math
-import socket
 from collections.abc import Callable
 
 from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid, UpstreamTimeout
@@ -14,11 +13,11 @@ from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.deadlines import Deadlines
-from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.tls_stream import StreamBroken, TlsStream
 from kzproxy.upstream.account import Account
 from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.connection import OUTCOME_UNKNOWN, SAFE_METHODS, UpstreamConnection
+from kzproxy.upstream.dialer import Dialer
 from kzproxy.upstream.impersonation import Outgoing, own_request
 from kzproxy.upstream.timeouts import DEFAULT_UPSTREAM_TIMEOUTS, UpstreamTimeouts
 
@@ -35,7 +34,7 @@ def _confirmed() -> None:
 
 
 class ApiServer:
-    """Sends requests to one kube-apiserver over pooled connections.
+    """Sends requests to the kube-apiservers of one cluster over pooled connections.
 
     Attributes:
         timeouts: How long it is waited for.
@@ -52,6 +51,7 @@ class ApiServer:
         self._deadlines = deadlines
         self._metrics = metrics
         self.timeouts = timeouts
+        self._dialer = Dialer(account)
         self._answers = AnswerMemo()
         self._idle: list[UpstreamConnection] = []
         self._closed = False
@@ -191,16 +191,9 @@ class ApiServer:
             connection.stream.close()
 
     async def _connect(self) -> TlsStream:
-        settings = self._account.settings
         try:
             async with asyncio.timeout(self.timeouts.connect_seconds):
-                sock = await _dial(settings.host, settings.port)
-                stream = self._wrap(sock)
-                try:
-                    await stream.handshake()
-                except BaseException:
-                    stream.abort()
-                    raise
+                stream = await self._dialer.connect()
         except TimeoutError as error:
             raise _too_late() from error
         except (OSError, StreamBroken) as error:
@@ -208,21 +201,6 @@ class ApiServer:
         self._deadlines.keep(stream)
         self._metrics.upstream_connections.inc()
         return stream
-
-    def _wrap(self, sock: socket.socket) -> TlsStream:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_probing(sock)
-        try:
-            tls = self._account.context.wrap_socket(
-                sock,
-                server_hostname=self._account.settings.server_name,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=False,
-            )
-        except OSError:
-            sock.close()
-            raise
-        return TlsStream(tls, asyncio.get_running_loop())
 
     def close(self) -> None:
         """Close the idle connections, and from now on each that is given back.
@@ -251,28 +229,6 @@ async def _send_or_close(
     except BaseException:
         connection.stream.close()
         raise
-
-
-async def _dial(host: str, port: int) -> socket.socket:
-    """Connect to the first address that answers."""
-    loop = asyncio.get_running_loop()
-    failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in await loop.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM
-    ):
-        sock = socket.socket(family, kind, protocol)
-        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        try:
-            await loop.sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            failure = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure
 
 
 def _may_repeat(connection: UpstreamConnection, outgoing: Outgoing) -> bool:

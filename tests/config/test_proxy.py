@@ -72,6 +72,7 @@ def test_the_shipped_example_is_read(directory: Path) -> None:
     assert settings.tls.device_authority_file == directory / "device-ca.crt"
     assert (settings.upstream.host, settings.upstream.port) == ("10.0.0.1", 6443)
     assert settings.upstream.token_file == directory / "token"
+    assert settings.upstream.endpoints == (("10.0.0.1", 6443),)
     assert (settings.send_uid, settings.send_decision_id) == (True, False)
     assert settings.decision_log.file == directory / "decisions.jsonl"
     assert settings.drain == timedelta(seconds=30)
@@ -131,6 +132,24 @@ def test_all_mistakes_in_all_files_are_reported_at_once(directory: Path) -> None
             "exactly one of",
         ),
         ({"upstream": {"inCluster": {}}}, "does not run in a pod"),
+        (
+            {
+                "upstream": {
+                    "kubeconfig": {"file": "upstream.kubeconfig"},
+                    "otherURLs": ["https://10.0.0.1:6443"],
+                }
+            },
+            "this endpoint is named already",
+        ),
+        (
+            {
+                "upstream": {
+                    "kubeconfig": {"file": "upstream.kubeconfig"},
+                    "otherURLs": ["http://10.0.0.2"],
+                }
+            },
+            "must be https://",
+        ),
         ({"upstream": {"server": {"url": "http://h", "tokenFile": "token"}}}, "must be https://"),
         (
             {"upstream": {"server": {"url": "https://h/x", "tokenFile": "token"}}},

@@ -1,0 +1,119 @@
+"""Connect to kube-apiserver: to the first of its addresses that answers and is what it must be.
+
+A cluster with several API servers has several endpoints, and a name has several addresses. They
+are tried one after the other, each a moment after the one before it (RFC 8305), so that one that
+is lost without a word costs a quarter of a second and not the whole time-out. The endpoint that
+served last is asked first.
+"""
+
+import asyncio
+import logging
+import socket
+
+from aiohappyeyeballs import AddrInfoType, start_connection
+
+from kzproxy.transport.keepalive import keep_probing
+from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.upstream.account import Account, Endpoint
+
+# RFC 8305 section 5, "Connection Attempt Delay".
+_NEXT_ATTEMPT_SECONDS = 0.25
+# For one that accepts the connection and says nothing, where there are others.
+_HANDSHAKE_SECONDS = 2.0
+
+log = logging.getLogger(__name__)
+
+_Address = tuple[Endpoint, AddrInfoType]
+
+
+class Dialer:
+    """Makes connections to the API servers of one cluster."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._preferred = account.settings.endpoints[0]
+
+    async def connect(self) -> TlsStream:
+        """Return a connection after its handshake; the caller bounds the time.
+
+        Raises:
+            OSError: No endpoint can be reached.
+            StreamBroken: The last one that can be reached does not speak TLS as it must.
+        """
+        addresses = await self._addresses()
+        while True:
+            sock = await start_connection(
+                [address for _, address in addresses],
+                happy_eyeballs_delay=_NEXT_ATTEMPT_SECONDS,
+                interleave=0,
+            )
+            reached = sock.getpeername()
+            others = [(of, address) for of, address in addresses if address[4] != reached]
+            try:
+                stream = await self._shake_hands(sock, is_last=not others)
+            except (OSError, StreamBroken) as error:
+                if not others:
+                    raise
+                log.warning("kube-apiserver at %s: %s; trying another", reached[0], error)
+                addresses = others
+            else:
+                self._prefer(next(of for of, address in addresses if address[4] == reached))
+                return stream
+
+    def _prefer(self, endpoint: Endpoint) -> None:
+        if endpoint != self._preferred:
+            log.warning("kube-apiserver at %s:%d serves from now on", *endpoint)
+            self._preferred = endpoint
+
+    async def _addresses(self) -> list[_Address]:
+        """Return the addresses of all endpoints, the preferred one's first.
+
+        Raises:
+            OSError: There is none.
+        """
+        loop = asyncio.get_running_loop()
+        found: list[_Address] = []
+        failure = OSError("there is no address")
+        for endpoint in sorted(
+            self._account.settings.endpoints, key=lambda each: each != self._preferred
+        ):
+            try:
+                infos = await loop.getaddrinfo(*endpoint, type=socket.SOCK_STREAM)
+            except OSError as error:
+                failure = error
+            else:
+                found += [(endpoint, info) for info in infos]
+        if not found:
+            raise failure
+        return found
+
+    async def _shake_hands(self, sock: socket.socket, *, is_last: bool) -> TlsStream:
+        stream = self._wrap(sock)
+        patience = asyncio.timeout(None if is_last else _HANDSHAKE_SECONDS)
+        try:
+            async with patience:
+                await stream.handshake()
+        except TimeoutError as error:
+            stream.abort()
+            if not patience.expired():  # The caller's time is over, and that is a TimeoutError too.
+                raise
+            raise StreamBroken("no TLS handshake in time") from error
+        except BaseException:
+            stream.abort()
+            raise
+        return stream
+
+    def _wrap(self, sock: socket.socket) -> TlsStream:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_probing(sock)
+        try:
+            tls = self._account.context.wrap_socket(
+                sock,
+                server_hostname=self._account.settings.server_name,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
+            )
+        except OSError:
+            sock.close()
+            raise
+        return TlsStream(tls, asyncio.get_running_loop())

@@ -1,0 +1,152 @@
+"""Which of several API servers is connected to."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kzproxy.http.messages import NoBody, RequestHead
+from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.tls_stream import StreamBroken
+from kzproxy.upstream.account import Account, Endpoint, UpstreamSettings
+from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.dialer import Dialer
+from tests.authentication.manual_clock import ManualClock
+from tests.servers.authority import Authority
+from tests.servers.scripted_api_server import TOKEN, ScriptedApiServer, scripted_api_server
+
+
+@dataclass
+class Cluster:
+    """Two stand-ins for API servers of one cluster."""
+
+    first: ScriptedApiServer
+    second: ScriptedApiServer
+    authority_pem: str
+
+    def dialer(self, *endpoints: Endpoint, authority_pem: str = "") -> Dialer:
+        return Dialer(self.account(*endpoints, authority_pem=authority_pem))
+
+    def account(self, *endpoints: Endpoint, authority_pem: str = "") -> Account:
+        (host, port), *others = endpoints
+        settings = UpstreamSettings(
+            host=host,
+            port=port,
+            server_name="127.0.0.1",
+            authority_pem=authority_pem or self.authority_pem,
+            token=TOKEN,
+            others=tuple(others),
+        )
+        return Account.of(settings, ManualClock())
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    authority = Authority.root()
+    with ExitStack() as stack:
+        servers = []
+        for name in ("first", "second"):
+            directory = tmp_path / name
+            directory.mkdir()
+            servers.append(stack.enter_context(scripted_api_server(directory, authority)))
+        yield Cluster(*servers, authority_pem=authority.pem.decode())
+
+
+@contextmanager
+def silent() -> Iterator[Endpoint]:
+    """Somebody who accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()
+
+
+def nobody() -> Endpoint:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return ("127.0.0.1", server.getsockname()[1])
+
+
+def at(server: ScriptedApiServer) -> Endpoint:
+    return ("127.0.0.1", server.port)
+
+
+async def reached(dialer: Dialer) -> int:
+    stream = await dialer.connect()
+    port = stream.tls.getpeername()[1]
+    stream.close()
+    return int(port)
+
+
+async def test_the_first_is_taken_where_it_answers(cluster: Cluster) -> None:
+    dialer = cluster.dialer(at(cluster.first), at(cluster.second))
+
+    assert [await reached(dialer) for _ in range(3)] == [cluster.first.port] * 3
+
+
+async def test_another_is_taken_where_the_first_refuses(cluster: Cluster) -> None:
+    assert await reached(cluster.dialer(nobody(), at(cluster.second))) == cluster.second.port
+
+
+async def test_another_is_taken_where_the_first_says_nothing(cluster: Cluster) -> None:
+    with silent() as endpoint:
+        assert await reached(cluster.dialer(endpoint, at(cluster.second))) == cluster.second.port
+
+
+async def test_another_is_taken_where_the_first_is_somebody_else(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    with scripted_api_server(tmp_path, Authority.root()) as impostor:
+        assert await reached(cluster.dialer(at(impostor), at(cluster.first))) == cluster.first.port
+        assert impostor.heads == []
+
+
+async def test_the_one_that_served_last_is_asked_first(cluster: Cluster) -> None:
+    gone = socket.create_server(("127.0.0.1", 0))
+    endpoint = gone.getsockname()
+    gone.close()
+    dialer = cluster.dialer(endpoint, at(cluster.first))
+    await reached(dialer)
+    with socket.create_server(endpoint):  # It is back, and would not speak TLS.
+        assert await reached(dialer) == cluster.first.port
+
+
+async def test_where_none_answers_the_failure_is_told(cluster: Cluster) -> None:
+    with pytest.raises(OSError):  # noqa: PT011 - whatever the kernel says of it
+        await cluster.dialer(nobody(), nobody()).connect()
+
+
+async def test_where_none_is_the_cluster_nothing_is_connected(cluster: Cluster) -> None:
+    stranger = Authority.root().pem.decode()
+    dialer = cluster.dialer(at(cluster.first), at(cluster.second), authority_pem=stranger)
+
+    with pytest.raises(StreamBroken, match="certificate"):
+        await dialer.connect()
+    assert cluster.first.heads == cluster.second.heads == []
+
+
+async def test_a_name_that_is_not_known_does_not_keep_from_the_others(cluster: Cluster) -> None:
+    dialer = cluster.dialer(("api.kzproxy.invalid", 6443), at(cluster.second))
+
+    assert await reached(dialer) == cluster.second.port
+
+
+async def test_requests_go_on_when_an_api_server_ends(cluster: Cluster, tmp_path: Path) -> None:
+    clock = ManualClock()
+    head = RequestHead(method="GET", target="/", headers=(("host", "x"),), body=NoBody())
+    authority = Authority.root()
+    with scripted_api_server(tmp_path, authority) as survivor:
+        (tmp_path / "ending").mkdir()
+        with scripted_api_server(tmp_path / "ending", authority) as ending:
+            account = cluster.account(
+                at(ending), at(survivor), authority_pem=authority.pem.decode()
+            )
+            server = ApiServer(account, Deadlines(clock), Metrics(version=""))
+            await server.ask(head)
+        for _ in range(3):
+            answer, _ = await server.ask(head)
+            assert answer.status == 200
+        server.close()
+
+    assert (len(ending.heads), len(survivor.heads)) == (1, 3)
