@@ -43,6 +43,8 @@ _STREAMING_SUBRESOURCES = {
     "proxy": StreamKind.PROXY,
 }
 _VERBS_WITH_SELECTORS = frozenset({"deletecollection", "list", "watch"})
+_VERBS_WITH_DRY_RUN = frozenset({"create", "delete", "deletecollection", "patch", "update"})
+_WITHOUT_DRY_RUN = frozenset({"serviceaccounts/token"})
 # The kinds of the core group whose proxied names hold a port (SplitSchemeNamePort, apimachinery
 # pkg/util/net/port_split.go, called in pkg/registry/core of kubernetes for these three).
 _NAMED_WITH_PORT = frozenset({"nodes", "pods", "services"})
@@ -74,6 +76,8 @@ class RequestInfo:
         field_selector: Raw first value.
         label_selector: Raw first value.
         stream: How it talks if it is long-running.
+        dry_run_in_body: Of a deletion that has a body, whether that asks for a dry run; False also
+            where it was not read. None where there is no such body. Not part of the target.
     """
 
     method: str
@@ -94,6 +98,7 @@ class RequestInfo:
     field_selector: str = ""
     label_selector: str = ""
     stream: StreamKind = StreamKind.NONE
+    dry_run_in_body: bool | None = None
 
     @property
     def qualified_resource(self) -> str:
@@ -102,7 +107,19 @@ class RequestInfo:
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether the query says ``dryRun=All``; a body may say it too, and is not read here."""
+        """Whether kube-apiserver would persist nothing of it.
+
+        ``dryRun`` in the query means nothing to reads, to exec and its like, and to the issuing of
+        a ServiceAccount's token, which is issued all the same; and a deletion that has a body is
+        a dry run only where that says so, whatever the query says (seen with kube-apiserver 1.36;
+        ``DeleteResource`` in apiserver's pkg/endpoints/handlers/delete.go).
+        """
+        if not self.is_resource or self.verb not in _VERBS_WITH_DRY_RUN:
+            return False
+        if self.qualified_resource in _WITHOUT_DRY_RUN:
+            return False
+        if self.dry_run_in_body is not None:
+            return self.dry_run_in_body
         return ("dryRun", "All") in self.query
 
     @property

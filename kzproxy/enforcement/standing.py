@@ -54,6 +54,8 @@ class Standing:
 
     def permitted(self, info: RequestInfo) -> "Permitted | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
+        if info.dry_run_in_body is not None:  # Its target does not say all that is judged.
+            return None
         return self.permits.get((info.method, info.target))
 
 

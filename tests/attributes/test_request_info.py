@@ -164,3 +164,36 @@ def test_nothing_behind_proxy_changes_what_is_asked(method: str, suffix: str):
 @given(METHODS, CLIENT_TARGETS)
 def test_what_client_go_writes_is_sent_on_as_it_came(method: str, target: str):
     assert RequestInfo.parse(method, target).target == target
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "is_dry_run"),
+    [
+        ("POST", "/api/v1/namespaces/a/pods?dryRun=All", True),
+        ("PUT", "/api/v1/namespaces/a/pods/x?dryRun=All", True),
+        ("PATCH", "/api/v1/namespaces/a/pods/x?dryRun=All", True),
+        ("DELETE", "/api/v1/namespaces/a/pods/x?dryRun=All", True),
+        ("DELETE", "/api/v1/namespaces/a/pods?dryRun=All", True),
+        ("POST", "/api/v1/namespaces/a/pods", False),
+        ("POST", "/api/v1/namespaces/a/pods?dryRun=", False),
+        ("POST", "/api/v1/namespaces/a/pods?dryRun=all", False),
+        ("POST", "/api/v1/namespaces/a/pods?dryrun=All", False),
+        ("GET", "/api/v1/namespaces/a/pods?dryRun=All", False),
+        ("POST", "/api/v1/namespaces/a/pods/x/exec?command=ls&dryRun=All", False),
+        ("POST", "/api/v1/namespaces/a/pods/x/proxy/?dryRun=All", False),
+        ("POST", "/api/v1/namespaces/a/serviceaccounts/x/token?dryRun=All", False),
+        ("POST", "/elsewhere?dryRun=All", False),
+        ("DELETE", "/elsewhere?dryRun=All", False),
+    ],
+)
+def test_a_dry_run_is_one_only_where_kube_apiserver_makes_it_one(
+    method: str, target: str, is_dry_run: bool
+):
+    assert RequestInfo.parse(method, target).is_dry_run is is_dry_run
+
+
+def test_the_body_of_a_deletion_says_whether_it_is_a_dry_run_and_the_query_does_not():
+    info = RequestInfo.parse("DELETE", "/api/v1/namespaces/a/pods/x?dryRun=All")
+    assert not replace(info, dry_run_in_body=False).is_dry_run
+    plain = RequestInfo.parse("DELETE", "/api/v1/namespaces/a/pods/x")
+    assert replace(plain, dry_run_in_body=True).is_dry_run
