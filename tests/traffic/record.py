@@ -1,0 +1,191 @@
+"""Record what real clients send: ``python -m tests.traffic.record --helm HELM --python PYTHON``.
+
+Runs kubectl through all verbs of the tests, Helm through a release's life and the Kubernetes Python
+client through ``client_of_python.py``, against the real control plane, and writes every head that
+differs from those before it to ``heads.jsonl``. Needs Helm and a Python that has ``kubernetes``.
+"""
+
+import argparse
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from kzproxy.clock.system import SystemClock
+from kzproxy.demo.binaries import Binaries
+from kzproxy.demo.control_plane import ControlPlane
+from kzproxy.demo.kubeconfig_file import KubeconfigUser
+from tests.cluster.binaries import built_directory
+from tests.cluster.kubectl import SPDY, WEBSOCKET, Kubectl
+from tests.cluster.namespaces import fresh_namespace
+from tests.cluster.plain_verbs import PLAIN_VERBS
+from tests.cluster.pods import start_pods
+from tests.cluster.streaming_verbs import STREAMING_VERBS
+from tests.servers.authority import Authority
+from tests.traffic.recorder import Recorder, server_context
+
+CORPUS = Path(__file__).with_name("heads.jsonl")
+_HERE = Path(__file__).parent
+_CHART = _HERE / "chart"
+# What is of one run alone: two heads that differ in it only are one.
+_OF_ONE_RUN = (
+    (rb"(?i)(\r\nhost: )[^\r]*", rb"\1localhost:8443"),
+    (rb"(?i)(\r\nkubectl-session: )[^\r]*", rb"\g<1>00000000-0000-0000-0000-000000000000"),
+    (rb"(?i)(\r\nsec-websocket-key: )[^\r]*", rb"\1AAAAAAAAAAAAAAAAAAAAAA=="),
+    (rb"resourceVersion=[1-9]\d*", b"resourceVersion=1234"),
+    (rb"timeout(Seconds)?=\d+", rb"timeout\1=300"),
+    (rb"(?i)(\r\ncontent-length: )\d\d+", rb"\g<1>100"),
+    (rb"-[0-9a-f]{8}(?=[/?&% .-])", b"-00000000"),
+    (rb"continue=[^& ]+", b"continue=AAAA"),
+)
+
+
+def main() -> None:
+    """Record."""
+    options = _options()
+    clock = SystemClock()
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        binaries = Binaries.find(os.environ, built=built_directory())
+        with ControlPlane(binaries, directory / "cluster", clock=clock) as plane:
+            found = {
+                "kubectl": _recorded(plane, directory, lambda file: _kubectl(plane, file)),
+                "helm": _recorded(plane, directory, lambda file: _helm(options.helm, file)),
+                "python": _recorded(plane, directory, lambda file: _python(options.python, file)),
+            }
+    with CORPUS.open("w", encoding="ascii") as corpus:
+        for client, heads in found.items():
+            for head in heads:
+                text = head.decode("latin-1")
+                corpus.write(json.dumps({"client": client, "head": text}) + "\n")
+    print({client: len(heads) for client, heads in found.items()})
+
+
+def _recorded(plane: ControlPlane, directory: Path, run: Callable[[Path], None]) -> list[bytes]:
+    authority = Authority.root()
+    certificate, key = authority.server("localhost", "127.0.0.1").write_to(directory, "recorder")
+    (directory / "recorder-ca.crt").write_bytes(authority.pem)
+    recorder = Recorder(
+        server_context(certificate, key), _administrator(plane), int(plane.server.split(":")[-1])
+    )
+    with recorder.running():
+        kubeconfig = directory / "recorder.kubeconfig"
+        KubeconfigUser(
+            name="recorded",
+            server=f"https://localhost:{recorder.port}",
+            certificate_authority=directory / "recorder-ca.crt",
+            user={"token": "recorded-token"},
+        ).write(kubeconfig)
+        run(kubeconfig)
+    return list(dict.fromkeys(_of_any_run(head) for head in recorder.heads))
+
+
+def _of_any_run(head: bytes) -> bytes:
+    for pattern, replacement in _OF_ONE_RUN:
+        head = re.sub(pattern, replacement, head)
+    return head
+
+
+def _administrator(plane: ControlPlane) -> ssl.SSLContext:
+    files = plane._files
+    context = ssl.create_default_context(cafile=files.authority)
+    context.load_cert_chain(files.certificate("admin"), files.private_key("admin"))
+    return context
+
+
+def _kubectl(plane: ControlPlane, kubeconfig: Path) -> None:
+    with plane.administrator() as api, fresh_namespace(api, "record") as namespace:
+        start_pods(Kubectl.of(plane).using(namespace=namespace))
+        kubectl = Kubectl.of(plane).using(namespace=namespace, kubeconfig=kubeconfig)
+        for verb in PLAIN_VERBS:
+            verb(kubectl)
+        for transport in (WEBSOCKET, SPDY):
+            for verb in STREAMING_VERBS:
+                verb(kubectl.using(extra=transport))
+        for words in _MORE_KUBECTL:
+            kubectl(*words.split())
+
+
+_MORE_KUBECTL = (
+    "api-resources",
+    "api-versions",
+    "auth can-i --list",
+    "auth can-i get pods",
+    "auth whoami",
+    "cluster-info",
+    "describe pods",
+    "describe namespace default",
+    "explain deployment.spec",
+    "get all --all-namespaces",
+    "get events --watch-only --request-timeout=1s",
+    "get nodes --output=wide",
+    "get pods --field-selector=status.phase=Running --show-labels",
+    "get --raw /readyz?verbose",
+    "create deployment web --image=x --replicas=0",
+    "rollout status deployment/web --timeout=1s",
+    "rollout history deployment/web",
+    "scale deployment/web --replicas=0",
+    "set image deployment/web x=y",
+    "label deployment/web a=b",
+    "annotate deployment/web a=b",
+    "autoscale deployment/web --max=2",
+    "expose deployment/web --port=80",
+    "create token default",
+    "create configmap c --from-literal=a=b --dry-run=server",
+    "diff --filename=/dev/null",
+    "replace --filename=/dev/null",
+    "delete deployment/web --wait=false --cascade=foreground",
+    "drain none --ignore-daemonsets",
+    "top pods",
+    "version --output=json",
+    "wait --for=condition=Ready pods --all --timeout=1s",
+    "proxy --port=0 --help",
+)
+
+
+def _helm(helm: Path, kubeconfig: Path) -> None:
+    with tempfile.TemporaryDirectory() as home:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": home,
+            "KUBECONFIG": str(kubeconfig),
+        }
+        for words in (
+            f"install web {_CHART} --namespace=helm --create-namespace",
+            "list --namespace=helm --all",
+            "status web --namespace=helm",
+            "get manifest web --namespace=helm",
+            f"upgrade web {_CHART} --namespace=helm --set=colour=blue --atomic --timeout=20s",
+            "history web --namespace=helm",
+            "rollback web 1 --namespace=helm",
+            f"template {_CHART} --validate",
+            "test web --namespace=helm --timeout=5s",
+            "uninstall web --namespace=helm --wait",
+        ):
+            done = subprocess.run(
+                [str(helm), *words.split()], env=environment, capture_output=True, check=False
+            )
+            if done.returncode:
+                print("helm", words, done.stderr.decode()[-400:], file=sys.stderr)
+
+
+def _python(python: Path, kubeconfig: Path) -> None:
+    script = _HERE / "client_of_python.py"
+    environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig)}
+    subprocess.run([str(python), str(script)], env=environment, check=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.traffic.record", description=__doc__)
+    parser.add_argument("--helm", type=Path, required=True)
+    parser.add_argument("--python", type=Path, required=True, help="one that has `kubernetes`")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
