@@ -1,0 +1,18 @@
+"""``kzproxy policy``: the tools for access policies, each in a module of its own."""
+
+import click
+
+from kzproxy.cli.lazy_group import Entry, LazyGroup
+
+SUBCOMMANDS = {
+    "check": Entry("kzproxy.cli.policy_check", "Find what is wrong or suspicious in policies."),
+}
+
+
+@click.group(name="policy", cls=LazyGroup, table=SUBCOMMANDS)
+def command() -> None:
+    """Check, test and explain access policies, without a cluster and without serving.
+
+    Each of these exits 0 where all is well, 1 where it found something, and 2 where it was called
+    wrongly or could not read its files.
+    """

@@ -1,0 +1,58 @@
+"""Look for what is hardly meant as it is written."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from kzproxy.config.access_policy import load_access_policies
+from kzproxy.config.mistakes import Mistakes
+from kzproxy.policy_tools.finding import Finding
+from kzproxy.policy_tools.lint_conditions import deny_that_can_error, network_only, wildcard
+from kzproxy.policy_tools.lint_definitions import expired, unused
+from kzproxy.policy_tools.lint_matches import cluster_scoped, never_matches
+from kzproxy.policy_tools.lint_obligations import unmeetable
+from kzproxy.policy_tools.lint_order import always_denied, covered
+from kzproxy.policy_tools.policy_text import PolicyText, read_policy_text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """How to look.
+
+    Attributes:
+        at: When it is, for dates that are over.
+        allow_network_only: Whether an allow rule may rest on the network alone.
+    """
+
+    at: datetime
+    allow_network_only: bool = False
+
+
+_LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
+    never_matches,
+    always_denied,
+    covered,
+    wildcard,
+    unused,
+    deny_that_can_error,
+    unmeetable,
+    cluster_scoped,
+)
+
+
+def check_policies(paths: Sequence[Path], options: CheckOptions) -> tuple[Finding, ...]:
+    """Return what is suspicious in ``paths``, which are one policy, sorted by place.
+
+    Raises:
+        ConfigurationError: They are no policy; all mistakes at once.
+    """
+    mistakes = Mistakes()
+    load_access_policies(paths, mistakes)
+    mistakes.raise_if_any()
+    text = read_policy_text(paths)
+    found = [finding for lint in _LINTS for finding in lint(text)]
+    found += expired(text, options.at)
+    if not options.allow_network_only:
+        found += network_only(text)
+    return tuple(sorted(found, key=lambda finding: (finding.place, finding.lint)))

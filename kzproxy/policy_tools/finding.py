@@ -1,0 +1,61 @@
+"""What the lint found."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kzproxy.policy_tools.policy_text import Place
+
+
+class Severity(StrEnum):
+    """Whether a finding fails a check by itself, or only a strict one."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Lint(StrEnum):
+    """What is looked for; docs/policy.md explains each."""
+
+    ALWAYS_DENIED = "always-denied"
+    NEVER_MATCHES = "never-matches"
+    COVERED = "covered"
+    NETWORK_ONLY = "network-only"
+    WILDCARD = "wildcard"
+    UNUSED = "unused"
+    EXPIRED = "expired"
+    DENY_CAN_ERROR = "deny-can-error"
+    UNMEETABLE = "unmeetable"
+    CLUSTER_SCOPED = "cluster-scoped"
+
+
+SEVERITIES = {
+    Lint.ALWAYS_DENIED: Severity.ERROR,
+    Lint.NEVER_MATCHES: Severity.ERROR,
+    Lint.COVERED: Severity.WARNING,
+    Lint.NETWORK_ONLY: Severity.ERROR,
+    Lint.WILDCARD: Severity.WARNING,
+    Lint.UNUSED: Severity.WARNING,
+    Lint.EXPIRED: Severity.WARNING,
+    Lint.DENY_CAN_ERROR: Severity.WARNING,
+    Lint.UNMEETABLE: Severity.ERROR,
+    Lint.CLUSTER_SCOPED: Severity.WARNING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is hardly meant as it is written.
+
+    Attributes:
+        rule: Its id; empty where no rule is meant.
+    """
+
+    lint: Lint
+    place: Place
+    rule: str
+    message: str
+
+    @property
+    def severity(self) -> Severity:
+        """What the lint weighs."""
+        return SEVERITIES[self.lint]

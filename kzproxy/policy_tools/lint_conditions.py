@@ -1,0 +1,89 @@
+"""Rules that ask too little, or that can fail to be judged."""
+
+from collections.abc import Iterator
+
+from kzproxy.policy.vocabulary import ALL
+from kzproxy.policy_tools.covering import positive
+from kzproxy.policy_tools.finding import Finding, Lint
+from kzproxy.policy_tools.policy_text import PolicyText, RuleText
+
+
+def network_only(text: PolicyText) -> Iterator[Finding]:
+    """Find allow rules that everybody passes who stands in the right network."""
+    for rule in _allows(text):
+        names = set(rule.conditions) | _within_named(rule, text)
+        if names and names <= {"networks", "all"} and not rule.when and not rule.obligations:
+            message = (
+                "rests on the network alone, which is a place and no proof; ask for a device, a"
+                " fresh sign-in or an obligation too, or check with --allow-network-only"
+            )
+            yield Finding(
+                lint=Lint.NETWORK_ONLY,
+                place=rule.at("conditions"),
+                rule=rule.id,
+                message=message,
+            )
+
+
+def wildcard(text: PolicyText) -> Iterator[Finding]:
+    """Find allow rules on everything that ask for nothing."""
+    for rule in _allows(text):
+        if rule.conditions or rule.when or rule.obligations:
+            continue
+        for match in rule.matches:
+            wide = [
+                name
+                for name, words in (
+                    ("verbs", match.verbs),
+                    ("apiGroups", match.api_groups),
+                    ("resources", positive(match.resources)),
+                    ("nonResourceURLs", match.urls),
+                )
+                if ALL in words
+            ]
+            if wide:
+                yield Finding(
+                    lint=Lint.WILDCARD,
+                    place=match.place,
+                    rule=rule.id,
+                    message=f"* in {' and '.join(wide)}, with no condition and no obligation;"
+                    " name what is meant, or ask for something",
+                )
+
+
+def deny_that_can_error(text: PolicyText) -> Iterator[Finding]:
+    """Find deny rules that, where they cannot be judged, deny what they were not meant for."""
+    for rule in text.rules:
+        if rule.effect != "deny":
+            continue
+        if rule.when:
+            yield Finding(
+                lint=Lint.DENY_CAN_ERROR,
+                place=rule.at("when"),
+                rule=rule.id,
+                message="an expression that fails denies every request that gets so far; say it"
+                " in conditions where they can",
+            )
+        elif rule.needs:
+            yield Finding(
+                lint=Lint.DENY_CAN_ERROR,
+                place=rule.at("needs"),
+                rule=rule.id,
+                message="where the object cannot be read, this denies every request that gets so"
+                " far",
+            )
+
+
+def _allows(text: PolicyText) -> Iterator[RuleText]:
+    return (rule for rule in text.rules if rule.effect == "allow")
+
+
+def _within_named(rule: RuleText, text: PolicyText) -> set[str]:
+    """Return what the named conditions of ``all`` ask; the other two count as something."""
+    named = {d.name: d.value for d in text.definitions if d.section == "conditions"}
+    listed = rule.conditions.get("all")
+    asked: set[str] = set()
+    for name in listed if isinstance(listed, list) else []:
+        value = named.get(str(name))
+        asked |= set(value) if isinstance(value, dict) else {"?"}
+    return asked

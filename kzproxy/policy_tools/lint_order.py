@@ -1,0 +1,60 @@
+"""Rules that other rules leave nothing to decide."""
+
+from collections.abc import Iterator
+
+from kzproxy.policy_tools.covering import covering
+from kzproxy.policy_tools.finding import Finding, Lint
+from kzproxy.policy_tools.policy_text import PolicyText, RuleText
+
+
+def always_denied(text: PolicyText) -> Iterator[Finding]:
+    """Find allow rules whose every request a deny rule refuses without a condition."""
+    denies = [rule for rule in text.rules if rule.effect == "deny" and _is_unconditional(rule)]
+    for rule in text.rules:
+        if rule.effect != "allow":
+            continue
+        by = covering(rule, denies)
+        if by:
+            message = f"allows nothing: {_named(by)} denies all of it, whatever the context"
+            yield Finding(lint=Lint.ALWAYS_DENIED, place=rule.place, rule=rule.id, message=message)
+
+
+def covered(text: PolicyText) -> Iterator[Finding]:
+    """Find rules that an earlier rule of the same effect always comes before."""
+    for number, rule in enumerate(text.rules):
+        earlier = [
+            other
+            for other in text.rules[:number]
+            if other.effect == rule.effect and _asks_no_more(other, rule)
+        ]
+        by = covering(rule, earlier)
+        if by:
+            message = f"decides nothing: {_named(by)} before it covers all of it and asks no more"
+            yield Finding(lint=Lint.COVERED, place=rule.place, rule=rule.id, message=message)
+
+
+def _is_unconditional(rule: RuleText) -> bool:
+    return not rule.conditions and not rule.when and not rule.needs and not _selects(rule)
+
+
+def _selects(rule: RuleText) -> bool:
+    return any(match.selectors for match in rule.matches)
+
+
+def _asks_no_more(earlier: RuleText, rule: RuleText) -> bool:
+    """Whether all that ``earlier`` asks is asked by ``rule`` too, in the same words."""
+    return (
+        _is_part(earlier.conditions, rule.conditions)
+        and earlier.when in ("", rule.when)
+        and (not earlier.needs or (earlier.needs, earlier.patches) == (rule.needs, rule.patches))
+        and _is_part(earlier.obligations, rule.obligations)
+    )
+
+
+def _is_part(some: dict[str, object], more: dict[str, object]) -> bool:
+    return all(name in more and more[name] == value for name, value in some.items())
+
+
+def _named(rules: tuple[RuleText, ...]) -> str:
+    word = "rule" if len(rules) == 1 else "rules"
+    return f"{word} {', '.join(rule.id for rule in rules)}"
