@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,10 @@ class ProxyProcess:
         port: The API listener's.
         ops_port: The operators' listener's.
         directory: Holds its configuration and its logs.
+        program: What is started.
     """
+
+    program: Sequence[str] = (sys.executable, "-m", "kzproxy")
 
     def __init__(self, directory: Path, configuration: dict[str, Any], *arguments: str) -> None:
         self.directory = directory
@@ -54,8 +57,7 @@ class ProxyProcess:
         return self._process.pid
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "kzproxy", "serve", "--config", str(self._file)]
-        command += self._arguments
+        command = [*self.program, "serve", "--config", str(self._file), *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ.copy()

@@ -1,4 +1,4 @@
-"""What real clients send is never refused. To record it anew: ``python -m tests.traffic.record``."""
+"""What real clients send is never refused; recorded by ``python -m tests.traffic.record``."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ RECORDED = [json.loads(line) for line in LINES]
 
 
 def test_each_client_was_recorded() -> None:
-    counts = {client: 0 for client in ("kubectl", "helm", "python")}
+    counts = dict.fromkeys(("kubectl", "helm", "python"), 0)
     for recorded in RECORDED:
         counts[recorded["client"]] += 1
 
