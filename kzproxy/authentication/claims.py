@@ -10,17 +10,30 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 
-from kzproxy.attributes.identity import ExtraValues, Identity
+from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.spiffe import SERVICE_ACCOUNT_PREFIX
+from kzproxy.authentication.mapping import (
+    MAX_GROUPS,
+    check_claim_rules,
+    check_user_rules,
+    mapped_extra,
+    mapped_names,
+    mapped_text,
+)
 from kzproxy.authentication.names import is_reserved, name_fault
-from kzproxy.authentication.settings import ExtraClaim, JwtIssuerSettings, PrefixedClaim
+from kzproxy.authentication.settings import (
+    JwtIssuerSettings,
+    MappingExpression,
+    PrefixedClaim,
+)
 from kzproxy.authentication.validity import VerifiedClaims, numeric_date
 from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.policy.glob import Names
 
-MAX_GROUPS = 1000
-"""Each group is one header line and one authorizer call on every request, and the decision log's
-lists end here. Active Directory ends at 1,015 groups a person, Entra puts at most 200 into a token.
-More is refused and not cut off: a group left out could be the one that a deny rule names."""
+MAX_METHODS = 32
+"""Of ``amr``; RFC 8176 names twenty."""
 
+_SERVICE_ACCOUNT = re.compile(SERVICE_ACCOUNT_PREFIX + r"[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}")
 _THUMBPRINT = "x5t#S256"
 _BASE64URL_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -34,11 +47,18 @@ def identity_of(
         Unauthenticated: A claim is missing, or is not what a name may be.
     """
     _check_required(claims, issuer)
+    check_claim_rules(claims, issuer.claim_rules)
+    username = _username(claims, issuer.username)
+    groups = _groups(claims, issuer.groups)
+    uid = _uid(claims, issuer)
+    extra = mapped_extra(claims, issuer.extra)
+    check_user_rules(issuer, claims, username, uid, groups, extra)
+    _check_reserved(username, groups, issuer)
     return Identity(
-        username=_username(claims, issuer.username),
-        groups=_groups(claims, issuer.groups) if issuer.groups else (),
-        uid=_name(claims, issuer.uid_claim) if issuer.uid_claim else "",
-        extra=_extra(claims, issuer.extra),
+        username=username,
+        groups=groups,
+        uid=uid,
+        extra=extra,
         method="oidc",
         issuer=issuer.url,
         subject=_name(claims, "sub"),
@@ -46,6 +66,10 @@ def identity_of(
         expires_at=expires_at,
         confirmation=_confirmation(claims),
         vouched_by=issuer.revision,
+        authenticated_at=_moment(claims, "auth_time"),
+        authentication_class=_authentication_class(claims),
+        authentication_methods=_authentication_methods(claims),
+        issued_at=_moment(claims, "iat"),
     )
 
 
@@ -59,7 +83,10 @@ def _check_required(claims: VerifiedClaims, issuer: JwtIssuerSettings) -> None:
             )
 
 
-def _username(claims: VerifiedClaims, mapping: PrefixedClaim) -> str:
+def _username(claims: VerifiedClaims, mapping: PrefixedClaim | MappingExpression) -> str:
+    if isinstance(mapping, MappingExpression):
+        field = "claimMappings.username"
+        return _faultless(mapped_text(claims, mapping.expression, field), f"`{field}`")
     value = _name(claims, mapping.claim)
     if mapping.claim == "email":
         _check_email(claims, value)
@@ -77,7 +104,13 @@ def _check_email(claims: VerifiedClaims, address: str) -> None:
         raise Unauthenticated("the token's `email` is not one name at one domain")
 
 
-def _groups(claims: VerifiedClaims, mapping: PrefixedClaim) -> tuple[str, ...]:
+def _groups(
+    claims: VerifiedClaims, mapping: PrefixedClaim | MappingExpression | None
+) -> tuple[str, ...]:
+    if mapping is None:
+        return ()
+    if isinstance(mapping, MappingExpression):
+        return mapped_names(claims, mapping.expression, "claimMappings.groups")
     if mapping.claim not in claims:
         _refuse_groups_elsewhere(claims, mapping.claim)
         return ()
@@ -106,22 +139,53 @@ def _refuse_groups_elsewhere(claims: VerifiedClaims, claim: str) -> None:
         )
 
 
-def _extra(claims: VerifiedClaims, mappings: tuple[ExtraClaim, ...]) -> ExtraValues:
-    """Map as the CEL form ``claims.NAME`` does: absent is an error, empty leaves the key out."""
-    pairs = ((mapping.key, _extra_values(claims, mapping.claim)) for mapping in mappings)
-    return tuple((key, values) for key, values in pairs if values)
+def _uid(claims: VerifiedClaims, issuer: JwtIssuerSettings) -> str:
+    if issuer.uid_expression:
+        field = "claimMappings.uid"
+        uid = mapped_text(claims, issuer.uid_expression, field)
+        return _faultless(uid, f"`{field}`") if uid else ""
+    return _name(claims, issuer.uid_claim) if issuer.uid_claim else ""
 
 
-def _extra_values(claims: VerifiedClaims, claim: str) -> tuple[str, ...]:
-    if claim not in claims:
-        raise Unauthenticated(f"the token has no claim `{claim}`")
-    value = claims[claim]
-    if value in (None, "", []):
+def _check_reserved(username: str, groups: tuple[str, ...], issuer: JwtIssuerSettings) -> None:
+    """Refuse Kubernetes' own names, but for those that kzproxy's configuration gives the issuer."""
+    if is_reserved(username) and not _may_name(issuer.reserved.users, username):
+        raise _reserved("user name")
+    given = Names(issuer.reserved.groups)
+    if any(is_reserved(group) and not given.hold(group) for group in groups):
+        raise _reserved("group")
+
+
+def _may_name(patterns: tuple[str, ...], username: str) -> bool:
+    is_account = username.startswith(SERVICE_ACCOUNT_PREFIX)
+    if is_account and not _SERVICE_ACCOUNT.fullmatch(username):
+        return False  # a `*` must not reach over the parts of such a name
+    return Names(patterns).hold(username)
+
+
+def _reserved(what: str) -> Unauthenticated:
+    return Unauthenticated(
+        f"the token maps its {what} to a `system:` name, which only Kubernetes gives;"
+        " set a prefix in claimMappings, or name it for this issuer in `reservedNames`"
+    )
+
+
+def _moment(claims: VerifiedClaims, name: str) -> datetime | None:
+    return numeric_date(claims, name) if name in claims else None
+
+
+def _authentication_class(claims: VerifiedClaims) -> str:
+    # What cannot be read says nothing, and a policy that asks for it is not met.
+    value = claims.get("acr")
+    return value if isinstance(value, str) and not name_fault(value) else ""
+
+
+def _authentication_methods(claims: VerifiedClaims) -> tuple[str, ...]:
+    listed = claims.get("amr")
+    if not isinstance(listed, list) or len(listed) > MAX_METHODS:
         return ()
-    listed = value if isinstance(value, list) else [value]
-    if len(listed) > MAX_GROUPS:
-        raise Unauthenticated(f"the token has more than {MAX_GROUPS} values in `{claim}`")
-    return tuple(_checked(item, f"claim `{claim}`") for item in listed)
+    methods = tuple([item for item in listed if isinstance(item, str) and not name_fault(item)])
+    return methods if len(methods) == len(listed) else ()
 
 
 def _sign_in(claims: VerifiedClaims) -> str:
@@ -155,11 +219,6 @@ def _mapped(value: str, mapping: PrefixedClaim, place: str) -> str:
     fault = name_fault(name)
     if fault:
         raise Unauthenticated(f"the token's {place} with its prefix {fault}")
-    if is_reserved(name):
-        raise Unauthenticated(
-            f"the token's {place} maps to a `system:` name, which only Kubernetes gives;"
-            " set a prefix in claimMappings"
-        )
     return name
 
 
@@ -167,6 +226,13 @@ def _name(claims: VerifiedClaims, claim: str) -> str:
     if claim not in claims:
         raise Unauthenticated(f"the token has no claim `{claim}`")
     return _checked(claims[claim], f"claim `{claim}`")
+
+
+def _faultless(name: str, place: str) -> str:
+    fault = name_fault(name)
+    if fault:
+        raise Unauthenticated(f"{place} gives a name that {fault}")
+    return name
 
 
 def _checked(value: object, place: str) -> str:

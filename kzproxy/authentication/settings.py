@@ -21,11 +21,18 @@ class PrefixedClaim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MappingExpression:
+    """CEL over ``claims`` whose result becomes a name or names."""
+
+    expression: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ExtraClaim:
-    """A claim whose value becomes the extra ``key``."""
+    """CEL over ``claims`` whose result becomes the extra ``key``."""
 
     key: str
-    claim: str
+    expression: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,34 @@ class RequiredClaim:
 
     claim: str
     value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationRule:
+    """CEL that must be true, over ``claims`` or ``user``, and what a refusal says where it is not.
+
+    Attributes:
+        message: The operator's own words; may be empty.
+    """
+
+    expression: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservedNames:
+    """The names of Kubernetes' own that an issuer may give all the same.
+
+    Attributes:
+        users: Names, or globs with ``*``, each beginning with ``system:``.
+        groups: Likewise.
+    """
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+NO_RESERVED_NAMES = ReservedNames()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +81,30 @@ class JwtIssuerSettings:
             OpenID Connect Discovery 1.0 section 4 gives it.
         audiences: A token must be for one of these; never empty.
         certificate_authority_pem: Who vouches for the issuer's TLS; empty for the system's trust.
-        username: The claim that names the caller.
-        groups: The claim that lists the caller's groups, if any does.
-        uid_claim: Empty where no uid is taken.
+        username: The claim, or the expression, that names the caller.
+        groups: What lists the caller's groups, if anything does.
+        uid_claim: Empty where no uid is taken, or an expression gives it.
+        uid_expression: Empty where a claim gives it, or none is taken.
         extra: Sorted by key.
         required_claims: All must hold.
+        claim_rules: All must hold of the claims.
+        user_rules: All must hold of the user that the claims are mapped to.
+        reserved: Set by kzproxy's own configuration alone.
     """
 
     url: str
     discovery_url: str = ""
     audiences: tuple[str, ...]
     certificate_authority_pem: str = ""
-    username: PrefixedClaim
-    groups: PrefixedClaim | None = None
+    username: PrefixedClaim | MappingExpression
+    groups: PrefixedClaim | MappingExpression | None = None
     uid_claim: str = ""
+    uid_expression: str = ""
     extra: tuple[ExtraClaim, ...] = ()
     required_claims: tuple[RequiredClaim, ...] = ()
+    claim_rules: tuple[ValidationRule, ...] = ()
+    user_rules: tuple[ValidationRule, ...] = ()
+    reserved: ReservedNames = NO_RESERVED_NAMES
 
     @property
     def revision(self) -> str:

@@ -15,7 +15,7 @@ VerifiedClaims = NewType("VerifiedClaims", Mapping[str, object])
 """Claims under a signature that holds; made in ``oidc`` alone."""
 
 MAX_LEEWAY = timedelta(seconds=60)
-"""For ``nbf`` and ``iat``, where two clocks differ. The end of a token gets no leeway."""
+"""For ``nbf``, ``iat`` and ``auth_time``, where two clocks differ. A token's end gets none."""
 
 _SIGN_IN_AGAIN = "run any kubectl command again, or `kzproxy login`"
 
@@ -72,7 +72,8 @@ def check_times(claims: VerifiedClaims, now: datetime, leeway: timedelta) -> dat
     end = numeric_date(claims, "exp")
     if end <= now:
         raise Unauthenticated(f"the token expired at {_shown(end)}; {_SIGN_IN_AGAIN}")
-    for name in ("nbf", "iat"):
+    # A sign-in that is still to come would never grow old.
+    for name in ("nbf", "iat", "auth_time"):
         if name in claims and numeric_date(claims, name) > now + leeway:
             raise MayHoldLater(
                 f"the token's `{name}` is later than now, {_shown(now)};"

@@ -143,8 +143,15 @@ def _plain(value: Any) -> Value | None:
     if str(kind.name()).startswith("LIST"):
         return [_plain(item) for item in value.value()]
     if kind == cel.Type.ERROR:
-        raise ExpressionFailedError(_STATUS.sub("", str(value.value())))
+        raise ExpressionFailedError(_why(value))
     raise ExpressionFailedError(f"the result is a {kind.name()}")
+
+
+def _why(value: Any) -> str:
+    try:
+        return _STATUS.sub("", str(value.value()))
+    except TypeError:  # no error but an optional, for which Python has nothing
+        return "the result is an optional; end with .orValue(...)"
 
 
 class Language:
@@ -177,7 +184,9 @@ class Language:
             ],
         )
         self._bounds = Bounds(
-            functions=KUBERNETES_FUNCTIONS | {function.name for function in functions},
+            functions=KUBERNETES_FUNCTIONS
+            | {function.name for function in functions}
+            | ({"dyn"} if reads_claims else set()),
             variables=frozenset(variables),
             once=once,
             floats=reads_claims,

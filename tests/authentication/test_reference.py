@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from kzproxy.authentication.claims import MAX_GROUPS
 from kzproxy.authentication.jwks import ALGORITHMS
+from kzproxy.authentication.mapping import MAX_GROUPS
 from kzproxy.authentication.names import MAX_NAME_BYTES
 from kzproxy.authentication.oidc import MAX_REMEMBERED_TOKENS
 from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, MEBIBYTE

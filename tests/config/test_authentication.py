@@ -78,7 +78,7 @@ def test_the_shipped_example_is_without_mistake():
         username=PrefixedClaim(claim="email", prefix=""),
         groups=PrefixedClaim(claim="groups", prefix="staff:"),
         uid_claim="sub",
-        extra=(ExtraClaim(key="example.com/department", claim="department"),),
+        extra=(ExtraClaim(key="example.com/department", expression="claims.department"),),
         required_claims=(RequiredClaim(claim="hd", value="example.com"),),
     )
     assert pipelines.audiences == ("kubernetes", "kubernetes-staging")
@@ -226,29 +226,6 @@ def test_a_prefix_that_cannot_begin_a_name_is_a_mistake(load, prefix):
     assert "cannot begin a name" in mistakes[0]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        one(username="{expression: claims.sub}"),
-        one(username='{expression: claims.sub, prefix: ""}'),
-        one(mappings="groups: {expression: claims.groups}\n"),
-        one(mappings="uid: {expression: claims.sub}\n"),
-        one(rest="claimValidationRules:\n- expression: claims.hd == 'x'\n  message: no\n"),
-        one(rest="userValidationRules:\n- expression: user.username != 'x'\n"),
-        one(mappings="extra:\n- {key: example.com/a, valueExpression: claims.a.b}\n"),
-        one(mappings="extra:\n- {key: example.com/a, valueExpression: \"'x'\"}\n"),
-        one(mappings="extra:\n- {key: example.com/a, valueExpression: 'claims[\"a\"]'}\n"),
-        one(mappings="extra:\n- {key: example.com/a, valueExpression: 'claims.a + \"x\"'}\n"),
-        one(mappings="extra:\n- {key: example.com/a, valueExpression: 'claims.?a'}\n"),
-        one(mappings="extra:\n- {key: example.com/a, valueExpression: user.a}\n"),
-    ],
-)
-def test_an_expression_is_refused_and_never_skipped(load, text):
-    _, mistakes = load(text)
-    assert len(mistakes) == 1
-    assert "CEL expressions come with a later release" in mistakes[0]
-
-
 def test_extras_are_sorted_by_key(load):
     issuers, mistakes = load(
         one(
@@ -261,8 +238,8 @@ def test_extras_are_sorted_by_key(load):
     )
     assert mistakes == []
     assert issuers[0].extra == (
-        ExtraClaim(key="example.com/a/b", claim="a_1"),
-        ExtraClaim(key="example.com/z", claim="z"),
+        ExtraClaim(key="example.com/a/b", expression="claims.a_1"),
+        ExtraClaim(key="example.com/z", expression="claims.z"),
     )
 
 
@@ -320,7 +297,7 @@ def test_a_required_value_may_be_left_out_and_is_then_empty(load):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("{requiredValue: x}", "claim must be set here"),
+        ("{requiredValue: x}", "claim or expression must be set here"),
         ("{claim: a, message: no}", "belongs to expression"),
         ("{claim: ''}", "must not be empty"),
         ("{claim: a, requiredValue: true}", "YAML reads true as a boolean"),
