@@ -1,0 +1,236 @@
+"""The facts of a test case: what may be written, and what it comes to.
+
+A fixture and a case have the same fields. What is not written is not known, as it would be to
+kzproxy: a case without ``device`` has no device.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+
+from kzproxy.attributes.api_object import ApiObject, Labels
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+from kzproxy.attributes.environment import Environment, IPAddress
+from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, ExtraValues, Identity
+from kzproxy.config.document import Node
+from kzproxy.policy_tools.case_request import read_request
+
+MAPPINGS = {
+    "user": ("name", "groups", "uid", "extra", "issuer", "spiffeID"),
+    "authentication": ("age", "class", "methods", "bound"),
+    "session": ("age",),
+    "device": ("enrolled", "id"),
+    "object": (
+        "labels",
+        "privileged",
+        "hostNamespaces",
+        "serviceAccount",
+        "images",
+        "isPatch",
+    ),
+    "request": (
+        *("verb", "apiGroup", "apiVersion", "resource", "namespace", "name"),
+        *("fieldSelector", "labelSelector", "dryRun", "command", "container"),
+        *("method", "path"),
+    ),
+}
+VALUES = ("at", "from", "userAgent", "reason", "namespaceLabels")
+FIELDS = (*MAPPINGS, *VALUES)
+
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ANY_ADDRESS = ip_address("192.0.2.1")
+_SIGNED_IN_FOR = timedelta(hours=1)
+# Of no certificate; the same on the token and on the connection is what counts.
+_THUMBPRINT = "00" * 32
+
+Facts = dict[str, "Node | dict[str, Node]"]
+
+
+def facts_of(fields: dict[str, Node]) -> Facts:
+    """Return the facts among ``fields``, those that have fields of their own taken apart."""
+    return {
+        name: node.mapping(optional=MAPPINGS[name]) if name in MAPPINGS else node
+        for name, node in fields.items()
+        if name in FIELDS
+    }
+
+
+def merged(layers: Sequence[Facts]) -> Facts:
+    """Lay facts over one another: a later one takes the place of an earlier one, by field."""
+    result: Facts = {}
+    for layer in layers:
+        for name, value in layer.items():
+            below = result.get(name)
+            if isinstance(value, dict) and isinstance(below, dict):
+                result[name] = below | value
+            else:
+                result[name] = value
+    return result
+
+
+def read_attributes(facts: Facts, where: Node) -> Attributes | None:
+    """Make the attributes of a case; None where a mistake was recorded.
+
+    Args:
+        facts: All of them, laid over one another.
+        where: The place of mistakes about what is not there.
+    """
+    at = _instant(facts, where)
+    request = read_request(_mapping(facts, "request"), where)
+    user = _mapping(facts, "user")
+    if "name" not in user:
+        where.mistake("user: {name: ...} must be set, in the case or in a fixture")
+    if at is None or request is None or "name" not in user:
+        return None
+    authentication = _mapping(facts, "authentication")
+    bound = "bound" in authentication and authentication["bound"].boolean()
+    return Attributes(
+        subject=_identity(user, authentication, _mapping(facts, "session"), at),
+        device=_device(_mapping(facts, "device"), _THUMBPRINT if bound else ""),
+        request=request,
+        environment=Environment(
+            received_at=at,
+            source_address=_address(facts),
+            user_agent=_text(facts, "userAgent"),
+            reason=_text(facts, "reason"),
+        ),
+        namespace_labels=_namespace_labels(facts),
+        api_object=_object(_mapping(facts, "object")) if "object" in facts else None,
+    )
+
+
+def duration_of(node: Node) -> timedelta:
+    """Read ``90s``, ``15m``, ``8h`` or ``30d``."""
+    text = node.string()
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        if text:
+            node.mistake(f'{text} is no duration; write "90s", "15m", "8h" or "30d"')
+        return timedelta()
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def instant_of(node: Node) -> datetime | None:
+    """Read a time with its offset; one without has two readings."""
+    text = node.string()
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        if text:
+            node.mistake(f'{text} is no time; write "2026-03-04T10:00:00+01:00", with its offset')
+        return None
+    return instant.astimezone(UTC)
+
+
+def _mapping(facts: Facts, name: str) -> dict[str, Node]:
+    value = facts.get(name, {})
+    return value if isinstance(value, dict) else {}
+
+
+def _text(facts: Facts, name: str) -> str:
+    value = facts.get(name)
+    return value.string() if isinstance(value, Node) else ""
+
+
+def _instant(facts: Facts, where: Node) -> datetime | None:
+    value = facts.get("at")
+    if isinstance(value, Node):
+        return instant_of(value)
+    where.mistake("at must be set, in the case, in a fixture or for the whole file")
+    return None
+
+
+def _address(facts: Facts) -> IPAddress:
+    value = facts.get("from")
+    text = value.string() if isinstance(value, Node) else ""
+    if not isinstance(value, Node) or not text:
+        return _ANY_ADDRESS
+    try:
+        address = ip_address(text)
+    except ValueError:
+        value.mistake(f"{text} is no IP address")
+        return _ANY_ADDRESS
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _identity(
+    user: dict[str, Node],
+    authentication: dict[str, Node],
+    session: dict[str, Node],
+    at: datetime,
+) -> Identity:
+    def text(name: str) -> str:
+        return user[name].string() if name in user else ""
+
+    age = authentication.get("age")
+    session_age = session.get("age")
+    is_bound = "bound" in authentication and authentication["bound"].boolean()
+    methods = authentication.get("methods")
+    return Identity(
+        username=text("name"),
+        groups=user["groups"].strings() if "groups" in user else (),
+        uid=text("uid"),
+        extra=_extra(user),
+        method="oidc",
+        issuer=text("issuer") or "https://issuer.example",
+        subject=text("name"),
+        sign_in="case",
+        expires_at=at + _SIGNED_IN_FOR,
+        confirmation=_THUMBPRINT if is_bound else "",
+        authenticated_at=at - duration_of(age) if age is not None else None,
+        authentication_class=authentication["class"].string() if "class" in authentication else "",
+        authentication_methods=methods.strings() if methods is not None else (),
+        issued_at=at - duration_of(session_age) if session_age is not None else None,
+    )
+
+
+def _extra(user: dict[str, Node]) -> ExtraValues:
+    extra: dict[str, tuple[str, ...]] = {}
+    if "extra" in user:
+        extra = {key.string(): value.strings() for key, value in user["extra"].entries()}
+    if "spiffeID" in user:
+        extra[SPIFFE_ID_EXTRA] = (user["spiffeID"].string(),)
+    return tuple(sorted(extra.items()))
+
+
+def _device(fields: dict[str, Node], thumbprint: str) -> DevicePosture:
+    if "enrolled" not in fields:
+        if "id" in fields:
+            fields["id"].mistake("only a device that is enrolled has an id; write enrolled: true")
+        return NO_DEVICE
+    if not fields["enrolled"].boolean():
+        return DevicePosture(enrolled=Fact.FAILED, reason="the device is not enrolled")
+    return DevicePosture(
+        enrolled=Fact.PASSED,
+        device_id=fields["id"].string() if "id" in fields else "device",
+        thumbprint=thumbprint or _THUMBPRINT,
+    )
+
+
+def _namespace_labels(facts: Facts) -> Labels | None:
+    value = facts.get("namespaceLabels")
+    return _labels(value) if isinstance(value, Node) else None
+
+
+def _labels(node: Node) -> Labels:
+    return tuple(sorted((k.string(), v.string(may_be_empty=True)) for k, v in node.entries()))
+
+
+def _object(fields: dict[str, Node]) -> ApiObject:
+    def truth(name: str) -> bool:
+        return name in fields and fields[name].boolean()
+
+    return ApiObject(
+        labels=_labels(fields["labels"]) if "labels" in fields else (),
+        service_account=fields["serviceAccount"].string() if "serviceAccount" in fields else "",
+        privileged=truth("privileged"),
+        host_namespaces=truth("hostNamespaces"),
+        images=fields["images"].strings() if "images" in fields else (),
+        is_patch=truth("isPatch"),
+    )

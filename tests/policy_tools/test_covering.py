@@ -1,0 +1,104 @@
+"""What the lint calls superfluous decides nothing: removing it changes no decision."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+from kzproxy.attributes.environment import Environment
+from kzproxy.errors.configuration import ConfigurationError
+from kzproxy.policy.decision import Deny
+from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.policy_tools.check import CheckOptions, check_policies
+from kzproxy.policy_tools.finding import Lint
+from tests.policy_tools.asking import AT, OFFICE, requests, subjects
+from tests.policy_tools.policies import loaded, rule, written
+
+SUPERFLUOUS = {Lint.ALWAYS_DENIED, Lint.COVERED, Lint.NEVER_MATCHES}
+
+
+def some(words):
+    return st.lists(st.sampled_from(words), min_size=1, max_size=3, unique=True).map(
+        lambda found: "[" + ", ".join(f'"{word}"' for word in found) + "]"
+    )
+
+
+@st.composite
+def matches(draw):
+    if draw(st.integers(0, 5)) == 0:
+        urls = draw(some(["/api", "/api/*", "/healthz", "*"]))
+        return f"{{verbs: {draw(some(['get', 'post', '*']))}, nonResourceURLs: {urls}}}"
+    resources = draw(some(["pods", "pods/log", "secrets", "*", "pods/*", "*/log"]))
+    fields = [
+        f"verbs: {draw(some(['get', 'list', 'create', 'delete', '*']))}",
+        f"apiGroups: {draw(some(['', 'apps', '*']))}",
+        f"resources: {resources}",
+    ]
+    if draw(st.booleans()):
+        fields.append(f"namespaces: {draw(some(['dev', 'dev-*', 'prod', '*']))}")
+    if draw(st.integers(0, 3)) == 0:
+        fields.append(f"names: {draw(some(['web', 'web-*', '*']))}")
+    return "{" + ", ".join(fields) + "}"
+
+
+@st.composite
+def policies(draw):
+    rules = ""
+    for number in range(draw(st.integers(2, 5))):
+        effect = draw(st.sampled_from(["allow", "deny"]))
+        enrolled = "true" if effect == "allow" else "false"
+        more = draw(
+            st.sampled_from(
+                [
+                    "",
+                    "",
+                    "conditions: {networks: [office]}",
+                    f"conditions: {{device: {{enrolled: {enrolled}}}}}",
+                    f"conditions: {{networks: [office], device: {{enrolled: {enrolled}}}}}",
+                ]
+            )
+        )
+        groups = draw(some(["g", "h", "system:authenticated"]))
+        rules += rule(f"r{number}", effect, draw(matches()), more, groups)
+    return rules
+
+
+@st.composite
+def asked(draw):
+    return Attributes(
+        subject=draw(subjects()),
+        device=draw(
+            st.sampled_from([NO_DEVICE, DevicePosture(enrolled=Fact.PASSED, device_id="d")])
+        ),
+        request=draw(requests()),
+        environment=Environment(
+            received_at=AT, source_address=draw(st.sampled_from([OFFICE[0], OFFICE[1]]))
+        ),
+    )
+
+
+@settings(max_examples=120, deadline=None)
+@given(rules=policies(), questions=st.lists(asked(), min_size=20, max_size=40))
+def test_removing_what_the_lint_calls_superfluous_changes_no_decision(rules, questions):
+    with TemporaryDirectory() as directory:
+        path = written(Path(directory), rules, 'networks: {office: ["192.0.2.0/24"]}\n')
+        try:
+            policy = loaded(path)
+        except ConfigurationError:  # a rule that the loader refuses is no example
+            return
+        findings = check_policies([path], CheckOptions(at=AT))
+    whole = PolicyEngine(policy)
+    for finding in findings:
+        if finding.lint not in SUPERFLUOUS or not finding.rule:
+            continue
+        rest = tuple(one for one in policy.rules if one.id != finding.rule)
+        without = PolicyEngine(AccessPolicySet(rules=rest))
+        for attributes in questions:
+            before, after = whole.decide(attributes), without.decide(attributes)
+            assert isinstance(before, Deny) == isinstance(after, Deny)
+            if not isinstance(before, Deny):
+                assert before.rule == after.rule
