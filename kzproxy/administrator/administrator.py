@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from kzproxy.administrator.lease import Caller, EndCause, Ending, Lease, aged, lease_end
+from kzproxy.administrator.lease import Bounds, Caller, EndCause, Ending, Lease, aged, lease_end
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.clock.system import Clock
@@ -78,8 +78,10 @@ class Administrator:
             )
         caller = _caller(permit, session_id)
         self._renew(caller, permit.attributes.subject.expires_at)
-        lease = Lease(permit, caller, self._until(permit, caller), cut, self._live)
         now = self._clock.now()
+        bounds = Bounds(now, self._clock.monotonic)  # the permit may be that of an earlier request
+        lease = Lease(permit, caller, bounds, cut, self._live)
+        self._rest_on(lease, permit, now)
         if lease.until <= now or permit.revision != self._engine.revision:
             ending = self._judge_again(lease, now)
             if ending is not None:
@@ -117,6 +119,9 @@ class Administrator:
 
     def _judge_again(self, lease: Lease, now: datetime) -> Ending | None:
         """Return why ``lease`` must end, or renew it."""
+        reached = lease.bounds.ending(now)
+        if reached is not None:
+            return reached
         if self._credential_ends[lease.caller] <= now:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
@@ -126,16 +131,19 @@ class Administrator:
             return Ending(cause=EndCause.CREDENTIAL, error=error)
         match self.decide(facts):
             case Permit() as permit:
-                lease.permit = permit
-                lease.until = self._until(permit, lease.caller)
+                self._rest_on(lease, permit, now)
                 return None
             case Deny() as deny:
                 hint = f": {deny.hint}" if deny.hint else ""
                 ended = f"access ended by kzproxy, policy no longer permits it{hint}"
                 return Ending(cause=EndCause.POLICY, error=Forbidden(ended))
 
-    def _until(self, permit: Permit, caller: Caller) -> datetime:
-        return lease_end(permit, self._credential_ends[caller])
+    def _rest_on(self, lease: Lease, permit: Permit, now: datetime) -> None:
+        """Have ``lease`` rest on ``permit``, and on the tightest bounds of all so far."""
+        lease.permit = permit
+        lease.bounds.tighten(permit.obligations, permit.rule)
+        until, bound = lease_end(permit, self._credential_ends[lease.caller]), lease.bounds.end(now)
+        lease.until = until if bound is None else min(until, bound)
 
     def _renew(self, caller: Caller, credential_end: datetime) -> None:
         known = self._credential_ends.get(caller)

@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
+from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
 from kzproxy.attributes.identity import ExtraValues
-from kzproxy.errors.kinds import ProxyError
-from kzproxy.policy.decision import Permit
+from kzproxy.errors.kinds import Forbidden, ProxyError
+from kzproxy.policy.decision import Dependency, Permit
+from kzproxy.policy.obligations import Obligations
 
 # A session and, of its caller, all that is sent to kube-apiserver.
 Caller = tuple[str, str, frozenset[str], str, ExtraValues]
@@ -21,6 +23,8 @@ class EndCause(StrEnum):
 
     CREDENTIAL = "credential-ended"
     POLICY = "no-longer-permitted"
+    MAX_SESSION = "max-session"
+    IDLE = "idle"
     DRAIN = "drain"
 
 
@@ -39,22 +43,24 @@ class Lease:
         permit: What it rests on; renewed when it is judged again.
         caller: Whose.
         until: Aware; when it must be judged again.
+        bounds: How long it may last at all, and how long without anything moving.
     """
 
-    __slots__ = ("_cut", "_live", "caller", "permit", "until")
+    __slots__ = ("_cut", "_live", "bounds", "caller", "permit", "until")
 
     def __init__(
         self,
         permit: Permit,
         caller: Caller,
-        until: datetime,
+        bounds: "Bounds",
         cut: Callable[[Ending], None],
         live: "set[Lease]",
     ) -> None:
         """Begin outside of ``live``, which the lease leaves at the end of its block."""
         self.permit = permit
         self.caller = caller
-        self.until = until
+        self.bounds = bounds
+        self.until = permit.attributes.environment.received_at
         self._cut = cut
         self._live = live
 
@@ -76,6 +82,80 @@ class Lease:
         self._cut(ending)
 
 
+class Bounds:
+    """What the obligations of its permits set to one request, whatever else renews its lease.
+
+    When it is judged again, another rule may permit it: the tighter bound stays.
+    """
+
+    __slots__ = ("_began", "_idle", "_max_session", "_monotonic", "_moved")
+
+    def __init__(self, began: datetime, monotonic: Callable[[], float]) -> None:
+        """Begin to count at ``began``; ``monotonic`` is a clock's, in seconds."""
+        self._began = began
+        self._monotonic = monotonic
+        self._moved = monotonic()
+        self._max_session: _Bound | None = None
+        self._idle: _Bound | None = None
+
+    @property
+    def may_idle_out(self) -> bool:
+        """Whether ``moved`` need be told."""
+        return self._idle is not None
+
+    def moved(self) -> None:
+        """Note that something has moved just now."""
+        self._moved = self._monotonic()
+
+    def tighten(self, obligations: Obligations, rule: str) -> None:
+        """Set what ``obligations`` ask for, where that is tighter."""
+        self._max_session = _tighter(self._max_session, obligations.max_session, rule)
+        if self._idle is None:
+            # A stream that began under no such bound is not followed: it may go on for that long.
+            self.moved()
+        self._idle = _tighter(self._idle, obligations.idle, rule)
+
+    def end(self, now: datetime) -> datetime | None:
+        """Return when the earlier of the two is reached, if nothing moves until then."""
+        ends: list[datetime] = []
+        if self._max_session is not None:
+            ends.append(self._began + self._max_session.duration)
+        if self._idle is not None:
+            ends.append(now + self._idle.duration - self._idle_for())
+        return min(ends, default=None)
+
+    def ending(self, now: datetime) -> Ending | None:
+        """Return why the request must end at ``now``, if one is reached."""
+        longest, idle = self._max_session, self._idle
+        if longest is not None and now >= self._began + longest.duration:
+            return _reached(EndCause.MAX_SESSION, "it has lasted", longest)
+        if idle is not None and self._idle_for() >= idle.duration:
+            return _reached(EndCause.IDLE, "nothing has moved for", idle)
+        return None
+
+    def _idle_for(self) -> timedelta:
+        return timedelta(seconds=self._monotonic() - self._moved)
+
+
+class _Bound(NamedTuple):
+    duration: timedelta
+    rule: str
+
+
+def _tighter(bound: _Bound | None, duration: timedelta | None, rule: str) -> _Bound | None:
+    if duration is None or (bound is not None and bound.duration <= duration):
+        return bound
+    return _Bound(duration, rule)
+
+
+def _reached(cause: EndCause, what: str, bound: _Bound) -> Ending:
+    message = (
+        f"access ended by kzproxy: {what} {_words(bound.duration)}, as long as rule {bound.rule}"
+        " allows; start it again"
+    )
+    return Ending(cause=cause, error=Forbidden(message))
+
+
 def lease_end(permit: Permit, credential_end: datetime) -> datetime:
     """Return when the earliest thing that ``permit`` rests on ends."""
     ends = [credential_end]
@@ -84,6 +164,10 @@ def lease_end(permit: Permit, credential_end: datetime) -> datetime:
     device = permit.attributes.device
     if device.enrolled is Fact.PASSED and device.expires_at is not None:
         ends.append(device.expires_at)
+    reason_ends_at = permit.attributes.environment.reason_ends_at
+    rests_on_reason = Dependency.REASON in permit.depends_on or permit.obligations.reason
+    if rests_on_reason and reason_ends_at is not None:
+        ends.append(reason_ends_at)
     return min(ends)
 
 
@@ -98,4 +182,15 @@ def aged(attributes: Attributes, now: datetime) -> Attributes:
             reason="the device certificate has expired; enrol the device again",
         )
     environment = replace(attributes.environment, received_at=now)
+    if environment.reason_ends_at is not None and environment.reason_ends_at <= now:
+        environment = replace(environment, reason="", reason_ends_at=None)
     return replace(attributes, device=device, environment=environment)
+
+
+def _words(duration: timedelta) -> str:
+    """Write a duration as policies do."""
+    left, parts = int(duration.total_seconds()), ""
+    for seconds, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")):
+        count, left = divmod(left, seconds)
+        parts += f"{count}{unit}" if count else ""
+    return parts

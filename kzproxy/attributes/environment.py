@@ -17,9 +17,11 @@ class Environment:
         user_agent: As the client sent it, so only a hint; empty where none.
         reason: What the user gave as the reason for what they do, where they gave one that still
             holds; empty where none.
+        reason_ends_at: Aware, UTC; when ``reason`` is one no longer. None where there is none.
     """
 
     received_at: datetime
     source_address: IPAddress
     user_agent: str = ""
     reason: str = ""
+    reason_ends_at: datetime | None = None

@@ -298,7 +298,8 @@ class EnforcementPoint:
             account=self.settings.account,
             metrics=self.metrics,
         )
-        with self.administrator.open(permit, standing.session_id, relay.cut):
+        with self.administrator.open(permit, standing.session_id, relay.cut) as lease:
+            relay.hold_to(lease.bounds)
             own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
             outgoing = standing.impersonation.of(
                 request, permit, audit_id=case.audit_id, extras=own

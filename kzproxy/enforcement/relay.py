@@ -8,11 +8,12 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 import asyncio
 import contextlib
 
-from kzproxy.administrator.lease import EndCause, Ending
+from kzproxy.administrator.lease import Bounds, EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.idle import WatchedCut
 from kzproxy.enforcement.patience import patience
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
@@ -73,6 +74,11 @@ class Relay:
         self._has_client_gone = False
         self._upstream: UpstreamConnection | None = None
         self._stream_cut: StreamCut | None = None
+        self._bounds: Bounds | None = None
+
+    def hold_to(self, bounds: Bounds) -> None:
+        """Tell ``bounds`` of what moves, where they ask for that."""
+        self._bounds = bounds
 
     async def run(self, outgoing: Outgoing) -> None:
         """Send ``outgoing`` and relay what comes of it.
@@ -167,7 +173,7 @@ class Relay:
         first = connection.buffered_body()
         if answer.head.status == _FORBIDDEN:
             first = await self._refusal_body(connection, answer.head, first)
-        self._stream_cut = followed = stream_cut(self._info.stream, answer.head)
+        self._stream_cut = followed = self._followed(answer.head)
         followed.feed(first)
         await self._respond(answer, first)
         seconds = self._patience.body_seconds
@@ -211,10 +217,17 @@ class Relay:
             upgrade=answer.head.upgrade,
         )
 
+    def _followed(self, head: ResponseHead) -> StreamCut:
+        kind = self._info.stream
+        followed = stream_cut(kind, head)
+        if kind is StreamKind.NONE or self._bounds is None or not self._bounds.may_idle_out:
+            return followed
+        return WatchedCut(followed, kind, head, self._bounds.moved)
+
     async def _tunnel(self, connection: UpstreamConnection, answer: Answer) -> None:
         exchange = self._exchange
         exchange.stream.unwatch()
-        self._stream_cut = followed = stream_cut(self._info.stream, answer.head)
+        self._stream_cut = followed = self._followed(answer.head)
         await self._respond(answer, b"")
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
@@ -288,6 +301,8 @@ class Relay:
             return None
         if ending.cause is EndCause.DRAIN and self._info.stream is StreamKind.WATCH:
             # An ERROR event would make every client list anew; after a clean end they re-watch.
-            quiet = isinstance(self._stream_cut, WatchCut) and self._stream_cut.at_boundary
+            cut = self._stream_cut
+            inner = cut.inner if isinstance(cut, WatchedCut) else cut
+            quiet = isinstance(inner, WatchCut) and inner.at_boundary
             return LAST_CHUNK if quiet else None
         return self._stream_cut.farewell(status)

@@ -58,17 +58,23 @@ class SpdyFrames:
     there is no boundary.
     """
 
-    __slots__ = ("_begun", "_left_bytes", "_over")
+    __slots__ = ("_begun", "_is_data", "_left_bytes", "_over")
 
     def __init__(self) -> None:
         self._begun = b""
         self._left_bytes = 0
+        self._is_data = False
         self._over = False
 
     @property
     def between_frames(self) -> bool:
         """Whether a whole frame may be put in here."""
         return not (self._begun or self._left_bytes or self._over)
+
+    @property
+    def in_data(self) -> bool:
+        """Whether the bytes that come next are the payload of a data frame."""
+        return self._is_data and self._left_bytes > 0
 
     def feed(self, data: bytes) -> list[SpdyFrame]:
         """Follow these bytes; return the frames that began in them or became known by them."""
@@ -93,7 +99,8 @@ class SpdyFrames:
     def _begin(self, begun: bytes) -> SpdyFrame:
         length = int.from_bytes(begun[5:8], "big")
         self._left_bytes = length - (len(begun) - _HEADER_BYTES)
-        if not begun[0] & _CONTROL_BIT:
+        self._is_data = not begun[0] & _CONTROL_BIT
+        if self._is_data:
             return SpdyFrame(FrameType.DATA, int.from_bytes(begun[:4], "big"), begun[4])
         self._over = int.from_bytes(begun[:2], "big") & 0x7FFF != _VERSION
         stream_id = int.from_bytes(begun[8:12], "big") & _STREAM_ID_BITS
