@@ -32,6 +32,7 @@ class Exchange:
         "_deadlines",
         "_decoder",
         "_head",
+        "_held",
         "_rest",
         "peer",
         "reusable",
@@ -56,6 +57,7 @@ class Exchange:
         self._deadlines = deadlines
         self._head = head
         self._rest = rest
+        self._held = b""
         self._body_seconds = limits.body_seconds
         stream.sending.seconds = limits.send_seconds
         self._decoder: RequestBodyDecoder | None = None
@@ -97,6 +99,8 @@ class Exchange:
             BadRequest: The framing is broken.
             DownstreamClosed: The client has gone before the end, or sent nothing for too long.
         """
+        if self._held:
+            return self._take_held()
         decoder = self._decoder
         if decoder is None:
             raise BadRequest("the request has no readable head")
@@ -109,6 +113,14 @@ class Exchange:
             if payload:
                 return payload
         return b""
+
+    def put_back(self, body: bytes) -> None:
+        """Have ``receive_body`` return once more what was read, to its end, before."""
+        self._held = body
+
+    def _take_held(self) -> bytes:
+        held, self._held = self._held, b""
+        return held
 
     async def _send_continue(self) -> None:
         if self._continue_due and not self.started:
