@@ -11,6 +11,16 @@ POLICY_FILES = click.argument(
     "files", type=click.Path(path_type=Path, dir_okay=False), nargs=-1, required=True
 )
 
+POLICIES = click.option(
+    "-p",
+    "--policy",
+    "policies",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    required=True,
+    help="A policy file; give all that belong together.",
+)
+
 
 class _Instant(click.ParamType[datetime]):
     """A point in time with its offset, as RFC 3339 writes it."""

@@ -16,55 +16,10 @@ from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.policy_tools.check import CheckOptions, check_policies
 from kzproxy.policy_tools.finding import Lint
 from tests.policy_tools.asking import AT, OFFICE, requests, subjects
-from tests.policy_tools.policies import loaded, rule, written
+from tests.policy_tools.policies import loaded, written
+from tests.policy_tools.random_policies import NETWORKS, policies
 
 SUPERFLUOUS = {Lint.ALWAYS_DENIED, Lint.COVERED, Lint.NEVER_MATCHES}
-
-
-def some(words):
-    return st.lists(st.sampled_from(words), min_size=1, max_size=3, unique=True).map(
-        lambda found: "[" + ", ".join(f'"{word}"' for word in found) + "]"
-    )
-
-
-@st.composite
-def matches(draw):
-    if draw(st.integers(0, 5)) == 0:
-        urls = draw(some(["/api", "/api/*", "/healthz", "*"]))
-        return f"{{verbs: {draw(some(['get', 'post', '*']))}, nonResourceURLs: {urls}}}"
-    resources = draw(some(["pods", "pods/log", "secrets", "*", "pods/*", "*/log"]))
-    fields = [
-        f"verbs: {draw(some(['get', 'list', 'create', 'delete', '*']))}",
-        f"apiGroups: {draw(some(['', 'apps', '*']))}",
-        f"resources: {resources}",
-    ]
-    if draw(st.booleans()):
-        fields.append(f"namespaces: {draw(some(['dev', 'dev-*', 'prod', '*']))}")
-    if draw(st.integers(0, 3)) == 0:
-        fields.append(f"names: {draw(some(['web', 'web-*', '*']))}")
-    return "{" + ", ".join(fields) + "}"
-
-
-@st.composite
-def policies(draw):
-    rules = ""
-    for number in range(draw(st.integers(2, 5))):
-        effect = draw(st.sampled_from(["allow", "deny"]))
-        enrolled = "true" if effect == "allow" else "false"
-        more = draw(
-            st.sampled_from(
-                [
-                    "",
-                    "",
-                    "conditions: {networks: [office]}",
-                    f"conditions: {{device: {{enrolled: {enrolled}}}}}",
-                    f"conditions: {{networks: [office], device: {{enrolled: {enrolled}}}}}",
-                ]
-            )
-        )
-        groups = draw(some(["g", "h", "system:authenticated"]))
-        rules += rule(f"r{number}", effect, draw(matches()), more, groups)
-    return rules
 
 
 @st.composite
@@ -85,7 +40,7 @@ def asked(draw):
 @given(rules=policies(), questions=st.lists(asked(), min_size=20, max_size=40))
 def test_removing_what_the_lint_calls_superfluous_changes_no_decision(rules, questions):
     with TemporaryDirectory() as directory:
-        path = written(Path(directory), rules, 'networks: {office: ["192.0.2.0/24"]}\n')
+        path = written(Path(directory), rules, NETWORKS)
         try:
             policy = loaded(path)
         except ConfigurationError:  # a rule that the loader refuses is no example
