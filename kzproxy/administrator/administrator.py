@@ -56,6 +56,10 @@ class Administrator:
         """Judge now; pure but for the engine in force."""
         return self._engine.decide(attributes)
 
+    def needs_object(self, attributes: Attributes) -> bool:
+        """Whether ``decide`` would need to know the object too; see ``PolicyEngine``."""
+        return self._engine.needs_object(attributes)
+
     def upholds(self, permit: Permit, now: datetime) -> bool:
         """Whether ``decide`` would permit the same again at ``now``, for the same attributes."""
         until = permit.valid_until

@@ -33,6 +33,7 @@ from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
+from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.refusal import denial, refuse
@@ -95,6 +96,7 @@ class EnforcementPoint:
     metrics: Metrics
     settings: ForwardingSettings
     own_endpoints: OwnEndpoints
+    facts: FurtherFacts
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -132,13 +134,14 @@ class EnforcementPoint:
 
     async def _serve(self, exchange: Exchange, case: Case) -> None:
         case.request = request = exchange.read_request()
-        case.info = info = self.request_infos.parse(request.method, request.target)
+        info = self.request_infos.parse(request.method, request.target)
+        case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
         with self.under_way.counted(standing.identity, info):
             if self.own_endpoints.owns(info):
                 await self._serve_own(exchange, request, standing, info, case)
                 return
-            permit = await self._decide(standing, info, case)
+            permit = await self._decide(exchange, request, standing, info, case)
             await self._forward(exchange, request, permit, standing, case)
 
     async def _serve_own(
@@ -225,7 +228,14 @@ class EnforcementPoint:
             return NO_DEVICE
         return self.devices.assess(self.devices.read(peer.certificates), now)
 
-    async def _decide(self, standing: Standing, info: RequestInfo, case: Case) -> Permit:
+    async def _decide(
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        standing: Standing,
+        info: RequestInfo,
+        case: Case,
+    ) -> Permit:
         """Return the permit, once it is in the log.
 
         What was judged before is not judged again where nothing that it depends on has changed:
@@ -237,28 +247,39 @@ class EnforcementPoint:
             record = same_decision(known.record, case.arrival, decided_at=self.clock.now())
             await self._log_permit(record, known.permit, case)
             return known.permit
-        decision = self._judge(standing, info, case)
+        decision, keepable = await self._judge(exchange, request, standing, info, case)
         match decision:
             case Permit():
                 record = self._record(decision, standing, case, "")
                 await self._log_permit(record, decision, case)
-                self.standings.keep_permit(standing, Permitted(decision, record))
+                if keepable:
+                    self.standings.keep_permit(standing, Permitted(decision, record))
                 return decision
             case Deny():
                 error = denial(decision)
                 await self._log(self._record(decision, standing, case, error.message), case)
                 raise error
 
-    def _judge(self, standing: Standing, info: RequestInfo, case: Case) -> Decision:
-        environment = Environment(received_at=case.received_at, source_address=case.peer.address)
-        return self.administrator.decide(
-            Attributes(
-                subject=standing.identity,
-                device=standing.device,
-                request=info,
-                environment=environment,
-            )
+    async def _judge(
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        standing: Standing,
+        info: RequestInfo,
+        case: Case,
+    ) -> Judged:
+        environment = Environment(
+            received_at=case.received_at,
+            source_address=case.peer.address,
+            user_agent=case.arrival.user_agent,
         )
+        attributes = Attributes(
+            subject=standing.identity,
+            device=standing.device,
+            request=info,
+            environment=environment,
+        )
+        return await self.facts.judged(attributes, exchange, request, standing.session_id)
 
     def _record(
         self, decision: Decision, standing: Standing, case: Case, message: str

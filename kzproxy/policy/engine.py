@@ -77,6 +77,10 @@ class PolicyEngine:
             return self._deny(attributes, refusal, [denies, allows])
         return self._permit(attributes, denies, allows)
 
+    def needs_object(self, attributes: Attributes) -> bool:  # noqa: ARG002 - no rule can ask yet
+        """Whether a rule that could match, all else being met, asks for the object."""
+        return False
+
     def _permit(self, attributes: Attributes, denies: _Findings, allows: _Findings) -> Permit:
         granted = allows.matched[0]
         depends_on = granted.check.depends_on

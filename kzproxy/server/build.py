@@ -12,7 +12,10 @@ from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.further_facts import FurtherFacts
+from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.limits import UnderWay
+from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
@@ -22,6 +25,7 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import ListenerTls, listener_context
 from kzproxy.upstream.account import Account, UpstreamSettings
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.objects import PodObjects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +67,7 @@ class Services:
     clock: Clock
     limits: Limits
     under_way: UnderWay
+    held_bodies: HeldBodies
     administrator: Administrator
     decisions: DecisionLog
     deadlines: Deadlines
@@ -107,6 +112,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
         clock=clock,
         limits=settings.limits,
         under_way=UnderWay(settings.limits.identities),
+        held_bodies=HeldBodies(),
         administrator=Administrator(parts.engine, NOBODY, clock),
         decisions=decisions,
         deadlines=Deadlines(clock),
@@ -201,6 +207,11 @@ def _point(
         metrics=services.metrics,
         settings=_forwarding(settings, account),
         own_endpoints=own_endpoints(reasons),
+        facts=FurtherFacts(
+            administrator=services.administrator,
+            objects=ObjectChecks(PodObjects(api_server), services.held_bodies),
+            reasons=reasons,
+        ),
     )
 
 

@@ -1,0 +1,116 @@
+"""What a decision may rest on besides who asks what from where, found out only where it counts.
+
+All of it takes waiting, for a disk, for kube-apiserver or for the body of the request; policy is
+pure and cheap, and so is asked first whether it makes a difference.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.reasons import ReasonStore
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.enforcement.object_checks import ObjectChecks, has_body
+from kzproxy.http.messages import RequestHead
+from kzproxy.policy.decision import Decision, Deny, Dependency, Permit
+from kzproxy.transport.exchange import Exchange
+
+_DELETIONS = frozenset({"delete", "deletecollection"})
+# A permit that rests on one of these says nothing of another request, however alike.
+_FLEETING = frozenset({Dependency.OBJECT, Dependency.REASON, Dependency.NAMESPACE})
+
+
+class Judged(NamedTuple):
+    """A decision, and whether it may be used again for the next request like this one."""
+
+    decision: Decision
+    keepable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FurtherFacts:
+    """Judges a request with all that its judgement takes.
+
+    Attributes:
+        administrator: Judges.
+        objects: Looks at pods and bodies.
+        reasons: None where no reasons are taken.
+    """
+
+    administrator: Administrator
+    objects: ObjectChecks
+    reasons: ReasonStore | None
+
+    async def judged(
+        self, attributes: Attributes, exchange: Exchange, request: RequestHead, session_id: str
+    ) -> Judged:
+        """Return the decision.
+
+        Raises:
+            ProxyError: A body has to be read for it, and cannot be.
+            DownstreamClosed: It did not come.
+        """
+        known = await self._with_reason(attributes, session_id)
+        known = await self._with_object(known, exchange, request)
+        if known.request.dry_run_in_body is not None and self._turns_on_dry_run(known):
+            asks = await self.objects.asks_for_dry_run(exchange, request)
+            known = _with_dry_run(known, asks=asks)
+        decision = self.administrator.decide(known)
+        as_ever = known is attributes and known.request.dry_run_in_body is None
+        return Judged(decision, as_ever and not _FLEETING & decision.depends_on)
+
+    async def _with_object(
+        self, attributes: Attributes, exchange: Exchange, request: RequestHead
+    ) -> Attributes:
+        is_asked = self.administrator.needs_object(attributes)
+        if not is_asked and attributes.request.dry_run_in_body is not None:
+            is_asked = self.administrator.needs_object(_with_dry_run(attributes, asks=True))
+        if not is_asked:
+            return attributes
+        # None is a finding too: so the attributes are others from here on, whatever comes.
+        found = await self.objects.object_of(exchange, request, attributes.request)
+        return replace(attributes, api_object=found)
+
+    async def _with_reason(self, attributes: Attributes, session_id: str) -> Attributes:
+        if self.reasons is None or not _asks_for_reason(self.administrator.decide(attributes)):
+            return attributes
+        environment, user = attributes.environment, attributes.subject.username
+        now = environment.received_at
+        reason = await asyncio.to_thread(self.reasons.read, session_id, user, now)
+        if reason is None:
+            return attributes
+        environment = replace(environment, reason=reason.text, reason_ends_at=reason.ends_at)
+        return replace(attributes, environment=environment)
+
+    def _turns_on_dry_run(self, attributes: Attributes) -> bool:
+        """Whether it matters what the body of a deletion says of dry runs."""
+        decide = self.administrator.decide
+        verdicts = [
+            _verdict(decide(_with_dry_run(attributes, asks=asks))) for asks in (True, False)
+        ]
+        return verdicts[0] != verdicts[1]
+
+
+def as_sent(info: RequestInfo, request: RequestHead) -> RequestInfo:
+    """Return ``info`` with what the head says of a body that changes its meaning."""
+    if info.verb in _DELETIONS and info.is_resource and has_body(request):
+        return replace(info, dry_run_in_body=False)
+    return info
+
+
+def _with_dry_run(attributes: Attributes, *, asks: bool) -> Attributes:
+    return replace(attributes, request=replace(attributes.request, dry_run_in_body=asks))
+
+
+def _asks_for_reason(decision: Decision) -> bool:
+    if Dependency.REASON in decision.depends_on:
+        return True
+    return isinstance(decision, Deny) and "reason" in decision.unmet
+
+
+def _verdict(decision: Decision) -> object:
+    if isinstance(decision, Permit):
+        return decision.rule, decision.obligations
+    return decision.cause, decision.rule
