@@ -15,6 +15,7 @@ from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sources import Sources
 from kzproxy.config.upstream import load_upstream
 from kzproxy.policy.rules import AccessPolicySet
@@ -107,7 +108,14 @@ class _Loader:
                 "policyFiles",
                 "decisionLog",
             ),
-            optional=("devices", "ops", "limits", "reasons", "drainTimeoutSeconds"),
+            optional=(
+                "devices",
+                "ops",
+                "limits",
+                "reasons",
+                "drainTimeoutSeconds",
+                "reservedNames",
+            ),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
@@ -120,7 +128,9 @@ class _Loader:
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
             send_decision_id=send_decision_id,
-            issuers=self._issuers(fields["authenticationFile"]),
+            issuers=with_reserved_names(
+                self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
+            ),
             policy=self._policy(fields["policyFiles"]),
             decision_log=self._decision_log(fields["decisionLog"]),
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,8 +14,11 @@ from kzproxy.authentication.mapping import MAX_GROUPS
 from kzproxy.authentication.settings import (
     ExtraClaim,
     JwtIssuerSettings,
+    MappingExpression,
     PrefixedClaim,
     RequiredClaim,
+    ReservedNames,
+    ValidationRule,
 )
 from kzproxy.authentication.validity import VerifiedClaims
 from kzproxy.errors.kinds import Unauthenticated
@@ -362,3 +366,151 @@ def test_any_claims_are_an_identity_or_unauthenticated(claims):
     for name in names:
         assert name.strip() == name != ""
         assert not name.casefold().startswith("system:")
+
+
+def test_when_and_how_a_person_signed_in_is_kept():
+    identity = mapped(
+        auth_time=1780315200, iat=1780318800.5, acr="urn:example:phr", amr=["hwk", "pin"]
+    )
+    assert identity.authenticated_at == datetime(2026, 6, 1, 12, tzinfo=UTC)
+    assert identity.issued_at == datetime(2026, 6, 1, 13, 0, 0, 500000, tzinfo=UTC)
+    assert identity.authentication_class == "urn:example:phr"
+    assert identity.authentication_methods == ("hwk", "pin")
+
+
+def test_what_the_issuer_does_not_say_is_absent():
+    identity = mapped()
+    assert (identity.authenticated_at, identity.issued_at) == (None, None)
+    assert (identity.authentication_class, identity.authentication_methods) == ("", ())
+
+
+@pytest.mark.parametrize("name", ["auth_time", "iat"])
+@pytest.mark.parametrize("value", ["1780315200", True, None, [1780315200], -1, 1e300])
+def test_a_time_that_is_none_is_refused(name, value):
+    with pytest.raises(Unauthenticated, match=f"`{name}` is not a"):
+        mapped(sid="s", **{name: value})
+
+
+@pytest.mark.parametrize("value", [1, None, "", " phr", ["phr"], "a\0", {"phr": True}])
+def test_a_class_that_cannot_be_read_says_nothing(value):
+    assert mapped(acr=value).authentication_class == ""
+
+
+@pytest.mark.parametrize("value", ["hwk", None, 5, [1], ["hwk", 1], ["hwk", ""], ["x"] * 33])
+def test_methods_that_cannot_be_read_say_nothing(value):
+    assert mapped(amr=value).authentication_methods == ()
+
+
+SPIFFE = settings(
+    extra=(ExtraClaim(key="kzproxy.dev/spiffe-id", expression="claims.?spiffe.orValue('')"),)
+)
+
+
+def test_a_workload_has_the_spiffe_id_that_its_issuer_maps():
+    assert mapped(SPIFFE, spiffe="spiffe://example.org/ci").spiffe_id == "spiffe://example.org/ci"
+    assert mapped(SPIFFE).spiffe_id == ""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://example.org/ci",
+        "spiffe://Example.org/ci",
+        "spiffe://example.org/a/../b",
+        ["spiffe://example.org/a", "spiffe://example.org/b"],
+        5,
+    ],
+)
+def test_what_is_no_single_spiffe_id_is_refused(value):
+    with pytest.raises(Unauthenticated, match="spiffe-id"):
+        mapped(SPIFFE, spiffe=value)
+
+
+CLUSTER = settings(
+    groups=MappingExpression(
+        expression="['system:serviceaccounts',"
+        " 'system:serviceaccounts:' + claims['kubernetes.io'].namespace]"
+    ),
+    reserved=ReservedNames(
+        users=("system:serviceaccount:ci:*",),
+        groups=("system:serviceaccounts", "system:serviceaccounts:ci"),
+    ),
+)
+
+
+def account(namespace, name):
+    subject = f"system:serviceaccount:{namespace}:{name}"
+    return {"sub": subject, "kubernetes.io": {"namespace": namespace}}
+
+
+def test_reserved_names_are_given_by_the_issuer_that_may():
+    identity = mapped(CLUSTER, **account("ci", "builder"))
+    assert identity.username == "system:serviceaccount:ci:builder"
+    assert identity.groups == ("system:serviceaccounts", "system:serviceaccounts:ci")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"),
+    [("prod", "builder"), ("ci", "a:b"), ("ci", ""), ("CI", "builder"), ("ci:x", "y")],
+)
+def test_e6_9_reserved_names_beyond_those_are_refused(namespace, name):
+    with pytest.raises(Unauthenticated):
+        mapped(CLUSTER, **account(namespace, name))
+
+
+@pytest.mark.parametrize("group", ["system:masters", "system:serviceaccounts:prod", "SYSTEM:x"])
+def test_e6_9_a_reserved_group_beyond_those_is_refused(group):
+    issuer = settings(
+        groups=MappingExpression(expression="claims.groups"), reserved=CLUSTER.reserved
+    )
+    with pytest.raises(Unauthenticated, match="`system:` name"):
+        mapped(issuer, groups=["a", group])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"username": MappingExpression(expression="'system:admin'")},
+        {"groups": MappingExpression(expression="['system:masters']")},
+    ],
+)
+def test_e6_9_an_expression_gives_no_reserved_name(changes):
+    issuer = replace(settings(), **changes)
+    with pytest.raises(Unauthenticated, match="`system:` name"):
+        mapped(issuer)
+
+
+def test_a_rule_that_does_not_hold_says_so_in_the_operators_words():
+    rule = ValidationRule(expression="claims.hd == 'example.com'", message="of example.com only")
+    issuer = settings(claim_rules=(rule,))
+    assert mapped(issuer, hd="example.com").username == "s-1"
+    with pytest.raises(Unauthenticated, match=r"claimValidationRules`: of example\.com only"):
+        mapped(issuer, hd="secret")
+    with pytest.raises(Unauthenticated, match="has no result") as refusal:
+        mapped(issuer, other="secret")
+    assert "secret" not in refusal.value.message
+
+
+def test_a_user_that_a_rule_does_not_take_is_refused():
+    rule = ValidationRule(expression="user.groups.all(g, g != 'out')", message="not you")
+    issuer = settings(user_rules=(rule,))
+    assert mapped(issuer, groups=["in"]).groups == ("in",)
+    with pytest.raises(Unauthenticated, match="userValidationRules`: not you"):
+        mapped(issuer, groups=["in", "out"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"groups": MappingExpression(expression="claims.groups")},
+        {"uid_expression": "claims.oid"},
+        {"claim_rules": (ValidationRule(expression="claims.a == 'x'"),)},
+        {"claim_rules": (ValidationRule(expression="claims.a == 'x'", message="y"),)},
+        {"user_rules": (ValidationRule(expression="user.uid == 'x'"),)},
+        {"extra": (ExtraClaim(key="example.com/a", expression="claims.a"),)},
+        {"reserved": ReservedNames(users=("system:serviceaccount:a:b",))},
+    ],
+)
+def test_any_change_of_the_mapping_is_another_revision(changes):
+    """Live streams rest on the revision, and end with it."""
+    assert settings(**changes).revision != settings().revision

@@ -8,8 +8,10 @@ import pytest
 from kzproxy.authentication.settings import (
     ExtraClaim,
     JwtIssuerSettings,
+    MappingExpression,
     PrefixedClaim,
     RequiredClaim,
+    ValidationRule,
 )
 from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes
@@ -261,7 +263,9 @@ def test_an_extra_key_is_a_lower_case_domain_and_a_name(load, key):
         "k8s.io/a",
         "x.k8s.io/a",
         "kzproxy.dev/session-id",
+        "kzproxy.dev/spiffe-ids",
         "sub.kzproxy.dev/device-id",
+        "sub.kzproxy.dev/spiffe-id",
     ],
 )
 def test_e6_9_extras_that_carry_authority_are_reserved(load, key):
@@ -367,3 +371,124 @@ def test_an_unreadable_file_is_a_mistake(tmp_path):
     mistakes = Mistakes()
     assert load_authentication(tmp_path / "absent.yaml", mistakes) == ()
     assert len(mistakes.found) == 1
+
+
+def test_expressions_are_read(load):
+    issuers, mistakes = load(
+        one(
+            username="{expression: \"claims.sub + '@x'\"}",
+            mappings="""\
+            groups: {expression: "claims.roles.split(',').map(r, r)"}
+            uid: {expression: claims.oid}
+            extra:
+            - {key: kzproxy.dev/spiffe-id, valueExpression: "claims.?spiffe.orValue('')"}
+            """,
+            rest="""\
+            claimValidationRules:
+            - {expression: claims.hd == 'x', message: not of x}
+            - {claim: a, requiredValue: b}
+            userValidationRules:
+            - {expression: "user.username != 'y@x'"}
+            """,
+        )
+    )
+    assert mistakes == []
+    issuer = issuers[0]
+    assert issuer.username == MappingExpression(expression="claims.sub + '@x'")
+    assert issuer.groups == MappingExpression(expression="claims.roles.split(',').map(r, r)")
+    assert (issuer.uid_claim, issuer.uid_expression) == ("", "claims.oid")
+    assert issuer.extra == (
+        ExtraClaim(key="kzproxy.dev/spiffe-id", expression="claims.?spiffe.orValue('')"),
+    )
+    assert issuer.claim_rules == (
+        ValidationRule(expression="claims.hd == 'x'", message="not of x"),
+    )
+    assert issuer.required_claims == (RequiredClaim(claim="a", value="b"),)
+    assert issuer.user_rules == (ValidationRule(expression="user.username != 'y@x'"),)
+
+
+def test_a_mistake_in_an_expression_says_where_it_stands(load):
+    _, mistakes = load(one(username='{expression: "claims.sub.splt(1)"}'))
+    assert len(mistakes) == 1
+    assert mistakes[0].startswith("8:")
+    assert (
+        "line 1, column 16 of the expression: nothing is known here by the name `splt`"
+        in (mistakes[0])
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (one(username="{expression: claims.email}"), "claims.email_verified must be used here"),
+        (one(username="{expression: 'claims[\"email\"]'}"), "claims.email_verified must be used"),
+        (one(username="{expression: 'claims.?email.orValue(\"\")'}"), "claims.email_verified must"),
+        (one(username='{expression: claims.sub, prefix: ""}'), "may not be set beside expression"),
+        (one(username="{expression: claims.sub, claim: sub}"), "may not be set beside expression"),
+        (one(mappings="uid: {expression: claims.a, claim: a}\n"), "either claim or expression"),
+        (one(mappings="uid: {}\n"), "either claim or expression"),
+        (one(rest="claimValidationRules:\n- {expression: claims.a}\n"), "must be true or false"),
+        (one(rest="userValidationRules:\n- {expression: claims.a == 'x'}\n"), "nothing is known"),
+        (one(rest="userValidationRules:\n- {message: x}\n"), "expression"),
+        (one(rest="userValidationRules:\n- expression: ''\n"), "must not be empty"),
+        (
+            one(rest="claimValidationRules:\n- {expression: a == 'x', requiredValue: x}\n"),
+            "may not be set beside expression",
+        ),
+        (
+            one(rest="claimValidationRules:\n" + "- {expression: claims.a == 'x'}\n" * 2),
+            "is there twice",
+        ),
+    ],
+)
+def test_what_kube_apiserver_refuses_is_a_mistake(load, text, message):
+    _, mistakes = load(text)
+    assert any(message in mistake for mistake in mistakes), mistakes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        one(username="{expression: 'claims.email_verified ? claims.email : claims.sub'}"),
+        one(
+            username="{expression: claims.email}",
+            rest="claimValidationRules:\n- expression: claims.email_verified == true\n",
+        ),
+        one(
+            username="{expression: claims.email}",
+            mappings="extra:\n- {key: example.com/a, valueExpression: claims.?email_verified"
+            ".orValue(true) == true ? 'y' : 'n'}\n".replace(": claims.?", ': "claims.?').replace(
+                "'n'}", "'n'\"}"
+            ),
+        ),
+    ],
+)
+def test_an_address_that_must_be_verified_may_name_the_user(load, text):
+    _, mistakes = load(text)
+    assert mistakes == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("claims.roles.map(r, r)", "write dyn(claims.roles)"),
+        ("claims.roles.split(',')", "takes no result of `split` itself"),
+        ("claims.a ? claims.roles.split(',') : ['x']", "takes no result of `split` itself"),
+        ("'a' in claims ? 'x' : 'y'", "only with the name of a claim"),
+        ("claims.foo__dot__bar", "must not name a member with `__`"),
+        ("claims[claims.a]", "named by a literal"),
+        ("string(claims.a)", "`string` is not available"),
+        ("quantity('1').isInteger() ? 'a' : 'b'", "nothing is known here by the name"),
+        ("claims.a.find('x')", "nothing is known here by the name"),
+        ("url(claims.a).getHost()", "nothing is known here by the name"),
+        ("'%s'.format([claims.a])", "`format` is not available"),
+        ("claims.a.reverse()", "`reverse` is not available"),
+        ("[1, 2].sum() == 3 ? 'a' : 'b'", "nothing is known here by the name"),
+        ("['a', 1]", "list of several types"),
+    ],
+)
+def test_what_kzproxy_cannot_read_as_kube_apiserver_does_is_a_mistake(load, expression, message):
+    quoted = expression.replace("'", "''")
+    _, mistakes = load(one(mappings=f"groups: {{expression: '{quoted}'}}\n"))
+    assert len(mistakes) == 1, mistakes
+    assert message in mistakes[0]
