@@ -31,7 +31,7 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     )
     source = "".join(
         (REPOSITORY / "kzproxy/config" / name).read_text()
-        for name in ("limits.py", "proxy.py", "upstream.py")
+        for name in ("limits.py", "proxy.py", "reserved_names.py", "upstream.py")
     )
     calls = re.findall(r"(?:required|optional)=\((.*?)\)", source, re.DOTALL)
     named = {name for call in calls for name in re.findall(r'"([A-Za-z]+)"', call)}
