@@ -11,11 +11,14 @@ from typing import Any
 import httpx
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kzproxy.clock.system import SystemClock
 from kzproxy.demo.component import Component, Launcher
 from kzproxy.demo.control_plane import ControlPlane
 from tests.authentication.claim_cases import CASES, Case
+from tests.authentication.like_kube_apiserver import api_server_command
 from tests.authentication.many_issuers import ManyIssuers, many_issuers
 from tests.cluster.kubectl import Kubectl
 from tests.proxy.process import free_ports, running_proxy
@@ -83,17 +86,6 @@ def configuration(issuers: ManyIssuers, entries: list[dict[str, Any]]) -> dict[s
         "kind": "AuthenticationConfiguration",
         "jwt": [{"issuer": issuers.issuer(n)} | entry for n, entry in enumerate(entries)],
     }
-
-
-def api_server_command(control_plane: ControlPlane, port: int, file: Path) -> list[str]:
-    """Return the command of another kube-apiserver on the same etcd, with such a file."""
-    replaced = ("--secure-port", "--audit-log-path", "--audit-policy-file")
-    command = [
-        argument
-        for argument in control_plane._commands.api_server()
-        if not argument.startswith(replaced)
-    ]
-    return [*command, f"--secure-port={port}", f"--authentication-config={file}"]
 
 
 @dataclass
@@ -169,7 +161,7 @@ def readers(
         try:
             url, trust = f"https://127.0.0.1:{port}", control_plane.certificate_authority
             api_server.wait_until(lambda: _is_ready(url, trust))
-            settings = {
+            serving = {
                 "apiVersion": "kzproxy.dev/v1",
                 "kind": "ProxyConfiguration",
                 "listen": {"certificateFile": "tls.crt", "privateKeyFile": "tls.key"},
@@ -179,7 +171,7 @@ def readers(
                 "decisionLog": {"file": "decisions.jsonl"},
                 "drainTimeoutSeconds": 5,
             }
-            with running_proxy(directory, settings) as proxy:
+            with running_proxy(directory, serving) as proxy:
                 through = _client(f"https://127.0.0.1:{proxy.port}", directory / "ca.crt")
                 with _client(url, trust) as direct, through:
                     readers = Readers(issuers, direct, through)
@@ -217,3 +209,30 @@ def test_what_kzproxy_refuses_beyond_is_refused(readers: Readers, number: int) -
         token = readers.issuers.token(number, claims)
         assert readers.by_api_server(token) is not None, claims
         assert readers.by_proxy(token) is None, claims
+
+
+_TEXTS = st.sampled_from(["", "x", "bad", "a/b", "x,y", "éX", "10.1.2.3", "s-1"])
+_SCALARS = (
+    st.none() | st.booleans() | _TEXTS | st.integers(-3, 3) | st.floats(-2, 2, allow_nan=False)
+)
+_VALUES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+_CLAIMS = st.dictionaries(
+    st.sampled_from(["a", "b", "c", "groups", "roles", "more", "org", "name", "level", "hd"]),
+    _VALUES,
+    max_size=6,
+)
+
+
+@given(claims=_CLAIMS, number=st.integers(0, len(CASES) - 1))
+@settings(max_examples=300, deadline=None)
+def test_any_claims_name_the_same_user(
+    readers: Readers, claims: dict[str, Any], number: int
+) -> None:
+    token = readers.issuers.token(number, claims)
+    assert readers.by_proxy(token) == readers.by_api_server(token)
