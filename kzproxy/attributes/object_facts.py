@@ -24,6 +24,8 @@ _POD_SPECS: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("batch", "cronjobs"): ("spec", "jobTemplate", "spec", "template", "spec"),
     ("batch", "jobs"): ("spec", "template", "spec"),
 }
+# What has no labels gets those of its template (defaults.go of core/v1 and batch/v1 in kubernetes).
+_LABELLED_AS_TEMPLATE = frozenset({("", "replicationcontrollers"), ("batch", "jobs")})
 _CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 _HOST_NAMESPACES = ("hostNetwork", "hostPID", "hostIPC")
 
@@ -38,6 +40,8 @@ def object_facts(manifest: object, info: RequestInfo) -> ApiObject:
     """
     found = _mapping(manifest, "the object")
     labels = _labels(_part(found, "metadata"))
+    if not labels and (info.api_group, info.resource) in _LABELLED_AS_TEMPLATE:
+        labels = _labels(_part(_part(_part(found, "spec"), "template"), "metadata"))
     path = _POD_SPECS.get((info.api_group, info.resource))
     if path is None:
         return ApiObject(labels=labels)

@@ -107,6 +107,8 @@ class ControlPlaneCommands:
             f"--tls-private-key-file={files.private_key('apiserver')}",
             f"--client-ca-file={files.authority}",
             "--authorization-mode=RBAC",
+            # As kubeadm sets it; nothing becomes privileged by it here, for the nodelet knows none.
+            "--allow-privileged=true",
             "--service-cluster-ip-range=10.0.0.0/24",
             f"--service-account-issuer={SERVICE_ACCOUNT_ISSUER}",
             f"--service-account-key-file={files.service_account_key}",

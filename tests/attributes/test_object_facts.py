@@ -147,3 +147,13 @@ def test_null_is_as_if_it_were_not_there() -> None:
         },
     }
     assert object_facts(manifest, PODS) == ApiObject(service_account="default", images=("web:1",))
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["/api/v1/namespaces/a/replicationcontrollers", "/apis/batch/v1/namespaces/a/jobs"],
+)
+def test_what_gets_its_labels_from_its_template_has_them(target: str) -> None:
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [MAIN]}}
+    manifest = {"metadata": {"labels": {}}, "spec": {"template": template}}
+    assert object_facts(manifest, RequestInfo.parse("POST", target)).labels == (("app", "x"),)
