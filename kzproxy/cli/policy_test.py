@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from kzproxy.cli.policy_flow import decision_line
 from kzproxy.cli.policy_junit import junit
 from kzproxy.config.mistakes import Mistakes
-from kzproxy.policy.decision import Decision, Permit
+from kzproxy.policy.decision import Permit
 from kzproxy.policy_tools.case_file import load_case_file
 from kzproxy.policy_tools.run_cases import CaseResult, FileResult, run_case_file
 
@@ -83,15 +84,7 @@ def _failure(one: CaseResult) -> Iterator[str]:
     for difference in one.differences:
         yield f"    {difference.field}: expected {difference.expected or 'nothing'}"
         yield f"    {' ' * len(difference.field)}       got {difference.actual or 'nothing'}"
-    yield f"    {described(one.decision)}"
-
-
-def described(decision: Decision) -> str:
-    """Return a decision in one line."""
-    if isinstance(decision, Permit):
-        return f"allowed by rule {decision.rule}"
-    rule = f" of rule {decision.rule}" if decision.rule else ""
-    return f"denied, {decision.cause}{rule}: {decision.hint or 'no rule means this'}"
+    yield f"    {decision_line(one.decision)}"
 
 
 def _json(results: list[FileResult]) -> dict[str, object]:

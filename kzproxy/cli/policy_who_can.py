@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kzproxy.cli.policy_flow import flow
 from kzproxy.cli.policy_options import POLICIES
 from kzproxy.errors.kinds import BadRequest, NotServed
 from kzproxy.policy.rules import EVERYONE
@@ -132,15 +133,6 @@ def subject_text(subject: tuple[str, str]) -> str:
     if subject == ("groups", EVERYONE):
         return "everyone who is signed in"
     return f"{_KINDS.get(kind, kind)} {name}"
-
-
-def flow(value: object) -> str:
-    """Return a value of a policy file in one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name}: {flow(inner)}" for name, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(flow(inner) for inner in value)
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _json(answer: Answer) -> dict[str, object]:

@@ -105,11 +105,22 @@ def read_attributes(facts: Facts, where: Node) -> Attributes | None:
 def duration_of(node: Node) -> timedelta:
     """Read ``90s``, ``15m``, ``8h`` or ``30d``."""
     text = node.string()
+    try:
+        return duration_in(text) if text else timedelta()
+    except ValueError as error:
+        node.mistake(str(error))
+        return timedelta()
+
+
+def duration_in(text: str) -> timedelta:
+    """Read ``90s``, ``15m``, ``8h`` or ``30d``.
+
+    Raises:
+        ValueError: It is none of that kind.
+    """
     found = _DURATION.fullmatch(text)
     if found is None:
-        if text:
-            node.mistake(f'{text} is no duration; write "90s", "15m", "8h" or "30d"')
-        return timedelta()
+        raise ValueError(f'{text} is no duration; write "90s", "15m", "8h" or "30d"')
     return timedelta(**{_UNITS[found[2]]: int(found[1])})
 
 

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node, read_documents
 
-SECTIONS = ("networks", "calendars", "tiers", "conditions")
+SECTIONS = {
+    "networks": "networks",
+    "calendars": "calendars",
+    "timeWindows": "calendars",
+    "tiers": "tiers",
+    "conditions": "conditions",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -107,13 +113,13 @@ def _place(node: Node) -> Place:
 
 
 def _definitions(fields: dict[str, Node]) -> Iterator[Definition]:
-    for section in SECTIONS:
-        if section not in fields:
+    for written, section in SECTIONS.items():
+        if written not in fields:
             continue
         if section == "tiers":
-            yield from (_tier(item) for item in fields[section].sequence())
+            yield from (_tier(item) for item in fields[written].sequence())
             continue
-        for key, value in fields[section].entries():
+        for key, value in fields[written].entries():
             yield Definition(
                 section=section, name=key.string(), place=_place(key), value=value.raw()
             )

@@ -18,11 +18,10 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
-from kzproxy.policy.decision import Permit
-from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import EVERYONE, AccessPolicySet, Effect, Match, Rule
 from kzproxy.policy.scope import CLUSTER_SCOPED
-from kzproxy.policy.vocabulary import ALL, COLLECTION_VERBS, NODE_PROXY
+from kzproxy.policy.vocabulary import COLLECTION_VERBS
+from kzproxy.policy_tools.alone import bare, matches
 from kzproxy.policy_tools.case_request import resource_target
 from kzproxy.policy_tools.policy_text import MatchText, Place, RuleText, read_policy_text
 
@@ -106,7 +105,7 @@ def who_can(policies: AccessPolicySet, texts: Iterable[RuleText], question: Ques
     reaching = [
         (rule, found)
         for rule, text in zip(policies.rules, texts, strict=True)
-        if (found := _reaching(rule, text, question, request)) is not None
+        if (found := _reaching(policies, rule, text, question, request)) is not None
     ]
     exceptions = tuple(found for rule, found in reaching if rule.effect is Effect.DENY)
     denied = {
@@ -158,12 +157,12 @@ def _request(question: Question) -> RequestInfo:
 
 
 def _reaching(
-    rule: Rule, text: RuleText, question: Question, request: RequestInfo
+    policies: AccessPolicySet, rule: Rule, text: RuleText, question: Question, request: RequestInfo
 ) -> Reaching | None:
     entries = [
         (entry, written)
         for entry, written in zip(rule.match, text.matches, strict=True)
-        if _reaches(rule.effect, _without_limits(entry, question), request)
+        if _reaches(policies, rule.effect, _without_limits(entry, question), request)
     ]
     if not entries:
         return None
@@ -178,26 +177,8 @@ def _reaching(
     )
 
 
-def _reaches(effect: Effect, entry: Match, request: RequestInfo) -> bool:
-    rule = Rule(id="asked", effect=effect, groups=frozenset({EVERYONE}), match=(entry,))
-    rules = [rule] if effect is Effect.ALLOW else [*_ALL_ALLOWED, rule]
-    decision = PolicyEngine(AccessPolicySet(rules=tuple(rules))).decide(_asked(request))
-    return isinstance(decision, Permit) is (effect is Effect.ALLOW)
-
-
-_ALL_ALLOWED = tuple(
-    Rule(id=f"all-{number}", effect=Effect.ALLOW, groups=frozenset({EVERYONE}), match=(match,))
-    for number, match in enumerate(
-        (
-            Match(
-                verbs=frozenset({ALL}),
-                api_groups=frozenset({ALL}),
-                resources=frozenset({ALL, NODE_PROXY}),
-            ),
-            Match(verbs=frozenset({ALL}), non_resource_urls=frozenset({ALL})),
-        )
-    )
-)
+def _reaches(policies: AccessPolicySet, effect: Effect, entry: Match, request: RequestInfo) -> bool:
+    return matches(policies, bare(effect, (entry,)), _asked(request)).holds
 
 
 def _asked(request: RequestInfo) -> Attributes:

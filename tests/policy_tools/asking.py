@@ -5,6 +5,9 @@ from ipaddress import ip_address
 
 from hypothesis import strategies as st
 
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 
@@ -49,4 +52,16 @@ def subjects(draw):
         issuer="https://issuer.example",
         subject="s",
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
+    )
+
+
+@st.composite
+def questions(draw):
+    """Strategy for all that a decision rests on."""
+    enrolled = DevicePosture(enrolled=Fact.PASSED, device_id="d")
+    return Attributes(
+        subject=draw(subjects()),
+        device=draw(st.sampled_from([NO_DEVICE, enrolled])),
+        request=draw(requests()),
+        environment=Environment(received_at=AT, source_address=draw(st.sampled_from(OFFICE))),
     )

@@ -6,38 +6,21 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
-from kzproxy.attributes.environment import Environment
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy.decision import Deny
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.policy_tools.check import CheckOptions, check_policies
 from kzproxy.policy_tools.finding import Lint
-from tests.policy_tools.asking import AT, OFFICE, requests, subjects
+from tests.policy_tools.asking import AT, questions
 from tests.policy_tools.policies import loaded, written
 from tests.policy_tools.random_policies import NETWORKS, policies
 
 SUPERFLUOUS = {Lint.ALWAYS_DENIED, Lint.COVERED, Lint.NEVER_MATCHES}
 
 
-@st.composite
-def asked(draw):
-    return Attributes(
-        subject=draw(subjects()),
-        device=draw(
-            st.sampled_from([NO_DEVICE, DevicePosture(enrolled=Fact.PASSED, device_id="d")])
-        ),
-        request=draw(requests()),
-        environment=Environment(
-            received_at=AT, source_address=draw(st.sampled_from([OFFICE[0], OFFICE[1]]))
-        ),
-    )
-
-
 @settings(max_examples=120, deadline=None)
-@given(rules=policies(), questions=st.lists(asked(), min_size=20, max_size=40))
+@given(rules=policies(), questions=st.lists(questions(), min_size=20, max_size=40))
 def test_removing_what_the_lint_calls_superfluous_changes_no_decision(rules, questions):
     with TemporaryDirectory() as directory:
         path = written(Path(directory), rules, NETWORKS)

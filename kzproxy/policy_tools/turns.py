@@ -1,0 +1,57 @@
+"""The moments at which the calendars of a policy may open or close."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from kzproxy.policy.time_window import DAYS
+from kzproxy.policy_tools.policy_text import PolicyText
+
+# A week has every weekly turn; what opens later is found by its date alone.
+_DAYS_AHEAD = 8
+
+
+def next_turns(text: PolicyText, at: datetime) -> list[datetime]:
+    """Return the moments after ``at``, in order, in the zones of their calendars.
+
+    More than really turn: exceptions and holidays are not looked at.
+    """
+    turns = {
+        turn
+        for definition in text.definitions
+        if definition.section == "calendars" and isinstance(definition.value, dict)
+        for turn in _turns(definition.value, at)
+        if turn > at
+    }
+    return sorted(turns)
+
+
+def _turns(calendar: dict[str, object], at: datetime) -> Iterator[datetime]:
+    zone = ZoneInfo(str(calendar["timeZone"]))
+    for window in _listed(calendar, "weekly") or _listed(calendar, "windows"):
+        yield from _weekly_turns(window, at.astimezone(zone).date(), zone)
+    for field in ("dated", "except"):
+        for span in _listed(calendar, field):
+            for end in ("from", "to"):
+                yield datetime.fromisoformat(str(span[end])).replace(tzinfo=zone).astimezone(UTC)
+
+
+def _weekly_turns(window: dict[str, object], first: date, zone: ZoneInfo) -> Iterator[datetime]:
+    days = window["days"]
+    for number in range(_DAYS_AHEAD):
+        day = first + timedelta(days=number)
+        if isinstance(days, list) and DAYS[day.weekday()] in days:
+            for end in ("from", "to"):
+                minutes = _minutes(str(window[end]))
+                local = datetime.combine(day, time()) + timedelta(minutes=minutes)
+                yield local.replace(tzinfo=zone).astimezone(UTC)
+
+
+def _minutes(text: str) -> int:
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def _listed(calendar: dict[str, object], name: str) -> list[dict[str, object]]:
+    value = calendar.get(name)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
