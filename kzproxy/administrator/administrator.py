@@ -174,4 +174,6 @@ def _end(lease: Lease, ending: Ending) -> None:
 def _caller(permit: Permit, session_id: str) -> Caller:
     subject = permit.attributes.subject
     groups = frozenset(subject.groups)
-    return session_id, subject.username, groups, subject.uid, subject.extra
+    # A session may go on with a weaker sign-in; that must not prolong what a strong one began.
+    strength = subject.authentication_class, frozenset(subject.authentication_methods)
+    return session_id, subject.username, groups, subject.uid, subject.extra, *strength

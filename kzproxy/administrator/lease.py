@@ -14,8 +14,8 @@ from kzproxy.errors.kinds import Forbidden, ProxyError
 from kzproxy.policy.decision import Dependency, Permit
 from kzproxy.policy.obligations import Obligations
 
-# A session and, of its caller, all that is sent to kube-apiserver.
-Caller = tuple[str, str, frozenset[str], str, ExtraValues]
+# A session and, of its caller, all that is sent to kube-apiserver, and how they signed in.
+Caller = tuple[str, str, frozenset[str], str, ExtraValues, str, frozenset[str]]
 
 
 class EndCause(StrEnum):

@@ -116,6 +116,29 @@ def test_a_fresh_token_renews_only_streams_of_the_same_groups(fresh: str, cut: b
     assert bool(world.cuts) is cut
 
 
+@pytest.mark.parametrize(
+    ("fresh", "cut"),
+    [
+        ({}, False),
+        ({"authentication_methods": ("pin", "hwk")}, False),
+        ({"authentication_class": ""}, True),
+        ({"authentication_class": "pwd"}, True),
+        ({"authentication_methods": ("pin",)}, True),
+    ],
+)
+def test_a_fresh_token_of_a_weaker_sign_in_renews_nothing(
+    fresh: dict[str, object], cut: bool
+) -> None:
+    world = World(allow("pods", PODS))
+    strong = replace(subject(), authentication_class="phr", authentication_methods=("hwk", "pin"))
+    renewed = replace(strong, expires_at=WEDNESDAY_MORNING + timedelta(hours=2), **fresh)
+    with world.open(asked("GET", WATCH, who=strong)):
+        with world.open(asked("GET", WATCH, who=renewed)):
+            pass
+        world.pass_time(timedelta(minutes=61))
+    assert bool(world.cuts) is cut
+
+
 def test_a_stream_that_cannot_be_judged_again_ends() -> None:
     world = World(allow("pods", PODS))
     naive = datetime(2026, 1, 14)  # noqa: DTZ001 - a bug: it cannot be compared with an aware one
