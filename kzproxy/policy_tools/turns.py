@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from kzproxy.policy.time_window import DAYS
 from kzproxy.policy_tools.policy_text import PolicyText
 
 # A week has every weekly turn; what opens later is found by its date alone.
 _DAYS_AHEAD = 8
+_WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def next_turns(text: PolicyText, at: datetime) -> list[datetime]:
@@ -40,7 +40,7 @@ def _weekly_turns(window: dict[str, object], first: date, zone: ZoneInfo) -> Ite
     days = window["days"]
     for number in range(_DAYS_AHEAD):
         day = first + timedelta(days=number)
-        if isinstance(days, list) and DAYS[day.weekday()] in days:
+        if isinstance(days, list) and _WEEK[day.weekday()] in days:
             for end in ("from", "to"):
                 minutes = _minutes(str(window[end]))
                 local = datetime.combine(day, time()) + timedelta(minutes=minutes)
