@@ -81,6 +81,8 @@ def operands(text: str) -> tuple[str, tuple[str, ...]]:
 
 def presence_tests(text: str) -> Iterator[tuple[str, int]]:
     """Give what each ``has(...)`` asks for, spelled without blanks and brackets, and where."""
+    if "has" not in text:
+        return
     tokens = [token for token in _tokens(text) if token.kind != "comment"]
     for index, token in enumerate(tokens[:-1]):
         if token.text == "has" and tokens[index + 1].text == "(":

@@ -82,10 +82,12 @@ class Tree:
         return self.children[1:] if self.target is not None else self.children
 
     def nodes(self) -> Iterator["Tree"]:
-        """Give this node and all below it."""
-        yield self
-        for child in self.children:
-            yield from child.nodes()
+        """Give this node and all below it, each before what is below it."""
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node
+            waiting.extend(reversed(node.children))
 
 
 def read_tree(serialized: bytes) -> Tree:
