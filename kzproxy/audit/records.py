@@ -193,6 +193,7 @@ def decision_record(
         depends_on=tuple(sorted(decision.depends_on)),
         hint=visible(judged.hint, MAX_TEXT_CHARS),
         message=visible(message, MAX_TEXT_CHARS),
+        reason=visible(decision.attributes.environment.reason, MAX_TEXT_CHARS),
         status_code=judged.status_code,
         received_at=arrival.received_at,
         user=caller.user,
@@ -388,7 +389,7 @@ def _request(info: RequestInfo, user_agent: str) -> Request:
         namespace=namespace,
         name=name,
         stream="" if info.stream is StreamKind.NONE else info.stream.value,
-        dry_run=any(key == "dryRun" for key, _ in info.query),
+        dry_run=info.is_dry_run,
         user_agent=visible(user_agent, MAX_TEXT_CHARS),
     )
 

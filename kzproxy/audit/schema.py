@@ -161,6 +161,7 @@ class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="de
     depends_on: tuple[str, ...] = ()
     hint: str = ""
     message: str = ""
+    reason: str = ""
     status_code: StatusCode | None = None
     received_at: Time
     user: User | None = None
