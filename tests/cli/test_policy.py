@@ -1,0 +1,190 @@
+"""``kzproxy policy``: what the commands print and how they exit."""
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+
+from kzproxy.cli.command_group import group
+from kzproxy.cli.policy import SUBCOMMANDS
+from kzproxy.errors.configuration import ConfigurationError
+
+CONFIG = Path(__file__).parents[2] / "config"
+ROLES = str(CONFIG / "policies/roles.yaml")
+CASES = CONFIG / "policies/roles.test.yaml"
+NETWORK_ONLY = """\
+apiVersion: kzproxy.dev/v1
+kind: AccessPolicy
+metadata: {name: p}
+networks: {office: ["192.0.2.0/24"], lab: ["198.51.100.0/24"]}
+rules:
+- id: a
+  effect: allow
+  subjects: {groups: [g]}
+  match: [{verbs: [get], apiGroups: [""], resources: [pods]}]
+  conditions: {networks: [office]}
+"""
+
+
+def kzproxy(*arguments):
+    return CliRunner().invoke(group, ["policy", *arguments], prog_name="kzproxy")
+
+
+@pytest.fixture
+def suspicious(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text(NETWORK_ONLY)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_each_command_has_help_with_examples_and_exit_codes(name):
+    result = kzproxy(name, "--help")
+    assert result.exit_code == 0
+    assert "Examples:" in result.output
+    assert "Exits 0" in result.output
+
+
+def test_the_group_lists_its_commands_without_importing_them():
+    result = kzproxy("--help")
+    assert all(f"  {name} " in result.output for name in SUBCOMMANDS)
+
+
+def test_the_commands_are_completed():
+    environment = {"_KZPROXY_COMPLETE": "bash_complete", "COMP_WORDS": "kzproxy policy w"}
+    environment["COMP_CWORD"] = "2"
+    result = CliRunner().invoke(group, [], env=environment, prog_name="kzproxy")
+    assert result.output == "plain,who-can\n"
+
+
+def test_check_says_that_a_sound_policy_is_one():
+    result = kzproxy("check", "--strict", ROLES)
+    assert (result.exit_code, result.output) == (0, "1 file: ok\n")
+
+
+def test_check_names_each_finding_with_its_place(suspicious):
+    result = kzproxy("check", suspicious)
+    assert result.exit_code == 1
+    first, second, total = result.output.splitlines()
+    assert first == f"{suspicious}:4:38: warning: network lab is used by no rule [unused]"
+    assert second.startswith(f"{suspicious}:10:15: error: rule a: rests on the network alone")
+    assert total == "1 file: 1 errors, 1 warnings"
+
+
+def test_warnings_fail_only_a_strict_check(suspicious):
+    assert kzproxy("check", "--allow-network-only", suspicious).exit_code == 0
+    assert kzproxy("check", "--allow-network-only", "--strict", suspicious).exit_code == 1
+
+
+def test_check_speaks_json_github_and_sarif(suspicious):
+    found = json.loads(kzproxy("check", "-o", "json", suspicious).stdout)
+    assert found["ok"] is False
+    assert [row["lint"] for row in found["findings"]] == ["unused", "network-only"]
+    annotations = kzproxy("check", "-o", "github", suspicious).stdout.splitlines()
+    assert annotations[1].startswith(f"::error file={suspicious},line=10,col=15,title=kzproxy ")
+    (run,) = json.loads(kzproxy("check", "-o", "sarif", suspicious).stdout)["runs"]
+    assert [one["level"] for one in run["results"]] == ["warning", "error"]
+
+
+def test_check_reports_a_file_that_is_no_policy(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("apiVersion: kzproxy.dev/v1\nkind: Other\nrules: 3\n")
+    result = kzproxy("check", "-o", "json", str(path))
+    assert result.exit_code == 2
+    assert len(json.loads(result.stdout)["findings"]) >= 2
+    assert isinstance(kzproxy("check", str(path)).exception, ConfigurationError)
+
+
+def test_a_time_without_an_offset_is_refused(suspicious):
+    result = kzproxy("check", "--at", "2026-03-04T10:00:00", suspicious)
+    assert result.exit_code == 2
+    assert "has no offset" in result.output
+
+
+def test_test_runs_the_cases_and_writes_a_junit_report(tmp_path):
+    report = tmp_path / "report.xml"
+    result = kzproxy("test", "--junit", str(report), str(CASES))
+    assert result.exit_code == 0
+    assert result.output == f"{CASES}: 13 passed, 0 failed, 0 not tried\n"
+    suite = ElementTree.parse(report).getroot()[0]
+    assert suite.get("tests") == "13"
+    assert suite.get("failures") == "0"
+
+
+def failing(tmp_path):
+    (tmp_path / "roles.yaml").write_text(Path(ROLES).read_text())
+    path = tmp_path / "cases.yaml"
+    text = CASES.read_text().replace("decision: allow, rule: admins-everything", "decision: deny")
+    path.write_text(text)
+    return path
+
+
+def test_test_shows_what_differs_and_fails(tmp_path):
+    path, report = failing(tmp_path), tmp_path / "report.xml"
+    result = kzproxy("test", "--junit", str(report), str(path))
+    assert result.exit_code == 1
+    assert "FAILED an admin reads secrets" in result.output
+    assert "decision: expected deny" in result.output
+    assert "got allow" in result.output
+    assert "allowed by rule admins-everything" in result.output
+    failure = ElementTree.parse(report).getroot().find(".//failure")
+    assert failure is not None
+    assert failure.get("message") == "decision: expected deny, got allow"
+    found = json.loads(kzproxy("test", "-o", "json", str(path)).stdout)
+    assert not found["ok"]
+    assert sum(not case["ok"] for case in found["files"][0]["cases"]) == 1
+
+
+def test_explain_shows_the_first_condition_that_fails_and_what_would_help():
+    arguments = ("-p", ROLES, "--user", "dana", "--group", "oidc:developers")
+    asked = ("delete", "pods", "web", "-n", "dev-web")
+    result = kzproxy("explain", *arguments, *asked)
+    assert result.exit_code == 1
+    assert "[no ] device enrolled: true   <- first that fails" in result.output
+    assert "  - use an enrolled device\n" in result.output
+    allowed = kzproxy("explain", *arguments, "--device-enrolled", *asked)
+    assert allowed.exit_code == 0
+    assert allowed.output.startswith("allowed by rule developers-work\n")
+
+
+def test_explain_explains_a_case_of_a_test_file():
+    name = "a developer without a device is told what to do"
+    result = kzproxy("explain", "-o", "json", "--case-file", str(CASES), "--case", name)
+    found = json.loads(result.stdout)
+    assert (result.exit_code, found["decision"], found["rule"]) == (1, "deny", "developers-work")
+    assert found["changes"] == [{"kinds": ["device"], "text": "use an enrolled device"}]
+    assert kzproxy("explain", "--case-file", str(CASES), "--case", "none").exit_code == 2
+
+
+def test_explain_says_what_is_missing():
+    result = kzproxy("explain", "list", "pods")
+    assert result.exit_code == 2
+    assert "--policy, --user must be given" in result.output
+
+
+def test_who_can_names_subjects_conditions_and_exceptions():
+    result = kzproxy("who-can", "-p", ROLES, "get", "secrets")
+    assert result.exit_code == 0
+    assert "group oidc:admins\n    allows: rule admins-everything" in result.output
+    assert "if: device enrolled: true" in result.output
+    assert "Except where a deny rule" in result.output
+    assert "only in: namespaces: kube-system" in result.output
+    assert "RBAC" in result.output
+
+
+def test_who_can_exits_1_where_nobody_can():
+    result = kzproxy("who-can", "-p", ROLES, "get", "secrets", "-n", "kube-system", "-o", "json")
+    assert result.exit_code == 1
+    found = json.loads(result.stdout)
+    assert found["grants"] == []
+    assert [one["rule"] for one in found["exceptions"]] == ["nobody-system-secrets"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("post", "pods"), ("get", "pods/exec"), ("get", "pods", "-A", "-n", "dev"), ("list", "/api")],
+)
+def test_who_can_refuses_what_nobody_can_ask(arguments):
+    assert kzproxy("who-can", "-p", ROLES, *arguments).exit_code == 2
