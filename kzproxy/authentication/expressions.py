@@ -16,6 +16,9 @@ from kzproxy.expressions.library import ANY_MAP, STRING, STRINGS, STRINGS_MAP
 from kzproxy.expressions.source import place
 from kzproxy.expressions.tree import Kind, Tree
 
+MAX_CLAIM_LEVELS = 64
+"""Of lists and objects in one another; what reads them recurses. Issuers nest three deep."""
+
 _REMEMBERED_PROGRAMS = 4096
 
 _CLAIMS = "claims"
@@ -121,12 +124,13 @@ def claims_facts(program: Program, claims: Mapping[str, object]) -> Facts:
     """Return the values that an expression over claims reads: those claims, and no others.
 
     Raises:
-        ExpressionFailedError: A number among them is too large for kube-apiserver's reading.
+        ExpressionFailedError: A number among them is too large for kube-apiserver's reading, or
+            lists or objects are nested deeper than ``MAX_CLAIM_LEVELS``.
     """
     names = _claims_read(program.tree)
     try:
         value = {name: _as_json(claims[name]) for name in names if name in claims}
-    except (OverflowError, RecursionError) as error:
+    except OverflowError as error:
         raise ExpressionFailedError("a claim cannot be read") from error
     return Facts(CLAIMS_LANGUAGE, {_CLAIMS: value}.get)
 
@@ -171,12 +175,14 @@ def _selected(node: Tree) -> str | None:
     return None
 
 
-def _as_json(value: object) -> Value:
+def _as_json(value: object, levels: int = MAX_CLAIM_LEVELS) -> Value:
     """Read numbers as Go does, as floating-point."""
+    if levels == 0:
+        raise OverflowError
     if isinstance(value, list):
-        return [_as_json(item) for item in value]
+        return [_as_json(item, levels - 1) for item in value]
     if isinstance(value, dict):
-        return {key: _as_json(item) for key, item in value.items()}
+        return {key: _as_json(item, levels - 1) for key, item in value.items()}
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(value, float) and abs(value) == float("inf"):
