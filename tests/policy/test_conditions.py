@@ -2,9 +2,11 @@
 
 from datetime import timedelta
 
-from kzproxy.policy.conditions import ConditionCheck
+from kzproxy.policy.conditions import Compiler, ConditionCheck
 from kzproxy.policy.decision import Dependency
-from kzproxy.policy.rules import NO_CONDITIONS, Conditions
+from kzproxy.policy.place_and_time import InTime
+from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions
+from kzproxy.policy.view import Definitions, RequestView
 from tests.policy.samples import (
     ENROLLED,
     OFFICE,
@@ -16,36 +18,42 @@ from tests.policy.samples import (
 ALL = Conditions(networks=(OFFICE,), time=(OFFICE_HOURS,), device_enrolled=True)
 
 
+def check_of(conditions: Conditions) -> ConditionCheck:
+    return Compiler.of(AccessPolicySet(rules=())).check(conditions, None)
+
+
+def seen(*args: object, **fields: object) -> RequestView:
+    return RequestView(asked(*args, **fields), Definitions((), ()))
+
+
 def test_no_conditions_rest_on_the_subject_alone():
-    check = ConditionCheck(NO_CONDITIONS)
+    check = check_of(NO_CONDITIONS)
 
     assert check.depends_on == {Dependency.IDENTITY}
-    assert check.unmet(asked("GET", "/version")) == ()
+    assert check.unmet(seen("GET", "/version"), unknown_is=False) == ()
 
 
 def test_every_unmet_condition_is_named():
-    check = ConditionCheck(ALL)
+    check = check_of(ALL)
     at_night = WEDNESDAY_MORNING + timedelta(hours=12)
+    unmet = check.unmet(seen("GET", "/version", at=at_night), unknown_is=False)
 
-    assert check.depends_on == set(Dependency)
-    assert check.unmet(asked("GET", "/version", at=at_night)) == (
-        Dependency.NETWORK,
-        Dependency.TIME,
-        Dependency.DEVICE,
-    )
+    about = (Dependency.NETWORK, Dependency.TIME, Dependency.DEVICE)
+    assert check.depends_on == {Dependency.IDENTITY, *about}
+    assert tuple(condition.about for condition in unmet) == about
 
 
 def test_conditions_that_hold_are_not_named():
-    attributes = asked("GET", "/version", come_from="2001:db8::9", device=ENROLLED)
+    view = seen("GET", "/version", come_from="2001:db8::9", device=ENROLLED)
 
-    assert ConditionCheck(ALL).unmet(attributes) == ()
+    assert check_of(ALL).unmet(view, unknown_is=False) == ()
 
 
 def test_a_span_is_kept_while_it_lasts_and_no_longer():
-    check = ConditionCheck(ALL)
-    morning = check.span(WEDNESDAY_MORNING)
+    condition = InTime((OFFICE_HOURS,))
+    morning = condition.span(WEDNESDAY_MORNING)
 
-    assert check.span(WEDNESDAY_MORNING + timedelta(hours=1)) is morning
-    assert check.span(morning.until - timedelta(microseconds=1)) is morning
-    assert check.span(morning.until).is_open is False
-    assert check.span(WEDNESDAY_MORNING) == morning
+    assert condition.span(WEDNESDAY_MORNING + timedelta(hours=1)) is morning
+    assert condition.span(morning.until - timedelta(microseconds=1)) is morning
+    assert condition.span(morning.until).is_open is False
+    assert condition.span(WEDNESDAY_MORNING) == morning
