@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.condition import Condition
-from kzproxy.policy.conditions import Compiler
+from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
 from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.policy.conditions import Compiler, ConditionCheck
+from kzproxy.policy.condition_check import Compiler, ConditionCheck
 from kzproxy.policy.glob import Names
 from kzproxy.policy.rules import EVERYONE, Effect, Match, Rule
 from kzproxy.policy.vocabulary import ALL, NODE_PROXY, resource_key

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.policy.conditions import Compiler
+from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.index import RuleIndex
 from kzproxy.policy.rules import AccessPolicySet, Effect
 from tests.policy.samples import allow, asked, deny, match, subject

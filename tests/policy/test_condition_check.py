@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from kzproxy.policy.conditions import Compiler, ConditionCheck
+from kzproxy.policy.condition_check import Compiler, ConditionCheck
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.place_and_time import InTime
 from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions
