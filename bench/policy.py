@@ -28,14 +28,14 @@ def policy() -> dict[str, Any]:
         "kind": "AccessPolicy",
         "metadata": {"name": "bench"},
         "networks": {"here": ["127.0.0.0/8"], "office": ["203.0.113.0/24", "198.51.100.0/24"]},
-        "timeWindows": {
+        "calendars": {
             "always": {
                 "timeZone": "Europe/Prague",
-                "windows": [{"days": _DAYS, "from": "00:00", "to": "24:00"}],
+                "weekly": [{"days": _DAYS, "from": "00:00", "to": "24:00"}],
             },
             "office-hours": {
                 "timeZone": "Europe/Prague",
-                "windows": [{"days": _DAYS[:5], "from": "07:00", "to": "20:00"}],
+                "weekly": [{"days": _DAYS[:5], "from": "07:00", "to": "20:00"}],
             },
         },
         "rules": rules,

@@ -2,53 +2,72 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kzproxy.config.document import Mistakes, Node, read_documents
+from kzproxy.config.policy_conditions import Reader
 from kzproxy.config.policy_contexts import Contexts
 from kzproxy.config.policy_match import read_match
 from kzproxy.config.policy_names import checked_message, checked_name, filled
-from kzproxy.policy.rules import (
-    EVERYONE,
-    NO_CONDITIONS,
-    AccessPolicySet,
-    Conditions,
-    Effect,
-    Rule,
-)
+from kzproxy.config.policy_obligations import read_obligations
+from kzproxy.config.policy_subjects import read_subjects
+from kzproxy.policy.obligations import NO_OBLIGATIONS
+from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions, Effect, Rule
+
+if TYPE_CHECKING:
+    from kzproxy.policy.expression import Expression
 
 API_VERSION = "kzproxy.dev/v1"
 KIND = "AccessPolicy"
-
-_ANONYMOUS = ("system:anonymous", "system:unauthenticated")
 
 
 def load_access_policies(paths: Sequence[Path], mistakes: Mistakes) -> AccessPolicySet:
     """Read the AccessPolicy documents of all files as one policy.
 
-    Networks and time windows may be defined in one file and used in another. If anything is wrong
-    the mistakes are recorded and the policy is one without rules, which denies everything.
+    Networks, calendars, conditions and tiers may be defined in one file and used in another, the
+    latter two after they are defined. If anything is wrong the mistakes are recorded and the policy
+    is one without rules, which denies everything.
     """
     before = len(mistakes)
     documents = [_fields(document) for path in paths for document in read_documents(path, mistakes)]
     _check_unique([fields["metadata"] for fields in documents])
-    contexts = Contexts()
-    for fields in documents:
-        if "networks" in fields:
-            contexts.define_networks(fields["networks"])
-        if "timeWindows" in fields:
-            contexts.define_time_windows(fields["timeWindows"])
-    rules = _rules([rule for fields in documents for rule in fields["rules"].sequence()], contexts)
-    return AccessPolicySet(rules=rules if len(mistakes) == before else ())
+    reader = Reader(Contexts(), {}, {})
+    _define(documents, reader)
+    nodes = [rule for fields in documents for rule in fields["rules"].sequence()]
+    rules = _rules(nodes, reader)
+    if len(mistakes) > before:
+        return AccessPolicySet(rules=())
+    return AccessPolicySet(
+        rules=rules,
+        networks=reader.contexts.all_networks,
+        calendars=reader.contexts.all_calendars,
+        tiers=tuple(tier for _, tier in sorted(reader.tiers.items())),
+        conditions=tuple(reader.named.values()),
+    )
 
 
 def _fields(document: Node) -> dict[str, Node]:
     fields = document.mapping(
         required=("apiVersion", "kind", "metadata", "rules"),
-        optional=("networks", "timeWindows"),
+        optional=("networks", "calendars", "conditions", "tiers"),
     )
     fields["apiVersion"].choice([API_VERSION])
     fields["kind"].choice([KIND])
     return fields
+
+
+def _define(documents: Sequence[dict[str, Node]], reader: Reader) -> None:
+    for fields in documents:
+        if "networks" in fields:
+            reader.contexts.define_networks(fields["networks"])
+        if "calendars" in fields:
+            reader.contexts.define_calendars(fields["calendars"])
+    for fields in documents:
+        for key, value in fields["conditions"].entries() if "conditions" in fields else []:
+            reader.define_condition(key, value)
+    for fields in documents:
+        for node in filled(fields["tiers"], "tiers") if "tiers" in fields else []:
+            reader.define_tier(node)
 
 
 def _check_unique(metadata: Sequence[Node]) -> None:
@@ -66,29 +85,39 @@ def _check_new(node: Node, name: str, places: dict[str, str], what: str) -> None
         places[name] = f"{node.source}:{node.line}"
 
 
-def _rules(nodes: Sequence[Node], contexts: Contexts) -> tuple[Rule, ...]:
+def _rules(nodes: Sequence[Node], reader: Reader) -> tuple[Rule, ...]:
     places: dict[str, str] = {}
-    return tuple(_rule(node, contexts, places) for node in nodes)
+    return tuple(_rule(node, reader, places) for node in nodes)
 
 
-def _rule(node: Node, contexts: Contexts, places: dict[str, str]) -> Rule:
+def _rule(node: Node, reader: Reader, places: dict[str, str]) -> Rule:
     fields = node.mapping(
-        required=("id", "effect", "subjects", "match"), optional=("conditions", "message")
+        required=("id", "effect", "subjects", "match"),
+        optional=("conditions", "when", "needs", "patches", "obligations", "message"),
     )
     rule_id = checked_name(fields["id"])
     _check_new(fields["id"], rule_id, places, "rule")
     effect = _effect(fields["effect"])
-    users, groups = _subjects(fields["subjects"])
+    subjects = read_subjects(fields["subjects"])
     conditions = NO_CONDITIONS
     if "conditions" in fields:
-        conditions = _conditions(fields["conditions"], effect, contexts)
+        conditions = reader.conditions(fields["conditions"], effect)
+    when = reader.expression(fields["when"]) if "when" in fields else None
+    _check_needs(node, fields, asks=_asks_for_object(conditions, when, reader))
+    obligations = NO_OBLIGATIONS
+    if "obligations" in fields:
+        obligations = read_obligations(fields["obligations"], effect)
     return Rule(
         id=rule_id,
         effect=effect or Effect.DENY,
-        users=users,
-        groups=groups,
+        users=subjects.users,
+        groups=subjects.groups,
+        spiffe_ids=subjects.spiffe_ids,
         match=tuple(read_match(item, effect) for item in filled(fields["match"], "a match")),
         conditions=conditions,
+        when=when,
+        patches_allowed="patches" in fields and fields["patches"].choice(["allow"]) == "allow",
+        obligations=obligations,
         message=checked_message(fields["message"]) if "message" in fields else "",
     )
 
@@ -98,49 +127,26 @@ def _effect(node: Node) -> Effect | None:
     return Effect(word) if word else None
 
 
-def _subjects(node: Node) -> tuple[frozenset[str], frozenset[str]]:
-    fields = node.mapping(optional=("users", "groups"))
-    if node.is_mapping() and not fields:
-        node.mistake(f"name users or groups; for every signed-in user, groups: [{EVERYONE}]")
-    return _names(fields, "users"), _names(fields, "groups")
+def _asks_for_object(conditions: Conditions, when: "Expression | None", reader: Reader) -> bool:
+    """Whether the object is asked for, by whatever stands behind a name too."""
+    if conditions.api_object is not None or (when is not None and when.needs_object):
+        return True
+    names = {*conditions.all_of, *conditions.any_of, *conditions.none_of}
+    names |= when.conditions if when is not None else frozenset()
+    named = (reader.named[name] for name in names if name in reader.named)
+    return any(_asks_for_object(each.conditions, each.when, reader) for each in named)
 
 
-def _names(fields: dict[str, Node], kind: str) -> frozenset[str]:
-    if kind not in fields:
-        return frozenset()
-    return frozenset(_subject(item) for item in filled(fields[kind], kind))
-
-
-def _subject(node: Node) -> str:
-    name = node.string()
-    if "*" in name:
-        node.mistake(f"a subject is written out; for every signed-in user, groups: [{EVERYONE}]")
-    elif name in _ANONYMOUS:
-        node.mistake(f"{name} never comes here: requests without a credential are refused before")
-    elif name != name.strip() or not name.isprintable():
-        node.mistake("no name begins or ends with a blank or holds a control character")
-    return name
-
-
-def _conditions(node: Node, effect: Effect | None, contexts: Contexts) -> Conditions:
-    fields = node.mapping(optional=("networks", "time", "device"))
-    if node.is_mapping() and not fields:
-        node.mistake("name networks, time or device, or leave conditions out")
-    return Conditions(
-        networks=contexts.networks(fields["networks"]) if "networks" in fields else (),
-        time=contexts.time_windows(fields["time"]) if "time" in fields else (),
-        device_enrolled=_device_enrolled(fields["device"], effect) if "device" in fields else None,
+def _check_needs(node: Node, fields: dict[str, Node], *, asks: bool) -> None:
+    """See to it that a rule says that bodies are read and pods fetched for it."""
+    needs = (
+        {item.choice(["object"]) for item in filled(fields["needs"], "needs")}
+        if ("needs" in fields)
+        else set()
     )
-
-
-def _device_enrolled(node: Node, effect: Effect | None) -> bool:
-    enrolled = node.mapping(required=("enrolled",))["enrolled"]
-    wanted = enrolled.boolean()
-    if effect is Effect.ALLOW and not wanted:
-        enrolled.mistake("an allow rule can ask for enrolled: true only")
-    if effect is Effect.DENY and wanted:
-        enrolled.mistake(
-            "a deny rule on enrolled devices is escaped by showing no certificate; write"
-            " enrolled: false to deny every device that is not shown to be enrolled"
-        )
-    return wanted
+    if asks and "object" not in needs:
+        node.mistake("the rule looks at the object; say so with needs: [object]")
+    if "object" in needs and not asks:
+        fields["needs"].mistake("no condition looks at the object; leave needs out")
+    if "patches" in fields and not asks:
+        fields["patches"].mistake("patches matter only where the object is looked at")

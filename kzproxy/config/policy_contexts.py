@@ -1,19 +1,21 @@
-"""Networks and time windows of access policies, under the names that rules use."""
+"""Networks and calendars of access policies, under the names that rules use."""
 
 import re
 import zoneinfo
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from ipaddress import IPv6Network, ip_network
 from typing import TypeVar
 
 from kzproxy.config.document import Node, did_you_mean
+from kzproxy.config.policy_holidays import read_holidays
 from kzproxy.config.policy_names import checked_name, filled
+from kzproxy.policy.calendar import DAYS, Calendar, DatedWindow, WeeklyWindow
 from kzproxy.policy.network import IPNetwork, Network
-from kzproxy.policy.time_window import DAYS, TimeWindow, WeeklyWindow
 
-_Context = TypeVar("_Context", Network, TimeWindow)
+_Context = TypeVar("_Context", Network, Calendar)
 
 _CIDR = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?")
 _TIME_OF_DAY = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 # Not IANA names: what this machine is set to, and trees that count seconds in other ways.
@@ -21,11 +23,11 @@ _OTHER_ZONES = ("localtime", "posix", "right/", "Factory")
 
 
 class Contexts:
-    """The networks and time windows of all files; a name means one thing in all of them."""
+    """The networks and calendars of all files; a name means one thing in all of them."""
 
     def __init__(self) -> None:
         self._networks: dict[str, Network] = {}
-        self._windows: dict[str, TimeWindow] = {}
+        self._calendars: dict[str, Calendar] = {}
 
     def define_networks(self, node: Node) -> None:
         """Read ``networks``: name to a list of CIDRs."""
@@ -37,21 +39,31 @@ class Contexts:
             known = tuple(block for block in blocks if block is not None)
             self._networks[name] = Network(name=name, blocks=known)
 
-    def define_time_windows(self, node: Node) -> None:
-        """Read ``timeWindows``: name to a time zone and its weekly windows."""
+    def define_calendars(self, node: Node) -> None:
+        """Read ``calendars``: name to a time zone and its windows."""
         for key, value in node.entries():
             name = checked_name(key)
-            if name in self._windows:
-                key.mistake(f"time window {name} is already defined in another document")
-            self._windows[name] = _time_window(name, value)
+            if name in self._calendars:
+                key.mistake(f"calendar {name} is already defined in another document")
+            self._calendars[name] = _calendar(name, value)
+
+    @property
+    def all_networks(self) -> tuple[Network, ...]:
+        """All that are defined."""
+        return tuple(self._networks.values())
+
+    @property
+    def all_calendars(self) -> tuple[Calendar, ...]:
+        """All that are defined."""
+        return tuple(self._calendars.values())
 
     def networks(self, node: Node) -> tuple[Network, ...]:
         """Return the networks that a condition names."""
         return _named(node, self._networks, "networks")
 
-    def time_windows(self, node: Node) -> tuple[TimeWindow, ...]:
-        """Return the time windows that a condition names."""
-        return _named(node, self._windows, "timeWindows")
+    def calendars(self, node: Node) -> tuple[Calendar, ...]:
+        """Return the calendars that a condition names."""
+        return _named(node, self._calendars, "calendars")
 
 
 def _named(node: Node, known: dict[str, _Context], section: str) -> tuple[_Context, ...]:
@@ -97,15 +109,55 @@ def _same_address(text: str, block: IPNetwork) -> bool:
     return ip_network(text.partition("/")[0]).network_address == block.network_address
 
 
-def _time_window(name: str, node: Node) -> TimeWindow:
-    fields = node.mapping(required=("timeZone", "windows"))
+def _calendar(name: str, node: Node) -> Calendar:
+    fields = node.mapping(
+        required=("timeZone",), optional=("weekly", "dated", "except", "holidays")
+    )
+    if node.is_mapping() and not {"weekly", "dated"} & fields.keys():
+        node.mistake("name weekly or dated windows, or it is never open")
     zone_name = fields["timeZone"].string()
-    return TimeWindow(
+    return Calendar(
         name=name,
         zone_name=zone_name,
         zone=_zone(zone_name, fields["timeZone"]),
-        windows=tuple(_weekly(item) for item in filled(fields["windows"], "windows")),
+        weekly=tuple(_weekly(item) for item in _items(fields, "weekly")),
+        dated=_dated(fields, "dated"),
+        exceptions=_dated(fields, "except"),
+        holidays=read_holidays(fields["holidays"]) if "holidays" in fields else None,
     )
+
+
+def _items(fields: dict[str, Node], name: str) -> list[Node]:
+    return filled(fields[name], "windows") if name in fields else []
+
+
+def _dated(fields: dict[str, Node], name: str) -> tuple[DatedWindow, ...]:
+    found = [_dated_window(item) for item in _items(fields, name)]
+    return tuple(window for window in found if window is not None)
+
+
+def _dated_window(node: Node) -> DatedWindow | None:
+    fields = node.mapping(required=("from", "to"))
+    start, end = _wall(fields["from"]), _wall(fields["to"])
+    if start is None or end is None:
+        return None
+    if end <= start:
+        fields["to"].mistake('"to" must be after "from"; it is not included')
+        return None
+    return DatedWindow(start=start, end=end)
+
+
+def _wall(node: Node) -> datetime | None:
+    text = node.string()
+    if not text:
+        return None
+    if _DATE.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            pass  # Such as the 30th of February.
+    node.mistake(f'{text} is no date; write "YYYY-MM-DD" or "YYYY-MM-DDTHH:MM", in quotes')
+    return None
 
 
 def _zone(name: str, node: Node) -> tzinfo:

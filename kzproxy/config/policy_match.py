@@ -8,17 +8,30 @@ from collections.abc import Callable
 
 from kzproxy.config.document import Node, did_you_mean
 from kzproxy.config.policy_names import filled
+from kzproxy.config.policy_selectors import read_equalities, read_label_selector
 from kzproxy.policy.rules import Effect, Match
 from kzproxy.policy.vocabulary import (
     ALL,
     CHECKED_VERBS,
+    COLLECTION_VERBS,
     RESOURCE_VERBS,
     URL_VERBS,
     misused_verbs,
     verbs_left_open,
 )
 
-_RESOURCE_FIELDS = ("apiGroups", "resources", "namespaces", "names")
+_SELECTORS = ("labelSelector", "fieldSelector")
+_RESOURCE_FIELDS = (
+    "apiGroups",
+    "resources",
+    "namespaces",
+    "names",
+    "namespaceSelector",
+    *_SELECTORS,
+)
+EXCEPT = "!"
+"""Before a resource that a match leaves out."""
+
 _SEGMENT = r"[a-z0-9]([-a-z0-9_.]*[a-z0-9])?"
 _RESOURCE = re.compile(rf"\*|({_SEGMENT}|\*)/({_SEGMENT}|\*)|{_SEGMENT}")
 _GROUP = re.compile(r"\*?|[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
@@ -63,19 +76,48 @@ def _resource_match(node: Node, fields: dict[str, Node], effect: Effect | None) 
     resources = _optional_words(fields, "resources", _wrong_resource)
     if "resources" in fields:
         _check_verbs(fields["resources"], verbs, effect)
+        if resources and all(pattern.startswith(EXCEPT) for pattern in resources):
+            fields["resources"].mistake('what is left out needs something it is left out of: "*"')
+    for name in _SELECTORS:
+        if name in fields:
+            _check_selector(fields[name], verbs, effect)
     return Match(
         verbs=frozenset(verbs),
         api_groups=frozenset(_optional_words(fields, "apiGroups", _wrong_group)),
-        resources=frozenset(resources),
+        resources=frozenset(each for each in resources if not each.startswith(EXCEPT)),
+        excluded_resources=frozenset(
+            each.removeprefix(EXCEPT) for each in resources if each.startswith(EXCEPT)
+        ),
         namespaces=_optional_words(fields, "namespaces", _wrong_namespace),
         names=_optional_words(fields, "names", _wrong_name),
+        namespace_selector=read_label_selector(fields["namespaceSelector"])
+        if "namespaceSelector" in fields
+        else None,
+        label_equalities=_equalities(fields, "labelSelector"),
+        field_equalities=_equalities(fields, "fieldSelector"),
     )
+
+
+def _equalities(fields: dict[str, Node], name: str) -> frozenset[tuple[str, str]]:
+    return read_equalities(fields[name]) if name in fields else frozenset()
+
+
+def _check_selector(node: Node, verbs: tuple[str, ...], effect: Effect | None) -> None:
+    if effect is Effect.DENY:
+        node.mistake("a deny rule on selectors is escaped by asking without; leave it out")
+    elif not verbs or not COLLECTION_VERBS.issuperset(verbs):
+        node.mistake(
+            "only list, watch and deletecollection have selectors; give other verbs an entry of"
+            " their own"
+        )
 
 
 def _check_verbs(resources: Node, verbs: tuple[str, ...], effect: Effect | None) -> None:
     known = [verb for verb in verbs if verb in RESOURCE_VERBS or verb == ALL]
     for item in resources.sequence():
         pattern = item.string(may_be_empty=True)
+        if pattern.startswith(EXCEPT):
+            continue
         wrong = misused_verbs(known, pattern) if _RESOURCE.fullmatch(pattern) else ""
         if not wrong and effect is Effect.DENY:
             wrong = verbs_left_open(known, pattern)
@@ -129,7 +171,7 @@ def _wrong_url_verb(verb: str) -> str:
 
 
 def _wrong_resource(pattern: str) -> str:
-    if _RESOURCE.fullmatch(pattern):
+    if _RESOURCE.fullmatch(pattern.removeprefix(EXCEPT)):
         return ""
     return (
         f'"{pattern}" is no resource: write the plural in lower case as `kubectl api-resources`'

@@ -9,7 +9,7 @@ _MAX_MESSAGE_CHARACTERS = 500
 
 
 def checked_name(node: Node) -> str:
-    """Return the name of a rule, network, time window or policy."""
+    """Return the name of a rule, network, calendar, condition, tier or policy."""
     name = node.string()
     if name and not _NAME.fullmatch(name):
         node.mistake(

@@ -39,7 +39,7 @@ class Permit:
         rule: Id of the first allow rule that matched.
         matched: Ids of all rules that matched.
         revision: Content hash of the policy that judged.
-        valid_until: When a time window that it rests on ends; None where none does.
+        valid_until: When time alone may end it; None where it never does.
         depends_on: What it rests on.
         errors: Rule ids with what went wrong in them.
         obligations: Of the rule that permits, for what is to be kept while the request runs.

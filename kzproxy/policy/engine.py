@@ -5,23 +5,35 @@ Default deny; a deny rule wins over every allow rule; a deny rule that cannot be
 allow rule that cannot be judged allows nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.condition import Condition
+from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
-from kzproxy.policy.hint import denied_hint, elsewhere_hint, unmet_hint
+from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
 from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex
+from kzproxy.policy.memo import DecisionMemo
+from kzproxy.policy.obligation_check import (
+    Unmet,
+    obligations_rest_on,
+    obligations_turn_at,
+    unmet_obligations,
+)
 from kzproxy.policy.reach import allow_reaches, deny_reaches
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Effect
+from kzproxy.policy.view import RequestView, earliest
 from kzproxy.policy.vocabulary import RESOURCE_VERBS, URL_VERBS
 
 _RESOURCE_VERBS = frozenset(RESOURCE_VERBS)
 _URL_VERBS = frozenset(URL_VERBS)
 _IDENTITY_ONLY = frozenset({Dependency.IDENTITY})
+_NAMESPACE = frozenset({Dependency.NAMESPACE})
+
+_Reaches = Callable[[CompiledMatch, Attributes], bool]
 
 
 class _Findings:
@@ -39,18 +51,23 @@ class _Findings:
     def __init__(self, candidates: list[CompiledMatch]) -> None:
         self.candidates = candidates
         self.matched: list[CompiledRule] = []
-        self.unmet: list[tuple[CompiledRule, tuple[Dependency, ...]]] = []
+        self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
         self.errors: list[tuple[str, str]] = []
 
     def reached(self) -> list[CompiledRule]:
         """Return every rule that reaches the request, whether its conditions hold or not."""
         return [*self.matched, *(compiled for compiled, _ in self.unmet)]
 
+    def consult_labels(self) -> bool:
+        """Whether the labels of the namespace decide what reaches the request."""
+        return any(each.match.namespace_selector is not None for each in self.candidates)
+
 
 class _Refusal(NamedTuple):
     cause: Cause
     rule_id: str
     hint: str
+    unmet: tuple[str, ...] = ()
 
 
 class PolicyEngine:
@@ -58,42 +75,74 @@ class PolicyEngine:
 
     Attributes:
         revision: Content hash of the policy.
+        needs_namespace_labels: Whether any rule looks at the labels of namespaces.
     """
 
     def __init__(self, policies: AccessPolicySet) -> None:
         self.revision = policy_revision(policies)
-        self._denies = RuleIndex(policies.rules, Effect.DENY)
-        self._allows = RuleIndex(policies.rules, Effect.ALLOW)
+        compiler = Compiler.of(policies)
+        self._definitions = compiler.definitions
+        self._denies = RuleIndex(policies.rules, Effect.DENY, compiler)
+        self._allows = RuleIndex(policies.rules, Effect.ALLOW, compiler)
+        self._memo = DecisionMemo()
+        compiled = [*self._denies.rules, *self._allows.rules]
+        self.needs_namespace_labels = any(_looks_at_labels(each) for each in compiled)
+        self._looks_at_objects = any(Dependency.OBJECT in c.check.depends_on for c in compiled)
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge one request. Cheap enough to be asked again whenever something changes."""
+        known = self._memo.recall(attributes)
+        if known is not None:
+            return known
+        decision = self._decide(attributes)
+        self._memo.keep(decision)
+        return decision
+
+    def needs_object(self, attributes: Attributes) -> bool:
+        """Whether a rule cannot be judged without the object that the request is about."""
+        if not self._looks_at_objects or not attributes.request.is_resource:
+            return False
+        view = RequestView(attributes, self._definitions)
+        return _asks_for_object(self._denies, deny_reaches, view, unknown_is=True) or (
+            _asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
+        )
+
+    def _decide(self, attributes: Attributes) -> Decision:
+        view = RequestView(attributes, self._definitions)
         unreadable = _unreadable(attributes)
         if unreadable:
             return self._deny(attributes, _Refusal(Cause.NO_RULE, "", unreadable), [])
-        denies = _judge(self._denies, deny_reaches, attributes)
-        allows = _judge(self._allows, allow_reaches, attributes)
-        refusal = _refusal(denies, allows, attributes)
-        if refusal is not None:
-            return self._deny(attributes, refusal, [denies, allows])
-        return self._permit(attributes, denies, allows)
+        denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
+        allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
+        asked: list[tuple[CompiledRule, tuple[Unmet, ...]]] = []
+        refusal = _denied(denies, view)
+        if refusal is None:
+            for compiled in allows.matched:
+                unmet = unmet_obligations(compiled.rule.obligations, view)
+                if not unmet:
+                    return self._permit(compiled, denies, allows, view)
+                asked.append((compiled, unmet))
+            refusal = _not_allowed(asked, allows, view)
+        return self._deny(attributes, refusal, [denies, allows])
 
-    def needs_object(self, attributes: Attributes) -> bool:  # noqa: ARG002 - no rule can ask yet
-        """Whether a rule that could match, all else being met, asks for the object."""
-        return False
-
-    def _permit(self, attributes: Attributes, denies: _Findings, allows: _Findings) -> Permit:
-        granted = allows.matched[0]
-        depends_on = granted.check.depends_on
+    def _permit(
+        self, granted: CompiledRule, denies: _Findings, allows: _Findings, view: RequestView
+    ) -> Permit:
+        obligations = granted.rule.obligations
+        depends_on = granted.check.depends_on | obligations_rest_on(obligations)
         if denies.unmet:
             depends_on = depends_on.union(*(rule.check.depends_on for rule in denies.reached()))
+        if denies.consult_labels() or allows.consult_labels():
+            depends_on |= _NAMESPACE
         return Permit(
-            attributes=attributes,
+            attributes=view.attributes,
             rule=granted.rule.id,
             matched=tuple([compiled.rule.id for compiled in allows.matched]),
             revision=self.revision,
-            valid_until=_valid_until(granted, denies, attributes.environment.received_at),
+            valid_until=_valid_until(granted, denies, view),
             depends_on=depends_on,
             errors=tuple(allows.errors),
+            obligations=obligations,
         )
 
     def _deny(
@@ -104,6 +153,10 @@ class PolicyEngine:
     ) -> Deny:
         reached = [compiled for found in findings for compiled in found.reached()]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
+        rests = [rule.check.depends_on for rule in reached]
+        rests += [obligations_rest_on(rule.rule.obligations) for rule in reached]
+        if any(found.consult_labels() for found in findings):
+            rests.append(_NAMESPACE)
         return Deny(
             attributes=attributes,
             cause=refusal.cause,
@@ -111,9 +164,16 @@ class PolicyEngine:
             hint=refusal.hint,
             matched=tuple(matched),
             revision=self.revision,
-            depends_on=_IDENTITY_ONLY.union(*(rule.check.depends_on for rule in reached)),
+            depends_on=_IDENTITY_ONLY.union(*rests),
             errors=tuple(error for found in findings for error in found.errors),
+            unmet=refusal.unmet,
         )
+
+
+def _looks_at_labels(compiled: CompiledRule) -> bool:
+    return Dependency.NAMESPACE in compiled.check.depends_on or any(
+        match.namespace_selector is not None for match in compiled.rule.match
+    )
 
 
 def _unreadable(attributes: Attributes) -> str:
@@ -127,12 +187,10 @@ def _unreadable(attributes: Attributes) -> str:
 
 
 def _judge(
-    index: RuleIndex,
-    reaches: Callable[[CompiledMatch, RequestInfo], bool],
-    attributes: Attributes,
+    index: RuleIndex, reaches: _Reaches, view: RequestView, *, unknown_is: bool
 ) -> _Findings:
-    request = attributes.request
-    candidates = index.candidates(attributes.subject, request)
+    attributes = view.attributes
+    candidates = index.candidates(attributes.subject, attributes.request)
     found = _Findings(candidates)
     judged: CompiledRule | None = None
     for candidate in candidates:
@@ -141,10 +199,12 @@ def _judge(
         if compiled is judged:
             continue
         try:
-            if not reaches(candidate, request):
+            if not reaches(candidate, attributes):
                 continue
             judged = compiled
-            unmet = compiled.check.unmet(attributes)
+            unmet = compiled.check.unmet(
+                view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
             found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
@@ -155,38 +215,75 @@ def _judge(
     return found
 
 
-def _refusal(denies: _Findings, allows: _Findings, attributes: Attributes) -> _Refusal | None:
-    """Return why the request is denied; None only where an allow rule matched and no deny did."""
+def _asks_for_object(
+    index: RuleIndex, reaches: _Reaches, view: RequestView, *, unknown_is: bool
+) -> bool:
+    """Whether a rule reaches the request, looks at its object, and hangs on nothing else."""
+    return any(
+        reaches(candidate, view.attributes)
+        and all(
+            _may_hold(each, view, unknown_is=unknown_is)
+            for each in candidate.compiled.check.conditions
+        )
+        for candidate in index.candidates(view.attributes.subject, view.attributes.request)
+        if Dependency.OBJECT in candidate.compiled.check.depends_on
+    )
+
+
+def _may_hold(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
+    if Dependency.OBJECT in condition.depends_on:
+        return True
+    try:
+        value = condition.value(view)
+    except Exception:  # noqa: BLE001 - the decision will say what is wrong with it
+        return True
+    return unknown_is if value is None else value
+
+
+def _denied(denies: _Findings, view: RequestView) -> _Refusal | None:
+    """Return why the request is denied whatever is allowed; None where nothing denies it."""
     if denies.matched:
         rule = denies.matched[0]
-        return _Refusal(Cause.DENY_RULE, rule.rule.id, denied_hint(rule, attributes))
+        return _Refusal(Cause.DENY_RULE, rule.rule.id, denied_hint(rule, view))
     if denies.errors:
         rule_id = denies.errors[0][0]
         hint = f"deny rule {rule_id} cannot be judged; an administrator must mend it"
         return _Refusal(Cause.RULE_ERROR, rule_id, hint)
-    if not allows.matched:
-        return _Refusal(Cause.NO_RULE, *_nearest(allows, attributes))
     return None
 
 
-def _nearest(allows: _Findings, attributes: Attributes) -> tuple[str, str]:
+def _not_allowed(
+    asked: list[tuple[CompiledRule, tuple[Unmet, ...]]], allows: _Findings, view: RequestView
+) -> _Refusal:
+    if asked:
+        compiled, unmet = asked[0]
+        names = tuple([each.name for each in unmet])
+        hint = obligation_hint(compiled, unmet)
+        return _Refusal(Cause.OBLIGATION, compiled.rule.id, hint, names)
+    return _Refusal(Cause.NO_RULE, *_nearest(allows, view))
+
+
+def _nearest(allows: _Findings, view: RequestView) -> tuple[str, str]:
     """Return id and hint of the allow rule that lacks least; empty if none means this subject."""
     if allows.unmet:
         compiled, unmet = min(allows.unmet, key=lambda near: len(near[1]))
-        return compiled.rule.id, unmet_hint(compiled, unmet, attributes)
+        return compiled.rule.id, unmet_hint(compiled, unmet, view)
     failed = {rule_id for rule_id, _ in allows.errors}
     for candidate in allows.candidates:
-        if attributes.request.is_resource and candidate.compiled.rule.id not in failed:
-            return candidate.compiled.rule.id, elsewhere_hint(candidate, attributes.request)
+        if view.attributes.request.is_resource and candidate.compiled.rule.id not in failed:
+            return candidate.compiled.rule.id, elsewhere_hint(candidate, view)
     return "", ""
 
 
-def _valid_until(granted: CompiledRule, denies: _Findings, at: datetime) -> datetime | None:
-    """Return when time alone may end the permit: its window ends, or that of a deny begins."""
-    if not denies.unmet and not granted.check.conditions.time:
-        return None
-    turns = [compiled for compiled, unmet in denies.unmet if Dependency.TIME in unmet]
-    if granted.check.conditions.time:
-        turns.append(granted)
-    moments = [compiled.check.span(at).until for compiled in turns]
-    return min((moment for moment in moments if moment is not None), default=None)
+def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) -> datetime | None:
+    """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
+    return earliest(_turns(granted, denies, view))
+
+
+def _turns(
+    granted: CompiledRule, denies: _Findings, view: RequestView
+) -> Iterator[datetime | None]:
+    yield granted.check.turns_at(view)
+    yield obligations_turn_at(granted.rule.obligations, view)
+    for _, unmet in denies.unmet:
+        yield from (condition.turns_at(view) for condition in unmet)

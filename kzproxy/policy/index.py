@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.policy.conditions import ConditionCheck
+from kzproxy.policy.condition_check import Compiler, ConditionCheck
 from kzproxy.policy.glob import Names
 from kzproxy.policy.rules import EVERYONE, Effect, Match, Rule
 from kzproxy.policy.vocabulary import ALL, NODE_PROXY, resource_key
@@ -37,7 +37,7 @@ class CompiledRule:
 class CompiledMatch:
     """One ``match`` of a rule, with its names ready."""
 
-    __slots__ = ("compiled", "match", "names", "namespaces", "order", "urls")
+    __slots__ = ("compiled", "excluded", "match", "names", "namespaces", "order", "urls")
 
     def __init__(self, compiled: CompiledRule, match: Match) -> None:
         self.compiled = compiled
@@ -45,6 +45,7 @@ class CompiledMatch:
         self.match = match
         self.namespaces = Names(match.namespaces) if match.namespaces else None
         self.names = Names(match.names) if match.names else None
+        self.excluded = frozenset(resource_key(each) for each in match.excluded_resources)
         # A URL pattern is a glob whose only star stands at its end; the loader sees to that.
         self.urls = Names(tuple(match.non_resource_urls)) if match.non_resource_urls else None
 
@@ -55,15 +56,15 @@ class RuleIndex:
     Wildcards of allow rules never reach ``nodes/proxy``; those of deny rules do.
     """
 
-    def __init__(self, rules: Iterable[Rule], effect: Effect) -> None:
+    def __init__(self, rules: Iterable[Rule], effect: Effect, compiler: Compiler) -> None:
+        self.rules: list[CompiledRule] = []
         self._effect = effect
         self._by_kind: dict[_Kind, list[CompiledMatch]] = {}
         self._remembered: dict[_Kind, _SubjectTable] = {}
         for order, rule in enumerate(rules):
             if rule.effect is effect:
-                self._add(
-                    CompiledRule(order=order, rule=rule, check=ConditionCheck(rule.conditions))
-                )
+                check = compiler.check(rule.conditions, rule.when)
+                self._add(CompiledRule(order=order, rule=rule, check=check))
 
     def candidates(self, subject: Identity, request: RequestInfo) -> list[CompiledMatch]:
         """Return the matches whose subject, verb, group and resource fit, in file order."""
@@ -76,6 +77,7 @@ class RuleIndex:
         return table.of(subject)
 
     def _add(self, compiled: CompiledRule) -> None:
+        self.rules.append(compiled)
         for match in compiled.rule.match:
             candidate = CompiledMatch(compiled, match)
             for key in _written_kinds(match):
@@ -106,14 +108,17 @@ class RuleIndex:
 class _SubjectTable:
     """The matches of one kind of request, by who may be meant."""
 
-    __slots__ = ("_by_group", "_by_user", "_everyone")
+    __slots__ = ("_by_group", "_by_spiffe_id", "_by_user", "_everyone")
 
     def __init__(self, candidates: Iterable[CompiledMatch]) -> None:
         self._by_user: dict[str, list[CompiledMatch]] = {}
         self._by_group: dict[str, list[CompiledMatch]] = {}
+        self._by_spiffe_id: list[tuple[Names, CompiledMatch]] = []
         for candidate in candidates:
             for user in candidate.compiled.rule.users:
                 self._by_user.setdefault(user, []).append(candidate)
+            if patterns := candidate.compiled.rule.spiffe_ids:
+                self._by_spiffe_id.append((Names(patterns), candidate))
             for group in candidate.compiled.rule.groups:
                 self._by_group.setdefault(group, []).append(candidate)
         self._everyone = self._by_group.get(EVERYONE, [])
@@ -123,6 +128,8 @@ class _SubjectTable:
         found = [*self._everyone, *self._by_user.get(subject.username, ())]
         for group in subject.groups:
             found += self._by_group.get(group, ())
+        if self._by_spiffe_id and (spiffe_id := subject.spiffe_id):
+            found += [each for names, each in self._by_spiffe_id if names.hold(spiffe_id)]
         if len(found) < 2:
             return found
         return sorted(set(found), key=_BY_ORDER)

@@ -6,24 +6,38 @@ asking for more at once: ``kubectl get secrets --all-namespaces`` brings those o
 that a deny rule names, and a list brings the secret that it names.
 """
 
+from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.index import CompiledMatch
 from kzproxy.policy.scope import CLUSTER_SCOPED
+from kzproxy.policy.selectors import asked_equalities
 from kzproxy.policy.vocabulary import COLLECTION_VERBS
 
 
-def allow_reaches(candidate: CompiledMatch, request: RequestInfo) -> bool:
+def allow_reaches(candidate: CompiledMatch, attributes: Attributes) -> bool:
     """Whether the match names this request's URL, or its namespace and its name."""
+    request = attributes.request
     if not request.is_resource:
         return candidate.urls is not None and candidate.urls.hold(request.path)
-    return allows_namespace(candidate, request) and allows_name(candidate, request)
+    return (
+        allows_namespace(candidate, attributes)
+        and allows_name(candidate, request)
+        and _allows_resource(candidate, request)
+        and _allows_selectors(candidate, request)
+    )
 
 
-def allows_namespace(candidate: CompiledMatch, request: RequestInfo) -> bool:
+def allows_namespace(candidate: CompiledMatch, attributes: Attributes) -> bool:
     """Whether a namespace is not asked for, or is named by the request and by the match."""
-    if candidate.namespaces is None:
+    request, selector = attributes.request, candidate.match.namespace_selector
+    if candidate.namespaces is not None and not (
+        request.namespace and candidate.namespaces.hold(request.namespace)
+    ):
+        return False
+    if selector is None:
         return True
-    return bool(request.namespace) and candidate.namespaces.hold(request.namespace)
+    labels = attributes.namespace_labels
+    return bool(request.namespace) and labels is not None and selector.selects(labels)
 
 
 def allows_name(candidate: CompiledMatch, request: RequestInfo) -> bool:
@@ -33,11 +47,41 @@ def allows_name(candidate: CompiledMatch, request: RequestInfo) -> bool:
     return bool(request.name) and candidate.names.hold(request.name)
 
 
-def deny_reaches(candidate: CompiledMatch, request: RequestInfo) -> bool:
+def _allows_resource(candidate: CompiledMatch, request: RequestInfo) -> bool:
+    """Whether it is not excluded; whoever excludes a resource means what is below it too."""
+    excluded = candidate.excluded
+    return not excluded or excluded.isdisjoint(
+        (
+            request.resource,
+            request.qualified_resource,
+            f"{request.resource}/*",
+            f"*/{request.subresource}",
+        )
+    )
+
+
+def _allows_selectors(candidate: CompiledMatch, request: RequestInfo) -> bool:
+    match = candidate.match
+    if not match.label_equalities and not match.field_equalities:
+        return True
+    return (
+        request.verb in COLLECTION_VERBS
+        and match.label_equalities <= asked_equalities(request.label_selector)
+        and match.field_equalities <= asked_equalities(request.field_selector)
+    )
+
+
+def deny_reaches(candidate: CompiledMatch, attributes: Attributes) -> bool:
     """Whether the request is, or may include, something that the match names."""
+    request = attributes.request
     if not request.is_resource:
         return _holds_url(candidate, request.path)
-    return _may_be_in_namespace(candidate, request) and _may_have_name(candidate, request)
+    return (
+        _may_be_in_namespace(candidate, request)
+        and _may_have_labels(candidate, attributes)
+        and _may_have_name(candidate, request)
+        and not _is_excluded(candidate, request)
+    )
 
 
 def _holds_url(candidate: CompiledMatch, path: str) -> bool:
@@ -51,6 +95,21 @@ def _may_be_in_namespace(candidate: CompiledMatch, request: RequestInfo) -> bool
         return True
     if request.namespace:
         return candidate.namespaces.hold(request.namespace)
+    return _may_hold_namespaces(request)
+
+
+def _may_have_labels(candidate: CompiledMatch, attributes: Attributes) -> bool:
+    selector, request = candidate.match.namespace_selector, attributes.request
+    if selector is None:
+        return True
+    if not request.namespace:
+        return _may_hold_namespaces(request)
+    labels = attributes.namespace_labels
+    return labels is None or selector.selects(labels)
+
+
+def _may_hold_namespaces(request: RequestInfo) -> bool:
+    """Whether a request without a namespace may be for objects of many."""
     is_clusterwide = (request.api_group, request.resource) in CLUSTER_SCOPED
     return request.verb in COLLECTION_VERBS and not is_clusterwide
 
@@ -58,3 +117,14 @@ def _may_be_in_namespace(candidate: CompiledMatch, request: RequestInfo) -> bool
 def _may_have_name(candidate: CompiledMatch, request: RequestInfo) -> bool:
     # A created object's name stands in the body, which is not read here.
     return candidate.names is None or not request.name or candidate.names.hold(request.name)
+
+
+def _is_excluded(candidate: CompiledMatch, request: RequestInfo) -> bool:
+    """Whether exactly this is excluded: what is below it was not."""
+    excluded = candidate.excluded
+    if not excluded:
+        return False
+    if not request.subresource:
+        return request.resource in excluded
+    patterns = (request.qualified_resource, f"{request.resource}/*", f"*/{request.subresource}")
+    return not excluded.isdisjoint(patterns)

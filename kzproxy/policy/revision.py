@@ -6,50 +6,66 @@ difference that can be seen in a decision, its rule or its hint gives another.
 
 import hashlib
 import json
+from dataclasses import fields, is_dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
 
-from kzproxy.policy.rules import AccessPolicySet, Conditions, Match, Rule
+from kzproxy.policy.rules import AccessPolicySet
 
 _REVISION_HEX_DIGITS = 32
+# Made from what stands beside them.
+_DERIVED = frozenset({"zone", "include"})
+# One of them is enough, or none of them may be: their order says nothing.
+_UNORDERED = frozenset(
+    {"namespaces", "names", "blocks", "weekly", "dated", "exceptions", "networks", "calendars"}
+)
 
 
 def policy_revision(policies: AccessPolicySet) -> str:
-    """Return 128 bits of the SHA-256 of the canonical rules, as lower-case hex."""
-    canonical = json.dumps([_rule(rule) for rule in policies.rules], sort_keys=True)
+    """Return 128 bits of the SHA-256 of the canonical policy, as lower-case hex."""
+    canonical = json.dumps(_canonical(policies), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:_REVISION_HEX_DIGITS]
 
 
-def _rule(rule: Rule) -> dict[str, object]:
-    return {
-        "id": rule.id,
-        "effect": rule.effect.value,
-        "users": sorted(rule.users),
-        "groups": sorted(rule.groups),
-        "match": [_match(match) for match in rule.match],
-        "conditions": _conditions(rule.conditions),
-        "message": rule.message,
-    }
+def _canonical(value: object) -> object:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: _field(field.name, getattr(value, field.name))
+            for field in fields(value)
+            if field.name not in _DERIVED
+        }
+    if isinstance(value, frozenset):
+        return _sorted(value)
+    if isinstance(value, tuple):
+        return [_canonical(each) for each in value]
+    return _scalar(value)
 
 
-def _match(match: Match) -> dict[str, object]:
-    return {
-        "verbs": sorted(match.verbs),
-        "apiGroups": sorted(match.api_groups),
-        "resources": sorted(match.resources),
-        "namespaces": sorted(match.namespaces),
-        "names": sorted(match.names),
-        "nonResourceURLs": sorted(match.non_resource_urls),
-    }
+def _scalar(value: object) -> object:
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | str():
+            return value
+        case timedelta():
+            return value.total_seconds()
+        case datetime() | IPv4Network() | IPv6Network():
+            return str(value)
+        case _:
+            return _expression(value)
 
 
-def _conditions(conditions: Conditions) -> dict[str, object]:
-    return {
-        "networks": {n.name: sorted(str(block) for block in n.blocks) for n in conditions.networks},
-        "time": {
-            window.name: [
-                window.zone_name,
-                sorted([sorted(w.days), w.from_minute, w.to_minute] for w in window.windows),
-            ]
-            for window in conditions.time
-        },
-        "deviceEnrolled": conditions.device_enrolled,
-    }
+def _field(name: str, value: object) -> object:
+    return _sorted(value) if name in _UNORDERED and isinstance(value, tuple) else _canonical(value)
+
+
+def _sorted(values: tuple[object, ...] | frozenset[object]) -> list[object]:
+    return sorted((_canonical(each) for each in values), key=json.dumps)
+
+
+def _expression(value: object) -> object:
+    text = getattr(value, "text", None)
+    if not isinstance(text, str):
+        raise TypeError(f"a policy holds a {type(value).__name__}, which has no canonical form")
+    return {"cel": text}

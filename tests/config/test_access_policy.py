@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
+from kzproxy.policy.calendar import WeeklyWindow
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Effect, Match, Rule
-from kzproxy.policy.time_window import WeeklyWindow
 from tests.config.documents import lines, write
 from tests.policy.samples import ENROLLED, asked, subject
 
@@ -38,13 +38,13 @@ def load(tmp_path, mistakes):
 
 @pytest.fixture
 def load_rule(load):
-    """Load one rule, in a file where a network and a time window are defined."""
+    """Load one rule, in a file where a network and a calendar are defined."""
 
     def load_match(match: str, *, effect: str = "allow", more: str = "") -> AccessPolicySet:
         contexts = (
             "networks: {office: ['192.0.2.0/24']}\n"
-            "timeWindows: {hours: {timeZone: UTC,"
-            " windows: [{days: [Mon], from: '07:00', to: '20:00'}]}}\n"
+            "calendars: {hours: {timeZone: UTC,"
+            " weekly: [{days: [Mon], from: '07:00', to: '20:00'}]}}\n"
         )
         rule = RULE.format(effect=effect, match=match, more=f", {more}" if more else "")
         return load(f"{contexts}rules:\n{rule}")
@@ -61,10 +61,10 @@ def test_a_file_becomes_rules(load, mistakes):
         """
 networks:
   office: ["203.0.113.0/24", "2001:DB8:0::/32"]
-timeWindows:
+calendars:
   shifts:
     timeZone: Europe/Prague
-    windows:
+    weekly:
     - {days: [Mon, Tue], from: "07:00", to: "24:00"}
     - {days: [Fri], from: "22:30", to: "06:00"}
 rules:
@@ -114,7 +114,7 @@ rules:
         "Europe/Prague",
         "Europe/Prague",
     )
-    assert shifts.windows == (
+    assert shifts.weekly == (
         WeeklyWindow(days=frozenset({0, 1}), from_minute=420, to_minute=1440),
         WeeklyWindow(days=frozenset({4}), from_minute=1350, to_minute=360),
     )
@@ -184,7 +184,7 @@ def test_names_are_shared_by_all_files_and_documents(tmp_path, mistakes):
 def test_a_name_is_used_once_over_all_files(tmp_path, mistakes):
     rule = RULE.format(effect="allow", match="{verbs: [get], nonResourceURLs: [/version]}", more="")
     text = f"""{HEAD}networks: {{office: ["192.0.2.0/24"]}}
-timeWindows: {{all: {{timeZone: UTC, windows: [{{days: [Mon], from: "00:00", to: "24:00"}}]}}}}
+calendars: {{all: {{timeZone: UTC, weekly: [{{days: [Mon], from: "00:00", to: "24:00"}}]}}}}
 rules:
 {rule}"""
     paths = [write(tmp_path, text, "a.yaml"), write(tmp_path, text, "b.yaml")]
@@ -194,7 +194,7 @@ rules:
     assert lines(mistakes) == [
         f"b.yaml:3:18: policy test is already at {tmp_path}/a.yaml:3; choose another name",
         "b.yaml:4:12: network office is already defined in another document",
-        "b.yaml:5:15: time window all is already defined in another document",
+        "b.yaml:5:13: calendar all is already defined in another document",
         f"b.yaml:7:8: rule r is already at {tmp_path}/a.yaml:7; choose another name",
     ]
 
@@ -205,7 +205,7 @@ EXPECTED = """
 3:18: "Test" is no name: use lower-case letters, digits, "-" and ".", beginning and
     ending with a letter or digit, 63 at most
 4:1: unknown field network; did you mean networks?; allowed here: apiVersion, kind,
-    metadata, rules, networks, timeWindows
+    metadata, rules, networks, calendars, conditions, tiers
 6:12: 192.0.2.1/24 has bits set after its prefix; the network is 192.0.2.0/24
 6:28: 192.0.2.1 needs a prefix length; write 192.0.2.1/32
 6:39: 10.0.0.0/255.0.0.0 needs a prefix length; write 10.0.0.0/8
@@ -222,11 +222,12 @@ EXPECTED = """
 14:40: "from" and "to" are the same; a whole day is "00:00" to "24:00"
 14:49: unknown field zone; allowed here: days, from, to
 15:21: localtime is no IANA time zone, such as Europe/Prague or UTC
-15:41: an empty list could mean all or none; name windows
+15:40: an empty list could mean all or none; name windows
 17:7: "Rule One" is no name: use lower-case letters, digits, "-" and ".", beginning and
     ending with a letter or digit, 63 at most
 18:11: "permit" is not one of allow, deny
-19:13: name users or groups; for every signed-in user, groups: [system:authenticated]
+19:13: name users, groups, serviceAccounts or spiffeIDs; for every signed-in user, groups:
+    [system:authenticated]
 20:10: an empty list could mean all or none; name a match
 23:21: an empty list could mean all or none; name users
 23:34: a subject is written out; for every signed-in user, groups:
@@ -235,9 +236,10 @@ EXPECTED = """
 23:47: system:anonymous never comes here: requests without a credential are refused
     before
 24:10: must be a list, not a mapping
-25:15: name networks, time or device, or leave conditions out
+25:15: name networks, time, device, authentication, session, workload, request, object,
+    all, any or none, or leave them out
 26:7: rule two is already at FILE:21; choose another name
-28:29: unknown field serviceAccounts; allowed here: users, groups
+28:47: "x" is no ServiceAccount; write "NAMESPACE/NAME"
 30:5: apiGroups must be set here: name resources and their apiGroups ("" is the core
     group), or nonResourceURLs
 31:5: apiGroups and resources must be set here: name resources and their apiGroups (""
@@ -249,7 +251,7 @@ EXPECTED = """
 32:70: an empty list could mean all or none; name names
 33:27: offfice is not defined under networks; did you mean office?; defined: nowhere,
     office
-33:51: x is not defined under timeWindows; defined: hours, never
+33:51: x is not defined under calendars; defined: hours, never
 33:74: a deny rule on enrolled devices is escaped by showing no certificate; write
     enrolled: false to deny every device that is not shown to be enrolled
 34:12: must be one line of at most 500 characters
@@ -268,14 +270,14 @@ def test_every_mistake_has_its_place_and_all_come_at_once(tmp_path, mistakes):
         networks:
           office: ["192.0.2.1/24", 192.0.2.1, "10.0.0.0/255.0.0.0", x, "::ffff:10.0.0.0/104"]
           nowhere: []
-        timeWindows:
+        calendars:
           hours:
             timeZone: Europe/Praha
-            windows:
+            weekly:
             - {days: [Mo, Tue], from: 9:00, to: "24:01"}
             - {days: [], from: "24:00", to: "08:00"}
             - {days: [Sun], from: "08:00", to: "08:00", zone: UTC}
-          never: {timeZone: localtime, windows: []}
+          never: {timeZone: localtime, weekly: []}
         rules:
         - id: Rule One
           effect: permit

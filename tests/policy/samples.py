@@ -10,6 +10,7 @@ from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.calendar import DAYS, Calendar, WeeklyWindow
 from kzproxy.policy.decision import Decision
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.network import Network
@@ -21,7 +22,6 @@ from kzproxy.policy.rules import (
     Match,
     Rule,
 )
-from kzproxy.policy.time_window import DAYS, TimeWindow, WeeklyWindow
 
 # A Wednesday, 11:00 in Prague.
 WEDNESDAY_MORNING = datetime(2026, 1, 14, 10, 0, tzinfo=UTC)
@@ -30,14 +30,14 @@ ENROLLED = DevicePosture(enrolled=Fact.PASSED, device_id="laptop-1", thumbprint=
 OFFICE = Network(name="office", blocks=(ip_network("203.0.113.0/24"), ip_network("2001:db8::/32")))
 
 
-def window(name: str, zone: str, days: str, start: str, end: str) -> TimeWindow:
+def window(name: str, zone: str, days: str, start: str, end: str) -> Calendar:
     """Make a window with one weekly stretch, its days parted by blanks."""
     weekly = WeeklyWindow(
         days=frozenset(DAYS.index(day) for day in days.split()),
         from_minute=minute(start),
         to_minute=minute(end),
     )
-    return TimeWindow(name=name, zone_name=zone, zone=ZoneInfo(zone), windows=(weekly,))
+    return Calendar(name=name, zone_name=zone, zone=ZoneInfo(zone), weekly=(weekly,))
 
 
 def minute(time_of_day: str) -> int:

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import pytest
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.decision import Cause, Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Conditions
-from kzproxy.policy.time_window import TimeWindow
 from tests.policy.samples import (
     ENROLLED,
     OFFICE,
@@ -38,8 +38,8 @@ class BrokenZone(tzinfo):
         raise OSError("no zone data")
 
 
-BROKEN_HOURS = TimeWindow(
-    name="broken", zone_name="Broken", zone=BrokenZone(), windows=OFFICE_HOURS.windows
+BROKEN_HOURS = Calendar(
+    name="broken", zone_name="Broken", zone=BrokenZone(), weekly=OFFICE_HOURS.weekly
 )
 
 

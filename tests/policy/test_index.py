@@ -4,13 +4,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.index import RuleIndex
-from kzproxy.policy.rules import Effect
+from kzproxy.policy.rules import AccessPolicySet, Effect
 from tests.policy.samples import allow, asked, deny, match, subject
+
+COMPILER = Compiler.of(AccessPolicySet(rules=()))
 
 
 def found(rules, target, *, effect=Effect.ALLOW, who=None):
-    index = RuleIndex(rules, effect)
+    index = RuleIndex(rules, effect, COMPILER)
     request = RequestInfo.parse("GET", target)
     return [c.compiled.rule.id for c in index.candidates(who or subject(), request)]
 
@@ -55,7 +58,7 @@ def test_a_resource_that_is_called_like_a_wildcard_reaches_no_more_than_the_wild
 
 @given(names=st.lists(st.text("abcdefgh", min_size=1, max_size=6), max_size=50))
 def test_made_up_resources_get_the_same_answer_whether_remembered_or_not(names):
-    index = RuleIndex([allow("r", match("get", "*"))], Effect.ALLOW)
+    index = RuleIndex([allow("r", match("get", "*"))], Effect.ALLOW, COMPILER)
     requests = [RequestInfo.parse("GET", f"/api/v1/namespaces/dev/{n}/x") for n in names]
 
     answers = [len(index.candidates(subject(), request)) for request in [*requests, *requests]]
@@ -64,7 +67,7 @@ def test_made_up_resources_get_the_same_answer_whether_remembered_or_not(names):
 
 
 def test_made_up_resources_do_not_fill_the_memory():
-    index = RuleIndex([allow("r", match("get", "*"))], Effect.ALLOW)
+    index = RuleIndex([allow("r", match("get", "*"))], Effect.ALLOW, COMPILER)
     for number in range(5000):
         request = asked("GET", f"/api/v1/namespaces/dev/r{number}/x").request
         assert index.candidates(subject(), request)

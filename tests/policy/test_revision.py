@@ -31,7 +31,7 @@ def test_it_does_not_depend_on_the_order_within_a_list():
 
 
 def test_it_stays_the_same_over_versions_of_python():
-    assert revision(RULE) == "a56e94b526bcbdb619741327c8adaf93"
+    assert revision(RULE) == "48e66acceb1aabcde6235747439f78ee"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kzproxy.policy.time_window import TimeWindow, WeeklyWindow, span_at
+from kzproxy.policy.calendar import Calendar, WeeklyWindow, span_at
 from tests.policy.samples import OFFICE_HOURS, window
 
 ALL_WEEK = "Mon Tue Wed Thu Fri Sat Sun"
@@ -123,11 +123,11 @@ def test_a_window_that_is_always_open_has_no_end():
 
 
 def test_a_window_that_closes_only_in_a_skipped_hour_closes_the_week_after():
-    nearly_always = TimeWindow(
+    nearly_always = Calendar(
         name="nearly-always",
         zone_name="Europe/Prague",
         zone=ZoneInfo("Europe/Prague"),
-        windows=(
+        weekly=(
             WeeklyWindow(days=frozenset(range(6)), from_minute=0, to_minute=1440),
             WeeklyWindow(days=frozenset({6}), from_minute=0, to_minute=120),
             WeeklyWindow(days=frozenset({6}), from_minute=180, to_minute=1440),
@@ -151,7 +151,7 @@ instants = st.integers(946_684_800, 2_143_000_000).map(lambda n: datetime.fromti
 def time_windows(draw):
     zone = draw(st.sampled_from(ZONES))
     windows = draw(st.lists(weekly_windows, min_size=1, max_size=3))
-    return TimeWindow(name="w", zone_name=zone, zone=ZoneInfo(zone), windows=tuple(windows))
+    return Calendar(name="w", zone_name=zone, zone=ZoneInfo(zone), weekly=tuple(windows))
 
 
 @settings(deadline=None)
@@ -183,8 +183,8 @@ def in_quarter_hours(weekly: WeeklyWindow) -> WeeklyWindow:
 @given(opened=time_windows(), at=instants)
 def test_a_span_agrees_with_looking_at_every_quarter_hour(opened, at):
     """The span is compared with a slow reading that knows nothing of boundaries."""
-    windows = tuple(in_quarter_hours(weekly) for weekly in opened.windows)
-    opened = dataclasses.replace(opened, windows=windows)
+    windows = tuple(in_quarter_hours(weekly) for weekly in opened.weekly)
+    opened = dataclasses.replace(opened, weekly=windows)
     start = at.replace(minute=0, second=0, microsecond=0)
     looks = (start + timedelta(minutes=15 * n) for n in range(1, 16 * 24 * 4))
     change = next((look for look in looks if opened.is_open(look) != opened.is_open(start)), None)

@@ -1,0 +1,224 @@
+"""The conditions of rules, tiers and named conditions, and the names that policies give them."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from kzproxy.config.document import Node, did_you_mean
+from kzproxy.config.policy_contexts import Contexts
+from kzproxy.config.policy_durations import read_duration
+from kzproxy.config.policy_names import checked_name, filled
+from kzproxy.config.policy_selectors import read_label_selector
+from kzproxy.policy.rules import (
+    NO_CONDITIONS,
+    Conditions,
+    Effect,
+    NamedCondition,
+    ObjectFeatures,
+    RequestFeatures,
+    SignIn,
+    Tier,
+)
+
+if TYPE_CHECKING:
+    from kzproxy.policy.expression import Expression
+
+_PLACES = ("networks", "time", "device", "authentication", "session", "workload", "request")
+_FIELDS = (*_PLACES, "object", "all", "any", "none")
+_MAX_LEVEL = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads conditions in the light of what all files define.
+
+    Attributes:
+        contexts: Networks and calendars.
+        named: Named conditions read so far; those that come later are not known yet.
+        tiers: Read so far.
+    """
+
+    contexts: Contexts
+    named: dict[str, NamedCondition]
+    tiers: dict[int, Tier]
+
+    def define_condition(self, key: Node, node: Node) -> None:
+        """Read one named condition; it may use those before it."""
+        name = checked_name(key)
+        if name in self.named:
+            key.mistake(f"condition {name} is already defined in another document")
+        when, conditions = self._with_expression(node)
+        self.named[name] = NamedCondition(name=name, conditions=conditions, when=when)
+
+    def define_tier(self, node: Node) -> None:
+        """Read one tier; it may use named conditions."""
+        fields = node.mapping(required=("level", "name"), optional=("conditions", "when"))
+        level = fields["level"].integer(1, _MAX_LEVEL)
+        if level in self.tiers:
+            fields["level"].mistake(f"level {level} is {self.tiers[level].name} already")
+        if node.is_mapping() and not {"conditions", "when"} & fields.keys():
+            node.mistake("every device would be of it; name conditions or when")
+        conditions = NO_CONDITIONS
+        if "conditions" in fields:
+            conditions = self.conditions(fields["conditions"], Effect.ALLOW)
+            if conditions.device_tier is not None:
+                fields["conditions"].mistake("a tier cannot ask for a tier")
+        when = self.expression(fields["when"]) if "when" in fields else None
+        if when is not None and "device.tier" in when.reads:
+            fields["when"].mistake("a tier cannot ask for a tier")
+        tier = Tier(
+            level=level, name=checked_name(fields["name"]), conditions=conditions, when=when
+        )
+        self.tiers[level] = tier
+
+    def _with_expression(self, node: Node) -> tuple["Expression | None", Conditions]:
+        fields = node.mapping(optional=(*_FIELDS, "when"))
+        if node.is_mapping() and not fields:
+            node.mistake(f"name one of {', '.join(_FIELDS)} or when")
+        when = self.expression(fields.pop("when")) if "when" in fields else None
+        return when, self._conditions(fields, None)
+
+    def conditions(self, node: Node, effect: Effect | None) -> Conditions:
+        """Read ``conditions`` of a rule; ``effect`` is None where that is itself a mistake."""
+        fields = node.mapping(optional=_FIELDS)
+        if node.is_mapping() and not fields:
+            node.mistake(f"name {', '.join(_FIELDS[:-1])} or {_FIELDS[-1]}, or leave them out")
+        return self._conditions(fields, effect)
+
+    def _conditions(self, fields: dict[str, Node], effect: Effect | None) -> Conditions:
+        enrolled, tier, below = _device(fields["device"], effect) if "device" in fields else _ANY
+        for name in ("authentication", "session"):
+            if effect is Effect.DENY and name in fields:
+                fields[name].mistake(
+                    f"a deny rule with {name} would spare the old and unknown ones; put what is"
+                    " wanted under conditions: and deny what is not with none: [NAME]"
+                )
+        return Conditions(
+            networks=self.contexts.networks(fields["networks"]) if "networks" in fields else (),
+            time=self.contexts.calendars(fields["time"]) if "time" in fields else (),
+            device_enrolled=enrolled,
+            device_tier=tier,
+            device_below_tier=below,
+            sign_in=_sign_in(fields["authentication"]) if "authentication" in fields else None,
+            session_max_age=_max_age(fields["session"]) if "session" in fields else None,
+            workloads=_workloads(fields["workload"]) if "workload" in fields else (),
+            request=_request(fields["request"]) if "request" in fields else None,
+            api_object=_object(fields["object"]) if "object" in fields else None,
+            all_of=self._names(fields, "all"),
+            any_of=self._names(fields, "any"),
+            none_of=self._names(fields, "none"),
+        )
+
+    def _names(self, fields: dict[str, Node], word: str) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        for item in filled(fields[word], "conditions") if word in fields else []:
+            name = item.string()
+            if name in self.named:
+                found[name] = None
+            elif name:
+                defined = ", ".join(sorted(self.named)) or "nothing"
+                hint = did_you_mean(name, self.named)
+                item.mistake(
+                    f"{name} is not defined under conditions before this{hint}; defined: {defined}"
+                )
+        return tuple(found)
+
+    def expression(self, node: Node) -> "Expression | None":
+        """Read ``when``."""
+        # Here, because a policy without an expression does without the 14 MiB of CEL.
+        from kzproxy.expressions.errors import ExpressionError
+        from kzproxy.policy.expression import DeclaredNames, compile_expression
+
+        text = node.string()
+        names = DeclaredNames(
+            networks=frozenset(each.name for each in self.contexts.all_networks),
+            calendars=frozenset(each.name for each in self.contexts.all_calendars),
+            conditions=frozenset(self.named),
+        )
+        try:
+            return compile_expression(text, names) if text else None
+        except ExpressionError as error:
+            node.mistake(f"{error} (line {error.line}, column {error.column} of the expression)")
+            return None
+
+
+_ANY: tuple[bool | None, int | None, int | None] = (None, None, None)
+
+
+def _device(node: Node, effect: Effect | None) -> tuple[bool | None, int | None, int | None]:
+    fields = node.mapping(optional=("enrolled", "tier", "belowTier"))
+    if node.is_mapping() and not fields:
+        node.mistake("name enrolled, tier or belowTier")
+    if effect is Effect.DENY and "tier" in fields:
+        fields["tier"].mistake(
+            "a deny rule on good devices is escaped by showing nothing; deny others with belowTier"
+        )
+    if effect is Effect.ALLOW and "belowTier" in fields:
+        fields["belowTier"].mistake("an allow rule can ask for tier only")
+    enrolled = _enrolled(fields["enrolled"], effect) if "enrolled" in fields else None
+    tier = fields["tier"].integer(1, _MAX_LEVEL) if "tier" in fields else None
+    below = fields["belowTier"].integer(1, _MAX_LEVEL) if "belowTier" in fields else None
+    return enrolled, tier, below
+
+
+def _enrolled(node: Node, effect: Effect | None) -> bool:
+    wanted = node.boolean()
+    if effect is Effect.ALLOW and not wanted:
+        node.mistake("an allow rule can ask for enrolled: true only")
+    if effect is Effect.DENY and wanted:
+        node.mistake(
+            "a deny rule on enrolled devices is escaped by showing no certificate; write"
+            " enrolled: false to deny every device that is not shown to be enrolled"
+        )
+    return wanted
+
+
+def _sign_in(node: Node) -> SignIn:
+    fields = node.mapping(optional=("maxAge", "classes", "methods", "issuers"))
+    if node.is_mapping() and not fields:
+        node.mistake("name maxAge, classes, methods or issuers")
+    return SignIn(
+        max_age=read_duration(fields["maxAge"]) if "maxAge" in fields else None,
+        classes=frozenset(_texts(fields, "classes")),
+        methods=frozenset(_texts(fields, "methods")),
+        issuers=frozenset(_texts(fields, "issuers")),
+    )
+
+
+def _max_age(node: Node) -> timedelta:
+    return read_duration(node.mapping(required=("maxAge",))["maxAge"])
+
+
+def _workloads(node: Node) -> tuple[str, ...]:
+    return tuple(_texts(node.mapping(required=("spiffeIDs",)), "spiffeIDs"))
+
+
+def _request(node: Node) -> RequestFeatures:
+    fields = node.mapping(optional=("userAgents", "dryRun", "commands", "containers"))
+    if node.is_mapping() and not fields:
+        node.mistake("name userAgents, dryRun, commands or containers")
+    return RequestFeatures(
+        user_agents=_texts(fields, "userAgents"),
+        dry_run=fields["dryRun"].boolean() if "dryRun" in fields else None,
+        commands=_texts(fields, "commands"),
+        containers=_texts(fields, "containers"),
+    )
+
+
+def _object(node: Node) -> ObjectFeatures:
+    fields = node.mapping(
+        optional=("privileged", "hostNamespaces", "serviceAccounts", "images", "labels")
+    )
+    if node.is_mapping() and not fields:
+        node.mistake("name privileged, hostNamespaces, serviceAccounts, images or labels")
+    return ObjectFeatures(
+        privileged=fields["privileged"].boolean() if "privileged" in fields else None,
+        host_namespaces=fields["hostNamespaces"].boolean() if "hostNamespaces" in fields else None,
+        service_accounts=_texts(fields, "serviceAccounts"),
+        images=_texts(fields, "images"),
+        labels=read_label_selector(fields["labels"]) if "labels" in fields else None,
+    )
+
+
+def _texts(fields: dict[str, Node], name: str) -> tuple[str, ...]:
+    return tuple(item.string() for item in filled(fields[name], name)) if name in fields else ()

@@ -1,0 +1,81 @@
+"""The ``subjects`` of a rule: whom it means."""
+
+import re
+from dataclasses import dataclass
+
+from kzproxy.config.document import Node
+from kzproxy.config.policy_names import filled
+from kzproxy.policy.rules import EVERYONE
+
+_ANONYMOUS = ("system:anonymous", "system:unauthenticated")
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_SERVICE_ACCOUNT = re.compile(rf"({_LABEL})/([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?)")
+_TRUST_DOMAIN = re.compile(r"spiffe://[a-z0-9._-]+/[!-~]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjects:
+    """Whom a rule means: one of them is enough.
+
+    Attributes:
+        users: Exact names, those of ServiceAccounts among them.
+        groups: Exact names.
+        spiffe_ids: Globs.
+    """
+
+    users: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    spiffe_ids: tuple[str, ...] = ()
+
+
+def read_subjects(node: Node) -> Subjects:
+    """Read ``users``, ``groups``, ``serviceAccounts`` and ``spiffeIDs``."""
+    fields = node.mapping(optional=("users", "groups", "serviceAccounts", "spiffeIDs"))
+    if node.is_mapping() and not fields:
+        node.mistake(
+            "name users, groups, serviceAccounts or spiffeIDs; for every signed-in user,"
+            f" groups: [{EVERYONE}]"
+        )
+    accounts = [_service_account(item) for item in _items(fields, "serviceAccounts")]
+    return Subjects(
+        users=frozenset([*(_subject(item) for item in _items(fields, "users")), *accounts]),
+        groups=frozenset(_subject(item) for item in _items(fields, "groups")),
+        spiffe_ids=tuple(_spiffe_id(item) for item in _items(fields, "spiffeIDs")),
+    )
+
+
+def _items(fields: dict[str, Node], kind: str) -> list[Node]:
+    return filled(fields[kind], kind) if kind in fields else []
+
+
+def _subject(node: Node) -> str:
+    name = node.string()
+    if "*" in name:
+        node.mistake(f"a subject is written out; for every signed-in user, groups: [{EVERYONE}]")
+    elif name in _ANONYMOUS:
+        node.mistake(f"{name} never comes here: requests without a credential are refused before")
+    elif name != name.strip() or not name.isprintable():
+        node.mistake("no name begins or ends with a blank or holds a control character")
+    return name
+
+
+def _service_account(node: Node) -> str:
+    """Return the user name of a ServiceAccount (apiserver pkg/authentication/serviceaccount)."""
+    name = node.string()
+    found = _SERVICE_ACCOUNT.fullmatch(name)
+    if found is None:
+        if name:
+            node.mistake(f'"{name}" is no ServiceAccount; write "NAMESPACE/NAME"')
+        return ""
+    return f"system:serviceaccount:{found[1]}:{found[3]}"
+
+
+def _spiffe_id(node: Node) -> str:
+    """Return a SPIFFE ID whose trust domain is written out; its path may have globs."""
+    pattern = node.string()
+    if pattern and _TRUST_DOMAIN.fullmatch(pattern) is None:
+        node.mistake(
+            f'"{pattern}" is no SPIFFE ID; write "spiffe://TRUST-DOMAIN/PATH", where * in the path'
+            " stands for any characters"
+        )
+    return pattern

@@ -1,0 +1,83 @@
+"""Conditions made of others: named ones put together, and expressions in CEL."""
+
+# ruff: noqa: D102 - what the methods do is said of Condition
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from kzproxy.policy.condition import all_hold, any_holds
+from kzproxy.policy.decision import Dependency
+from kzproxy.policy.view import RequestView, earliest
+
+if TYPE_CHECKING:
+    from kzproxy.policy.expression import Expression
+
+# Nobody can tell when an expression that reads the time turns: look again that soon.
+RECHECK = timedelta(seconds=10)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfNamed:
+    """Named conditions, put together.
+
+    Attributes:
+        depends_on: Of all that are named.
+    """
+
+    all_of: tuple[str, ...]
+    any_of: tuple[str, ...]
+    none_of: tuple[str, ...]
+    about: Dependency
+    depends_on: frozenset[Dependency]
+    name: str = "conditions"
+
+    def value(self, view: RequestView) -> bool | None:
+        parts = [view.named(name) for name in self.all_of]
+        if self.any_of:
+            parts.append(any_holds([view.named(name) for name in self.any_of]))
+        if self.none_of:
+            some = any_holds([view.named(name) for name in self.none_of])
+            parts.append(None if some is None else not some)
+        return all_hold(parts)
+
+    def turns_at(self, view: RequestView) -> datetime | None:
+        names = (*self.all_of, *self.any_of, *self.none_of)
+        return earliest(view.named_turns_at(name) for name in names)
+
+    def asked(self) -> str:
+        parts = [*self.all_of]
+        if self.any_of:
+            parts.append(" or ".join(self.any_of))
+        parts += [f"not {name}" for name in self.none_of]
+        return f"condition {' and '.join(parts)}"
+
+    def found(self, view: RequestView) -> str:
+        names = (*self.all_of, *self.any_of, *self.none_of)
+        words = {True: "holds", False: "does not hold", None: "cannot be told"}
+        return ", ".join(f"{name} {words[view.named(name)]}" for name in names)
+
+
+class When:
+    """An expression in CEL; raises where it cannot be evaluated."""
+
+    name = "when"
+
+    def __init__(self, expression: "Expression", depends_on: frozenset[Dependency]) -> None:
+        self.expression = expression
+        self.depends_on = depends_on
+        self.about = next(iter(sorted(depends_on - {Dependency.IDENTITY})), Dependency.IDENTITY)
+
+    def value(self, view: RequestView) -> bool:
+        return self.expression.evaluate(view.facts)
+
+    def turns_at(self, view: RequestView) -> datetime | None:
+        if Dependency.TIME not in self.depends_on:
+            return None
+        return view.attributes.environment.received_at + RECHECK
+
+    def asked(self) -> str:
+        return "its `when`"
+
+    def found(self, view: RequestView) -> str:  # noqa: ARG002 - an explanation has its parts
+        return "which does not hold"

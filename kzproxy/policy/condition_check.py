@@ -1,0 +1,172 @@
+"""Whether the conditions of one rule hold, and until when their time does."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from kzproxy.policy.composed import OfNamed, When
+from kzproxy.policy.condition import Condition, all_hold
+from kzproxy.policy.decision import Dependency
+from kzproxy.policy.place_and_time import Enrolled, FromNetwork, InTime, OfTier
+from kzproxy.policy.request_conditions import LikeObject, LikeRequest
+from kzproxy.policy.rules import AccessPolicySet, Conditions
+from kzproxy.policy.sign_in import OfSession, OfWorkload, SignedIn
+from kzproxy.policy.view import Definitions, RequestView, earliest
+
+if TYPE_CHECKING:
+    from kzproxy.policy.expression import Expression
+
+_IDENTITY = frozenset({Dependency.IDENTITY})
+
+
+class CannotBeJudged(Exception):
+    """A condition of which nobody can tell whether it holds, where somebody must."""
+
+
+class ConditionCheck:
+    """The conditions of one rule, tier or named condition, ready to be asked.
+
+    Attributes:
+        conditions: All of them, in the order of the language.
+        depends_on: The facts that they rest on, and the subject.
+    """
+
+    __slots__ = ("conditions", "depends_on", "is_empty")
+
+    def __init__(self, conditions: tuple[Condition, ...]) -> None:
+        self.conditions = conditions
+        self.is_empty = not conditions
+        self.depends_on = _IDENTITY.union(*(each.depends_on for each in conditions))
+
+    def value(self, view: RequestView) -> bool | None:
+        """Say whether all hold; None where nobody can tell."""
+        return all_hold([condition.value(view) for condition in self.conditions])
+
+    def unmet(
+        self, view: RequestView, *, unknown_is: bool, patches_allowed: bool = False
+    ) -> tuple[Condition, ...]:
+        """Return the conditions that do not hold; all are looked at.
+
+        Args:
+            view: The request.
+            unknown_is: What to take the ones for of which nobody can tell. Whoever is let in must
+                be shown to fulfil them, whoever is not kept out must be shown not to.
+            patches_allowed: Whether a patch, of which nobody can tell what it makes, passes.
+
+        Raises:
+            CannotBeJudged: An object that a condition asks for is not known.
+        """
+        if self.is_empty:
+            return ()
+        known = view.attributes.api_object
+        if patches_allowed and known is not None and known.is_patch:
+            asked = [each for each in self.conditions if Dependency.OBJECT not in each.depends_on]
+            # A deny rule that asks for more than the patch shows is not met by it.
+            beyond = self.conditions if unknown_is and len(asked) < len(self.conditions) else ()
+            return beyond or _unmet(asked, view, unknown_is=unknown_is)
+        return _unmet(self.conditions, view, unknown_is=unknown_is)
+
+    def turns_at(self, view: RequestView) -> datetime | None:
+        """Return when time alone may change whether they hold."""
+        return earliest(condition.turns_at(view) for condition in self.conditions)
+
+
+def _unmet(
+    conditions: Iterable[Condition], view: RequestView, *, unknown_is: bool
+) -> tuple[Condition, ...]:
+    return tuple([c for c in conditions if not _holds(c, view, unknown_is=unknown_is)])
+
+
+def _holds(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
+    value = condition.value(view)
+    if value is not None:
+        return value
+    if Dependency.OBJECT in condition.depends_on:
+        raise CannotBeJudged(f"the object is not known: {condition.found(view)}")
+    return unknown_is
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """Makes conditions ready; named ones and tiers must have been made before what uses them.
+
+    Attributes:
+        definitions: What the policy defines.
+        named: What the named conditions rest on.
+        tiers: What the tiers rest on, all together.
+    """
+
+    definitions: Definitions
+    named: dict[str, frozenset[Dependency]]
+    tiers: frozenset[Dependency]
+
+    @classmethod
+    def of(cls, policies: AccessPolicySet) -> "Compiler":
+        """Make what a policy defines ready."""
+        definitions = Definitions(policies.networks, policies.calendars)
+        named: dict[str, frozenset[Dependency]] = {}
+        compiler = cls(definitions, named, frozenset())
+        for each in policies.conditions:
+            check = compiler.check(each.conditions, each.when)
+            definitions.named[each.name] = check
+            named[each.name] = check.depends_on
+        rests: frozenset[Dependency] = frozenset()
+        for tier in sorted(policies.tiers, key=lambda each: -each.level):
+            check = compiler.check(tier.conditions, tier.when)
+            definitions.tiers.append((tier.level, check))
+            rests |= check.depends_on
+        return cls(definitions, named, rests)
+
+    def check(self, conditions: Conditions, when: "Expression | None") -> ConditionCheck:
+        """Make the conditions of a rule ready."""
+        found = list(self._conditions(conditions))
+        if when is not None:
+            found.append(When(when, self._of_expression(when)))
+        return ConditionCheck(tuple(found))
+
+    def _conditions(self, asked: Conditions) -> Iterator[Condition]:
+        if asked.networks:
+            yield FromNetwork(asked.networks)
+        if asked.time:
+            yield InTime(asked.time)
+        yield from self._of_device(asked)
+        yield from _of_caller(asked)
+        if asked.request is not None:
+            yield LikeRequest(asked.request)
+        if asked.api_object is not None:
+            yield LikeObject(asked.api_object)
+        if asked.all_of or asked.any_of or asked.none_of:
+            yield self._of_named(asked)
+
+    def _of_device(self, asked: Conditions) -> Iterator[Condition]:
+        if asked.device_enrolled is not None:
+            yield Enrolled(wanted=asked.device_enrolled)
+        if asked.device_tier is not None:
+            yield OfTier(asked.device_tier, below=False, depends_on=self.tiers)
+        if asked.device_below_tier is not None:
+            yield OfTier(asked.device_below_tier, below=True, depends_on=self.tiers)
+
+    def _of_named(self, asked: Conditions) -> OfNamed:
+        names = (*asked.all_of, *asked.any_of, *asked.none_of)
+        rests = frozenset[Dependency]().union(*(self.named[name] for name in names))
+        return OfNamed(
+            all_of=asked.all_of,
+            any_of=asked.any_of,
+            none_of=asked.none_of,
+            about=next(iter(sorted(rests - _IDENTITY)), Dependency.IDENTITY),
+            depends_on=rests,
+        )
+
+    def _of_expression(self, when: "Expression") -> frozenset[Dependency]:
+        rests = when.depends_on.union(*(self.named[name] for name in when.conditions))
+        return rests | self.tiers if "device.tier" in when.reads else rests
+
+
+def _of_caller(asked: Conditions) -> Iterator[Condition]:
+    if asked.sign_in is not None:
+        yield SignedIn(asked.sign_in)
+    if asked.session_max_age is not None:
+        yield OfSession(asked.session_max_age)
+    if asked.workloads:
+        yield OfWorkload(asked.workloads)

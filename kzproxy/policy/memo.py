@@ -1,0 +1,59 @@
+"""Remember decisions: the same caller asks the same again and again.
+
+Decisions are found by the very objects they were taken on: the identity of a remembered token, the
+posture of a remembered certificate, a remembered request line. Each of them is frozen, so that the
+same object says the same.
+"""
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.environment import IPAddress
+from kzproxy.policy.decision import Decision, Dependency, Permit
+
+_MAX_DECISIONS = 4096
+
+_Key = tuple[int, int, int, int, IPAddress, str, str]
+
+
+class DecisionMemo:
+    """The decisions of one engine; bounded, and forgotten all at once."""
+
+    __slots__ = ("_decisions",)
+
+    def __init__(self) -> None:
+        self._decisions: dict[_Key, Decision] = {}
+
+    def recall(self, attributes: Attributes) -> Decision | None:
+        """Return the decision on the same facts, where time has not changed it."""
+        known = self._decisions.get(_key(attributes))
+        if known is None or attributes.api_object is not None:
+            return None
+        if not isinstance(known, Permit) or known.valid_until is None:
+            return known
+        now = attributes.environment.received_at
+        is_within = known.attributes.environment.received_at <= now < known.valid_until
+        return known if is_within else None
+
+    def keep(self, decision: Decision) -> None:
+        """Remember a decision, unless time alone may change it and nobody knows when."""
+        attributes = decision.attributes
+        if attributes.api_object is not None or decision.errors:
+            return
+        if not isinstance(decision, Permit) and Dependency.TIME in decision.depends_on:
+            return
+        if len(self._decisions) >= _MAX_DECISIONS:
+            self._decisions.clear()
+        self._decisions[_key(attributes)] = decision
+
+
+def _key(attributes: Attributes) -> _Key:
+    environment = attributes.environment
+    # A remembered decision holds its attributes, so that nothing else can have their ids.
+    return (
+        id(attributes.subject),
+        id(attributes.device),
+        id(attributes.request),
+        id(attributes.namespace_labels),
+        environment.source_address,
+        environment.user_agent,
+        environment.reason,
+    )

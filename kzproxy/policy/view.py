@@ -1,0 +1,112 @@
+"""One request as the conditions of a policy see it.
+
+What is made of it (tier, named conditions, the values of expressions) is found out when it is first
+asked for, and once.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.policy.calendar import Calendar
+from kzproxy.policy.network import Addresses, Network
+
+if TYPE_CHECKING:
+    from kzproxy.expressions.language import Facts
+
+
+class Judged(Protocol):
+    """Conditions that belong together."""
+
+    def value(self, view: "RequestView") -> bool | None:
+        """Say whether all hold; None where nobody can tell."""
+
+    def turns_at(self, view: "RequestView") -> datetime | None:
+        """Return when time alone may change that; None where it never does."""
+
+
+class Definitions:
+    """What a policy defines for its rules.
+
+    Attributes:
+        named: The named conditions.
+        tiers: Level and conditions, the highest first.
+    """
+
+    def __init__(self, networks: Iterable[Network], calendars: Iterable[Calendar]) -> None:
+        self.named: dict[str, Judged] = {}
+        self.tiers: list[tuple[int, Judged]] = []
+        self._networks = [(each.name, Addresses((each,))) for each in networks]
+        self._calendars = tuple(calendars)
+
+    def networks_of(self, attributes: Attributes) -> list[str]:
+        """Return the names of the networks that the request comes from."""
+        address = attributes.environment.source_address
+        return [name for name, addresses in self._networks if addresses.hold(address)]
+
+    def open_calendars(self, attributes: Attributes) -> list[str]:
+        """Return the names of the calendars that are open."""
+        at = attributes.environment.received_at
+        return [calendar.name for calendar in self._calendars if calendar.is_open(at)]
+
+
+class RequestView:
+    """A request in the light of one policy."""
+
+    __slots__ = ("_definitions", "_facts", "_named", "_tier", "attributes")
+
+    def __init__(self, attributes: Attributes, definitions: Definitions) -> None:
+        self.attributes = attributes
+        self._definitions = definitions
+        self._tier: int | None = None
+        self._named: dict[str, bool | None] = {}
+        self._facts: Facts | None = None
+
+    @property
+    def tier(self) -> int:
+        """The level of the highest tier that the device reaches."""
+        if self._tier is None:
+            reached = (level for level, tier in self._definitions.tiers if tier.value(self) is True)
+            self._tier = next(reached, 0)
+        return self._tier
+
+    def tier_turns_at(self) -> datetime | None:
+        """Return when time alone may change the tier."""
+        return earliest(tier.turns_at(self) for _, tier in self._definitions.tiers)
+
+    def named(self, name: str) -> bool | None:
+        """Say whether a named condition holds; None where nobody can tell."""
+        if name not in self._named:
+            self._named[name] = self._definitions.named[name].value(self)
+        return self._named[name]
+
+    def named_turns_at(self, name: str) -> datetime | None:
+        """Return when time alone may change a named condition."""
+        return self._definitions.named[name].turns_at(self)
+
+    @property
+    def facts(self) -> "Facts":
+        """The values that expressions read."""
+        if self._facts is None:
+            # Here, because a policy without an expression does without the 14 MiB of CEL.
+            from kzproxy.policy.expression_facts import Circumstances, facts_of
+
+            definitions, attributes = self._definitions, self.attributes
+            circumstances = Circumstances(
+                tier=lambda: self.tier,
+                networks=lambda: definitions.networks_of(attributes),
+                calendars=lambda: definitions.open_calendars(attributes),
+                conditions=self._known_conditions,
+            )
+            self._facts = facts_of(attributes, circumstances)
+        return self._facts
+
+    def _known_conditions(self) -> Mapping[str, bool]:
+        values = ((name, self.named(name)) for name in self._definitions.named)
+        return {name: value for name, value in values if value is not None}
+
+
+def earliest(moments: Iterable[datetime | None]) -> datetime | None:
+    """Return the first of the moments that there are."""
+    return min((moment for moment in moments if moment is not None), default=None)
