@@ -11,6 +11,8 @@ from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node, read_documents
 
+# The kinds of subjects that are no people.
+WORKLOADS = frozenset({"serviceAccounts", "spiffeIDs"})
 SECTIONS = ("networks", "calendars", "tiers", "conditions")
 
 
