@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.policy.decision import Deny
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import (
     EVERYONE,
@@ -51,6 +52,13 @@ def matches(policies: AccessPolicySet, rule: Rule, attributes: Attributes) -> Ho
     decision = PolicyEngine(replace(policies, rules=(rule,))).decide(attributes)
     error = next((why for rule_id, why in decision.errors if rule_id == rule.id), "")
     return Holding(holds=rule.id in decision.matched, error=error)
+
+
+def unmet(policies: AccessPolicySet, rule: Rule, attributes: Attributes) -> tuple[str, ...]:
+    """Return the obligations of ``rule`` that are not met, whatever else it asks."""
+    asked = replace(bare(rule.effect, ANY_MATCH), obligations=rule.obligations)
+    decision = PolicyEngine(replace(policies, rules=(asked,))).decide(attributes)
+    return decision.unmet if isinstance(decision, Deny) else ()
 
 
 def bare(effect: Effect, match: tuple[Match, ...]) -> Rule:

@@ -17,6 +17,7 @@ from kzproxy.policy_tools.alone import (
     bare,
     condition_parts,
     matches,
+    unmet,
 )
 from kzproxy.policy_tools.changes import Change, changes
 from kzproxy.policy_tools.facts_found import found
@@ -48,7 +49,8 @@ class RuleReading:
 
     Attributes:
         matched: Whether it matched.
-        unmet: Its obligations that were not met, where the decision names them.
+        met: Its obligations that are met, by name.
+        unmet: Those that are not; an allow rule with one of them permits nothing.
     """
 
     rule: str
@@ -56,6 +58,7 @@ class RuleReading:
     place: Place
     matched: bool
     parts: tuple[Part, ...]
+    met: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
 
     @property
@@ -106,14 +109,15 @@ def _read(
         _match(policies, rule, written, attributes),
         *_conditions(policies, rule, written, text, attributes),
     ]
-    is_about = isinstance(decision, Deny) and decision.rule == rule.id
+    missing = unmet(policies, rule, attributes)
     return RuleReading(
         rule=rule.id,
         effect=rule.effect.value,
         place=written.place,
         matched=rule.id in decision.matched,
         parts=tuple(parts),
-        unmet=decision.unmet if isinstance(decision, Deny) and is_about else (),
+        met=tuple(name for name in written.obligations if name not in missing),
+        unmet=missing,
     )
 
 
