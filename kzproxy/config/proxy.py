@@ -121,6 +121,9 @@ class _Loader:
         fields["kind"].choice((KIND,))
         address, tls = self._listen(fields["listen"], fields.get("devices"))
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
+        policy = self._policy(fields["policyFiles"])
+        if "reasons" not in fields:
+            _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
             listen=address,
             tls=tls,
@@ -131,7 +134,7 @@ class _Loader:
             issuers=with_reserved_names(
                 self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
             ),
-            policy=self._policy(fields["policyFiles"]),
+            policy=policy,
             decision_log=self._decision_log(fields["decisionLog"]),
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             limits=load_limits(fields.get("limits")),
@@ -212,6 +215,15 @@ class _Loader:
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)
         return timedelta(seconds=seconds)
+
+
+def _refuse_to_ask_in_vain(policy: AccessPolicySet, policy_files: Node) -> None:
+    asking = next((rule.id for rule in policy.rules if rule.obligations.reason), None)
+    if asking is not None:
+        policy_files.mistake(
+            f"rule {asking} asks users for a reason, which nobody can give:"
+            " set reasons.directory, where reasons are kept"
+        )
 
 
 def _address(node: Node) -> Address:

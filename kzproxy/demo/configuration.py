@@ -63,6 +63,7 @@ def _proxy(directory: DemoDirectory, endpoints: Endpoints) -> dict[str, object]:
         "authenticationFile": directory.authentication.name,
         "policyFiles": [directory.policy.name],
         "decisionLog": {"file": directory.decisions.name},
+        "reasons": {"directory": "reasons"},
         "drainTimeoutSeconds": _DRAIN_SECONDS,
     }
 

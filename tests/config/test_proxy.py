@@ -168,3 +168,15 @@ def test_a_mistake_says_what_is_allowed(
 
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     assert len(mistakes_of(tmp_path / "no.yaml")) == 1
+
+
+def test_a_rule_that_asks_for_a_reason_needs_a_place_for_reasons(directory: Path) -> None:
+    policy = yaml.safe_load((directory / "policy.yaml").read_text())
+    asking = next(rule for rule in policy["rules"] if rule["effect"] == "allow")
+    asking["obligations"] = {"reason": "required"}
+    (directory / "policy.yaml").write_text(yaml.safe_dump(policy))
+
+    (mistake,) = mistakes_of(directory / "kzproxy.yaml")
+    assert f"rule {asking['id']} asks users for a reason" in mistake
+    settings = load_proxy_settings(changed(directory, reasons={"directory": "reasons"}))
+    assert settings.reasons is not None
