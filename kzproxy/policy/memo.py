@@ -5,13 +5,15 @@ posture of a remembered certificate, a remembered request line. Each of them is 
 same object says the same.
 """
 
+from datetime import datetime
+
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.policy.decision import Decision, Dependency, Permit
 
 _MAX_DECISIONS = 4096
 
-_Key = tuple[int, int, int, int, IPAddress, str, str]
+_Key = tuple[int, int, int, int, IPAddress, str, str, datetime | None]
 
 
 class DecisionMemo:
@@ -56,4 +58,5 @@ def _key(attributes: Attributes) -> _Key:
         environment.source_address,
         environment.user_agent,
         environment.reason,
+        environment.reason_ends_at,
     )
