@@ -24,7 +24,7 @@ Kind = TypeVar("Kind", bound=yaml.Event)
 _REFUSED_IN_YAML = re.compile("[^\n -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd]")
 # A plain scalar that every version of YAML takes for a string. What Go's reader takes for
 # something else begins otherwise or is a word of the list.
-_PLAIN_STRING = re.compile("[A-Za-z/].*")
+_PLAIN_STRING = re.compile("-{0,2}[A-Za-z/].*")
 _WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _CONSTANTS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "": None}

@@ -156,8 +156,8 @@ def _rule_lines(rule: RuleReading) -> Iterator[str]:
     failed = rule.first_failed
     for part in rule.parts:
         yield from _part_lines(part, is_first_failed=part is failed)
-    for name in rule.unmet:
-        yield f"    [no ] obligation {name}   <- not met"
+    yield from (f"    [yes] obligation {name}" for name in rule.met)
+    yield from (f"    [no ] obligation {name}   <- not met" for name in rule.unmet)
 
 
 def _part_lines(part: Part, *, is_first_failed: bool) -> Iterator[str]:
@@ -195,6 +195,7 @@ def _rule_json(rule: RuleReading) -> dict[str, object]:
         "column": rule.place.column,
         "matched": rule.matched,
         "firstFailed": rule.first_failed.name if rule.first_failed is not None else "",
+        "met": list(rule.met),
         "unmet": list(rule.unmet),
         "parts": [
             {

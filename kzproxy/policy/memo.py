@@ -8,12 +8,11 @@ same object says the same.
 from datetime import datetime
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.environment import IPAddress
 from kzproxy.policy.decision import Decision, Dependency, Permit
 
 _MAX_DECISIONS = 4096
 
-_Key = tuple[int, int, int, int, IPAddress, str, str, datetime | None]
+_Key = tuple[int, int, int, int, int, int, str, str, datetime | None]
 
 
 class DecisionMemo:
@@ -49,13 +48,15 @@ class DecisionMemo:
 
 def _key(attributes: Attributes) -> _Key:
     environment = attributes.environment
+    address = environment.source_address
     # A remembered decision holds its attributes, so that nothing else can have their ids.
     return (
         id(attributes.subject),
         id(attributes.device),
         id(attributes.request),
         id(attributes.namespace_labels),
-        environment.source_address,
+        address.version,
+        int(address),
         environment.user_agent,
         environment.reason,
         environment.reason_ends_at,

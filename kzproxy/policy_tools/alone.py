@@ -3,6 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.policy.decision import Deny
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import (
     EVERYONE,
@@ -23,6 +24,19 @@ ANY_MATCH = (
     ),
     Match(verbs=frozenset({ALL}), non_resource_urls=frozenset({ALL})),
 )
+# Fields of Conditions that policies write otherwise.
+_WORDS = {
+    "device_enrolled": "device",
+    "device_tier": "device",
+    "device_below_tier": "device",
+    "sign_in": "authentication",
+    "session_max_age": "session",
+    "workloads": "workload",
+    "api_object": "object",
+    "all_of": "all",
+    "any_of": "any",
+    "none_of": "none",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +54,11 @@ def matches(policies: AccessPolicySet, rule: Rule, attributes: Attributes) -> Ho
     return Holding(holds=rule.id in decision.matched, error=error)
 
 
-def for_everyone(rule: Rule) -> Rule:
-    """Return the rule as if it meant every signed-in user."""
-    return replace(rule, groups=frozenset({EVERYONE}))
+def unmet(policies: AccessPolicySet, rule: Rule, attributes: Attributes) -> tuple[str, ...]:
+    """Return the obligations of ``rule`` that are not met, whatever else it asks."""
+    asked = replace(bare(rule.effect, ANY_MATCH), obligations=rule.obligations)
+    decision = PolicyEngine(replace(policies, rules=(asked,))).decide(attributes)
+    return decision.unmet if isinstance(decision, Deny) else ()
 
 
 def bare(effect: Effect, match: tuple[Match, ...]) -> Rule:
@@ -51,10 +67,10 @@ def bare(effect: Effect, match: tuple[Match, ...]) -> Rule:
 
 
 def condition_parts(conditions: Conditions) -> dict[str, Conditions]:
-    """Take conditions apart: the first word of each field, with that part alone."""
+    """Take conditions apart, by the words of the language."""
     given: dict[str, dict[str, object]] = {}
     for field in fields(conditions):
         value = getattr(conditions, field.name)
         if value != getattr(NO_CONDITIONS, field.name):
-            given.setdefault(field.name.split("_")[0], {})[field.name] = value
+            given.setdefault(_WORDS.get(field.name, field.name), {})[field.name] = value
     return {word: Conditions(**values) for word, values in given.items()}  # type: ignore[arg-type]

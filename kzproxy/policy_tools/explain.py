@@ -16,12 +16,12 @@ from kzproxy.policy_tools.alone import (
     ANY_MATCH,
     bare,
     condition_parts,
-    for_everyone,
     matches,
+    unmet,
 )
 from kzproxy.policy_tools.changes import Change, changes
 from kzproxy.policy_tools.facts_found import found
-from kzproxy.policy_tools.policy_text import Place, PolicyText, RuleText
+from kzproxy.policy_tools.policy_text import MatchText, Place, PolicyText, RuleText
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,8 @@ class RuleReading:
 
     Attributes:
         matched: Whether it matched.
-        unmet: Its obligations that were not met, where the decision names them.
+        met: Its obligations that are met, by name.
+        unmet: Those that are not; an allow rule with one of them permits nothing.
     """
 
     rule: str
@@ -57,6 +58,7 @@ class RuleReading:
     place: Place
     matched: bool
     parts: tuple[Part, ...]
+    met: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
 
     @property
@@ -107,27 +109,27 @@ def _read(
         _match(policies, rule, written, attributes),
         *_conditions(policies, rule, written, text, attributes),
     ]
-    is_about = isinstance(decision, Deny) and decision.rule == rule.id
+    missing = unmet(policies, rule, attributes)
     return RuleReading(
         rule=rule.id,
         effect=rule.effect.value,
         place=written.place,
         matched=rule.id in decision.matched,
         parts=tuple(parts),
-        unmet=decision.unmet if isinstance(decision, Deny) and is_about else (),
+        met=tuple(name for name in written.obligations if name not in missing),
+        unmet=missing,
     )
 
 
 def _subjects(
     policies: AccessPolicySet, rule: Rule, written: RuleText, attributes: Attributes
 ) -> Part:
-    asked = replace(bare(rule.effect, ANY_MATCH), groups=rule.groups, users=rule.users)
-    others = {
-        name: getattr(rule, name)
-        for name in ("service_accounts", "spiffe_ids")
-        if hasattr(rule, name)
-    }
-    asked = replace(asked, **others)
+    asked = replace(
+        bare(rule.effect, ANY_MATCH),
+        groups=rule.groups,
+        users=rule.users,
+        spiffe_ids=rule.spiffe_ids,
+    )
     subject = attributes.subject
     groups = ", ".join(subject.groups) or "no groups"
     return Part(
@@ -159,21 +161,31 @@ def _wanted(
 ) -> object:
     """Return the one field that, left open, would let the rule reach the request."""
     for entry, entry_text in zip(rule.match, written.matches, strict=True):
-        for name, opened, words in _opened(entry, entry_text.verbs):
+        for name, opened, words in _opened(entry, entry_text):
             if matches(policies, bare(rule.effect, (opened,)), attributes).holds:
                 return {name: list(words)}
     return "something else"
 
 
-def _opened(entry: Match, verbs: Sequence[str]) -> Iterator[tuple[str, Match, Sequence[str]]]:
+_NO_SELECTORS: dict[str, dict[str, object]] = {
+    "namespaceSelector": {"namespace_selector": None},
+    "labelSelector": {"label_equalities": frozenset()},
+    "fieldSelector": {"field_equalities": frozenset()},
+}
+
+
+def _opened(entry: Match, text: MatchText) -> Iterator[tuple[str, Match, Sequence[str]]]:
     everything = frozenset({ALL})
+    for name, written in text.selectors.items():
+        yield name, replace(entry, **_NO_SELECTORS[name]), [str(written)]  # type: ignore[arg-type]
     if entry.namespaces:
         yield "namespaces", replace(entry, namespaces=()), entry.namespaces
     if entry.names:
         yield "names", replace(entry, names=()), entry.names
-    yield "verbs", replace(entry, verbs=everything), verbs
+    yield "verbs", replace(entry, verbs=everything), text.verbs
     if entry.resources:
-        yield "resources", replace(entry, resources=everything), sorted(entry.resources)
+        opened = replace(entry, resources=everything, excluded_resources=frozenset())
+        yield "resources", opened, text.resources
         yield "apiGroups", replace(entry, api_groups=everything), sorted(entry.api_groups)
 
 
@@ -185,11 +197,13 @@ def _conditions(
     attributes: Attributes,
 ) -> Iterator[Part]:
     for name, part in condition_parts(rule.conditions).items():
-        asked = replace(bare(rule.effect, ANY_MATCH), conditions=part)
-        yield _part(policies, asked, name, written.conditions.get(name, ""), text, attributes)
-    if written.when:
         asked = replace(
-            for_everyone(rule), match=ANY_MATCH, conditions=bare(rule.effect, ()).conditions
+            bare(rule.effect, ANY_MATCH), conditions=part, patches_allowed=rule.patches_allowed
+        )
+        yield _part(policies, asked, name, written.conditions.get(name, ""), text, attributes)
+    if rule.when is not None:
+        asked = replace(
+            bare(rule.effect, ANY_MATCH), when=rule.when, patches_allowed=rule.patches_allowed
         )
         yield _part(policies, asked, "when", written.when, text, attributes)
 

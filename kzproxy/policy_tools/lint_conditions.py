@@ -5,12 +5,17 @@ from collections.abc import Iterator
 from kzproxy.policy.vocabulary import ALL
 from kzproxy.policy_tools.covering import positive
 from kzproxy.policy_tools.finding import Finding, Lint
-from kzproxy.policy_tools.policy_text import PolicyText, RuleText
+from kzproxy.policy_tools.policy_text import WORKLOADS, PolicyText, RuleText
 
 
 def network_only(text: PolicyText) -> Iterator[Finding]:
-    """Find allow rules that everybody passes who stands in the right network."""
+    """Find allow rules that everybody passes who stands in the right network.
+
+    Rules for workloads alone are left out: a workload has no device and no sign-in to ask for.
+    """
     for rule in _allows(text):
+        if {kind for kind, _ in rule.subjects} <= WORKLOADS:
+            continue
         names = set(rule.conditions) | _within_named(rule, text)
         if names and names <= {"networks", "all"} and not rule.when and not rule.obligations:
             message = (

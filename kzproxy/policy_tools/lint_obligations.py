@@ -4,9 +4,8 @@ from collections.abc import Iterator
 
 from kzproxy.policy.vocabulary import CHANGING_VERBS, CONNECT, PROXY
 from kzproxy.policy_tools.finding import Finding, Lint
-from kzproxy.policy_tools.policy_text import PolicyText, RuleText
+from kzproxy.policy_tools.policy_text import WORKLOADS, PolicyText, RuleText
 
-_WORKLOADS = frozenset({"serviceAccounts", "spiffeIDs"})
 _CHANGING = frozenset({*CHANGING_VERBS, CONNECT, PROXY, "post", "put"})
 _NO_DRY_RUN = frozenset({CONNECT, PROXY})
 
@@ -29,7 +28,7 @@ def _impossible(rule: RuleText) -> Iterator[tuple[str, str]]:
         yield "readOnly", "the rule names no verb that reads"
     if rule.obligations.get("dryRunOnly") is True and verbs <= _NO_DRY_RUN:
         yield "dryRunOnly", "connect and proxy cannot be tried without doing them"
-    if {kind for kind, _ in rule.subjects} <= _WORKLOADS:
+    if {kind for kind, _ in rule.subjects} <= WORKLOADS:
         for name in ("mfa", "reauth", "reason"):
             if name in rule.obligations:
                 yield name, "the rule means workloads alone, and only people sign in"

@@ -11,13 +11,9 @@ from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node, read_documents
 
-SECTIONS = {
-    "networks": "networks",
-    "calendars": "calendars",
-    "timeWindows": "calendars",
-    "tiers": "tiers",
-    "conditions": "conditions",
-}
+# The kinds of subjects that are no people.
+WORKLOADS = frozenset({"serviceAccounts", "spiffeIDs"})
+SECTIONS = ("networks", "calendars", "tiers", "conditions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -113,13 +109,13 @@ def _place(node: Node) -> Place:
 
 
 def _definitions(fields: dict[str, Node]) -> Iterator[Definition]:
-    for written, section in SECTIONS.items():
-        if written not in fields:
+    for section in SECTIONS:
+        if section not in fields:
             continue
         if section == "tiers":
-            yield from (_tier(item) for item in fields[written].sequence())
+            yield from (_tier(item) for item in fields[section].sequence())
             continue
-        for key, value in fields[written].entries():
+        for key, value in fields[section].entries():
             yield Definition(
                 section=section, name=key.string(), place=_place(key), value=value.raw()
             )

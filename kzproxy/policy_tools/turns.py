@@ -28,7 +28,7 @@ def next_turns(text: PolicyText, at: datetime) -> list[datetime]:
 
 def _turns(calendar: dict[str, object], at: datetime) -> Iterator[datetime]:
     zone = ZoneInfo(str(calendar["timeZone"]))
-    for window in _listed(calendar, "weekly") or _listed(calendar, "windows"):
+    for window in _listed(calendar, "weekly"):
         yield from _weekly_turns(window, at.astimezone(zone).date(), zone)
     for field in ("dated", "except"):
         for span in _listed(calendar, field):

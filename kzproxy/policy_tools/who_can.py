@@ -196,6 +196,9 @@ def _without_limits(entry: Match, question: Question) -> Match:
         entry,
         namespaces=() if question.namespace is None else entry.namespaces,
         names=() if _is_name_open(question) else entry.names,
+        namespace_selector=None,
+        label_equalities=frozenset(),
+        field_equalities=frozenset(),
     )
 
 

@@ -105,3 +105,72 @@ def test_files_that_are_no_policy_are_refused_with_all_mistakes(tmp_path):
     with pytest.raises(ConfigurationError) as refused:
         check_policies([path], CheckOptions(at=AT))
     assert {mistake.line for mistake in refused.value.mistakes} == {5, 6}
+
+
+CALENDARS = (
+    "calendars:\n  freeze:\n    timeZone: Europe/Prague\n    dated:\n"
+    '    - {from: "2026-01-01", to: "2026-03-05"}\n'
+)
+
+
+def test_dates_that_are_over_are_found_at_the_time_that_is_given(tmp_path):
+    rules = rule("d", "deny", PODS, "conditions: {time: [freeze]}")
+    path = written(tmp_path, rules, CALENDARS)
+    assert found(path) == []
+    after = CheckOptions(at=datetime(2026, 3, 4, 23, tzinfo=UTC))
+    (finding,) = check_policies([path], after)
+    assert (str(finding.lint), finding.place.line) == ("expired", 5)
+
+
+def test_an_obligation_that_nobody_can_meet_is_found(tmp_path):
+    change = '{verbs: [delete], apiGroups: [""], resources: [pods]}'
+    rules = rule("a", "allow", change, "obligations: {readOnly: true}")
+    rules += (
+        "- {id: w, effect: allow, subjects: {serviceAccounts: [ci/deployer]},"
+        f" match: [{PODS}], obligations: {{reauth: {{maxAge: 1h}}}}}}\n"
+    )
+    assert found(written(tmp_path, rules)) == [("unmeetable", "a", 5), ("unmeetable", "w", 6)]
+
+
+def test_a_deny_rule_that_can_fail_is_found(tmp_path):
+    rules = rule("d", "deny", PODS, 'when: request.name == "db"')
+    assert found(written(tmp_path, rules)) == [("deny-can-error", "d", 5)]
+
+
+NAMED = (
+    "conditions:\n  on-site: {networks: [office]}\n  spare: {networks: [office]}\n"
+    'networks: {office: ["192.0.2.0/24"]}\n'
+    "tiers:\n- {level: 1, name: known, conditions: {device: {enrolled: true}}}\n"
+)
+
+
+def test_conditions_and_tiers_that_no_rule_comes_to_are_found(tmp_path):
+    rules = rule("a", "allow", PODS, "conditions: {all: [on-site], device: {enrolled: true}}")
+    assert found(written(tmp_path, rules, NAMED)) == [("unused", "", 6), ("unused", "", 9)]
+    rules = rule("a", "allow", PODS, "conditions: {any: [on-site, spare], device: {tier: 1}}")
+    assert found(written(tmp_path, rules, NAMED)) == []
+
+
+def test_a_network_behind_a_name_is_the_network_alone(tmp_path):
+    rules = rule("a", "allow", PODS, "conditions: {all: [on-site]}")
+    findings = found(written(tmp_path, rules, NAMED))
+    assert ("network-only", "a", 11) in findings
+
+
+def test_a_condition_that_must_and_must_not_hold_is_found(tmp_path):
+    more = "conditions: {all: [on-site], none: [on-site], device: {tier: 1}}"
+    findings = found(written(tmp_path, rule("a", "allow", PODS, more), NAMED))
+    assert ("never-matches", "a", 11) in findings
+
+
+def test_what_an_expression_names_is_used(tmp_path):
+    more = "when: '\"office\" in source.networks && device.tier > 0'"
+    definitions = 'networks: {office: ["192.0.2.0/24"]}\n' + NAMED.partition("tiers:")[1]
+    definitions += NAMED.partition("tiers:")[2]
+    assert found(written(tmp_path, rule("a", "allow", PODS, more), definitions)) == []
+
+
+def test_resources_that_are_excluded_again_never_match(tmp_path):
+    match = '{verbs: [get], apiGroups: [""], resources: [pods, "!pods"]}'
+    path = written(tmp_path, rule("a", "allow", match))
+    assert found(path) == [("never-matches", "a", 5)]

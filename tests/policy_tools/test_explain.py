@@ -126,3 +126,44 @@ def test_what_it_advises_works(rules, attributes):
             groups = (*changed.subject.groups, change.text.rpartition(" ")[2])
             changed = replace(changed, subject=replace(changed.subject, groups=groups))
         assert isinstance(engine.decide(changed), Permit)
+
+
+def test_obligations_are_shown_met_and_unmet_with_what_meets_them(tmp_path):
+    more = "obligations: {mfa: {maxAge: 1h, classes: [phr]}, reason: required, idle: 5m}"
+    path = written(tmp_path, rule("a", "allow", PODS, more))
+    explanation = explained(path, asked(signed_in="2h"))
+    (reading,) = explanation.rules
+    assert (reading.met, reading.unmet) == (("idle",), ("mfa", "reason"))
+    (change,) = explanation.changes
+    assert change.kinds == (ChangeKind.SIGN_IN, ChangeKind.REASON)
+    assert change.text == (
+        "sign in again with class phr (kzproxy login), and give a reason (kzproxy reason ...)"
+    )
+
+
+def test_the_next_opening_of_a_calendar_is_named(tmp_path):
+    calendars = (
+        "calendars:\n  hours:\n    timeZone: Europe/Prague\n    weekly:\n"
+        '    - {days: [Mon, Tue], from: "07:00", to: "20:00"}\n'
+        '    except: [{from: "2026-03-09", to: "2026-03-10"}]\n'
+    )
+    path = written(tmp_path, rule("a", "allow", PODS, "conditions: {time: [hours]}"), calendars)
+    (change,) = explained(path, asked()).changes
+    assert change.text == "wait until 2026-03-10T06:00+00:00"
+
+
+def test_an_expression_is_shown_with_whether_it_holds(tmp_path):
+    path = written(tmp_path, rule("a", "allow", PODS, 'when: request.name == "db"'))
+    (reading,) = explained(path, asked()).rules
+    assert reading.first_failed.name == "when"
+    assert reading.first_failed.wanted == 'request.name == "db"'
+
+
+def test_what_cannot_be_judged_says_why(tmp_path):
+    more = 'needs: [object], when: "object.privileged"'
+    enter = '{verbs: [connect], apiGroups: [""], resources: [pods/exec]}'
+    path = written(tmp_path, rule("a", "allow", enter, more))
+    question = asked(verb="connect", resource="pods/exec")
+    (reading,) = explained(path, question).rules
+    assert reading.first_failed.name == "when"
+    assert reading.first_failed.error
