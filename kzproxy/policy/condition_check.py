@@ -32,13 +32,14 @@ class ConditionCheck:
         depends_on: The facts that they rest on, and the subject.
     """
 
-    __slots__ = ("_of_object", "_plain", "conditions", "depends_on", "is_empty")
+    __slots__ = ("_of_object", "_plain", "_turning", "conditions", "depends_on", "is_empty")
 
     def __init__(self, conditions: tuple[Condition, ...]) -> None:
         self.conditions = conditions
         self.is_empty = not conditions
         self._of_object = [each for each in conditions if Dependency.OBJECT in each.depends_on]
         self._plain = [each for each in conditions if each not in self._of_object]
+        self._turning = [each for each in conditions if Dependency.TIME in each.depends_on]
         self.depends_on = _IDENTITY.union(*(each.depends_on for each in conditions))
 
     def value(self, view: RequestView) -> bool | None:
@@ -76,7 +77,7 @@ class ConditionCheck:
 
     def turns_at(self, view: RequestView) -> datetime | None:
         """Return when time alone may change whether they hold."""
-        return earliest(condition.turns_at(view) for condition in self.conditions)
+        return earliest([condition.turns_at(view) for condition in self._turning])
 
 
 def _unmet(

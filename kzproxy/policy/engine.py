@@ -18,7 +18,6 @@ from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex
 from kzproxy.policy.memo import DecisionMemo
 from kzproxy.policy.obligation_check import (
     Unmet,
-    obligations_rest_on,
     obligations_turn_at,
     unmet_obligations,
 )
@@ -129,9 +128,9 @@ class PolicyEngine:
         self, granted: CompiledRule, denies: _Findings, allows: _Findings, view: RequestView
     ) -> Permit:
         obligations = granted.rule.obligations
-        depends_on = granted.check.depends_on | obligations_rest_on(obligations)
+        depends_on = granted.depends_on
         if denies.unmet:
-            depends_on = depends_on.union(*(rule.check.depends_on for rule in denies.reached()))
+            depends_on = depends_on.union(*(rule.depends_on for rule in denies.reached()))
         if denies.consult_labels() or allows.consult_labels():
             depends_on |= _NAMESPACE
         return Permit(
@@ -153,8 +152,7 @@ class PolicyEngine:
     ) -> Deny:
         reached = [compiled for found in findings for compiled in found.reached()]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
-        rests = [rule.check.depends_on for rule in reached]
-        rests += [obligations_rest_on(rule.rule.obligations) for rule in reached]
+        rests = [rule.depends_on for rule in reached]
         if any(found.consult_labels() for found in findings):
             rests.append(_NAMESPACE)
         return Deny(
@@ -277,6 +275,8 @@ def _nearest(allows: _Findings, view: RequestView) -> tuple[str, str]:
 
 def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) -> datetime | None:
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
+    if Dependency.TIME not in granted.depends_on and not denies.unmet:
+        return None
     return earliest(_turns(granted, denies, view))
 
 

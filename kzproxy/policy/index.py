@@ -11,7 +11,9 @@ from operator import attrgetter
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition_check import Compiler, ConditionCheck
+from kzproxy.policy.decision import Dependency
 from kzproxy.policy.glob import Names
+from kzproxy.policy.obligation_check import obligations_rest_on
 from kzproxy.policy.rules import EVERYONE, Effect, Match, Rule
 from kzproxy.policy.vocabulary import ALL, NODE_PROXY, resource_key
 
@@ -27,11 +29,16 @@ _Kind = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CompiledRule:
-    """A rule with its place in the files and its conditions ready."""
+    """A rule with its place in the files and its conditions ready.
+
+    Attributes:
+        depends_on: What conditions and obligations rest on.
+    """
 
     order: int
     rule: Rule
     check: ConditionCheck
+    depends_on: frozenset[Dependency]
 
 
 class CompiledMatch:
@@ -64,7 +71,8 @@ class RuleIndex:
         for order, rule in enumerate(rules):
             if rule.effect is effect:
                 check = compiler.check(rule.conditions, rule.when)
-                self._add(CompiledRule(order=order, rule=rule, check=check))
+                rests = check.depends_on | obligations_rest_on(rule.obligations)
+                self._add(CompiledRule(order=order, rule=rule, check=check, depends_on=rests))
 
     def candidates(self, subject: Identity, request: RequestInfo) -> list[CompiledMatch]:
         """Return the matches whose subject, verb, group and resource fit, in file order."""

@@ -109,4 +109,8 @@ class RequestView:
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:
     """Return the first of the moments that there are."""
-    return min((moment for moment in moments if moment is not None), default=None)
+    first = None
+    for moment in moments:
+        if moment is not None and (first is None or moment < first):
+            first = moment
+    return first
