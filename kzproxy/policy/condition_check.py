@@ -32,11 +32,13 @@ class ConditionCheck:
         depends_on: The facts that they rest on, and the subject.
     """
 
-    __slots__ = ("_turning", "conditions", "depends_on", "is_empty")
+    __slots__ = ("_of_object", "_plain", "_turning", "conditions", "depends_on", "is_empty")
 
     def __init__(self, conditions: tuple[Condition, ...]) -> None:
         self.conditions = conditions
         self.is_empty = not conditions
+        self._of_object = [each for each in conditions if Dependency.OBJECT in each.depends_on]
+        self._plain = [each for each in conditions if each not in self._of_object]
         self._turning = [each for each in conditions if Dependency.TIME in each.depends_on]
         self.depends_on = _IDENTITY.union(*(each.depends_on for each in conditions))
 
@@ -47,7 +49,7 @@ class ConditionCheck:
     def unmet(
         self, view: RequestView, *, unknown_is: bool, patches_allowed: bool = False
     ) -> tuple[Condition, ...]:
-        """Return the conditions that do not hold; all are looked at.
+        """Return the conditions that do not hold; those on the object only where all others do.
 
         Args:
             view: The request.
@@ -60,13 +62,18 @@ class ConditionCheck:
         """
         if self.is_empty:
             return ()
+        unmet = _unmet(self._plain, view, unknown_is=unknown_is)
+        # Nobody has looked at the object where the rule fails without it.
+        if unmet or not self._of_object:
+            return unmet
+        asked = self._of_object
         known = view.attributes.api_object
         if patches_allowed and known is not None and known.is_patch:
-            asked = [each for each in self.conditions if Dependency.OBJECT not in each.depends_on]
-            # A deny rule that asks for more than the patch shows is not met by it.
-            beyond = self.conditions if unknown_is and len(asked) < len(self.conditions) else ()
-            return beyond or _unmet(asked, view, unknown_is=unknown_is)
-        return _unmet(self.conditions, view, unknown_is=unknown_is)
+            if unknown_is:  # A deny rule that asks for more than the patch shows is not met by it.
+                return tuple(asked)
+            # What asks for other things besides still has to hold, and is an error.
+            asked = [each for each in asked if not isinstance(each, LikeObject)]
+        return _unmet(asked, view, unknown_is=unknown_is)
 
     def turns_at(self, view: RequestView) -> datetime | None:
         """Return when time alone may change whether they hold."""
@@ -83,7 +90,8 @@ def _holds(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool
     value = condition.value(view)
     if value is not None:
         return value
-    if Dependency.OBJECT in condition.depends_on:
+    known = view.attributes.api_object
+    if Dependency.OBJECT in condition.depends_on and (known is None or known.is_patch):
         raise CannotBeJudged(f"the object is not known: {condition.found(view)}")
     return unknown_is
 

@@ -92,7 +92,11 @@ class InTime:
 
 
 class Enrolled(Timeless):
-    """The device is, or is not, shown to be enrolled: what is not known has not passed."""
+    """The device is, or is not, enrolled.
+
+    That it is can be shown; that it is not never can, because whoever wants to may come without its
+    certificate or with another.
+    """
 
     name = "device"
     about = Dependency.DEVICE
@@ -101,8 +105,8 @@ class Enrolled(Timeless):
     def __init__(self, *, wanted: bool) -> None:
         self._wanted = wanted
 
-    def value(self, view: RequestView) -> bool:
-        return (view.attributes.device.enrolled is Fact.PASSED) is self._wanted
+    def value(self, view: RequestView) -> bool | None:
+        return self._wanted if view.attributes.device.enrolled is Fact.PASSED else None
 
     def asked(self) -> str:
         return "an enrolled device" if self._wanted else "a device that is not enrolled"
@@ -113,7 +117,7 @@ class Enrolled(Timeless):
 
 
 class OfTier:
-    """The device reaches a tier, or does not reach it."""
+    """The device reaches a tier, or does not reach it, which can never be shown."""
 
     name = "device"
     about = Dependency.DEVICE
@@ -123,8 +127,8 @@ class OfTier:
         self._below = below
         self.depends_on = depends_on | {Dependency.DEVICE}
 
-    def value(self, view: RequestView) -> bool:
-        return (view.tier < self._tier) is self._below
+    def value(self, view: RequestView) -> bool | None:
+        return not self._below if view.tier >= self._tier else None
 
     def turns_at(self, view: RequestView) -> datetime | None:
         return view.tier_turns_at()

@@ -2,7 +2,10 @@
 
 # ruff: noqa: D102 - what the methods do is said of Condition
 
-from kzproxy.policy.condition import Timeless
+from collections.abc import Sequence
+
+from kzproxy.attributes.request_info import StreamKind
+from kzproxy.policy.condition import Timeless, all_hold
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.glob import Names
 from kzproxy.policy.rules import ObjectFeatures, RequestFeatures
@@ -10,7 +13,10 @@ from kzproxy.policy.view import RequestView
 
 
 class LikeRequest(Timeless):
-    """The request has certain features beside its target."""
+    """The request has certain features beside its target.
+
+    A container that is not named is one that nobody here knows, and so is a client without a name.
+    """
 
     name = "request"
     about = Dependency.REQUEST
@@ -22,15 +28,17 @@ class LikeRequest(Timeless):
         self._commands = Names(features.commands) if features.commands else None
         self._containers = Names(features.containers) if features.containers else None
 
-    def value(self, view: RequestView) -> bool:
+    def value(self, view: RequestView) -> bool | None:
         request = view.attributes.request
-        agents, commands, containers = self._user_agents, self._commands, self._containers
-        dry_run = self._features.dry_run
-        return (
-            (agents is None or agents.hold(view.attributes.environment.user_agent))
-            and (dry_run is None or request.is_dry_run is dry_run)
-            and (commands is None or commands.hold(" ".join(request.command)))
-            and (containers is None or containers.hold(request.container))
+        commands, dry_run = self._commands, self._features.dry_run
+        is_exec = request.stream is StreamKind.EXEC
+        return all_hold(
+            [
+                _one_of(self._user_agents, view.attributes.environment.user_agent),
+                dry_run is None or request.is_dry_run is dry_run,
+                commands is None or (is_exec and commands.hold(" ".join(request.command))),
+                _one_of(self._containers, request.container),
+            ]
         )
 
     def asked(self) -> str:
@@ -59,6 +67,18 @@ class LikeRequest(Timeless):
         return f"this has {', '.join(parts)}"
 
 
+def _one_of(names: Names | None, found: str) -> bool | None:
+    if names is None:
+        return True
+    return names.hold(found) if found else None
+
+
+def _each_of(names: Names, found: Sequence[str]) -> bool | None:
+    """Whether all of several fit; None where only some do, so that no rule is passed by mixing."""
+    fits = {names.hold(each) for each in found}
+    return None if len(fits) > 1 else True in fits
+
+
 class LikeObject(Timeless):
     """The object of the request has certain features."""
 
@@ -76,15 +96,15 @@ class LikeObject(Timeless):
         if found is None or found.is_patch:
             return None
         accounts, images = self._accounts, self._images
-        return (
-            (features.privileged is None or found.privileged is features.privileged)
-            and (
+        return all_hold(
+            [
+                features.privileged is None or found.privileged is features.privileged,
                 features.host_namespaces is None
-                or found.host_namespaces is features.host_namespaces
-            )
-            and (accounts is None or accounts.hold(found.service_account))
-            and (images is None or any(images.hold(image) for image in found.images))
-            and (features.labels is None or features.labels.selects(found.labels))
+                or found.host_namespaces is features.host_namespaces,
+                accounts is None or accounts.hold(found.service_account),
+                images is None or _each_of(images, found.images),
+                features.labels is None or features.labels.selects(found.labels),
+            ]
         )
 
     def asked(self) -> str:

@@ -26,7 +26,7 @@ def _matches(rule: Rule, attributes: Attributes) -> bool:
     groups = {*who.groups, "system:authenticated"}
     is_meant = who.username in rule.users or bool(groups & rule.groups)
     reaches = any(_reaches(match, attributes.request, rule.effect) for match in rule.match)
-    return is_meant and reaches and _hold(rule.conditions, attributes)
+    return is_meant and reaches and _hold(rule.conditions, attributes, rule.effect)
 
 
 def _reaches(match: Match, request: RequestInfo, effect: Effect) -> bool:
@@ -73,7 +73,7 @@ def _name(match: Match, request: RequestInfo, effect: Effect) -> bool:
     return effect is Effect.DENY
 
 
-def _hold(conditions: Conditions, attributes: Attributes) -> bool:
+def _hold(conditions: Conditions, attributes: Attributes, effect: Effect) -> bool:
     environment = attributes.environment
     if conditions.networks and not any(
         environment.source_address in block for n in conditions.networks for block in n.blocks
@@ -81,8 +81,11 @@ def _hold(conditions: Conditions, attributes: Attributes) -> bool:
         return False
     if conditions.time and not any(w.is_open(environment.received_at) for w in conditions.time):
         return False
-    is_enrolled = attributes.device.enrolled is Fact.PASSED
-    return conditions.device_enrolled in (None, is_enrolled)
+    if conditions.device_enrolled is None:
+        return True
+    if attributes.device.enrolled is not Fact.PASSED:  # nobody can tell what it is
+        return effect is Effect.DENY
+    return conditions.device_enrolled
 
 
 def _fits(patterns: frozenset[str] | tuple[str, ...], text: str) -> bool:

@@ -88,6 +88,7 @@ def _rule(
     groups: str = "",
     conditions: Conditions = NO_CONDITIONS,
     message: str = "",
+    **others: object,
 ) -> Rule:
     return Rule(
         id=rule_id,
@@ -97,6 +98,7 @@ def _rule(
         match=matches,
         conditions=conditions,
         message=message,
+        **others,
     )
 
 
