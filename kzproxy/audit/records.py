@@ -18,6 +18,7 @@ from kzproxy.audit.schema import (
     Impersonated,
     Request,
     RuleError,
+    ShadowAnswer,
     Source,
     Termination,
     User,
@@ -229,6 +230,11 @@ def own_record(
         source=Source(address=str(arrival.source_address), port=arrival.source_port),
         request=request,
     )
+
+
+def with_shadow(record: DecisionRecord, shadow: ShadowAnswer | None) -> DecisionRecord:
+    """Add what a shadow policy would have answered otherwise, if it would."""
+    return record if shadow is None else msgspec.structs.replace(record, shadow=shadow)
 
 
 def same_decision(

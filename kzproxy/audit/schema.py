@@ -145,6 +145,22 @@ class RuleError(_Part, frozen=True, kw_only=True):
     message: str
 
 
+class ShadowVerdict(StrEnum):
+    """What a shadow policy would have answered."""
+
+    PERMIT = "permit"
+    DENY = "deny"
+    UNTOLD = "untold"
+
+
+class ShadowAnswer(_Part, frozen=True, kw_only=True):
+    """What a shadow policy would have answered, where that is otherwise."""
+
+    decision: ShadowVerdict
+    rule: str = ""
+    policy_revision: str
+
+
 class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="decision"):
     """Written before the request is forwarded or refused."""
 
@@ -169,6 +185,7 @@ class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="de
     source: Source
     request: Request
     impersonated: Impersonated | None = None
+    shadow: ShadowAnswer | None = None
 
 
 class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="completed"):

@@ -56,6 +56,7 @@ class ProxySettings:
         send_decision_id: Whether each decision's id is sent as an extra.
         issuers: Whose tokens are believed.
         policy: The rules.
+        shadow_policy: Rules that are asked too, and change nothing; None where there are none.
         decision_log: Where decisions are written down.
         reasons: Where users' reasons are kept; None: none are taken.
         limits: How much is taken at a time, and how long anybody is waited for.
@@ -70,6 +71,7 @@ class ProxySettings:
     send_decision_id: bool
     issuers: tuple[JwtIssuerSettings, ...]
     policy: AccessPolicySet
+    shadow_policy: AccessPolicySet | None = None
     decision_log: DecisionLogSettings
     reasons: ReasonSettings | None
     limits: Limits
@@ -115,6 +117,7 @@ class _Loader:
                 "reasons",
                 "drainTimeoutSeconds",
                 "reservedNames",
+                "shadowPolicyFiles",
             ),
         )
         fields["apiVersion"].choice((API_VERSION,))
@@ -135,6 +138,9 @@ class _Loader:
                 self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
             ),
             policy=policy,
+            shadow_policy=self._policy(fields["shadowPolicyFiles"])
+            if "shadowPolicyFiles" in fields
+            else None,
             decision_log=self._decision_log(fields["decisionLog"]),
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             limits=load_limits(fields.get("limits")),

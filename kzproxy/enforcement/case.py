@@ -8,7 +8,7 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import Arrival, Caller, Outcome
-from kzproxy.audit.schema import Termination
+from kzproxy.audit.schema import ShadowAnswer, Termination
 from kzproxy.http.messages import RequestHead
 from kzproxy.policy.decision import Permit
 from kzproxy.transport.peer import Peer
@@ -25,6 +25,7 @@ class Case:
         judged: Whether policy has judged it and the record of that stands in the log.
         permit: What it was permitted, once that stands in the log.
         is_own: Whether it is for an endpoint of kzproxy's own, and that stands in the log.
+        shadow: What a shadow policy would have answered otherwise.
         termination: How it ended.
         status_code: What was answered; None before.
         ended_because: In words, where the termination does not say all.
@@ -41,6 +42,7 @@ class Case:
     session_id: str = ""
     judged: bool = False
     permit: Permit | None = None
+    shadow: ShadowAnswer | None = None
     is_own: bool = False
     termination: Termination = Termination.NORMAL
     status_code: int | None = None

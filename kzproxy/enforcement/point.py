@@ -10,6 +10,7 @@ from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.sessions import session_id
+from kzproxy.administrator.shadow import Shadow
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture
 from kzproxy.attributes.environment import Environment
@@ -26,6 +27,7 @@ from kzproxy.audit.records import (
     recorded_request,
     refusal_record,
     same_decision,
+    with_shadow,
 )
 from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
 from kzproxy.authentication.bearer import bearer_token
@@ -92,6 +94,7 @@ class EnforcementPoint:
     under_way: UnderWay
     administrator: Administrator
     decisions: DecisionLog
+    shadow: Shadow | None
     api_server: ApiServer
     metrics: Metrics
     settings: ForwardingSettings
@@ -248,11 +251,13 @@ class EnforcementPoint:
             await self._log_permit(record, known.permit, case)
             return known.permit
         decision, keepable = await self._judge(exchange, request, standing, info, case)
+        case.shadow = self.shadow.other_answer(decision) if self.shadow is not None else None
         match decision:
             case Permit():
                 record = self._record(decision, standing, case, "")
                 await self._log_permit(record, decision, case)
-                if keepable:
+                # What is not kept is asked of the shadow anew, each time, and so counted.
+                if keepable and case.shadow is None:
                     self.standings.keep_permit(standing, Permitted(decision, record))
                 return decision
             case Deny():
@@ -285,7 +290,7 @@ class EnforcementPoint:
         self, decision: Decision, standing: Standing, case: Case, message: str
     ) -> DecisionRecord:
         arrival = case.arrival
-        return decision_record(
+        record = decision_record(
             decision,
             arrival,
             decided_at=self.clock.now(),
@@ -293,6 +298,7 @@ class EnforcementPoint:
             request=recorded_request(decision.attributes.request, arrival.user_agent),
             message=message,
         )
+        return with_shadow(record, case.shadow)
 
     async def _log_permit(self, record: DecisionRecord, permit: Permit, case: Case) -> None:
         await self._log(record, case, durable=permit.attributes.request.verb not in _READS)
@@ -302,6 +308,8 @@ class EnforcementPoint:
         await self.decisions.record_decision(record, durable=durable)
         case.judged = True
         self.metrics.count_decision(record.decision.value, record.cause.value)
+        if record.shadow is not None:
+            self.metrics.count_disagreement(record.decision.value, record.shadow.decision.value)
 
     async def _forward(
         self,

@@ -35,6 +35,12 @@ class Metrics:
             ["decision", "cause"],
             registry=registry,
         )
+        self.shadow_disagreements = Counter(
+            "kzproxy_shadow_disagreements",
+            "Decisions that a shadow policy would have taken otherwise.",
+            ["decision", "shadow"],
+            registry=registry,
+        )
         self.requests = Counter(
             "kzproxy_requests",
             "Requests ended, by verb, status code and how they ended.",
@@ -98,6 +104,10 @@ class Metrics:
     def count_decision(self, decision: str, cause: str) -> None:
         """Count one decision in the log."""
         self._counted(self.decisions, (decision, cause)).inc()
+
+    def count_disagreement(self, decision: str, shadow: str) -> None:
+        """Count one decision that a shadow policy would have taken otherwise."""
+        self.shadow_disagreements.labels(decision, shadow).inc()
 
     def count_request(self, verb: str, code: str, termination: str) -> None:
         """Count one request that has ended."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
+from kzproxy.administrator.shadow import Shadow
 from kzproxy.administrator.trust import NOBODY, Trust
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.authentication.oidc import OidcAuthenticator
@@ -20,6 +21,7 @@ from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.server.own_endpoints import own_endpoints
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import ListenerTls, listener_context
@@ -37,12 +39,14 @@ class Parts:
         account: kzproxy's own at kube-apiserver.
         devices: Who vouches for devices; None where the operator names nobody.
         engine: The policy.
+        shadow: Another one that is asked too; None where there is none.
     """
 
     listener_tls: ssl.SSLContext
     account: Account
     devices: DeviceAuthority | None
     engine: PolicyEngine
+    shadow: Shadow | None = None
 
 
 def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
@@ -57,6 +61,7 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
         account=_account(settings.upstream, clock),
         devices=devices,
         engine=PolicyEngine(settings.policy),
+        shadow=_shadow(settings.shadow_policy),
     )
 
 
@@ -203,6 +208,7 @@ def _point(
         under_way=services.under_way,
         administrator=services.administrator,
         decisions=services.decisions,
+        shadow=parts.shadow,
         api_server=api_server,
         metrics=services.metrics,
         settings=_forwarding(settings, account),
@@ -219,6 +225,10 @@ def _forwarding(settings: ProxySettings, account: str) -> ForwardingSettings:
     return ForwardingSettings(
         send_uid=settings.send_uid, send_decision_id=settings.send_decision_id, account=account
     )
+
+
+def _shadow(policy: AccessPolicySet | None) -> Shadow | None:
+    return Shadow(PolicyEngine(policy)) if policy is not None else None
 
 
 def _fingerprints(parts: Parts) -> frozenset[str]:
