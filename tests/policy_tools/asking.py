@@ -12,6 +12,8 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 
 AT = datetime(2026, 3, 4, 9, tzinfo=UTC)
+NIGHT = datetime(2026, 3, 4, 23, tzinfo=UTC)
+EXCEPTED = datetime(2026, 3, 5, 9, tzinfo=UTC)
 OFFICE = (ip_address("192.0.2.7"), ip_address("203.0.113.7"))
 
 _PATHS = [
@@ -52,6 +54,8 @@ def subjects(draw):
         issuer="https://issuer.example",
         subject="s",
         expires_at=datetime(2027, 1, 1, tzinfo=UTC),
+        authentication_class=draw(st.sampled_from(["", "phr"])),
+        authenticated_at=draw(st.sampled_from([None, AT])),
     )
 
 
@@ -63,5 +67,10 @@ def questions(draw):
         subject=draw(subjects()),
         device=draw(st.sampled_from([NO_DEVICE, enrolled])),
         request=draw(requests()),
-        environment=Environment(received_at=AT, source_address=draw(st.sampled_from(OFFICE))),
+        environment=Environment(
+            received_at=draw(st.sampled_from([AT, NIGHT, EXCEPTED])),
+            source_address=draw(st.sampled_from(OFFICE)),
+            reason=draw(st.sampled_from(["", "INC-1"])),
+        ),
+        namespace_labels=draw(st.sampled_from([None, (), (("env", "prod"),)])),
     )

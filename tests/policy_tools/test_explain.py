@@ -1,5 +1,6 @@
 """An explanation says what the engine does, and what it advises works."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
@@ -18,7 +19,7 @@ from kzproxy.policy_tools.explain import explain_decision
 from kzproxy.policy_tools.policy_text import read_policy_text
 from tests.policy_tools.asking import questions
 from tests.policy_tools.policies import PODS, loaded, rule, written
-from tests.policy_tools.random_policies import NETWORKS, policies
+from tests.policy_tools.random_policies import DEFINITIONS, NETWORKS, policies
 
 ENROLLED = DevicePosture(enrolled=Fact.PASSED, device_id="d")
 
@@ -90,7 +91,7 @@ def test_what_nothing_changes_has_no_advice(tmp_path):
 @given(rules=policies(), attributes=questions())
 def test_a_rule_matches_where_all_its_parts_hold(rules, attributes):
     with TemporaryDirectory() as directory:
-        path = written(Path(directory), rules, NETWORKS)
+        path = written(Path(directory), rules, DEFINITIONS)
         try:
             policy = loaded(path)
         except ConfigurationError:  # a rule that the loader refuses is no example
@@ -104,11 +105,37 @@ def test_a_rule_matches_where_all_its_parts_hold(rules, attributes):
         assert explanation.rules[0].first_failed is not None or explanation.rules[0].matched
 
 
+def word_after(words, text):
+    return re.findall(rf"{words} (\S+?)(?:,|$)", text)[0]
+
+
+def heeded(change, attributes):
+    """Do what the advice says, by its words."""
+    environment, subject, device = attributes.environment, attributes.subject, attributes.device
+    if ChangeKind.TIME in change.kinds:
+        moment = datetime.fromisoformat(word_after("wait until", change.text))
+        environment = replace(environment, received_at=moment)
+    if ChangeKind.SIGN_IN in change.kinds:
+        at = environment.received_at
+        subject = replace(subject, authenticated_at=at)
+        if "with class phr" in change.text:
+            subject = replace(subject, authentication_class="phr")
+    if ChangeKind.REASON in change.kinds:
+        environment = replace(environment, reason="INC-2")
+    if ChangeKind.DEVICE in change.kinds:
+        device = ENROLLED
+    if ChangeKind.NETWORK in change.kinds:
+        environment = replace(environment, source_address=ip_address("192.0.2.9"))
+    if ChangeKind.GRANT in change.kinds:
+        subject = replace(subject, groups=(*subject.groups, word_after("member of", change.text)))
+    return replace(attributes, environment=environment, subject=subject, device=device)
+
+
 @settings(max_examples=60, deadline=None)
 @given(rules=policies(), attributes=questions())
 def test_what_it_advises_works(rules, attributes):
     with TemporaryDirectory() as directory:
-        path = written(Path(directory), rules, NETWORKS)
+        path = written(Path(directory), rules, DEFINITIONS)
         try:
             policy = loaded(path)
         except ConfigurationError:  # a rule that the loader refuses is no example
@@ -116,16 +143,7 @@ def test_what_it_advises_works(rules, attributes):
         advice = explain_decision(policy, read_policy_text([path]), attributes).changes
     engine = PolicyEngine(policy)
     for change in advice:
-        changed = attributes
-        if ChangeKind.DEVICE in change.kinds:
-            changed = replace(changed, device=ENROLLED)
-        if ChangeKind.NETWORK in change.kinds:
-            environment = replace(changed.environment, source_address=ip_address("192.0.2.9"))
-            changed = replace(changed, environment=environment)
-        if ChangeKind.GRANT in change.kinds:
-            groups = (*changed.subject.groups, change.text.rpartition(" ")[2])
-            changed = replace(changed, subject=replace(changed.subject, groups=groups))
-        assert isinstance(engine.decide(changed), Permit)
+        assert isinstance(engine.decide(heeded(change, attributes)), Permit)
 
 
 def test_obligations_are_shown_met_and_unmet_with_what_meets_them(tmp_path):
