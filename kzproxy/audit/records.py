@@ -358,6 +358,10 @@ def _user(identity: Identity, session_id: str) -> User:
         session=session,
         expires_at=identity.expires_at,
         confirmation=identity.confirmation,
+        authenticated_at=identity.authenticated_at,
+        authentication_class=visible(identity.authentication_class),
+        authentication_methods=visible_all(identity.authentication_methods),
+        issued_at=identity.issued_at,
     )
 
 

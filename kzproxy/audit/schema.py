@@ -90,6 +90,10 @@ class User(_Part, frozen=True, kw_only=True):
     session: str = ""
     expires_at: Time
     confirmation: str = ""
+    authenticated_at: Time | None = None
+    authentication_class: str = ""
+    authentication_methods: tuple[str, ...] = ()
+    issued_at: Time | None = None
 
 
 class Device(_Part, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ SUBCOMMANDS = {
     "check": Entry("kzproxy.cli.policy_check", "Find what is wrong or suspicious in policies."),
     "test": Entry("kzproxy.cli.policy_test", "Put test cases to policies."),
     "explain": Entry("kzproxy.cli.policy_explain", "Say why, and what would change it."),
+    "replay": Entry("kzproxy.cli.policy_replay", "Take a log's decisions by another policy."),
     "who-can": Entry("kzproxy.cli.policy_who_can", "Show who can do something, and when."),
 }
 

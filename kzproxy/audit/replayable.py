@@ -1,0 +1,125 @@
+"""From a record of a decision back to the attributes that it was taken on.
+
+A record is made safe to keep: texts are cut and made visible, contents of commands left out. What
+cannot be told any more is said, never guessed.
+"""
+
+import re
+from ipaddress import ip_address
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture, Fact
+from kzproxy.attributes.environment import Environment
+from kzproxy.attributes.identity import Identity
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.audit.schema import DecisionRecord, Device, Request, User, Verdict
+from kzproxy.audit.visible import MASK
+from kzproxy.errors.kinds import ProxyError
+from kzproxy.policy.decision import Decision, Dependency
+
+_CUT_OR_ESCAPED = re.compile(r"\\|\.\.\.\[[0-9]+ more\]$")
+_NOT_IN_A_RECORD = {
+    Dependency.OBJECT: "the object of the request is not in the log",
+    Dependency.NAMESPACE: "the labels of the namespace are not in the log",
+}
+# What a deletion's body asks for is not in the log either.
+_WITH_OPTIONS_IN_THE_BODY = frozenset({"delete", "deletecollection"})
+
+
+class NotReplayable(Exception):
+    """Why a record does not say enough."""
+
+
+def attributes_of(record: DecisionRecord) -> Attributes:
+    """Return what was judged.
+
+    Raises:
+        NotReplayable: The record does not hold all of it.
+    """
+    if record.decision is Verdict.REFUSED or record.user is None or record.device is None:
+        raise NotReplayable("refused before policy")
+    return Attributes(
+        subject=_identity(record.user),
+        device=_device(record.device),
+        request=_request(record.request),
+        environment=Environment(
+            received_at=record.received_at,
+            source_address=ip_address(record.source.address),
+            user_agent=record.request.user_agent,
+            reason=record.reason,
+        ),
+    )
+
+
+def check_replayed(record: DecisionRecord, decision: Decision) -> None:
+    """Refuse a decision that rests on what the record does not hold.
+
+    Raises:
+        NotReplayable: It does.
+    """
+    for dependency, why in _NOT_IN_A_RECORD.items():
+        if dependency in decision.depends_on:
+            raise NotReplayable(why)
+    asked = record.request
+    is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY
+    if Dependency.REQUEST in decision.depends_on and is_partial:
+        raise NotReplayable("what the request carries beside its target is not in the log")
+    if Dependency.REASON in decision.depends_on and not record.reason:
+        raise NotReplayable("whether the user had given a reason is not in the log")
+
+
+def _identity(user: User) -> Identity:
+    if user.groups_omitted:
+        raise NotReplayable("groups were left out of the record")
+    values = [value for values in user.extra.values() for value in values]
+    _require_whole(user.name, user.uid, user.issuer, user.subject, *user.groups, *values)
+    return Identity(
+        username=user.name,
+        groups=user.groups,
+        uid=user.uid,
+        extra=tuple(sorted(user.extra.items())),
+        method=user.method,
+        issuer=user.issuer,
+        subject=user.subject,
+        expires_at=user.expires_at,
+        confirmation=user.confirmation,
+        authenticated_at=user.authenticated_at,
+        authentication_class=user.authentication_class,
+        authentication_methods=user.authentication_methods,
+        issued_at=user.issued_at,
+    )
+
+
+def _device(device: Device) -> DevicePosture:
+    return DevicePosture(
+        enrolled=Fact(device.enrolled),
+        device_id=device.id,
+        thumbprint=device.thumbprint,
+        reason=device.reason,
+        expires_at=device.expires_at,
+    )
+
+
+def _request(asked: Request) -> RequestInfo:
+    _require_whole(asked.target, asked.path, asked.user_agent)
+    try:
+        info = RequestInfo.parse(asked.method, asked.target)
+    except ProxyError as error:
+        raise NotReplayable("its target cannot be read any more") from error
+    found = (info.verb, info.api_group, info.resource, info.subresource, info.namespace, info.name)
+    logged = (
+        asked.verb,
+        asked.group,
+        asked.resource,
+        asked.subresource,
+        asked.namespace,
+        asked.name,
+    )
+    if found != logged:
+        raise NotReplayable("its target is read otherwise now")
+    return info
+
+
+def _require_whole(*texts: str) -> None:
+    if any(_CUT_OR_ESCAPED.search(text) for text in texts):
+        raise NotReplayable("a text was cut or made visible")

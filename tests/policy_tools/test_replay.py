@@ -1,0 +1,199 @@
+"""Decisions of a log, taken again."""
+
+import json
+import random
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.audit.chain import GENESIS, seal
+from kzproxy.audit.records import (
+    Arrival,
+    decision_record,
+    recorded_caller,
+    recorded_request,
+)
+from kzproxy.audit.replayable import NotReplayable, attributes_of
+from kzproxy.audit.schema import DecisionRecord
+from kzproxy.cli.policy_replay import command
+from kzproxy.config.access_policy import load_access_policies
+from kzproxy.config.document import Mistakes
+from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy_tools.replay import Replayed
+from tests.policy.samples import ENROLLED, WEDNESDAY_MORNING, asked, subject
+
+POLICY: dict[str, Any] = {
+    "apiVersion": "kzproxy.dev/v1",
+    "kind": "AccessPolicy",
+    "metadata": {"name": "test"},
+    "networks": {"office": ["203.0.113.0/24"]},
+    "calendars": {
+        "hours": {
+            "timeZone": "Europe/Prague",
+            "weekly": [{"days": ["Wed"], "from": "07:00", "to": "20:00"}],
+        }
+    },
+    "rules": [
+        {
+            "id": "devs",
+            "effect": "allow",
+            "subjects": {"groups": ["dev"]},
+            "match": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "conditions": {"time": ["hours"], "device": {"enrolled": True}},
+        },
+        {
+            "id": "office",
+            "effect": "allow",
+            "subjects": {"groups": ["ops"]},
+            "match": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "conditions": {"networks": ["office"], "authentication": {"maxAge": "1h"}},
+        },
+        {
+            "id": "no-secrets",
+            "effect": "deny",
+            "subjects": {"groups": ["system:authenticated"]},
+            "match": [{"verbs": ["*"], "apiGroups": [""], "resources": ["secrets"]}],
+        },
+    ],
+}
+TARGETS = (
+    ("GET", "/api/v1/namespaces/a/pods/p"),
+    ("GET", "/api/v1/pods?limit=500&labelSelector=a%3Db"),
+    ("DELETE", "/api/v1/namespaces/a/secrets/s"),
+    ("POST", "/apis/apps/v1/namespaces/a/deployments"),
+    ("GET", "/api/v1/namespaces/a/pods/p/exec?command=sh&command=-c&command=secret+words"),
+)
+
+
+def engine_of(directory: Path, policy: dict[str, Any]) -> PolicyEngine:
+    file = directory / f"{len(list(directory.iterdir()))}.yaml"
+    file.write_text(yaml.safe_dump(policy))
+    mistakes = Mistakes()
+    policies = load_access_policies([file], mistakes)
+    mistakes.raise_if_any()
+    return PolicyEngine(policies)
+
+
+def some(choose: random.Random) -> Attributes:
+    method, target = choose.choice(TARGETS)
+    at = WEDNESDAY_MORNING + timedelta(hours=choose.randrange(0, 100))
+    who = replace(
+        subject(choose.choice("abcd"), choose.choice(["dev", "ops", "dev ops", "guests"])),
+        authenticated_at=choose.choice([None, at - timedelta(minutes=choose.randrange(120))]),
+    )
+    place = choose.choice(["203.0.113.5", "192.0.2.1"])
+    if choose.random() < 0.5:
+        return asked(method, target, who=who, at=at, come_from=place, device=ENROLLED)
+    return asked(method, target, who=who, at=at, come_from=place)
+
+
+def record_of(engine: PolicyEngine, attributes: Attributes, number: int) -> DecisionRecord:
+    environment = attributes.environment
+    arrival = Arrival(
+        audit_id=f"a-{number}",
+        received_at=environment.received_at,
+        source_address=environment.source_address,
+        source_port=1,
+        method=attributes.request.method,
+        target=attributes.request.target,
+    )
+    return decision_record(
+        engine.decide(attributes),
+        arrival,
+        decided_at=environment.received_at,
+        caller=recorded_caller(attributes.subject, attributes.device, "s"),
+        request=recorded_request(attributes.request, ""),
+    )
+
+
+def test_a_hundred_thousand_decisions_come_out_the_same_by_the_same_policy(tmp_path: Path) -> None:
+    engine, choose, replayed = engine_of(tmp_path, POLICY), random.Random(7), Replayed()
+    decided = set()
+    for number in range(100_000):
+        record = record_of(engine, some(choose), number)
+        decided.add(record.decision)
+        replayed.take(engine, record)
+
+    assert len(decided) == 2
+    assert replayed.flips == {}
+    assert (replayed.judged, replayed.left_out) == (100_000, {})
+
+
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_a_rule_that_is_gone_flips_exactly_what_hung_on_it(tmp_path: Path, changed: int) -> None:
+    old = engine_of(tmp_path, POLICY)
+    rules = [rule for number, rule in enumerate(POLICY["rules"]) if number != changed]
+    new = engine_of(tmp_path, POLICY | {"rules": rules})
+    choose, replayed, flipped = random.Random(changed), Replayed(), 0
+    for number in range(3000):
+        attributes = some(choose)
+        replayed.take(new, record_of(old, attributes, number))
+        flipped += type(old.decide(attributes)) is not type(new.decide(attributes))
+
+    assert sum(replayed.flips.values()) == flipped > 0
+    gone = POLICY["rules"][changed]["id"]
+    assert {flip.old_rule for flip in replayed.flips} == {gone}
+
+
+def test_what_is_not_in_the_log_is_left_out_and_counted(tmp_path: Path) -> None:
+    old = engine_of(tmp_path, POLICY)
+    shells = POLICY["rules"][0] | {"conditions": {"request": {"commands": ["sh -c ls"]}}}
+    new = engine_of(tmp_path, POLICY | {"rules": [shells]})
+    replayed = Replayed()
+    replayed.take(new, record_of(old, asked(*TARGETS[4], device=ENROLLED), 1))
+
+    assert replayed.judged == 0
+    assert replayed.left_out == {"what the request carries beside its target is not in the log": 1}
+
+
+def test_a_text_that_was_cut_is_not_guessed(tmp_path: Path) -> None:
+    long = replace(subject("x" * 3000), groups=("dev",))
+    record = record_of(engine_of(tmp_path, POLICY), asked(*TARGETS[0], who=long), 1)
+
+    with pytest.raises(NotReplayable):
+        attributes_of(record)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    (tmp_path / "old").mkdir()
+    engine, choose = engine_of(tmp_path / "old", POLICY), random.Random(1)
+    records = [record_of(engine, some(choose), number) for number in range(200)]
+    lines, _ = seal(GENESIS, "0", [msgspec.json.encode(r) for r in records])
+    file = tmp_path / "decisions.jsonl"
+    file.write_bytes(b"".join(lines))
+    return file
+
+
+def test_the_command_says_what_would_change_for_whom(tmp_path: Path, log: Path) -> None:
+    same, other = tmp_path / "same.yaml", tmp_path / "other.yaml"
+    same.write_text(yaml.safe_dump(POLICY))
+    other.write_text(yaml.safe_dump(POLICY | {"rules": POLICY["rules"][1:]}))
+    run = CliRunner().invoke
+    kept = run(command, ["--log", str(log), "--policy", str(same)])
+    lost = run(command, ["--log", str(log), "--policy", str(other), "-o", "json"])
+
+    assert (kept.exit_code, kept.output) == (0, "200 decisions: 0 would come out otherwise\n")
+    assert lost.exit_code == 1
+    flips = json.loads(lost.output)["flips"]
+    assert flips
+    assert {(flip["was"], flip["becomes"], flip["old_rule"]) for flip in flips} == {
+        ("permit", "deny", "devs")
+    }
+
+
+def test_a_file_that_is_no_log_is_said_with_its_line(tmp_path: Path, log: Path) -> None:
+    policy = tmp_path / "same.yaml"
+    policy.write_text(yaml.safe_dump(POLICY))
+    log.write_bytes(log.read_bytes() + b"nonsense\n")
+    done = CliRunner().invoke(command, ["--log", str(log), "--policy", str(policy)])
+
+    assert done.exit_code == 2
+    assert "decisions.jsonl:201: is no record of a decision log" in done.output
