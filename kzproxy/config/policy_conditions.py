@@ -138,7 +138,9 @@ class Reader:
         try:
             return compile_expression(text, names) if text else None
         except ExpressionError as error:
-            node.mistake(f"{error.message} (line {error.line}, column {error.column} of the expression)")
+            node.mistake(
+                f"{error.message} (line {error.line}, column {error.column} of the expression)"
+            )
             return None
 
 
