@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kzproxy import __version__
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
@@ -64,10 +66,9 @@ def test_it_exposes_the_ports_of_the_deployment() -> None:
 
 
 def test_it_names_the_version_of_the_package() -> None:
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert f'org.opencontainers.image.version="{version}"' in DOCKERFILE
+    assert f'org.opencontainers.image.version="{__version__}"' in DOCKERFILE
     image = yaml.safe_load((ROOT / "deploy/base/deployment.yaml").read_text())
-    assert image["spec"]["template"]["spec"]["containers"][0]["image"] == f"kzproxy:{version}"
+    assert image["spec"]["template"]["spec"]["containers"][0]["image"] == f"kzproxy:{__version__}"
 
 
 def test_every_package_it_installs_is_pinned_by_hash() -> None:
