@@ -1,8 +1,10 @@
 """What the expressions of an issuer make of a token's claims."""
 
+from typing import TYPE_CHECKING
+
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, ExtraValues
 from kzproxy.attributes.spiffe import SpiffeId
-from kzproxy.authentication.expressions import (
+from kzproxy.authentication.claim_expressions import (
     claims_facts,
     claims_rule,
     claims_value,
@@ -14,7 +16,9 @@ from kzproxy.authentication.settings import ExtraClaim, JwtIssuerSettings, Valid
 from kzproxy.authentication.validity import VerifiedClaims
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.expressions.errors import ExpressionFailedError
-from kzproxy.expressions.language import Facts, Program, Value
+
+if TYPE_CHECKING:
+    from kzproxy.expressions.language import Facts, Program, Value
 
 MAX_GROUPS = 1000
 """Each group is one header line and one authorizer call on every request, and the decision log's
@@ -102,13 +106,13 @@ def check_user_rules(
             raise _no_answer("userValidationRules", error) from error
 
 
-def _require(rule: ValidationRule, program: Program, facts: Facts, field: str) -> None:
+def _require(rule: ValidationRule, program: "Program", facts: "Facts", field: str) -> None:
     if not program.truth(facts):
         said = f": {rule.message}" if rule.message else ""
         raise Unauthenticated(f"the token does not meet `{field}`{said}")
 
 
-def _result(claims: VerifiedClaims, expression: str, field: str) -> Value | None:
+def _result(claims: VerifiedClaims, expression: str, field: str) -> "Value | None":
     try:
         program = claims_value(expression)
         return program.result(claims_facts(program, claims))

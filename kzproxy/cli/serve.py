@@ -10,7 +10,6 @@ import click
 from kzproxy import __version__
 from kzproxy.clock.system import SystemClock
 from kzproxy.server.serve import serve
-from kzproxy.server.supervise import supervise
 from kzproxy.server.worker import Worker
 
 _MAX_WORKERS = 64
@@ -67,6 +66,8 @@ def command(
     if worker is not None or count == 1:
         asyncio.run(serve(config_file, clock, __version__, worker))
     else:
+        from kzproxy.server.supervise import supervise  # here: a worker does without it
+
         running = supervise(config_file, clock, count=count, log_level=log_level)
         raise SystemExit(asyncio.run(running))
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
-from kzproxy.authentication.expressions import claims_rule, claims_value, reads_claim, selects
+from kzproxy.authentication.claim_expressions import claims_rule, claims_value, reads_claim, selects
 from kzproxy.authentication.names import is_reserved, name_fault
 from kzproxy.authentication.settings import (
     ExtraClaim,
@@ -15,7 +16,9 @@ from kzproxy.authentication.settings import (
 from kzproxy.config.claim_rules import Seen, compiled
 from kzproxy.config.document import Node
 from kzproxy.expressions.errors import ExpressionError
-from kzproxy.expressions.language import Program
+
+if TYPE_CHECKING:
+    from kzproxy.expressions.language import Program
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 _EXTRA_KEY = re.compile(rf"(?P<domain>{_LABEL}(\.{_LABEL})*)/[a-z0-9/\-._~%!$&'()*+,;=:]+")
@@ -121,13 +124,13 @@ def check_email_verified(node: Node, settings: JwtIssuerSettings) -> None:
         )
 
 
-def _program(mapping: PrefixedClaim | MappingExpression) -> Program | None:
+def _program(mapping: PrefixedClaim | MappingExpression) -> "Program | None":
     if isinstance(mapping, MappingExpression):
         return _try(claims_value, mapping.expression)
     return None
 
 
-def _try(compile_it: Callable[[str], Program], text: str) -> Program | None:
+def _try(compile_it: Callable[[str], "Program"], text: str) -> "Program | None":
     try:
         return compile_it(text)
     except ExpressionError:  # told where it stands

@@ -1,12 +1,15 @@
 """``claimValidationRules`` and ``userValidationRules`` of an AuthenticationConfiguration."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from kzproxy.authentication.expressions import claims_rule, user_rule
+from kzproxy.authentication.claim_expressions import claims_rule, user_rule
 from kzproxy.authentication.settings import RequiredClaim, ValidationRule
 from kzproxy.config.document import Node
 from kzproxy.expressions.errors import ExpressionError
-from kzproxy.expressions.language import Program
+
+if TYPE_CHECKING:
+    from kzproxy.expressions.language import Program
 
 
 class Seen:
@@ -23,7 +26,7 @@ class Seen:
         values.add(value)
 
 
-def compiled(node: Node, compile_it: Callable[[str], Program]) -> None:
+def compiled(node: Node, compile_it: Callable[[str], "Program"]) -> None:
     """Compile an expression; what is wrong with it is a mistake at ``node``."""
     text = node.string()
     if not text:
@@ -74,7 +77,7 @@ def user_rules(fields: dict[str, Node]) -> tuple[ValidationRule, ...]:
 
 
 def _validation_rule(
-    fields: dict[str, Node], compile_it: Callable[[str], Program], seen: Seen
+    fields: dict[str, Node], compile_it: Callable[[str], "Program"], seen: Seen
 ) -> ValidationRule:
     text = fields["expression"].string()
     seen.once(fields["expression"], "expression", text)

@@ -1,0 +1,18 @@
+"""What a worker must not load to serve: each of these weighs megabytes and a part of its start."""
+
+import subprocess
+import sys
+
+HEAVY = ("cel_expr_python", "httpx", "rich", "kzproxy.client", "kzproxy.demo")
+
+
+def test_a_worker_without_expressions_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, kzproxy.cli.serve, kzproxy.server.serve;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == "[]"
