@@ -116,6 +116,11 @@ class Readers:
     def _user(self, client: httpx.Client, token: str) -> dict[str, Any] | None:
         headers = {"Authorization": f"Bearer {token}"}
         answer = client.post(REVIEWS, json=REVIEW, headers=headers)
+        deadline = time.monotonic() + _ISSUERS_KNOWN_SECONDS
+        # The keys of sixty issuers are fetched at once, some of them at the second attempt.
+        while answer.status_code == 503 and time.monotonic() < deadline:
+            time.sleep(1)
+            answer = client.post(REVIEWS, json=REVIEW, headers=headers)
         if answer.status_code == 401:
             return None
         assert answer.status_code == 201, answer.text

@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -79,6 +80,11 @@ def _seeded(api: httpx.Client, namespace: str) -> str:
         },
     }
     api.post(f"/apis/apps/v1/namespaces/{namespace}/deployments", json=deployment)
+    # kube-controller-manager puts it there by and by.
+    while not api.get(f"{base}/configmaps/kube-root-ca.crt").is_success:
+        time.sleep(0.05)
+    # Field managers stand in the order of their seconds, and of their names within one.
+    time.sleep(1.1)
     listed = api.get(f"{base}/configmaps").raise_for_status()
     return str(listed.json()["metadata"]["resourceVersion"])
 
