@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from kzproxy.administrator.lease import Bounds, Caller, EndCause, Ending, Lease, aged, lease_end
@@ -17,6 +18,7 @@ from kzproxy.errors.kinds import (
 )
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.upstream.namespaces import NamespaceLabels
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class Administrator:
     def __init__(self, engine: PolicyEngine, trust: Trust, clock: Clock) -> None:
         self._engine = engine
         self._trust = trust
+        self._namespaces: NamespaceLabels | None = None
         self._clock = clock
         self._live: set[Lease] = set()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
@@ -42,15 +45,36 @@ class Administrator:
         """The requests under way."""
         return frozenset(self._live)
 
-    def install(self, engine: PolicyEngine, trust: Trust) -> None:
+    def install(
+        self, engine: PolicyEngine, trust: Trust, namespaces: NamespaceLabels | None = None
+    ) -> None:
         """Judge by these from now on, and everything under way once more, at once.
 
         A request whose decision is being logged at this moment is seen to by ``open``.
+
+        Args:
+            engine: The policy.
+            trust: Whose word counts.
+            namespaces: Their labels; None where no rule looks at them.
         """
-        if engine.revision == self._engine.revision and trust == self._trust:
+        same = engine.revision == self._engine.revision and trust == self._trust
+        if same and namespaces is self._namespaces:
             return
-        self._engine, self._trust = engine, trust
+        self._engine, self._trust, self._namespaces = engine, trust, namespaces
         self._judge_all_again(self._live, self._clock.now())
+
+    def judge_namespaces_again(self, names: frozenset[str]) -> None:
+        """Judge again at once what is under way and rests on labels of one of these namespaces."""
+        leases = [lease for lease in self._live if lease.rests_on_labels_of(names)]
+        self._judge_all_again(leases, self._clock.now())
+
+    def informed(self, attributes: Attributes) -> Attributes:
+        """Return the same with the labels of its namespace as they are known now."""
+        namespace = attributes.request.namespace
+        known = self._namespaces.of(namespace) if self._namespaces and namespace else None
+        if known is attributes.namespace_labels:
+            return attributes
+        return replace(attributes, namespace_labels=known)
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge now; pure but for the engine in force."""
@@ -130,7 +154,7 @@ class Administrator:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
         try:
-            facts = self._trust.restate(aged(lease.permit.attributes, now))
+            facts = self.informed(self._trust.restate(aged(lease.permit.attributes, now)))
         except Unauthenticated as error:
             return Ending(cause=EndCause.CREDENTIAL, error=error)
         match self.decide(facts):

@@ -2,6 +2,7 @@
 
 import ssl
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
@@ -27,6 +28,7 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import ListenerTls, listener_context
 from kzproxy.upstream.account import Account, UpstreamSettings
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 
 
@@ -47,6 +49,14 @@ class Parts:
     devices: DeviceAuthority | None
     engine: PolicyEngine
     shadow: Shadow | None = None
+
+    @property
+    def needs_namespace_labels(self) -> bool:
+        """Whether a rule looks at the labels of namespaces."""
+        shadow = self.shadow
+        return self.engine.needs_namespace_labels or (
+            shadow is not None and shadow.needs_namespace_labels
+        )
 
 
 def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
@@ -91,6 +101,7 @@ class Generation:
     parts: Parts
     authenticator: OidcAuthenticator
     api_server: ApiServer
+    namespaces: NamespaceLabels | None
     point: EnforcementPoint
 
     @property
@@ -158,14 +169,8 @@ def first_generation(
     account: str,
 ) -> Generation:
     """Make the first one; ``account`` is kzproxy's name at kube-apiserver."""
-    api_server = build_api_server(parts, services)
-    return Generation(
-        settings=settings,
-        parts=parts,
-        authenticator=authenticator,
-        api_server=api_server,
-        point=_point(parts, authenticator, api_server, services, settings, account),
-    )
+    way = _Way.of(parts, build_api_server(parts, services), services)
+    return _generation(settings, parts, authenticator, way, services, account)
 
 
 def next_generation(
@@ -175,27 +180,54 @@ def next_generation(
 
     Its enforcement point is a new one, and remembers nothing of what the other had judged.
     """
-    authenticator, api_server = before.authenticator, before.api_server
+    authenticator, way = before.authenticator, _Way(before.api_server, before.namespaces)
     if settings.issuers != before.settings.issuers:
         authenticator = authenticator.successor(settings.issuers)
     if settings.upstream != before.settings.upstream:
-        api_server = build_api_server(parts, services)
+        way = _Way.of(parts, build_api_server(parts, services), services)
+    elif parts.needs_namespace_labels is not (way.namespaces is not None):
+        way = _Way.of(parts, way.api_server, services)
     if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
-    point = _point(parts, authenticator, api_server, services, settings, account)
+    return _generation(settings, parts, authenticator, way, services, account)
+
+
+class _Way(NamedTuple):
+    """The way to kube-apiserver, and what is followed over it."""
+
+    api_server: ApiServer
+    namespaces: NamespaceLabels | None
+
+    @classmethod
+    def of(cls, parts: Parts, api_server: ApiServer, services: Services) -> "_Way":
+        if not parts.needs_namespace_labels:
+            return cls(api_server, None)
+        changed = services.administrator.judge_namespaces_again
+        return cls(api_server, NamespaceLabels(api_server, services.clock, changed))
+
+
+def _generation(
+    settings: ProxySettings,
+    parts: Parts,
+    authenticator: OidcAuthenticator,
+    way: _Way,
+    services: Services,
+    account: str,
+) -> Generation:
     return Generation(
         settings=settings,
         parts=parts,
         authenticator=authenticator,
-        api_server=api_server,
-        point=point,
+        api_server=way.api_server,
+        namespaces=way.namespaces,
+        point=_point(parts, authenticator, way, services, settings, account),
     )
 
 
 def _point(
     parts: Parts,
     authenticator: OidcAuthenticator,
-    api_server: ApiServer,
+    way: _Way,
     services: Services,
     settings: ProxySettings,
     account: str,
@@ -209,14 +241,15 @@ def _point(
         administrator=services.administrator,
         decisions=services.decisions,
         shadow=parts.shadow,
-        api_server=api_server,
+        api_server=way.api_server,
         metrics=services.metrics,
         settings=_forwarding(settings, account),
         own_endpoints=own_endpoints(reasons),
         facts=FurtherFacts(
             administrator=services.administrator,
-            objects=ObjectChecks(PodObjects(api_server), services.held_bodies),
+            objects=ObjectChecks(PodObjects(way.api_server), services.held_bodies),
             reasons=reasons,
+            namespaces=way.namespaces,
         ),
     )
 
