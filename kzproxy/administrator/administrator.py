@@ -18,6 +18,7 @@ from kzproxy.errors.kinds import (
 )
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.outline import Outline
 from kzproxy.upstream.namespaces import NamespaceLabels
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,15 @@ class Administrator:
     def decide(self, attributes: Attributes) -> Decision:
         """Judge now; pure but for the engine in force."""
         return self._engine.decide(attributes)
+
+    def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
+        """Judge what could be done; see ``PolicyEngine``."""
+        return self._engine.decide_without_object(attributes)
+
+    @property
+    def outline(self) -> Outline:
+        """What the rules of the engine in force name."""
+        return self._engine.outline
 
     def needs_object(self, attributes: Attributes) -> bool:
         """Whether ``decide`` would need to know the object too; see ``PolicyEngine``."""

@@ -65,6 +65,13 @@ class FurtherFacts:
         as_ever = known is base and known.request.dry_run_in_body is None
         return Judged(decision, as_ever and not _FLEETING & decision.depends_on)
 
+    @staticmethod
+    def asks_for_reason(decision: Decision) -> bool:
+        """Whether it matters whether the user has given a reason."""
+        if Dependency.REASON in decision.depends_on:
+            return True
+        return isinstance(decision, Deny) and "reason" in decision.unmet
+
     async def _with_object(
         self, attributes: Attributes, exchange: Exchange, request: RequestHead
     ) -> Attributes:
@@ -92,7 +99,7 @@ class FurtherFacts:
 
     async def with_reason(self, attributes: Attributes, session_id: str) -> Attributes:
         """Return the same with the reason that its user has given, where a rule asks for one."""
-        if self.reasons is None or not _asks_for_reason(self.administrator.decide(attributes)):
+        if self.reasons is None or not self.asks_for_reason(self.administrator.decide(attributes)):
             return attributes
         environment, user = attributes.environment, attributes.subject.username
         now = environment.received_at
@@ -120,12 +127,6 @@ def as_sent(info: RequestInfo, request: RequestHead) -> RequestInfo:
 
 def _with_dry_run(attributes: Attributes, *, asks: bool) -> Attributes:
     return replace(attributes, request=replace(attributes.request, dry_run_in_body=asks))
-
-
-def _asks_for_reason(decision: Decision) -> bool:
-    if Dependency.REASON in decision.depends_on:
-        return True
-    return isinstance(decision, Deny) and "reason" in decision.unmet
 
 
 def _verdict(decision: Decision) -> object:

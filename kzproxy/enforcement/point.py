@@ -5,10 +5,11 @@ is sent upstream but what ``_decide`` returned, and that returns after the decis
 """
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.lease import aged
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.attributes.attributes import Attributes
@@ -36,10 +37,12 @@ from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
+from kzproxy.enforcement.gathering import Gathering
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
+from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Permitted, Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
@@ -48,17 +51,19 @@ from kzproxy.errors.kinds import (
     Unauthenticated,
     UpstreamTimeout,
 )
-from kzproxy.http.messages import Headers, RequestHead
+from kzproxy.http.messages import Headers, Length, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
-from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.answer import client_headers
+from kzproxy.upstream.api_server import MAX_ANSWER_BYTES, ApiServer
 from kzproxy.upstream.impersonation import (
     DECISION_EXTRA,
     DEVICE_EXTRA,
     SESSION_EXTRA,
     Impersonation,
+    Outgoing,
     identity_block,
 )
 
@@ -100,6 +105,7 @@ class EnforcementPoint:
     settings: ForwardingSettings
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
+    self_inspection: SelfInspection
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -145,6 +151,9 @@ class EnforcementPoint:
                 await self._serve_own(exchange, request, standing, info, case)
                 return
             permit = await self._decide(exchange, request, standing, info, case)
+            if self.self_inspection.concerns(info):
+                await self._inspect(exchange, request, permit, standing, case)
+                return
             await self._forward(exchange, request, permit, standing, case)
 
     async def _serve_own(
@@ -329,11 +338,38 @@ class EnforcementPoint:
         )
         with self.administrator.open(permit, standing.session_id, relay.cut) as lease:
             relay.hold_to(lease.bounds)
-            own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
-            outgoing = standing.impersonation.of(
-                request, permit, audit_id=case.audit_id, extras=own
-            )
-            await relay.run(outgoing)
+            await relay.run(self._outgoing(request, permit, standing, case))
+
+    async def _inspect(
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        permit: Permit,
+        standing: Standing,
+        case: Case,
+    ) -> None:
+        async def send(head: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:
+            gathering = Gathering(self.api_server, self.settings.account, self.metrics)
+            with self.administrator.open(permit, standing.session_id, gathering.cut):
+                outgoing = self._outgoing(head, permit, standing, case)
+                info = permit.attributes.request
+                return await gathering.run(outgoing, body, info, max_bytes=MAX_ANSWER_BYTES)
+
+        # The permit may be that of an earlier request.
+        attributes = aged(permit.attributes, case.received_at)
+        head, body = await self.self_inspection.answer(
+            exchange, request, attributes, standing.session_id, send
+        )
+        case.status_code = head.status
+        headers = (("audit-id", case.audit_id), *client_headers(head))
+        answer = replace(head, headers=headers, body=Length(len(body)), keep_alive=True)
+        await exchange.respond(answer, body)
+
+    def _outgoing(
+        self, request: RequestHead, permit: Permit, standing: Standing, case: Case
+    ) -> Outgoing:
+        own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
+        return standing.impersonation.of(request, permit, audit_id=case.audit_id, extras=own)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
         if case.permit is None:

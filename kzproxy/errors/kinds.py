@@ -5,6 +5,7 @@ ProxyError
     HeadTooLarge            431
     Unauthenticated         401  no credential, or one that does not hold
     Forbidden               403  a known subject was refused
+    NotAcceptable           406  an answer that kzproxy gives in a format nobody asked for
     UnsupportedMediaType    415  a body that cannot be read as it must be
     NotServed               404  a route kzproxy does not forward
     MethodNotAllowed        405  of an endpoint of kzproxy's own
@@ -82,6 +83,13 @@ class MethodNotAllowed(NotServed):
 
     code = 405
     reason = "MethodNotAllowed"
+
+
+class NotAcceptable(BadRequest):
+    """The client does not take the only format that there is."""
+
+    code = 406
+    reason = "NotAcceptable"
 
 
 class UnsupportedMediaType(BadRequest):

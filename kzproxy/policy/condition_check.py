@@ -67,6 +67,9 @@ class ConditionCheck:
         if unmet or not self._of_object:
             return unmet
         asked = self._of_object
+        if view.takes_objects_for_right:
+            view.left_an_object_out = True
+            return tuple(asked) if unknown_is else ()
         known = view.attributes.api_object
         if patches_allowed and known is not None and known.is_patch:
             if unknown_is:  # A deny rule that asks for more than the patch shows is not met by it.

@@ -7,6 +7,7 @@ allow rule that cannot be judged allows nothing.
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
@@ -21,6 +22,7 @@ from kzproxy.policy.obligation_check import (
     obligations_turn_at,
     unmet_obligations,
 )
+from kzproxy.policy.outline import Outline
 from kzproxy.policy.reach import allow_reaches, deny_reaches
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Effect
@@ -106,8 +108,25 @@ class PolicyEngine:
             _asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
         )
 
+    def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
+        """Judge as if every object were as rules ask for; say whether any rule asks for something.
+
+        For questions about what could be done, where there is no object yet. Never remembered.
+        """
+        view = RequestView(attributes, self._definitions, takes_objects_for_right=True)
+        return self._judged(view), view.left_an_object_out
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What the rules name."""
+        compiled = (*self._denies.rules, *self._allows.rules)
+        return Outline.of(each.rule for each in compiled)
+
     def _decide(self, attributes: Attributes) -> Decision:
-        view = RequestView(attributes, self._definitions)
+        return self._judged(RequestView(attributes, self._definitions))
+
+    def _judged(self, view: RequestView) -> Decision:
+        attributes = view.attributes
         unreadable = _unreadable(attributes)
         if unreadable:
             return self._deny(attributes, _Refusal(Cause.NO_RULE, "", unreadable), [])

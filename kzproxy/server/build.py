@@ -2,7 +2,6 @@
 
 import ssl
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
@@ -19,11 +18,13 @@ from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
+from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.server.own_endpoints import own_endpoints
+from kzproxy.server.way import Way, build_api_server
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import ListenerTls, listener_context
 from kzproxy.upstream.account import Account, UpstreamSettings
@@ -100,9 +101,18 @@ class Generation:
     settings: ProxySettings
     parts: Parts
     authenticator: OidcAuthenticator
-    api_server: ApiServer
-    namespaces: NamespaceLabels | None
+    way: Way
     point: EnforcementPoint
+
+    @property
+    def api_server(self) -> ApiServer:
+        """The way to kube-apiserver."""
+        return self.way.api_server
+
+    @property
+    def namespaces(self) -> NamespaceLabels | None:
+        """Their labels; None where no rule looks at them."""
+        return self.way.namespaces
 
     @property
     def trust(self) -> Trust:
@@ -156,11 +166,6 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
     )
 
 
-def build_api_server(parts: Parts, services: Services) -> ApiServer:
-    """Make a way to kube-apiserver, with a pool of its own; the caller closes it."""
-    return ApiServer(parts.account, services.deadlines, services.metrics, services.limits.upstream)
-
-
 def first_generation(
     settings: ProxySettings,
     parts: Parts,
@@ -169,7 +174,8 @@ def first_generation(
     account: str,
 ) -> Generation:
     """Make the first one; ``account`` is kzproxy's name at kube-apiserver."""
-    way = _Way.of(parts, build_api_server(parts, services), services)
+    labels = parts.needs_namespace_labels
+    way = Way.of(build_api_server(parts.account, services), services, labels=labels)
     return _generation(settings, parts, authenticator, way, services, account)
 
 
@@ -180,37 +186,24 @@ def next_generation(
 
     Its enforcement point is a new one, and remembers nothing of what the other had judged.
     """
-    authenticator, way = before.authenticator, _Way(before.api_server, before.namespaces)
+    authenticator, way = before.authenticator, before.way
+    labels = parts.needs_namespace_labels
     if settings.issuers != before.settings.issuers:
         authenticator = authenticator.successor(settings.issuers)
     if settings.upstream != before.settings.upstream:
-        way = _Way.of(parts, build_api_server(parts, services), services)
-    elif parts.needs_namespace_labels is not (way.namespaces is not None):
-        way = _Way.of(parts, way.api_server, services)
+        way = Way.of(build_api_server(parts.account, services), services, labels=labels)
+    elif labels is not (way.namespaces is not None):
+        way = Way.of(way.api_server, services, labels=labels)
     if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
     return _generation(settings, parts, authenticator, way, services, account)
-
-
-class _Way(NamedTuple):
-    """The way to kube-apiserver, and what is followed over it."""
-
-    api_server: ApiServer
-    namespaces: NamespaceLabels | None
-
-    @classmethod
-    def of(cls, parts: Parts, api_server: ApiServer, services: Services) -> "_Way":
-        if not parts.needs_namespace_labels:
-            return cls(api_server, None)
-        changed = services.administrator.judge_namespaces_again
-        return cls(api_server, NamespaceLabels(api_server, services.clock, changed))
 
 
 def _generation(
     settings: ProxySettings,
     parts: Parts,
     authenticator: OidcAuthenticator,
-    way: _Way,
+    way: Way,
     services: Services,
     account: str,
 ) -> Generation:
@@ -218,8 +211,7 @@ def _generation(
         settings=settings,
         parts=parts,
         authenticator=authenticator,
-        api_server=way.api_server,
-        namespaces=way.namespaces,
+        way=way,
         point=_point(parts, authenticator, way, services, settings, account),
     )
 
@@ -227,12 +219,18 @@ def _generation(
 def _point(
     parts: Parts,
     authenticator: OidcAuthenticator,
-    way: _Way,
+    way: Way,
     services: Services,
     settings: ProxySettings,
     account: str,
 ) -> EnforcementPoint:
     reasons = None if settings.reasons is None else ReasonStore.open(settings.reasons)
+    facts = FurtherFacts(
+        administrator=services.administrator,
+        objects=ObjectChecks(PodObjects(way.api_server), services.held_bodies),
+        reasons=reasons,
+        namespaces=way.namespaces,
+    )
     return EnforcementPoint(
         clock=services.clock,
         authenticator=authenticator,
@@ -245,11 +243,12 @@ def _point(
         metrics=services.metrics,
         settings=_forwarding(settings, account),
         own_endpoints=own_endpoints(reasons),
-        facts=FurtherFacts(
+        facts=facts,
+        self_inspection=SelfInspection(
             administrator=services.administrator,
-            objects=ObjectChecks(PodObjects(way.api_server), services.held_bodies),
-            reasons=reasons,
-            namespaces=way.namespaces,
+            facts=facts,
+            discovery=way.discovery,
+            held=services.held_bodies,
         ),
     )
 

@@ -22,7 +22,6 @@ from kzproxy.server.addresses import listening, ops_listening
 from kzproxy.server.build import (
     Parts,
     Services,
-    build_api_server,
     build_parts,
     build_services,
     first_generation,
@@ -32,6 +31,7 @@ from kzproxy.server.in_force import InForce, Running
 from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.reload import Reloader
 from kzproxy.server.startup import checked_account, read_namespaces
+from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
@@ -121,7 +121,7 @@ async def _running(services: Services, keys: Running[OidcAuthenticator]) -> Asyn
 
 async def _account(settings: ProxySettings, parts: Parts, services: Services) -> str:
     """Check kzproxy's account, over a pool that no user's request ever shares."""
-    checking = build_api_server(parts, services)
+    checking = build_api_server(parts.account, services)
     try:
         return await checked_account(checking, send_uid=settings.send_uid, tell=log.warning)
     finally:
