@@ -8,9 +8,11 @@ from datetime import datetime
 
 from kzproxy.administrator.lease import Bounds, Caller, EndCause, Ending, Lease, aged, lease_end
 from kzproxy.administrator.trust import Trust
+from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import (
+    Expired,
     Forbidden,
     InternalError,
     ServiceUnavailable,
@@ -80,6 +82,20 @@ class Administrator:
     def decide(self, attributes: Attributes) -> Decision:
         """Judge now; pure but for the engine in force."""
         return self._engine.decide(attributes)
+
+    def shows(self, permit: Permit, namespace: str, labels: Labels, now: datetime) -> bool:
+        """Whether a list of namespaces that is permitted so may show this one.
+
+        Args:
+            permit: Of the list.
+            namespace: Its name.
+            labels: As the list has them.
+            now: Aware, UTC.
+        """
+        facts = aged(permit.attributes, now)
+        asked = replace(facts.request, namespace=namespace, name=namespace)
+        one = replace(facts, request=asked, namespace_labels=labels)
+        return isinstance(self._engine.decide_afresh(one), Permit)
 
     def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
         """Judge what could be done; see ``PolicyEngine``."""
@@ -168,6 +184,9 @@ class Administrator:
         except Unauthenticated as error:
             return Ending(cause=EndCause.CREDENTIAL, error=error)
         match self.decide(facts):
+            case Permit() as permit if _shows_others(lease.permit, permit):
+                message = "the policy has changed; list the namespaces again"
+                return Ending(cause=EndCause.POLICY, error=Expired(message))
             case Permit() as permit:
                 self._rest_on(lease, permit, now)
                 return None
@@ -195,6 +214,13 @@ class Administrator:
             ended -= {lease.caller for lease in self._live}
         for caller in ended:
             del self._credential_ends[caller]
+
+
+def _shows_others(before: Permit, after: Permit) -> bool:
+    """Whether a list of namespaces may now show others than it did."""
+    if not before.by_namespace and not after.by_namespace:
+        return False
+    return before.revision != after.revision
 
 
 def _end(lease: Lease, ending: Ending) -> None:

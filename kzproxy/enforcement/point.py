@@ -5,11 +5,10 @@ is sent upstream but what ``_decide`` returned, and that returns after the decis
 """
 
 import logging
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
-from kzproxy.administrator.lease import aged
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.attributes.attributes import Attributes
@@ -36,14 +35,12 @@ from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
+from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permitted
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
-from kzproxy.enforcement.gathering import Gathering
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.refusal import denial, refuse
-from kzproxy.enforcement.relay import Relay
-from kzproxy.enforcement.self_inspection import SelfInspection
-from kzproxy.enforcement.standing import Permitted, Standing, Standings
+from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     InternalError,
@@ -51,19 +48,16 @@ from kzproxy.errors.kinds import (
     Unauthenticated,
     UpstreamTimeout,
 )
-from kzproxy.http.messages import Headers, Length, RequestHead, ResponseHead
+from kzproxy.http.messages import Headers, RequestHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
-from kzproxy.upstream.answer import client_headers
-from kzproxy.upstream.api_server import MAX_ANSWER_BYTES, ApiServer
+from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.impersonation import (
-    DECISION_EXTRA,
     DEVICE_EXTRA,
     SESSION_EXTRA,
     Impersonation,
-    Outgoing,
     identity_block,
 )
 
@@ -71,22 +65,6 @@ log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
 _READS = frozenset({"get", "list", "watch", "head"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardingSettings:
-    """What identity is sent upstream beside user and groups.
-
-    Attributes:
-        send_uid: Send ``Impersonate-Uid``, which needs a right of its own.
-        send_decision_id: Send the audit id as an extra too. It is different on every request and
-            so defeats kube-apiserver's authorization caches: off unless asked for.
-        account: kzproxy's own name at kube-apiserver, to know a 403 that is about kzproxy.
-    """
-
-    send_uid: bool
-    send_decision_id: bool
-    account: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +81,9 @@ class EnforcementPoint:
     api_server: ApiServer
     metrics: Metrics
     settings: ForwardingSettings
+    forwarding: Forwarding
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
-    self_inspection: SelfInspection
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -151,10 +129,10 @@ class EnforcementPoint:
                 await self._serve_own(exchange, request, standing, info, case)
                 return
             permit = await self._decide(exchange, request, standing, info, case)
-            if self.self_inspection.concerns(info):
-                await self._inspect(exchange, request, permit, standing, case)
-                return
-            await self._forward(exchange, request, permit, standing, case)
+            permitted = Permitted(
+                exchange=exchange, request=request, permit=permit, standing=standing, case=case
+            )
+            await self.forwarding.forward(permitted)
 
     async def _serve_own(
         self,
@@ -267,7 +245,7 @@ class EnforcementPoint:
                 await self._log_permit(record, decision, case)
                 # What is not kept is asked of the shadow anew, each time, and so counted.
                 if keepable and case.shadow is None:
-                    self.standings.keep_permit(standing, Permitted(decision, record))
+                    self.standings.keep_permit(standing, RememberedPermit(decision, record))
                 return decision
             case Deny():
                 error = denial(decision)
@@ -319,57 +297,6 @@ class EnforcementPoint:
         self.metrics.count_decision(record.decision.value, record.cause.value)
         if record.shadow is not None:
             self.metrics.count_disagreement(record.decision.value, record.shadow.decision.value)
-
-    async def _forward(
-        self,
-        exchange: Exchange,
-        request: RequestHead,
-        permit: Permit,
-        standing: Standing,
-        case: Case,
-    ) -> None:
-        relay = Relay(
-            exchange=exchange,
-            info=permit.attributes.request,
-            case=case,
-            api_server=self.api_server,
-            account=self.settings.account,
-            metrics=self.metrics,
-        )
-        with self.administrator.open(permit, standing.session_id, relay.cut) as lease:
-            relay.hold_to(lease.bounds)
-            await relay.run(self._outgoing(request, permit, standing, case))
-
-    async def _inspect(
-        self,
-        exchange: Exchange,
-        request: RequestHead,
-        permit: Permit,
-        standing: Standing,
-        case: Case,
-    ) -> None:
-        async def send(head: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:
-            gathering = Gathering(self.api_server, self.settings.account, self.metrics)
-            with self.administrator.open(permit, standing.session_id, gathering.cut):
-                outgoing = self._outgoing(head, permit, standing, case)
-                info = permit.attributes.request
-                return await gathering.run(outgoing, body, info, max_bytes=MAX_ANSWER_BYTES)
-
-        # The permit may be that of an earlier request.
-        attributes = aged(permit.attributes, case.received_at)
-        head, body = await self.self_inspection.answer(
-            exchange, request, attributes, standing.session_id, send
-        )
-        case.status_code = head.status
-        headers = (("audit-id", case.audit_id), *client_headers(head))
-        answer = replace(head, headers=headers, body=Length(len(body)), keep_alive=True)
-        await exchange.respond(answer, body)
-
-    def _outgoing(
-        self, request: RequestHead, permit: Permit, standing: Standing, case: Case
-    ) -> Outgoing:
-        own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
-        return standing.impersonation.of(request, permit, audit_id=case.audit_id, extras=own)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
         if case.permit is None:

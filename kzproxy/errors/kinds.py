@@ -9,6 +9,7 @@ ProxyError
     UnsupportedMediaType    415  a body that cannot be read as it must be
     NotServed               404  a route kzproxy does not forward
     MethodNotAllowed        405  of an endpoint of kzproxy's own
+    Expired                 410  what was listed is so no longer: list again
     PayloadTooLarge         413
     ExpectationFailed       417
     TooManyRequests         429
@@ -97,6 +98,13 @@ class UnsupportedMediaType(BadRequest):
 
     code = 415
     reason = "UnsupportedMediaType"
+
+
+class Expired(ProxyError):
+    """What was listed is no longer so; client-go lists again when it is told this in a watch."""
+
+    code = 410
+    reason = "Expired"
 
 
 class PayloadTooLarge(ProxyError):

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
@@ -23,7 +24,12 @@ from kzproxy.policy.obligation_check import (
     unmet_obligations,
 )
 from kzproxy.policy.outline import Outline
-from kzproxy.policy.reach import allow_reaches, deny_reaches
+from kzproxy.policy.reach import (
+    allow_reaches,
+    deny_reaches,
+    lists_namespaces,
+    tells_namespaces_apart,
+)
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Effect
 from kzproxy.policy.view import RequestView, earliest
@@ -95,9 +101,13 @@ class PolicyEngine:
         known = self._memo.recall(attributes)
         if known is not None:
             return known
-        decision = self._decide(attributes)
+        decision = self.decide_afresh(attributes)
         self._memo.keep(decision)
         return decision
+
+    def decide_afresh(self, attributes: Attributes) -> Decision:
+        """Judge one request of many that will not be asked again, and remember nothing of it."""
+        return self._judged(RequestView(attributes, self._definitions))
 
     def needs_object(self, attributes: Attributes) -> bool:
         """Whether a rule cannot be judged without the object that the request is about."""
@@ -121,9 +131,6 @@ class PolicyEngine:
         """What the rules name."""
         compiled = (*self._denies.rules, *self._allows.rules)
         return Outline.of(each.rule for each in compiled)
-
-    def _decide(self, attributes: Attributes) -> Decision:
-        return self._judged(RequestView(attributes, self._definitions))
 
     def _judged(self, view: RequestView) -> Decision:
         attributes = view.attributes
@@ -161,6 +168,7 @@ class PolicyEngine:
             depends_on=depends_on,
             errors=tuple(allows.errors),
             obligations=obligations,
+            by_namespace=_is_by_namespace(view.attributes.request, denies, allows),
         )
 
     def _deny(
@@ -185,6 +193,12 @@ class PolicyEngine:
             errors=tuple(error for found in findings for error in found.errors),
             unmet=refusal.unmet,
         )
+
+
+def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings) -> bool:
+    return lists_namespaces(request) and any(
+        tells_namespaces_apart(each) for each in (*denies.candidates, *allows.candidates)
+    )
 
 
 def _looks_at_labels(compiled: CompiledRule) -> bool:

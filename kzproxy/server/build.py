@@ -13,11 +13,12 @@ from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.object_checks import ObjectChecks
-from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
+from kzproxy.enforcement.point import EnforcementPoint
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
@@ -231,6 +232,19 @@ def _point(
         reasons=reasons,
         namespaces=way.namespaces,
     )
+    forwarding = Forwarding(
+        clock=services.clock,
+        administrator=services.administrator,
+        api_server=way.api_server,
+        metrics=services.metrics,
+        settings=_forwarding(settings, account),
+        self_inspection=SelfInspection(
+            administrator=services.administrator,
+            facts=facts,
+            discovery=way.discovery,
+            held=services.held_bodies,
+        ),
+    )
     return EnforcementPoint(
         clock=services.clock,
         authenticator=authenticator,
@@ -241,15 +255,10 @@ def _point(
         shadow=parts.shadow,
         api_server=way.api_server,
         metrics=services.metrics,
-        settings=_forwarding(settings, account),
+        settings=forwarding.settings,
+        forwarding=forwarding,
         own_endpoints=own_endpoints(reasons),
         facts=facts,
-        self_inspection=SelfInspection(
-            administrator=services.administrator,
-            facts=facts,
-            discovery=way.discovery,
-            held=services.held_bodies,
-        ),
     )
 
 

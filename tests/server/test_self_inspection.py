@@ -403,3 +403,81 @@ def test_who_takes_no_json_gets_none(selves: Selves, resource: str) -> None:
 def test_a_question_that_kube_apiserver_refuses_is_refused(selves: Selves) -> None:
     by = selves.clients["admins", False]
     assert by.post(f"{AUTHORIZATION}/selfsubjectaccessreviews", json={}).status_code >= 400
+
+
+def names_of(kubectl: Kubectl) -> list[str]:
+    names = kubectl.out("get", "namespaces", "--output=name").split()
+    return [name.removeprefix("namespace/") for name in names]
+
+
+SELVES = "/api/v1/namespaces"
+
+
+def test_namespaces_are_listed_as_far_as_they_may_be_seen(selves: Selves) -> None:
+    editor = selves.real.kubectl("edd", "editors")
+    everything = names_of(Kubectl.of(selves.real.control_plane))
+    assert names_of(editor) == [name for name in everything if name != CLOSED]
+    assert CLOSED not in editor.out("get", "namespaces")
+    assert CLOSED not in editor.out("get", "namespaces", "--show-labels", "--chunk-size=1")
+    assert names_of(selves.real.kubectl("addie", "admins")) == everything
+
+
+@pytest.mark.parametrize("group", ["editors", "labelled", "admins"])
+def test_a_namespace_is_listed_where_it_is_shown_by_its_name(selves: Selves, group: str) -> None:
+    by = selves.clients[group, False]
+    listed_names = {each["metadata"]["name"] for each in by.get(SELVES).json().get("items", [])}
+    for name in NAMESPACES:
+        alone = by.get(SELVES, params={"fieldSelector": f"metadata.name={name}"})
+        found = [each["metadata"]["name"] for each in alone.json().get("items", [])]
+        assert (name in listed_names) is (found == [name]), alone.text
+
+
+def test_a_rule_for_some_namespaces_lists_them(selves: Selves) -> None:
+    """RBAC lets nobody list some: the user's must let it list all."""
+    world, kubectl = selves.real.world, Kubectl.of(selves.real.control_plane)
+    binding = ("clusterrolebinding", "kzproxy-selves-lister")
+    user = f"--user={PREFIX}labelled"
+    kubectl.out("create", *binding, "--clusterrole=view", user)
+    try:
+        by = selves.clients["labelled", False]
+        names = {each["metadata"]["name"] for each in by.get(SELVES).json()["items"]}
+        assert names == {LABELLED}
+        record = world.proxy.decisions_of(f"{PREFIX}labelled")[-1]
+        assert (record["decision"], record["rule"]) == ("permit", "labelled")
+    finally:
+        kubectl.out("delete", *binding)
+
+
+def test_a_watch_shows_no_others(selves: Selves) -> None:
+    by = selves.clients["editors", False]
+    asked = {"watch": "1", "timeoutSeconds": "1"}
+    events = [json.loads(line) for line in by.get(SELVES, params=asked).text.splitlines()]
+    names = {each["object"]["metadata"]["name"] for each in events}
+    assert OPEN in names
+    assert CLOSED not in names
+
+
+def test_a_list_in_protobuf_is_given_in_json_or_not_at_all(selves: Selves) -> None:
+    by = selves.clients["editors", False]
+    protobuf = "application/vnd.kubernetes.protobuf"
+    assert by.get(SELVES, headers={"Accept": protobuf}).status_code == 406
+    both = by.get(SELVES, headers={"Accept": f"{protobuf},application/json"})
+    assert both.headers["content-type"] == "application/json"
+    whole = selves.clients["admins", False].get(SELVES, headers={"Accept": protobuf})
+    assert whole.headers["content-type"] == protobuf, "who may see all is given it as it is"
+
+
+def test_when_the_policy_changes_a_watch_of_some_begins_anew(selves: Selves) -> None:
+    policy = selves.real.world.directory / "policy.yaml"
+    before = policy.read_text()
+    with selves.clients["editors", False].stream(
+        "GET", SELVES, params={"watch": "1", "timeoutSeconds": "30"}
+    ) as watch:
+        lines = watch.iter_lines()
+        assert json.loads(next(lines))["type"] == "ADDED"
+        policy.write_text(before.replace("selves-*", "self*"))
+        try:
+            last = json.loads(list(lines)[-1])
+        finally:
+            policy.write_text(before)
+    assert (last["type"], last["object"]["code"]) == ("ERROR", 410)
