@@ -64,7 +64,7 @@ async def _livez(_: web.Request) -> web.Response:
 def readiness_answer(
     *, ready: bool, checks: Mapping[str, str], policies: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Say whether requests should come, each check's name and finding, and the policies in force."""
+    """Say whether requests should come, what each check found, and the policies in force."""
     said = {"ready": ready, "checks": dict(checks)}
     if policies:
         said["in_force"] = dict(policies)
