@@ -74,8 +74,11 @@ _NAMESPACES = msgspec.json.Decoder(_Namespace)
 _EVENTS = msgspec.json.Decoder(_Event)
 
 
-class _Expired(Exception):
-    """The resource version is too old to be watched from; list anew."""
+class _Expired(ServiceUnavailable):
+    """The resource version is too old to go on from; list anew."""
+
+    def __init__(self) -> None:
+        super().__init__("kube-apiserver wants the namespaces to be listed anew")
 
 
 class NamespaceLabels:
@@ -95,18 +98,29 @@ class NamespaceLabels:
         self._version = ""
         self._reached_at = -math.inf
         self._problem = "not read yet"
+        self._is_lost = False
 
     @property
     def problem(self) -> str:
         """Why the labels cannot be followed at this moment; empty where they can."""
         return self._problem
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether they could not be followed for so long that none counts any more."""
+        return self._is_lost
+
     def of(self, namespace: str) -> Labels | None:
         """Return the labels, sorted by key; None where they are not known."""
         return self._labels.get(namespace)
 
     async def look_up(self, namespace: str) -> Labels | None:
-        """Ask kube-apiserver for one namespace that may be newer than what has been seen."""
+        """Ask kube-apiserver for one namespace that may be newer than what has been seen.
+
+        None while ``is_lost``: whatever began by its labels would not end with them.
+        """
+        if self._is_lost:
+            return None
         head = own_get(
             self._api_server,
             f"{_PATH}/{quote(namespace, safe='')}",
@@ -140,6 +154,7 @@ class NamespaceLabels:
                 break
         self._version = page.metadata.resource_version
         self._reached()
+        self._is_lost = False
         self._replace(found)
 
     async def run(self) -> None:
@@ -151,12 +166,20 @@ class NamespaceLabels:
                     await self.read()
                 await self._watch()
                 failures = 0
+                pause = _pause(failures)
             except _Expired:
+                # Once is nothing; what says so each time must not be asked without end.
                 self._version = ""
+                pause = _pause(failures)
+                failures += 1
             except (ProxyError, StreamBroken, msgspec.DecodeError) as error:
+                if isinstance(error, (UpstreamInvalid, msgspec.DecodeError)):
+                    # From the same version the same event would come again.
+                    self._version = ""
                 self._fail(error)
-                failures = min(failures + 1, len(_RETRY_SECONDS) - 1)
-            await asyncio.sleep(_RETRY_SECONDS[failures])
+                failures += 1
+                pause = _pause(failures)
+            await asyncio.sleep(pause)
 
     async def _page(self, continues: str) -> _Page:
         asked = {"limit": str(_PAGE)} | ({"continue": continues} if continues else {})
@@ -235,6 +258,7 @@ class NamespaceLabels:
         self._problem = why
         if self._clock.monotonic() - self._reached_at > OUTAGE_SECONDS:
             self._version = ""
+            self._is_lost = True
             self._replace({})
 
     def _set(self, name: str, labels: Labels | None) -> None:
@@ -256,6 +280,10 @@ class NamespaceLabels:
         changed = frozenset(name for name in names if before.get(name) != found.get(name))
         if changed:
             self._changed(changed)
+
+
+def _pause(failures: int) -> float:
+    return _RETRY_SECONDS[min(failures, len(_RETRY_SECONDS) - 1)]
 
 
 def _labels(namespace: _Namespace) -> Labels:

@@ -164,6 +164,51 @@ async def test_a_namespace_that_is_not_known_yet_can_be_looked_up(
     assert await labels.look_up("dev") is None
 
 
+async def test_what_nobody_can_read_is_listed_anew(
+    cluster: Cluster, following: Connection, labels: NamespaceLabels
+) -> None:
+    """Watched from the same version, the same event would come for ever."""
+    cluster.items[0] = namespace("dev", 50, tier="other")
+    following.send(event("MODIFIED", {"metadata": {"name": "dev", "labels": ["no", "map"]}}))
+    await until(lambda: labels.of("dev") == (("tier", "other"),))
+    await cluster.watched(2)
+
+
+async def test_a_server_that_always_wants_a_new_list_is_asked_less_and_less(
+    cluster: Cluster, labels: NamespaceLabels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited, sleep = [], asyncio.sleep
+
+    async def at_once(seconds: float) -> None:
+        waited.append(seconds)
+        await sleep(0)
+
+    def answer(connection: Connection, head: bytes) -> None:
+        cluster.answer(connection, head)
+        if b"watch=1" in head:
+            connection.send(event("ERROR", {"code": 410}) + LAST_CHUNK)
+
+    cluster.stand_in.script = answer
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    async with alongside(labels.run()):
+        await until(lambda: 5.0 in waited)
+    assert [each for each in waited if each >= 0.2][:4] == [0.2, 1.0, 2.0, 5.0]
+
+
+async def test_a_list_that_expires_between_two_pages_is_no_bug(
+    cluster: Cluster, labels: NamespaceLabels
+) -> None:
+    def answer(connection: Connection, head: bytes) -> None:
+        if b"continue=" in head:
+            connection.send(json_answer(410, {"code": 410}))
+        else:
+            cluster.answer(connection, head)
+
+    cluster.stand_in.script = answer
+    with pytest.raises(ServiceUnavailable, match="listed anew"):
+        await labels.read()
+
+
 async def test_an_account_that_may_not_list_is_told_what_it_needs(
     cluster: Cluster, labels: NamespaceLabels
 ) -> None:
@@ -190,5 +235,7 @@ async def test_after_an_outage_nothing_is_known_and_after_that_all_is_again(
     assert told == [frozenset({"dev", "prod"})]
 
     cluster.refusal = 0
+    assert labels.is_lost
+    assert await labels.look_up("dev") is None, "nobody would see its labels change"
     await until(lambda: labels.of("dev") is not None)
     await until(lambda: not labels.problem)
