@@ -18,7 +18,7 @@ from kzproxy.errors.kinds import (
     ServiceUnavailable,
     Unauthenticated,
 )
-from kzproxy.policy.decision import Decision, Deny, Permit
+from kzproxy.policy.decision import Decision, Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.outline import Outline
 from kzproxy.upstream.namespaces import NamespaceLabels
@@ -118,8 +118,9 @@ class Administrator:
     def open(self, permit: Permit, session_id: str, cut: Callable[[Ending], None]) -> Lease:
         """Return a lease for a request, which is under way until the lease's block ends.
 
-        Time may have passed since the decision, while it was being logged: what has ended, and what
-        another policy judged, is judged again here, without waiting for anything in between.
+        Time may have passed since the decision, while it was being logged: what has ended, what
+        another policy judged and what rests on labels that are others now is judged again here,
+        without waiting for anything in between.
 
         Raises:
             ProxyError: It is no longer permitted.
@@ -136,12 +137,26 @@ class Administrator:
         bounds = Bounds(now, self._clock.monotonic)  # the permit may be that of an earlier request
         lease = Lease(permit, caller, bounds, cut, self._live)
         self._rest_on(lease, permit, now)
-        if lease.until <= now or permit.revision != self._engine.revision:
+        is_old = lease.until <= now or permit.revision != self._engine.revision
+        if is_old or self._rests_on_other_labels(permit):
             ending = self._judge_again(lease, now)
             if ending is not None:
                 raise ending.error
         self._live.add(lease)
         return lease
+
+    def _rests_on_other_labels(self, permit: Permit) -> bool:
+        """Whether labels that the permit rests on are no longer those that it was judged by.
+
+        Those of a namespace that has been looked up, before the watch brought it, still are.
+        """
+        facts, followed = permit.attributes, self._namespaces
+        if Dependency.NAMESPACE not in permit.depends_on or followed is None:
+            return False
+        known = followed.of(facts.request.namespace)
+        if known is None:
+            return followed.is_lost and facts.namespace_labels is not None
+        return known != facts.namespace_labels
 
     async def run(self) -> None:
         """Judge again what is due, until cancelled."""
