@@ -8,6 +8,7 @@ and the port syntax; tests/fuzz holds both against kube-apiserver's own parser.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from urllib.parse import urlencode
 
 from kzproxy.attributes.list_options import selected_name
 from kzproxy.attributes.path import Path, ResourceAddress, read_path
@@ -133,6 +134,12 @@ class RequestInfo:
     def container(self) -> str:
         """The container that an exec, attach or log names; empty where it names none."""
         return next((value for key, value in self.query if key == "container"), "")
+
+    def in_one_piece(self) -> "RequestInfo":
+        """Return the same list without ``limit``, so that its answer has no pages."""
+        pairs = [pair for pair in self.query if pair[0] != "limit"]
+        path = self.target.partition("?")[0]
+        return self.parse(self.method, f"{path}?{urlencode(pairs)}" if pairs else path)
 
     @classmethod
     def parse(cls, method: str, target: str) -> "RequestInfo":

@@ -17,13 +17,14 @@ from kzproxy.enforcement.namespace_sieve import (
     WatchSieve,
     sieved_list,
 )
+from kzproxy.enforcement.refusal import denial
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
 from kzproxy.errors.kinds import BadRequest
 from kzproxy.http.messages import Length, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
-from kzproxy.policy.decision import Permit
+from kzproxy.policy.decision import Deny, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.answer import client_headers
 from kzproxy.upstream.api_server import MAX_ANSWER_BYTES, ApiServer
@@ -96,12 +97,12 @@ class Forwarding:
         if self.self_inspection.concerns(info):
             await self._inspect(permitted)
         elif not permitted.permit.by_namespace or info.method == "HEAD":
-            await self._relay(permitted, permitted.request)
+            await self._relay(permitted, permitted.request)  # kube-apiserver answers HEAD with 405.
         elif info.verb == "watch":
             request = _readable(permitted.request)
             await self._relay(permitted, request, WatchSieve(self._shows(permitted)))
         else:
-            await self._list(permitted)
+            await self._list(self._in_one_piece(permitted))
 
     async def _relay(
         self, permitted: Permitted, request: RequestHead, sieve: WatchSieve | None = None
@@ -127,6 +128,19 @@ class Forwarding:
         if head.status == _OK:
             body = await sieved_list(head, body, self._shows(permitted))
         await permitted.respond(head, body)
+
+    def _in_one_piece(self, permitted: Permitted) -> Permitted:
+        """Ask for all at once: where to go on after a page names the last namespace of it.
+
+        Raises:
+            Forbidden: It is no longer permitted.
+        """
+        facts = aged(permitted.permit.attributes, permitted.case.received_at)
+        match self.administrator.decide(replace(facts, request=facts.request.in_one_piece())):
+            case Permit() as permit:
+                return replace(permitted, permit=permit)
+            case Deny() as deny:
+                raise denial(deny)
 
     async def _inspect(self, permitted: Permitted) -> None:
         async def send(request: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:

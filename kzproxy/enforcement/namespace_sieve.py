@@ -30,6 +30,10 @@ class _Metadata(msgspec.Struct):
     labels: dict[str, str] | None = None
 
 
+class _ListMetadata(msgspec.Struct):
+    continues: str = msgspec.field(default="", name="continue")
+
+
 class _Object(msgspec.Struct):
     metadata: _Metadata
 
@@ -43,6 +47,30 @@ class _Rows(msgspec.Struct):
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
 
 
+class _GoneMetadata(msgspec.Struct, omit_defaults=True):
+    name: str
+    uid: str = ""
+    resource_version: str = msgspec.field(default="", name="resourceVersion")
+
+
+class _Gone(msgspec.Struct, omit_defaults=True):
+    metadata: _GoneMetadata
+    kind: str = ""
+    api_version: str = msgspec.field(default="", name="apiVersion")
+
+
+class _GoneRow(msgspec.Struct):
+    cells: list[msgspec.Raw]
+    object: _Gone
+
+
+class _GoneRows(msgspec.Struct, omit_defaults=True):
+    kind: str = ""
+    api_version: str = msgspec.field(default="", name="apiVersion")
+    metadata: msgspec.Raw = msgspec.Raw(b"{}")
+    rows: list[_GoneRow] | None = None
+
+
 class _Event(msgspec.Struct):
     type: str
     object: msgspec.Raw
@@ -52,6 +80,8 @@ _EVENTS = msgspec.json.Decoder(_Event)
 _OBJECTS = msgspec.json.Decoder(_Object)
 _ROWS = msgspec.json.Decoder(_Row)
 _TABLES = msgspec.json.Decoder(_Rows)
+_GONE = msgspec.json.Decoder(_Gone)
+_GONE_ROWS = msgspec.json.Decoder(_GoneRows)
 
 
 async def sieved_list(head: ResponseHead, body: bytes, shows: Shows) -> bytes:
@@ -74,7 +104,7 @@ async def sieved_list(head: ResponseHead, body: bytes, shows: Shows) -> bytes:
             if shows(entry.metadata.name, _labels(entry)):
                 shown.append(raw)
         document[key] = msgspec.Raw(msgspec.json.encode(shown))
-        document["metadata"] = _without_count(document["metadata"])
+        _check_whole(document["metadata"])
     except (msgspec.DecodeError, KeyError) as error:
         raise _unreadable(str(error)) from error
     return msgspec.json.encode(document)
@@ -120,11 +150,13 @@ class WatchSieve:
             objects = _objects(event.object)
             names = {each.metadata.name for each in objects}
             if all(self._shows(each.metadata.name, _labels(each)) for each in objects):
-                self._shown |= names
+                self._shown = (
+                    self._shown - names if event.type == "DELETED" else self._shown | names
+                )
                 yield line
             elif names <= self._shown:
                 self._shown -= names
-                yield msgspec.json.encode(_Event(type="DELETED", object=event.object))
+                yield msgspec.json.encode({"type": "DELETED", "object": _gone(event.object)})
 
 
 def check_json(head: ResponseHead) -> None:
@@ -136,6 +168,12 @@ def check_json(head: ResponseHead) -> None:
     types = [each.partition(";")[0].strip().lower() for each in head.values("content-type")]
     if types != [_JSON] or head.values("content-encoding"):
         raise _unreadable(f"it is {', '.join(types)} and not {_JSON}")
+
+
+def _gone(raw: msgspec.Raw) -> "_Gone | _GoneRows":
+    """Return of an object, or a Table, what says which it was, and nothing of what it is now."""
+    rows = _GONE_ROWS.decode(raw)
+    return _GONE.decode(raw) if rows.rows is None else rows
 
 
 def _objects(raw: msgspec.Raw) -> list[_Object]:
@@ -150,11 +188,10 @@ def _labels(found: _Object) -> Labels:
     return tuple(sorted((found.metadata.labels or {}).items()))
 
 
-def _without_count(metadata: msgspec.Raw) -> msgspec.Raw:
-    """Leave out how many remain, which counts those that are not shown."""
-    fields = msgspec.json.decode(metadata, type=dict[str, msgspec.Raw])
-    fields.pop("remainingItemCount", None)
-    return msgspec.Raw(msgspec.json.encode(fields))
+def _check_whole(metadata: msgspec.Raw) -> None:
+    """Refuse a page, which tells by which namespace it ends and how many remain."""
+    if msgspec.json.decode(metadata, type=_ListMetadata).continues:
+        raise _unreadable("a page of a list that was asked for in one piece")
 
 
 def _unreadable(why: str) -> UpstreamInvalid:

@@ -197,3 +197,19 @@ def test_the_body_of_a_deletion_says_whether_it_is_a_dry_run_and_the_query_does_
     assert not replace(info, dry_run_in_body=False).is_dry_run
     plain = RequestInfo.parse("DELETE", "/api/v1/namespaces/a/pods/x")
     assert replace(plain, dry_run_in_body=True).is_dry_run
+
+
+@pytest.mark.parametrize(
+    ("asked", "whole"),
+    [
+        ("", ""),
+        ("?limit=500", ""),
+        ("?limit=1&labelSelector=a%3Db&continue=x", "?labelSelector=a%3Db&continue=x"),
+        ("?labelSelector=a+in+%28b%29", "?labelSelector=a+in+%28b%29"),
+    ],
+)
+def test_a_list_in_one_piece_is_the_same_list(asked: str, whole: str) -> None:
+    one, other = (
+        RequestInfo.parse("GET", f"/api/v1/namespaces{query}") for query in (asked, whole)
+    )
+    assert one.in_one_piece() == other

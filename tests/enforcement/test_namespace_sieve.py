@@ -1,6 +1,7 @@
 """Of namespaces a caller is shown those that it may see, however kube-apiserver lists them."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -62,9 +63,10 @@ async def test_an_empty_list_stays_one() -> None:
     assert (await sieved(listing() | {"items": None}))["items"] == []
 
 
-async def test_how_many_remain_is_not_told_but_where_to_go_on_is() -> None:
-    asked = listing(DEV, remainingItemCount=7, **{"continue": "on"})
-    assert await sieved(asked) == listing(DEV, **{"continue": "on"})
+async def test_a_page_is_not_shown_since_where_to_go_on_names_the_last_of_it() -> None:
+    with pytest.raises(UpstreamInvalid):
+        await sieved(listing(DEV, PROD, remainingItemCount=7, **{"continue": "prod"}))
+    assert await sieved(listing(DEV, **{"continue": ""})) == listing(DEV, **{"continue": ""})
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,20 @@ def test_one_that_may_be_seen_no_longer_goes_and_may_come_again() -> None:
         event("MODIFIED", namespace("tools", more="1")),
         event("MODIFIED", SHARED),
     ) == [("ADDED", "tools"), ("DELETED", "tools"), ("MODIFIED", "tools")]
+
+
+@pytest.mark.parametrize("form", [lambda each: each, table])
+def test_what_it_is_by_then_is_not_told(form: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    sieve, lines = WatchSieve(shows), ChunkedLines(10_000)
+    seen = form(namespace("tools", shared="yes"))
+    hidden = form(namespace("tools", plans="secret"))
+    body = chunk(event("ADDED", seen)) + chunk(event("MODIFIED", hidden))
+    first, last = lines.feed(sieve.feed(body))
+    assert json.loads(first)["object"] == seen
+    assert json.loads(last)["type"] == "DELETED"
+    assert b'"uid":"u-tools"' in last
+    assert b"plans" not in last
+    assert b"finalizers" not in last
 
 
 def test_bookmarks_and_errors_come_through() -> None:

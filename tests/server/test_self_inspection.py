@@ -422,6 +422,21 @@ def test_namespaces_are_listed_as_far_as_they_may_be_seen(selves: Selves) -> Non
     assert names_of(selves.real.kubectl("addie", "admins")) == everything
 
 
+def test_no_page_ends_with_the_name_of_one_that_may_not_be_seen(selves: Selves) -> None:
+    """kube-apiserver writes into ``continue`` by which name a page ends."""
+    by = selves.clients["editors", False]
+    whole = {each["metadata"]["name"] for each in by.get(SELVES).json()["items"]}
+    for limit in range(1, 10):
+        page = by.get(SELVES, params={"limit": limit}).json()
+        assert not page["metadata"].get("continue")
+        assert {each["metadata"]["name"] for each in page["items"]} == whole
+
+
+def test_head_tells_nothing(selves: Selves) -> None:
+    """kube-apiserver has no HEAD for resources, so that no length tells of what is not shown."""
+    assert selves.clients["editors", False].head(SELVES).status_code == 405
+
+
 @pytest.mark.parametrize("group", ["editors", "labelled", "admins"])
 def test_a_namespace_is_listed_where_it_is_shown_by_its_name(selves: Selves, group: str) -> None:
     by = selves.clients[group, False]
