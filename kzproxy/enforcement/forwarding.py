@@ -67,6 +67,10 @@ class Permitted:
     standing: Standing
     case: Case
 
+    def by(self, permit: Permit) -> "Permitted":
+        """Return the same request as the engine permits it in other words."""
+        return replace(self, permit=permit)
+
     async def respond(self, head: ResponseHead, body: bytes) -> None:
         """Answer with a head that came from upstream, and a body that is no longer as it came."""
         self.case.status_code = head.status
@@ -138,7 +142,7 @@ class Forwarding:
         facts = aged(permitted.permit.attributes, permitted.case.received_at)
         match self.administrator.decide(replace(facts, request=facts.request.in_one_piece())):
             case Permit() as permit:
-                return replace(permitted, permit=permit)
+                return permitted.by(permit)
             case Deny() as deny:
                 raise denial(deny)
 
