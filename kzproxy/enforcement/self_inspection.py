@@ -131,6 +131,11 @@ class _Judging:
 
     async def access(self, question: Question, status: Document) -> Document:
         """Return the status of an access review, given kube-apiserver's."""
+        if question.is_misspelt:
+            asked = (
+                f"kzproxy: no request has the verb {question.verb}; ask for get, create and so on"
+            )
+            return _denied(status, asked)
         if not question.is_judged:
             note = f"kzproxy judges requests, and none has the verb {question.verb}"
             if question.verb == "impersonate":

@@ -90,6 +90,7 @@ class PolicyEngine:
 
     def __init__(self, policies: AccessPolicySet) -> None:
         self.revision = policy_revision(policies)
+        self._policies = policies
         compiler = Compiler.of(policies)
         self._definitions = compiler.definitions
         self._denies = RuleIndex(policies.rules, Effect.DENY, compiler)
@@ -135,8 +136,7 @@ class PolicyEngine:
     @cached_property
     def outline(self) -> Outline:
         """What the rules name."""
-        compiled = (*self._denies.rules, *self._allows.rules)
-        return Outline.of(each.rule for each in compiled)
+        return Outline.of(self._policies)
 
     def _judged(self, view: RequestView) -> Decision:
         attributes = view.attributes

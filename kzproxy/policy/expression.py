@@ -171,6 +171,12 @@ class Expression:
         self._program = program
 
     @property
+    def texts(self) -> list[str]:
+        """The texts that it holds something against."""
+        nodes = (node for node in self._program.tree.nodes() if node.kind is Kind.CONSTANT)
+        return [node.value for node in nodes if isinstance(node.value, str)]
+
+    @property
     def turns_with_time(self) -> bool:
         """Whether the passing of time alone can change what it gives."""
         return Dependency.TIME in self.depends_on

@@ -3,7 +3,7 @@
 A question may be about more than one request: ``*`` and an empty namespace ask for all there is.
 Then the answer is yes only where it is yes for each. Nobody can try all; but rules are finite, and
 what none of them names is all alike to them: so one made-up name stands for whatever no rule names,
-and each deny rule gives an example of what it is about (``Examples``).
+and each rule gives examples of what it denies or leaves out (``Examples``).
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,7 +31,14 @@ KUBE_VERBS = (*READING_VERBS, *CHANGING_VERBS)
 
 MADE_UP = "kzproxy-none"
 # A wildcard holds these too, and here they are judged by verbs of their own.
-_CONNECTING = (("", "pods/exec"), ("", "pods/proxy"))
+_CONNECTING = tuple(
+    ("", resource)
+    for resource in (
+        *(f"pods/{each}" for each in CONNECT_SUBRESOURCES),
+        "pods/proxy",
+        "services/proxy",
+    )
+)
 # More than anybody's rules give; what is wider than that is not answered with yes.
 MAX_REQUESTS = 2000
 
@@ -76,6 +83,15 @@ class Question:
         return bool(self.path) or self.verb in KUBE_VERBS or self.verb == ALL
 
     @property
+    def is_misspelt(self) -> bool:
+        """Whether a verb is meant that is judged, in policy's words or in capital letters.
+
+        RBAC says yes to such a verb where it says yes to ``*``.
+        """
+        meant = self.verb.lower() in KUBE_VERBS or self.verb.lower() in (CONNECT, PROXY)
+        return meant and not self.is_judged
+
+    @property
     def is_wide(self) -> bool:
         """Whether ``*`` stands anywhere in it."""
         return ALL in (self.verb, self.api_group) or ALL in self.resource or ALL in self.path
@@ -83,30 +99,55 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examples:
-    """One of each kind of thing that deny rules name.
+    """One of each kind of thing that rules take out of what they allow.
 
     Attributes:
-        resources: Group and resource.
-        namespaces: That rules deny something in.
-        paths: Of URLs.
+        resources: Patterns of group and resource, that rules deny or leave out.
+        namespaces: That rules deny something in, or that conditions tell from others.
+        names: Of objects, that conditions tell from others.
+        paths: Of URLs, that rules deny.
     """
 
     resources: tuple[tuple[str, str], ...] = ()
     namespaces: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, matches: Iterable[Match]) -> "Examples":
-        """Take them from the ``match`` entries of deny rules."""
+    def of(
+        cls, denied: Iterable[Match], allowed: Iterable[Match], told: Iterable[tuple[str, str]]
+    ) -> "Examples":
+        """Take them from the ``match`` entries of rules.
+
+        Args:
+            denied: Of deny rules.
+            allowed: Of allow rules.
+            told: Attributes that expressions read, each with a text that they hold it against.
+        """
         resources: dict[tuple[str, str], None] = {}
         namespaces: dict[str, None] = {}
         paths: dict[str, None] = {}
-        for match in matches:
-            kinds = product(sorted(match.api_groups), sorted(map(resource_key, match.resources)))
-            resources |= dict.fromkeys((_example(group), _example(kind)) for group, kind in kinds)
+        for match in denied:
+            resources |= _kinds(match.api_groups, match.resources)
             namespaces |= dict.fromkeys(map(_example, match.namespaces))
             paths |= dict.fromkeys(map(_example, sorted(match.non_resource_urls)))
-        return cls(resources=tuple(resources), namespaces=tuple(namespaces), paths=tuple(paths))
+        for match in allowed:
+            resources |= _kinds(match.api_groups, match.excluded_resources)
+        texts = list(dict.fromkeys(told))
+        namespaces |= dict.fromkeys(_example(text) for name, text in texts if name == "namespace")
+        names = dict.fromkeys(_example(text) for name, text in texts if name == "name")
+        kinds = [text for name, text in texts if name == "resource"]
+        resources |= dict.fromkeys(product(("", ALL), kinds))
+        return cls(
+            resources=tuple(resources),
+            namespaces=tuple(namespaces),
+            names=tuple(names),
+            paths=tuple(paths),
+        )
+
+
+def _kinds(groups: Iterable[str], resources: Iterable[str]) -> dict[tuple[str, str], None]:
+    return dict.fromkeys(product(sorted(groups), sorted(map(resource_key, resources))))
 
 
 def requests_of(question: Question, examples: Examples, scope: Scope) -> Iterator[RequestInfo]:
@@ -148,10 +189,10 @@ def _on(question: Question, examples: Examples, scope: Scope) -> Iterator[Reques
     verbs = KUBE_VERBS if question.verb == ALL else (question.verb,)
     for group, resource in dict.fromkeys(_resources(question, examples)):
         is_namespaced = scope.is_namespaced(group, resource.partition("/")[0])
-        narrowed = replace(question, api_group=group, resource=resource)
         for verb in verbs:
-            for namespace in _namespaces(question, verb, examples, is_namespaced=is_namespaced):
-                yield _request(replace(narrowed, verb=verb, namespace=namespace))
+            asked = replace(question, verb=verb, api_group=group, resource=resource)
+            for namespace, name in _places(asked, examples, is_namespaced=is_namespaced):
+                yield _request(replace(asked, namespace=namespace, name=name))
 
 
 def _resources(question: Question, examples: Examples) -> Iterator[tuple[str, str]]:
@@ -159,9 +200,29 @@ def _resources(question: Question, examples: Examples) -> Iterator[tuple[str, st
     if ALL not in question.api_group + question.resource:
         return
     for group, resource in (*_CONNECTING, *examples.resources):
-        covered = question.api_group in (ALL, group) and holds_resource(question.resource, resource)
-        if covered and resource != NODE_PROXY:
-            yield group, resource
+        both = _both(question.api_group, group), _both_resources(question.resource, resource)
+        if both[0] is not None and both[1] is not None and both[1] != NODE_PROXY:
+            yield _example(both[0]), _example(both[1])
+
+
+def _both(one: str, other: str) -> str | None:
+    """Return what two words, each of which may be ``*``, have in common; None where nothing."""
+    if ALL in (one, other):
+        return other if one == ALL else one
+    return one if one == other else None
+
+
+def _both_resources(one: str, other: str) -> str | None:
+    one, other = resource_key(one), resource_key(other)
+    if ALL in (one, other):
+        return _both(one, other)
+    (kind, _, subresource), (other_kind, _, other_sub) = one.partition("/"), other.partition("/")
+    if bool(subresource) is not bool(other_sub):
+        return None
+    both = _both(kind, other_kind), _both(subresource, other_sub)
+    if both[0] is None or both[1] is None:
+        return None
+    return f"{both[0]}/{both[1]}" if both[1] else both[0]
 
 
 def holds_resource(pattern: str, resource: str) -> bool:
@@ -175,16 +236,27 @@ def holds_resource(pattern: str, resource: str) -> bool:
     return kind in (ALL, asked_kind) and subresource in (ALL, asked_subresource)
 
 
-def _namespaces(
-    question: Question, verb: str, examples: Examples, *, is_namespaced: bool
-) -> tuple[str, ...]:
-    if not is_namespaced:
+def _places(
+    question: Question, examples: Examples, *, is_namespaced: bool
+) -> Iterator[tuple[str, str]]:
+    """Return the namespaces and names that a question of one verb and resource is about."""
+    kind, _, subresource = question.resource.partition("/")
+    is_of_many = question.verb in COLLECTION_VERBS
+    # The name of what is created stands in its body, and many are not asked for by one.
+    is_nameless = question.verb == "deletecollection" or (
+        question.verb == "create" and not subresource
+    )
+    name = "" if is_nameless else question.name
+    namespaces: Iterable[str] = ("", MADE_UP, *examples.namespaces)
+    if (question.api_group, kind) == ("", "namespaces") and not is_namespaced:
         # To kube-apiserver the namespace prod is an object in namespace prod.
-        in_itself = question.api_group == "" and question.resource.startswith("namespaces")
-        return (question.name,) if in_itself and question.name else ("",)
-    if question.namespace or verb in COLLECTION_VERBS:
-        return (question.namespace,)
-    return tuple(dict.fromkeys(("", MADE_UP, *examples.namespaces)))
+        namespaces = ("",) if is_of_many or is_nameless else namespaces
+        yield from ((each, each) for each in ((name,) if name else dict.fromkeys(namespaces)))
+        return
+    if question.namespace or is_of_many or not is_namespaced:
+        namespaces = (question.namespace if is_namespaced else "",)
+    names = (name,) if name or is_of_many or is_nameless else ("", *examples.names)
+    yield from product(dict.fromkeys(namespaces), dict.fromkeys(names))
 
 
 def _request(question: Question) -> RequestInfo:

@@ -374,6 +374,17 @@ def test_nobody_can_impersonate(selves: Selves) -> None:
     assert status["allowed"] is False
 
 
+@pytest.mark.parametrize("verb", ["connect", "proxy", "GET"])
+def test_a_verb_that_nobody_asks_in_is_not_answered_with_yes(selves: Selves, verb: str) -> None:
+    """RBAC's ``*`` covers it."""
+    status = asked(
+        selves.clients["editors", False],
+        resourceAttributes={"verb": verb, "resource": "pods/exec", "namespace": OPEN},
+    )
+    assert status["allowed"] is False
+    assert "get, create" in status["reason"]
+
+
 def test_a_verb_that_is_no_request_is_left_to_rbac(selves: Selves) -> None:
     by = selves.clients["admins", False]
     attributes = {
