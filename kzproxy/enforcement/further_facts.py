@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
+from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.object_checks import ObjectChecks, has_body
 from kzproxy.http.messages import RequestHead
@@ -90,24 +92,40 @@ class FurtherFacts:
         A namespace that the watch has not brought yet is asked for: it may be a moment old.
         """
         known = self.administrator.informed(attributes)
-        namespace = known.request.namespace
-        if self.namespaces is None or not namespace or known.namespace_labels is not None:
+        if not self.lacks_labels(known):
             return known
-        if Dependency.NAMESPACE not in self.administrator.decide(known).depends_on:
-            return known
-        return replace(known, namespace_labels=await self.namespaces.look_up(namespace))
+        return replace(known, namespace_labels=await self.look_up(known.request.namespace))
+
+    def lacks_labels(self, attributes: Attributes) -> bool:
+        """Whether it matters what labels the namespace has, and nobody knows them yet."""
+        namespace = attributes.request.namespace
+        if self.namespaces is None or not namespace or attributes.namespace_labels is not None:
+            return False
+        return Dependency.NAMESPACE in self.administrator.decide(attributes).depends_on
+
+    async def look_up(self, namespace: str) -> Labels | None:
+        """Ask kube-apiserver for labels that are lacking."""
+        return None if self.namespaces is None else await self.namespaces.look_up(namespace)
 
     async def with_reason(self, attributes: Attributes, session_id: str) -> Attributes:
         """Return the same with the reason that its user has given, where a rule asks for one."""
         if self.reasons is None or not self.asks_for_reason(self.administrator.decide(attributes)):
             return attributes
+        environment = await self.environment_with_reason(attributes, session_id)
+        if environment is attributes.environment:
+            return attributes
+        return replace(attributes, environment=environment)
+
+    async def environment_with_reason(self, attributes: Attributes, session_id: str) -> Environment:
+        """Return the environment of a request with the reason that its user has given, if any."""
         environment, user = attributes.environment, attributes.subject.username
+        if self.reasons is None:
+            return environment
         now = environment.received_at
         reason = await asyncio.to_thread(self.reasons.read, session_id, user, now)
         if reason is None:
-            return attributes
-        environment = replace(environment, reason=reason.text, reason_ends_at=reason.ends_at)
-        return replace(attributes, environment=environment)
+            return environment
+        return replace(environment, reason=reason.text, reason_ends_at=reason.ends_at)
 
     def _turns_on_dry_run(self, attributes: Attributes) -> bool:
         """Whether it matters what the body of a deletion says of dry runs."""

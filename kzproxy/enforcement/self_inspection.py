@@ -8,13 +8,15 @@ rules ask of an object, and what admission would say, is not looked at; the answ
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.attributes.strict_document import read_json
 from kzproxy.enforcement.further_facts import FurtherFacts
@@ -49,6 +51,9 @@ _PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAX_REVIEW_BYTES = 64 * 1024
 # Between two of these others get their turn: some 2 ms of judging.
 _JUDGED_AT_ONCE = 100
+# Of one list of rules: a second or two. A wildcard of RBAC times all that the cluster serves times
+# all names in the policy can be millions.
+MAX_JUDGED = 50_000
 _CREATED = 201
 _LEFT_OUT = "admission and what rules ask of the object are not looked at"
 
@@ -124,6 +129,13 @@ class _Judging:
     session_id: str
     served: Served
     _judged: int = 0
+    # Found out once: a question may stand for thousands of requests.
+    _labels: dict[str, Labels | None] = field(default_factory=dict)
+    _environment: Environment | None = None
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._judged >= MAX_JUDGED
 
     @property
     def _outline(self) -> Outline:
@@ -156,8 +168,12 @@ class _Judging:
         held: dict[Question, None] = {}
         for rule in (*_dicts(status, "resourceRules"), *_dicts(status, "nonResourceRules")):
             for statement in statements(rule, namespace):
+                if self._is_exhausted:
+                    break
                 held |= dict.fromkeys(await self._held(statement))
         limits = [] if self.served.is_whole else ["what the cluster serves is not known"]
+        if self._is_exhausted:
+            limits.append(f"kzproxy judges {MAX_JUDGED} requests for it and no more")
         if limited := self._outline.limited_for(self.attributes.subject):
             rules = ", ".join(limited)
             limits.append(f"kzproxy rules that hold for some names or selectors only: {rules}")
@@ -184,6 +200,8 @@ class _Judging:
             candidates = named(statement, outline.names)
         held: list[Question] = []
         for each in candidates:
+            if self._is_exhausted:
+                break
             if await self._is_permitted(each):
                 held.append(each)
             elif statement.is_wide:
@@ -212,14 +230,29 @@ class _Judging:
         self._judged += 1
         if self._judged % _JUDGED_AT_ONCE == 0:
             await asyncio.sleep(0)
-        facts = self.inspection.facts
+        administrator, facts = self.inspection.administrator, self.inspection.facts
         asked = replace(self.attributes, request=request, namespace_labels=None, api_object=None)
-        known = await facts.with_labels(asked)
-        decision, _ = self.inspection.administrator.decide_without_object(known)
+        known = administrator.informed(asked)
+        if known.namespace_labels is None and facts.lacks_labels(known):
+            known = replace(known, namespace_labels=await self._labels_of(request.namespace))
+        decision, _ = administrator.decide_without_object(known)
         if facts.asks_for_reason(decision):
-            known = await facts.with_reason(known, self.session_id)
-            decision, _ = self.inspection.administrator.decide_without_object(known)
+            known = replace(known, environment=await self._environment_with_reason())
+            decision, _ = administrator.decide_without_object(known)
         return decision
+
+    async def _labels_of(self, namespace: str) -> Labels | None:
+        if namespace not in self._labels:
+            self._labels[namespace] = await self.inspection.facts.look_up(namespace)
+        return self._labels[namespace]
+
+    async def _environment_with_reason(self) -> Environment:
+        if self._environment is None:
+            facts = self.inspection.facts
+            self._environment = await facts.environment_with_reason(
+                self.attributes, self.session_id
+            )
+        return self._environment
 
 
 def _namespace(request: RequestHead, body: bytes) -> str:
