@@ -11,6 +11,7 @@ _MAGIC = b"k8s\0"
 _RAW = 2
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
+_LARGEST_FIELD = 2**29 - 1
 
 
 def read_object(body: bytes) -> bytes:
@@ -35,6 +36,9 @@ def field_bytes(message: bytes, number: int) -> bytes:
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
+        if not 0 < key >> 3 <= _LARGEST_FIELD:
+            # Go keeps 32 bits of it, and would read another field.
+            raise _unreadable("a field that no message has")
         value, position = _value(message, position, key & 7)
         if key >> 3 == number:
             if key & 7 != _BYTES:

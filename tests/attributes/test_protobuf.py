@@ -12,6 +12,11 @@ def text(number: int, value: bytes) -> bytes:
     return bytes([number << 3 | 2, len(value)]) + value
 
 
+def varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
 def envelope(raw: bytes) -> bytes:
     return b"k8s\0" + text(1, text(1, b"v1") + text(2, b"Kind")) + text(2, raw) + text(3, b"")
 
@@ -34,8 +39,20 @@ def test_a_text_inside_an_object_is_found(name: str) -> None:
         b"\xff" * 11,
         b"\x0a",
         text(1, b"\xff"),
+        text(1, b"a") + varint((2**32 + 1) << 3 | 2) + b"\x01b",
+        text(1, b"a") + varint(2) + b"\x01b",
     ],
-    ids=["twice", "a number", "cut off", "a group", "endless", "no size", "no UTF-8"],
+    ids=[
+        "twice",
+        "a number",
+        "cut off",
+        "a group",
+        "endless",
+        "no size",
+        "no UTF-8",
+        "twice in 32 bits",
+        "field 0",
+    ],
 )
 def test_what_has_no_reading_or_two_is_refused(message: bytes) -> None:
     with pytest.raises(BadRequest):
