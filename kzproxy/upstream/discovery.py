@@ -101,22 +101,28 @@ class Discovery:
     async def _asked(self) -> Served:
         try:
             async with asyncio.timeout(_FETCH_SECONDS):
-                groups = [group for path in _PATHS for group in await self._groups(path)]
+                bodies = [await self._body(path) for path in _PATHS]
+                # With thousands of kinds this takes longer than others may wait.
+                return await asyncio.to_thread(_read, bodies)
         except (ProxyError, TimeoutError) as error:
             why = error.message if isinstance(error, ProxyError) else "it takes too long"
             log.warning("kube-apiserver's discovery cannot be read: %s", why)
             return Served()
-        return Served.of(list(_served(groups)))
 
-    async def _groups(self, path: str) -> list[_Group]:
+    async def _body(self, path: str) -> bytes:
         head = own_get(self._api_server, path, user_agent="kzproxy-discovery", accept=_ACCEPT)
         answer, body = await self._api_server.ask(head, max_bytes=_MAX_BYTES)
         if answer.status != _OK:
             raise UpstreamInvalid(f"it answers {answer.status}")
-        try:
-            return msgspec.json.decode(body, type=_Groups).items
-        except msgspec.DecodeError as error:
-            raise UpstreamInvalid(f"it has no reading: {error}") from error
+        return body
+
+
+def _read(bodies: Sequence[bytes]) -> Served:
+    try:
+        groups = [each for body in bodies for each in msgspec.json.decode(body, type=_Groups).items]
+    except msgspec.DecodeError as error:
+        raise UpstreamInvalid(f"it has no reading: {error}") from error
+    return Served.of(list(_served(groups)))
 
 
 def _served(groups: Sequence[_Group]) -> Sequence[ServedResource]:
