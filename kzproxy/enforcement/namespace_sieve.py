@@ -44,6 +44,7 @@ class _Row(msgspec.Struct):
 
 class _Rows(msgspec.Struct):
     rows: list[_Row] | None = None
+    columns: msgspec.Raw = msgspec.field(default=msgspec.Raw(b"null"), name="columnDefinitions")
     metadata: msgspec.Raw = msgspec.Raw(b"{}")
 
 
@@ -118,6 +119,8 @@ class WatchSieve:
         self._lines = ChunkedLines(_MAX_EVENT_BYTES)
         # Those shown in this watch: where one may be seen no longer its end must be told.
         self._shown: set[str] = set()
+        # What a Table's columns are is said with its first event alone, which may not be shown.
+        self._columns: msgspec.Raw | None = None
 
     def check(self, head: ResponseHead) -> None:
         """Refuse an answer that cannot be sieved.
@@ -150,13 +153,29 @@ class WatchSieve:
             objects = _objects(event.object)
             names = {each.metadata.name for each in objects}
             if all(self._shows(each.metadata.name, _labels(each)) for each in objects):
-                self._shown = (
-                    self._shown - names if event.type == "DELETED" else self._shown | names
-                )
-                yield line
-            elif names <= self._shown:
+                if event.type == "DELETED":
+                    self._shown -= names
+                else:
+                    self._shown |= names
+                yield self._with_columns(line, event)
+                continue
+            self._keep_columns(event)
+            if names <= self._shown:
                 self._shown -= names
                 yield msgspec.json.encode({"type": "DELETED", "object": _gone(event.object)})
+
+    def _keep_columns(self, event: _Event) -> None:
+        columns = _TABLES.decode(event.object).columns
+        if bytes(columns) != b"null":
+            self._columns = columns
+
+    def _with_columns(self, line: bytes, event: _Event) -> bytes:
+        """Return an event that may be shown, with the columns that came with one that may not."""
+        if self._columns is None:
+            return line
+        table = msgspec.json.decode(event.object, type=dict[str, msgspec.Raw])
+        table["columnDefinitions"], self._columns = self._columns, None
+        return msgspec.json.encode({"type": event.type, "object": table})
 
 
 def check_json(head: ResponseHead) -> None:

@@ -131,6 +131,16 @@ def test_rows_of_a_table_are_sieved_in_a_watch() -> None:
     assert len(watched(event("ADDED", table(DEV)), event("ADDED", table(PROD)))) == 1
 
 
+def test_the_columns_of_a_table_come_with_the_first_that_is_shown() -> None:
+    """kube-apiserver says them with its first event alone."""
+    columns = {"columnDefinitions": [{"name": "Name"}]}
+    first, second = table(PROD) | columns, table(DEV) | {"columnDefinitions": None}
+    sieve, lines = WatchSieve(shows), ChunkedLines(10_000)
+    body = b"".join(chunk(event("ADDED", each)) for each in (first, second, second))
+    shown = [json.loads(line)["object"] for line in lines.feed(sieve.feed(body))]
+    assert shown == [table(DEV) | columns, second]
+
+
 def test_one_that_may_be_seen_no_longer_goes_and_may_come_again() -> None:
     assert watched(
         event("ADDED", SHARED),
