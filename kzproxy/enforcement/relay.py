@@ -22,8 +22,8 @@ from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.exchange import Exchange
-from kzproxy.transport.tls_stream import StreamBroken
 from kzproxy.upstream.answer import check_answer, names_account
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
