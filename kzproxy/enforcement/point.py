@@ -4,6 +4,7 @@
 is sent upstream but what ``_decide`` returned, and that returns after the decision is in the log.
 """
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -65,6 +66,7 @@ from kzproxy.upstream.impersonation import (
 log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
+_CANCELLED = "kzproxy stopped before it was done"
 _READS = frozenset({"get", "list", "watch", "head"})
 
 
@@ -121,9 +123,13 @@ class EnforcementPoint:
         except Exception:
             log.exception("bug while serving %s", case.audit_id)
             await self._refuse(exchange, InternalError(_BUG), case)
+        except asyncio.CancelledError:
+            # kzproxy ends: nobody else ever cancels a request.
+            case.termination, case.ended_because = Termination.DRAINED, _CANCELLED
+            raise
         finally:
             self.metrics.in_flight.dec()
-        self._record_outcome(exchange, case)
+            self._record_outcome(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
         stream = exchange.stream

@@ -10,6 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from aiohttp import web
+
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.authentication.oidc import oidc_authenticator
 from kzproxy.clock.system import Clock
@@ -30,6 +32,7 @@ from kzproxy.server.in_force import InForce, KeyRefresh
 from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.reload import Reloader
 from kzproxy.server.startup import checked_account
+from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.worker import Worker
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
@@ -61,7 +64,10 @@ async def serve(
         _on_signals(stopping, reloading, services.decisions)
         keys = KeyRefresh(oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
-        account = await _account(settings, parts, services)
+        account = await unless_stopped(stopping, _account(settings, parts, services))
+        if account is None:
+            log.info("stopped before it served")
+            return
         generation = first_generation(settings, parts, keys.authenticator, services, account)
         in_force = InForce(generation, keys, services)
         stack.callback(in_force.close)
@@ -77,12 +83,19 @@ async def serve(
         )
         readiness = _Readiness(in_force, services.decisions)
         ops = OpsApplication(services.metrics, readiness.checks, reloader.notices).build()
-        if worker is not None:
-            await stack.enter_async_context(serving_privately(ops, worker.ops_socket))
-        elif settings.ops is not None:
-            await stack.enter_async_context(ops_listening(settings.ops, ops))
+        await _tell_operators(stack, ops, settings, worker)
         log.info("acting as %s at %s", account, settings.upstream.authority)
         await _serve_until(stopping, listener, readiness, settings.drain, services)
+
+
+async def _tell_operators(
+    stack: AsyncExitStack, ops: web.Application, settings: ProxySettings, worker: Worker | None
+) -> None:
+    """Serve ``ops`` until the end of ``stack``: to the supervisor of a worker, or to everybody."""
+    if worker is not None:
+        await stack.enter_async_context(serving_privately(ops, worker.ops_socket))
+    elif settings.ops is not None:
+        await stack.enter_async_context(ops_listening(settings.ops, ops))
 
 
 def _own_log(settings: ProxySettings, worker: Worker | None) -> ProxySettings:

@@ -57,12 +57,17 @@ class ProxyProcess:
         return self._process.pid
 
     def start(self) -> None:
+        self.launch()
+        assert self._process is not None
+        self._wait_until_ready(self._process)
+
+    def launch(self) -> None:
+        """Start it without waiting until it is ready."""
         command = [*self.program, "serve", "--config", str(self._file), *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ.copy()
             )
-        self._wait_until_ready(self._process)
 
     def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + _READY_SECONDS
