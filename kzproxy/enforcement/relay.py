@@ -24,14 +24,13 @@ from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.exchange import Exchange
-from kzproxy.upstream.answer import check_answer, names_account
+from kzproxy.upstream.answer import check_answer, may_name_account, names_account
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import UpstreamConnection
 from kzproxy.upstream.impersonation import Outgoing
 
 _SWITCHING_PROTOCOLS = 101
-_FORBIDDEN = 403
 # How long a client may take to hear why it is cut, before it is cut all the same.
 FAREWELL_SECONDS = 0.25
 # A Status is a few hundred bytes; a 403 longer than this is not kube-apiserver's.
@@ -171,7 +170,7 @@ class Relay:
 
     async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
         first = connection.buffered_body()
-        if answer.head.status == _FORBIDDEN:
+        if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
         self._stream_cut = followed = self._followed(answer.head)
         followed.feed(first)
