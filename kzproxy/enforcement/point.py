@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.lease import Lease
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.attributes.attributes import Attributes
@@ -333,13 +334,20 @@ class EnforcementPoint:
             account=self.settings.account,
             metrics=self.metrics,
         )
-        with self.administrator.open(permit, standing.session_id, relay.cut) as lease:
+        with self._opened(permit, standing, relay, case) as lease:
             relay.hold_to(lease.bounds)
             own = ((DECISION_EXTRA, case.audit_id),) if self.settings.send_decision_id else ()
             outgoing = standing.impersonation.of(
                 request, permit, audit_id=case.audit_id, extras=own
             )
             await relay.run(outgoing)
+
+    def _opened(self, permit: Permit, standing: Standing, relay: Relay, case: Case) -> Lease:
+        try:
+            return self.administrator.open(permit, standing.session_id, relay.cut)
+        except ProxyError:
+            case.termination = Termination.REFUSED  # By us: nothing has been sent upstream.
+            raise
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
         if case.permit is None:
