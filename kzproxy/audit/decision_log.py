@@ -129,6 +129,11 @@ class DecisionLog:
         return self._writer.counts
 
     @property
+    def sync_failures(self) -> int:
+        """Return how many times the disk, or the reader of a pipe, did not take the log."""
+        return self._syncs.failures
+
+    @property
     def mirror_dropped(self) -> int:
         """Return how many lines the copy on standard output lacks."""
         return self._mirror.dropped if self._mirror is not None else 0

@@ -134,6 +134,16 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
         lambda: counts.write_failures,
     )
     metrics.follow(
+        "kzproxy_audit_sync_failures",
+        "Syncs of the decision log that failed or took too long; requests were refused.",
+        lambda: decisions.sync_failures,
+    )
+    metrics.follow_state(
+        "kzproxy_audit_blocked",
+        "Whether decisions cannot be written down, so that requests are refused.",
+        lambda: bool(decisions.problem()),
+    )
+    metrics.follow(
         "kzproxy_audit_lost_outcomes",
         "Outcomes lost because the decision log could not be written for too long.",
         lambda: counts.lost_outcomes,
