@@ -51,6 +51,7 @@ from kzproxy.errors.kinds import (
     UpstreamTimeout,
 )
 from kzproxy.http.messages import Headers, RequestHead
+from kzproxy.http.refused_headers import ImpersonationRefused
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.transport.exchange import Exchange
@@ -143,7 +144,11 @@ class EnforcementPoint:
         )
 
     async def _serve(self, exchange: Exchange, case: Case) -> None:
-        case.request = request = exchange.read_request()
+        try:
+            case.request = request = exchange.read_request()
+        except ImpersonationRefused as refused:
+            await self._find_out_who_asks(refused.head, case)
+            raise
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
@@ -153,6 +158,13 @@ class EnforcementPoint:
                 return
             permit = await self._decide(exchange, request, standing, info, case)
             await self._forward(exchange, request, permit, standing, case)
+
+    async def _find_out_who_asks(self, refused: RequestHead, case: Case) -> None:
+        """Fill in for the log whose request is refused; it is found out anew each time."""
+        case.request = refused
+        case.info = self.request_infos.parse(refused.method, refused.target)
+        case.device = device = self._device(case.peer, case.received_at)
+        case.session_id = (await self._found_out(refused, device, case)).session_id
 
     async def _serve_own(
         self,
