@@ -181,7 +181,7 @@ class EnforcementPoint:
                 arrival,
                 decided_at=self.clock.now(),
                 caller=standing.recorded,
-                request=recorded_request(info, arrival.user_agent),
+                request=recorded_request(info, arrival),
             )
             await self._log(record, case, durable=info.verb not in _READS)
             case.is_own = True
@@ -264,7 +264,7 @@ class EnforcementPoint:
         caller, device and address are the standing's; what is left is the policy, and the time, on
         which a permit depends only through its end.
         """
-        known = standing.permitted(info)
+        known = standing.permitted(info, request.target)
         if known is not None and self.administrator.upholds(known.permit, case.received_at):
             record = same_decision(known.record, case.arrival, decided_at=self.clock.now())
             await self._log_permit(record, known.permit, case)
@@ -277,7 +277,8 @@ class EnforcementPoint:
                 await self._log_permit(record, decision, case)
                 # What is not kept is asked of the shadow anew, each time, and so counted.
                 if keepable and case.shadow is None:
-                    self.standings.keep_permit(standing, Permitted(decision, record))
+                    kept = Permitted(decision, record, request.target)
+                    self.standings.keep_permit(standing, kept)
                 return decision
             case Deny():
                 error = denial(decision)
@@ -314,7 +315,7 @@ class EnforcementPoint:
             arrival,
             decided_at=self.clock.now(),
             caller=standing.recorded,
-            request=recorded_request(decision.attributes.request, arrival.user_agent),
+            request=recorded_request(decision.attributes.request, arrival),
             message=message,
         )
         return with_shadow(record, case.shadow)

@@ -109,7 +109,7 @@ def record_of(engine: PolicyEngine, attributes: Attributes, number: int) -> Deci
         arrival,
         decided_at=environment.received_at,
         caller=recorded_caller(attributes.subject, attributes.device, "s"),
-        request=recorded_request(attributes.request, ""),
+        request=recorded_request(attributes.request, arrival),
     )
 
 
