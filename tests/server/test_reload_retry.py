@@ -13,7 +13,7 @@ from kzproxy.authentication.oidc import oidc_authenticator
 from kzproxy.config.proxy import load_proxy_settings
 from kzproxy.config.sources import Sources
 from kzproxy.server.build import build_parts, build_services, first_generation
-from kzproxy.server.in_force import InForce, KeyRefresh
+from kzproxy.server.in_force import InForce, Running
 from kzproxy.server.reload import RETRY_SECONDS, Reloader
 from tests.authentication.manual_clock import ManualClock
 from tests.proxy.issuer_thread import issuer_in_thread
@@ -37,9 +37,9 @@ class Reloads:
         read = load_proxy_settings(self._file, sources)
         parts = build_parts(read, self.clock)
         self.services = build_services(read, parts, self.clock, "1")
-        keys = KeyRefresh(oidc_authenticator(read.issuers, self.clock))
-        first = first_generation(read, parts, keys.authenticator, self.services, ACCOUNT)
-        self.in_force = InForce(first, keys, self.services)
+        keys = Running(oidc_authenticator(read.issuers, self.clock))
+        first = first_generation(read, parts, keys.present, self.services, ACCOUNT)
+        self.in_force = InForce(first, keys, Running(first.namespaces), self.services)
         self.reloader = Reloader(
             self._file, sources, self.in_force, self.services, asked=asyncio.Event()
         )
