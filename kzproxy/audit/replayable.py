@@ -51,14 +51,19 @@ def attributes_of(record: DecisionRecord) -> Attributes:
     )
 
 
-def check_replayed(record: DecisionRecord, decision: Decision) -> None:
-    """Refuse a decision that rests on what the record does not hold.
+def check_replayed(
+    record: DecisionRecord,
+    decision: Decision,
+    *,
+    given: frozenset[Dependency] = frozenset(),
+) -> None:
+    """Refuse a decision that rests on what the record does not hold, nor was ``given`` besides.
 
     Raises:
         NotReplayable: It does.
     """
     for dependency, why in _NOT_IN_A_RECORD.items():
-        if dependency in decision.depends_on:
+        if dependency in decision.depends_on - given:
             raise NotReplayable(why)
     asked = record.request
     is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY

@@ -14,7 +14,7 @@ from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy_tools.asked import Asked, attributes_of
-from kzproxy.policy_tools.changes import ChangeKind
+from kzproxy.policy_tools.change_candidates import ChangeKind
 from kzproxy.policy_tools.explain import explain_decision
 from kzproxy.policy_tools.policy_text import read_policy_text
 from tests.policy_tools.asking import questions
