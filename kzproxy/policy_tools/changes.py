@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from itertools import combinations, islice, product
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.policy.decision import Permit
+from kzproxy.policy.condition_check import Compiler
+from kzproxy.policy.decision import Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.obligation_check import obligations_rest_on
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.policy_tools.change_candidates import Apply, Candidate, ChangeKind, candidates, grants
 from kzproxy.policy_tools.policy_text import PolicyText
@@ -30,10 +32,31 @@ def changes(
     """Return the smallest sets of changes that permit, with as few changes as any needs."""
     engine = PolicyEngine(policies)
     # What a user can do themselves comes before what somebody must give them.
-    own = list(candidates(text, attributes))
+    matters = _kinds_that_matter(policies)
+    own = [one for one in candidates(text, attributes) if one.kind in matters]
     return _smallest(engine, own, attributes) or _smallest(
         engine, [*own, *grants(text, attributes)], attributes
     )
+
+
+_RESTS_ON = {
+    ChangeKind.SIGN_IN: Dependency.AUTHENTICATION,
+    ChangeKind.DEVICE: Dependency.DEVICE,
+    ChangeKind.NETWORK: Dependency.NETWORK,
+    ChangeKind.TIME: Dependency.TIME,
+    ChangeKind.REASON: Dependency.REASON,
+    ChangeKind.REQUEST: Dependency.REQUEST,
+}
+
+
+def _kinds_that_matter(policies: AccessPolicySet) -> frozenset[ChangeKind]:
+    """Return the kinds of fact that some rule rests on: to change others changes nothing."""
+    compiler = Compiler.of(policies)
+    rests: set[Dependency] = set()
+    for rule in policies.rules:
+        rests |= compiler.check(rule.conditions, rule.when).depends_on
+        rests |= obligations_rest_on(rule.obligations)
+    return frozenset(kind for kind, dependency in _RESTS_ON.items() if dependency in rests)
 
 
 def _smallest(
