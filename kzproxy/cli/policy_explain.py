@@ -98,7 +98,9 @@ def _of_record(
     _require({"--policy": paths, "--log": logs}, "with --from-record")
     context = click.get_current_context()
     wrong = [
-        parameter.opts[-1]
+        parameter.human_readable_name
+        if isinstance(parameter, click.Argument)
+        else parameter.opts[0]
         for parameter in context.command.params
         if parameter.name in asked.keys() - {"namespace_labels", "object_file"}
         and context.get_parameter_source(str(parameter.name)) is not _DEFAULT

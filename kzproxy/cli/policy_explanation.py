@@ -50,8 +50,8 @@ def _advice(explanation: PolicyExplanation) -> Iterator[str]:
         yield from (f"  - {change.text}" for change in explanation.changes)
     else:
         yield (
-            "No sign-in, device, network, time, reason, dry run or group that the policy names"
-            " would change it."
+            "None of the sign-ins, devices, networks, times, reasons, dry runs and groups that"
+            " were tried would change it."
         )
 
 
@@ -106,10 +106,7 @@ def _part_lines(part: Part, *, is_first_failed: bool) -> Iterator[str]:
 
 
 def _value_lines(valued: "Valued", indent: str) -> Iterator[str]:
-    value = f"-> {valued.value}" if valued.value else f"-> error: {valued.error}"
-    if valued.error == "is not known":
-        value = "-> not known"
-    yield f"{indent}{_one_line(valued.text)} {visible(value)}"
+    yield f"{indent}{_one_line(valued.text)} -> {visible(valued.value or valued.error)}"
     for part in valued.parts:
         yield from _value_lines(part, f"{indent}  ")
 

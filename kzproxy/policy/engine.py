@@ -43,19 +43,21 @@ class _Findings:
         matched: The rules that match, in file order.
         unmet: The rules that reach the request but for these conditions.
         errors: The rules that could not be judged, with what went wrong.
+        failed: The same rules.
     """
 
-    __slots__ = ("candidates", "errors", "matched", "unmet")
+    __slots__ = ("candidates", "errors", "failed", "matched", "unmet")
 
     def __init__(self, candidates: list[CompiledMatch]) -> None:
         self.candidates = candidates
         self.matched: list[CompiledRule] = []
         self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
         self.errors: list[tuple[str, str]] = []
+        self.failed: list[CompiledRule] = []
 
     def reached(self) -> list[CompiledRule]:
         """Return every rule that reaches the request, whether its conditions hold or not."""
-        return [*self.matched, *(compiled for compiled, _ in self.unmet)]
+        return [*self.matched, *(compiled for compiled, _ in self.unmet), *self.failed]
 
     def consult_labels(self) -> bool:
         """Whether the labels of the namespace decide what reaches the request."""
@@ -205,6 +207,7 @@ def _judge(
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
             found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
+            found.failed.append(compiled)
             continue
         if unmet:
             found.unmet.append((compiled, unmet))

@@ -16,6 +16,7 @@ from kzproxy.policy.expression import CONDITIONS, LANGUAGE, conditions_in
 
 MAX_PARTS = 40
 MAX_DEPTH = 8
+NOT_KNOWN = "not known"
 NOT_SHOWN = "(not shown: it may hold a secret)"
 _GUARDED = frozenset({"user.extra", "request.command"})
 # Of these nothing is learnt that could not be asked with an expression of one's own.
@@ -73,7 +74,7 @@ class _Reader:
                 value = self.facts.value(name)
                 text = NOT_SHOWN if name in _GUARDED else shown(value)
                 if value is None:
-                    yield Valued(text=name, value="", error="is not known")
+                    yield Valued(text=name, value="", error=NOT_KNOWN)
                 else:
                     yield Valued(text=name, value=text)
 
@@ -93,9 +94,9 @@ class _Reader:
             named = conditions_in(program.tree)
             unknown |= {f"{CONDITIONS}.{name}" for name in named if name not in told}
         if not unknown:
-            return str(error).partition("\n")[0][:200]
+            return f"error: {str(error).partition(chr(10))[0][:200]}"
         if _is_attribute(program):
-            return "is not known"
+            return NOT_KNOWN
         return f"cannot be told: {', '.join(sorted(unknown))} {_be(unknown)} not known"
 
 
