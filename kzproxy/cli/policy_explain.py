@@ -120,10 +120,14 @@ _DEFAULT = click.core.ParameterSource.DEFAULT
 
 
 def _with_what_is_not_logged(attributes: Attributes, asked: dict[str, object]) -> Attributes:
+    labels, manifest = _labels(asked), _manifest(asked)
+    known = attributes.api_object
+    if known is None or manifest is not None:
+        known = asked_object(attributes.request, manifest)
     return replace(
         attributes,
-        namespace_labels=_labels(asked),
-        api_object=asked_object(attributes.request, _manifest(asked)),
+        namespace_labels=attributes.namespace_labels if labels is None else labels,
+        api_object=known,
     )
 
 

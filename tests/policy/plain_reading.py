@@ -109,10 +109,11 @@ def _reaches(match: Match, attributes: Attributes, effect: Effect) -> bool:
         return any(_fits(patterns, path) for path in paths)
     if not match.api_groups & {request.api_group, "*"}:
         return False
-    if not any(_is_resource(pattern, request, effect) for pattern in match.resources):
+    names_it = any(_is_resource(pattern, request, effect) for pattern in match.resources)
+    if not names_it or _is_left_out(match, request, effect):
         return False
-    if _is_left_out(match, request, effect):
-        return False
+    if _lists_namespaces(request):
+        return _is_among_namespaces(match, request, effect) and _selectors(match, request)
     return (
         _namespace(match, request, effect)
         and _labels_of_namespace(match, attributes, effect)
@@ -140,6 +141,19 @@ def _is_left_out(match: Match, request: RequestInfo, effect: Effect) -> bool:
         return True
     # An allow rule that leaves secrets out leaves out what is below them too.
     return effect is Effect.ALLOW and request.resource in match.excluded_resources
+
+
+def _lists_namespaces(request: RequestInfo) -> bool:
+    is_namespaces = (request.api_group, request.qualified_resource) == ("", "namespaces")
+    return is_namespaces and request.verb in ("list", "watch") and not request.namespace
+
+
+def _is_among_namespaces(match: Match, request: RequestInfo, effect: Effect) -> bool:
+    """Whether a list of namespaces is allowed, to show some of them, or denied as a whole."""
+    asked = [patterns for patterns in (match.namespaces, match.names) if patterns]
+    if effect is Effect.DENY:
+        return match.namespace_selector is None and all("*" in patterns for patterns in asked)
+    return not request.name or all(_fits(patterns, request.name) for patterns in asked)
 
 
 def _namespace(match: Match, request: RequestInfo, effect: Effect) -> bool:

@@ -65,7 +65,7 @@ def test_a_command_of_the_log_is_not_shown(log: Path) -> None:
 def test_what_is_not_in_the_log_is_said_and_can_be_given(log: Path) -> None:
     result = explained(log, "a-0", rules=[SECRETIVE])
     assert result.exit_code == 1
-    assert "not certain: the object of the request is not in the log" in result.output
+    assert "not certain: what the object of the request was like is not in the log" in result.output
     pod = log / "pod.yaml"
     pod.write_text("{apiVersion: v1, kind: Pod, spec: {containers: [{name: a, image: b}]}}")
     told = explained(log, "a-0", "--object", str(pod), rules=[SECRETIVE])
