@@ -63,15 +63,20 @@ def attributes_of(record: DecisionRecord) -> Attributes:
     )
 
 
-def check_replayed(record: DecisionRecord, decision: Decision) -> None:
-    """Refuse a decision that rests on what the record does not hold.
+def check_replayed(
+    record: DecisionRecord,
+    decision: Decision,
+    *,
+    given: frozenset[Dependency] = frozenset(),
+) -> None:
+    """Refuse a decision that rests on what the record does not hold, nor was ``given`` besides.
 
     Raises:
         NotReplayable: It does.
     """
     for dependency, why in _NOT_IN_A_RECORD.items():
         # Where the decision that was taken rested on it too, it stands there, or was not known.
-        if dependency in decision.depends_on and dependency not in record.depends_on:
+        if dependency in decision.depends_on - given - {*record.depends_on}:
             raise NotReplayable(why)
     asked = record.request
     is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY

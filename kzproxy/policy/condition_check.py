@@ -79,7 +79,8 @@ class ConditionCheck:
                 return tuple(asked)
             # What asks for other things besides still has to hold, and is an error.
             asked = [each for each in asked if not isinstance(each, LikeObject)]
-        return _unmet(asked, view, unknown_is=unknown_is)
+        # What fails whatever the object is needs none, in whichever order they stand.
+        return _first_false(asked, view) or _unmet(asked, view, unknown_is=unknown_is)
 
     def turns_at(self, view: RequestView) -> datetime | None:
         """Return when time alone may change whether they hold."""
@@ -100,6 +101,10 @@ def _unmet(
             and (value is False or not _taken_for(each, view, unknown_is=unknown_is))
         ]
     )
+
+
+def _first_false(conditions: Iterable[Condition], view: RequestView) -> tuple[Condition, ...]:
+    return next(((each,) for each in conditions if each.value(view) is False), ())
 
 
 def _taken_for(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
