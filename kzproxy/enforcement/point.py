@@ -37,7 +37,7 @@ from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
-from kzproxy.enforcement.own_endpoints import OwnEndpoints
+from kzproxy.enforcement.own_endpoints import Leave, OwnEndpoints
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.standing import Permitted, Standing, Standings
@@ -167,7 +167,11 @@ class EnforcementPoint:
             await self._log(record, case, durable=info.verb not in _READS)
             case.is_own = True
 
-        await self.own_endpoints.serve(exchange, request, info, case, write_down)
+        async def ask_policy() -> None:
+            await self._decide(exchange, request, standing, info, case)
+
+        leave = Leave(write_down=write_down, ask_policy=ask_policy)
+        await self.own_endpoints.serve(exchange, request, info, case, leave)
 
     async def _standing(self, request: RequestHead, case: Case) -> Standing:
         """Return who calls, remembered where all that it rests on is as it was."""

@@ -23,7 +23,7 @@ from kzproxy.policy.obligation_check import (
 )
 from kzproxy.policy.reach import allow_reaches, deny_reaches
 from kzproxy.policy.revision import policy_revision
-from kzproxy.policy.rules import AccessPolicySet, Effect
+from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
 from kzproxy.policy.view import RequestView, earliest
 from kzproxy.policy.vocabulary import RESOURCE_VERBS, URL_VERBS
 
@@ -60,6 +60,18 @@ class _Findings:
     def consult_labels(self) -> bool:
         """Whether the labels of the namespace decide what reaches the request."""
         return any(each.match.namespace_selector is not None for each in self.candidates)
+
+
+class Prospect(NamedTuple):
+    """What a decision hangs on.
+
+    Attributes:
+        rules: Those that mean the caller and reach the request, whatever else they ask.
+        turns_at: When time alone may change the decision next; None where it never does.
+    """
+
+    rules: tuple[Rule, ...]
+    turns_at: datetime | None
 
 
 class _Refusal(NamedTuple):
@@ -105,6 +117,16 @@ class PolicyEngine:
         return _asks_for_object(self._denies, deny_reaches, view, unknown_is=True) or (
             _asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
         )
+
+    def prospect(self, attributes: Attributes) -> Prospect:
+        """Say which rules have a say in a request, and when time alone may change what they say."""
+        view = RequestView(attributes, self._definitions)
+        denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
+        allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
+        reached = [*denies.reached(), *allows.reached()]
+        turns = [compiled.check.turns_at(view) for compiled in reached]
+        turns += [obligations_turn_at(compiled.rule.obligations, view) for compiled in reached]
+        return Prospect(tuple([compiled.rule for compiled in reached]), earliest(turns))
 
     def _decide(self, attributes: Attributes) -> Decision:
         view = RequestView(attributes, self._definitions)

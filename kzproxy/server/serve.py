@@ -6,11 +6,10 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.authentication.oidc import oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
@@ -57,7 +56,7 @@ async def serve(
     parts = build_parts(settings, clock)
     stopping, reloading = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
-        services = build_services(_own_log(settings, worker), parts, clock, version)
+        services = build_services(settings, parts, clock, version, _own_log(settings, worker))
         _on_signals(stopping, reloading, services.decisions)
         keys = KeyRefresh(oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
@@ -85,10 +84,9 @@ async def serve(
         await _serve_until(stopping, listener, readiness, settings.drain, services)
 
 
-def _own_log(settings: ProxySettings, worker: Worker | None) -> ProxySettings:
-    if worker is None:
-        return settings
-    return replace(settings, decision_log=worker.decision_log(settings.decision_log))
+def _own_log(settings: ProxySettings, worker: Worker | None) -> DecisionLogSettings:
+    log_settings = settings.decision_log
+    return log_settings if worker is None else worker.decision_log(log_settings)
 
 
 @asynccontextmanager
