@@ -46,7 +46,8 @@ def command(
 ) -> None:
     """Say why one of your requests was refused, and what to do about it.
 
-    AUDIT-ID stands at the end of what kubectl prints; the words around it may be given too.
+    AUDIT-ID stands at the end of what kubectl prints; the words around it may be given
+    too, and of several refusals the last one counts.
     """
     audit_id = _audit_id(" ".join(words))
     paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
@@ -66,9 +67,10 @@ def command(
 
 
 def _audit_id(text: str) -> str:
-    """Return the id in what was given; one that is called so before any other."""
-    found = _NAMED.findall(text) or _ALONE.findall(text)
-    if len(set(found)) != 1:
+    """Return the id in what was given: the last one that is called so, else the only one."""
+    # Before its error kubectl may print what it was refused on the way there.
+    found = _NAMED.findall(text)[-1:] or _ALONE.findall(text)
+    if len(found) != 1:
         raise click.UsageError(
             "give one audit id, such as 14e1a941-c016-4b81-9094-acd64fc07f69; kubectl prints it at"
             " the end of what kzproxy refused"

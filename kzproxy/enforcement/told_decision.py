@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import msgspec
 from msgspec import Raw, Struct
 
 from kzproxy.audit.schema import Cause, CompletedRecord, DecisionRecord, Verdict
@@ -101,8 +102,8 @@ class DecisionExplanation(_Part, frozen=True, kw_only=True, tag_field="kind"):
         user: Whose request it was; told to others alone.
     """
 
-    api_version: str = API_VERSION
-    audit_id: str
+    api_version: str
+    audit_id: str = msgspec.field(name="auditID")
     asked: AskedFor
     answer: str
     cause: str
@@ -143,7 +144,7 @@ class WholeExplanation(_Part, frozen=True, kw_only=True, tag_field="kind"):
         source: The address that it came from.
     """
 
-    api_version: str = API_VERSION
+    api_version: str
     user: str = ""
     groups: tuple[str, ...] = ()
     source: str = ""
@@ -174,6 +175,7 @@ def told(found: Found, outlook: Outlook, *, revision: str) -> DecisionExplanatio
     """Say what came of a request; ``revision`` is of the policy in force."""
     record, outcome = found.decision, found.outcome
     return DecisionExplanation(
+        api_version=API_VERSION,
         audit_id=record.audit_id,
         asked=_asked_for(record),
         answer=_ANSWERS[record.decision],
@@ -195,6 +197,7 @@ def told_wholly(
     """Say all."""
     record = found.decision
     return WholeExplanation(
+        api_version=API_VERSION,
         user=record.user.name if record.user is not None else "",
         groups=record.user.groups if record.user is not None else (),
         source=record.source.address,
