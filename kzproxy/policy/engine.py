@@ -66,11 +66,12 @@ class Prospect(NamedTuple):
     """What a decision hangs on.
 
     Attributes:
-        rules: Those that mean the caller and reach the request, whatever else they ask.
+        allows: The allow rules that mean the caller and reach the request, whatever else they ask;
+            those that lack least come first.
         turns_at: When time alone may change the decision next; None where it never does.
     """
 
-    rules: tuple[Rule, ...]
+    allows: tuple[Rule, ...]
     turns_at: datetime | None
 
 
@@ -119,14 +120,16 @@ class PolicyEngine:
         )
 
     def prospect(self, attributes: Attributes) -> Prospect:
-        """Say which rules have a say in a request, and when time alone may change what they say."""
+        """Say which rules could permit a request, and when time alone may change what is said."""
         view = RequestView(attributes, self._definitions)
         denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
         allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
         reached = [*denies.reached(), *allows.reached()]
         turns = [compiled.check.turns_at(view) for compiled in reached]
         turns += [obligations_turn_at(compiled.rule.obligations, view) for compiled in reached]
-        return Prospect(tuple([compiled.rule for compiled in reached]), earliest(turns))
+        near = sorted(allows.unmet, key=lambda each: len(each[1]))
+        hopeful = [*allows.matched, *(compiled for compiled, _ in near)]
+        return Prospect(tuple([compiled.rule for compiled in hopeful]), earliest(turns))
 
     def _decide(self, attributes: Attributes) -> Decision:
         view = RequestView(attributes, self._definitions)

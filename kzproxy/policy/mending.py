@@ -18,10 +18,11 @@ from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.network import Network
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
 
-_MOST_TURNS = 12
+_MOST_TURNS = 6
 _MOST_TOGETHER = 3
-_MOST_TRIES = 100
-_MOST_OF_A_KIND = 6
+_MOST_TRIES = 24
+_MOST_RULES = 8
+_MOST_OF_A_KIND = 4
 
 
 class StepKind(StrEnum):
@@ -87,11 +88,14 @@ def steps(
         policies: Say what might help.
         attributes: Of a request that is denied.
     """
-    rules = engine.prospect(attributes).rules
-    candidates = list(_candidates(rules, policies))
-    for number, several in enumerate(_together(candidates)):
-        if number >= _MOST_TRIES:
+    tried: set[tuple[str, ...]] = set()
+    for several in _together(engine.prospect(attributes).allows[:_MOST_RULES], policies):
+        names = tuple(step.text for step in several)
+        if names in tried:
+            continue
+        if len(tried) >= _MOST_TRIES:
             return ()
+        tried.add(names)
         changed = attributes
         for step in several:
             changed = step.done(changed)
@@ -100,32 +104,49 @@ def steps(
     return ()
 
 
-def _together(candidates: Sequence[Step]) -> Iterator[tuple[Step, ...]]:
+def _together(rules: Sequence[Rule], policies: AccessPolicySet) -> Iterator[tuple[Step, ...]]:
+    """Yield what the rules might lack: of each rule what it asks for, fewer steps first."""
+    candidates = [list(_candidates(rule, policies)) for rule in rules]
     for size in range(1, _MOST_TOGETHER + 1):
-        for several in combinations(candidates, size):
-            if len({step.kind for step in several}) == size:
-                yield several
+        for of_a_rule in candidates:
+            for several in combinations(of_a_rule, size):
+                if len({step.kind for step in several}) == size:
+                    yield several
 
 
-def _candidates(rules: Sequence[Rule], policies: AccessPolicySet) -> Iterator[Step]:
-    """Yield what could help; what is easier comes first."""
-    asked = [rule.conditions for rule in rules]
-    asked += [named.conditions for named in policies.conditions]
-    asked += [tier.conditions for tier in policies.tiers]
-    yield Step(
-        kind=StepKind.REASON,
-        text="give a reason",
-        command='kzproxy reason "why you do this"',
-        done=_with_a_reason,
-    )
-    yield from _sign_ins(rules, asked)
-    yield Step(
-        kind=StepKind.DEVICE,
-        text="use an enrolled device, with a kubeconfig that names its certificate",
-        command="kzproxy kubeconfig --device-cert FILE --device-key FILE ...",
-        done=_with_an_enrolled_device,
-    )
+def _candidates(rule: Rule, policies: AccessPolicySet) -> Iterator[Step]:
+    """Yield what the rule might ask for; what is easier comes first."""
+    own = rule.conditions
+    # What stands under a name or in an expression may be about anything.
+    is_open = bool(rule.when or own.all_of or own.any_of or own.none_of or _asks_for_a_tier(own))
+    asked = [own, *(named.conditions for named in policies.conditions)] if is_open else [own]
+    if is_open or rule.obligations.reason:
+        yield Step(
+            kind=StepKind.REASON,
+            text="give a reason",
+            command='kzproxy reason "why you do this"',
+            done=_with_a_reason,
+        )
+    if is_open or _asks_for_a_sign_in(rule):
+        yield from _sign_ins(rule, asked)
+    if is_open or own.device_enrolled:
+        yield Step(
+            kind=StepKind.DEVICE,
+            text="use an enrolled device, with a kubeconfig that names its certificate",
+            command="kzproxy kubeconfig --device-cert FILE --device-key FILE ...",
+            done=_with_an_enrolled_device,
+        )
     yield from _networks(asked)
+
+
+def _asks_for_a_tier(conditions: Conditions) -> bool:
+    return conditions.device_tier is not None or conditions.device_below_tier is not None
+
+
+def _asks_for_a_sign_in(rule: Rule) -> bool:
+    own, obligations = rule.conditions, rule.obligations
+    asks = (own.sign_in, own.session_max_age, obligations.mfa, obligations.reauth)
+    return any(each is not None for each in asks)
 
 
 def _with_a_reason(attributes: Attributes) -> Attributes:
@@ -137,11 +158,10 @@ def _with_an_enrolled_device(attributes: Attributes) -> Attributes:
     return replace(attributes, device=device)
 
 
-def _sign_ins(rules: Sequence[Rule], asked: Sequence[Conditions]) -> Iterator[Step]:
+def _sign_ins(rule: Rule, asked: Sequence[Conditions]) -> Iterator[Step]:
     """Yield a fresh sign-in, as the last one was and of each strength that is asked for."""
     strengths = {("", ""): None}
-    wanted = [each.sign_in for each in asked] + [rule.obligations.mfa for rule in rules]
-    for each in wanted:
+    for each in (*(conditions.sign_in for conditions in asked), rule.obligations.mfa):
         if each is not None:
             strengths[min(each.classes, default=""), min(each.methods, default="")] = None
     for strength, method in list(strengths)[:_MOST_OF_A_KIND]:
