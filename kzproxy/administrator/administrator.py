@@ -3,13 +3,16 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from kzproxy.administrator.lease import Bounds, Caller, EndCause, Ending, Lease, aged, lease_end
 from kzproxy.administrator.trust import Trust
+from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import (
+    Expired,
     Forbidden,
     InternalError,
     ServiceUnavailable,
@@ -17,6 +20,8 @@ from kzproxy.errors.kinds import (
 )
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.outline import Outline
+from kzproxy.upstream.namespaces import NamespaceLabels
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +34,7 @@ class Administrator:
     def __init__(self, engine: PolicyEngine, trust: Trust, clock: Clock) -> None:
         self._engine = engine
         self._trust = trust
+        self._namespaces: NamespaceLabels | None = None
         self._clock = clock
         self._live: set[Lease] = set()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
@@ -42,19 +48,63 @@ class Administrator:
         """The requests under way."""
         return frozenset(self._live)
 
-    def install(self, engine: PolicyEngine, trust: Trust) -> None:
+    def install(
+        self, engine: PolicyEngine, trust: Trust, namespaces: NamespaceLabels | None = None
+    ) -> None:
         """Judge by these from now on, and everything under way once more, at once.
 
         A request whose decision is being logged at this moment is seen to by ``open``.
+
+        Args:
+            engine: The policy.
+            trust: Whose word counts.
+            namespaces: Their labels; None where no rule looks at them.
         """
-        if engine.revision == self._engine.revision and trust == self._trust:
+        same = engine.revision == self._engine.revision and trust == self._trust
+        if same and namespaces is self._namespaces:
             return
-        self._engine, self._trust = engine, trust
+        self._engine, self._trust, self._namespaces = engine, trust, namespaces
         self._judge_all_again(self._live, self._clock.now())
+
+    def judge_namespaces_again(self, names: frozenset[str]) -> None:
+        """Judge again at once what is under way and rests on labels of one of these namespaces."""
+        leases = [lease for lease in self._live if lease.rests_on_labels_of(names)]
+        self._judge_all_again(leases, self._clock.now())
+
+    def informed(self, attributes: Attributes) -> Attributes:
+        """Return the same with the labels of its namespace as they are known now."""
+        namespace = attributes.request.namespace
+        known = self._namespaces.of(namespace) if self._namespaces and namespace else None
+        if known is attributes.namespace_labels:
+            return attributes
+        return replace(attributes, namespace_labels=known)
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge now; pure but for the engine in force."""
         return self._engine.decide(attributes)
+
+    def shows(self, permit: Permit, namespace: str, labels: Labels, now: datetime) -> bool:
+        """Whether a list of namespaces that is permitted so may show this one.
+
+        Args:
+            permit: Of the list.
+            namespace: Its name.
+            labels: As the list has them.
+            now: Aware, UTC.
+        """
+        facts = aged(permit.attributes, now)
+        asked = replace(facts.request, namespace=namespace, name=namespace)
+        one = replace(facts, request=asked, namespace_labels=labels)
+        return isinstance(self._engine.decide_afresh(one), Permit)
+
+    def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
+        """Judge what could be done; see ``PolicyEngine``."""
+        return self._engine.decide_without_object(attributes)
+
+    @property
+    def outline(self) -> Outline:
+        """What the rules of the engine in force name."""
+        return self._engine.outline
 
     def needs_object(self, attributes: Attributes) -> bool:
         """Whether ``decide`` would need to know the object too; see ``PolicyEngine``."""
@@ -130,10 +180,13 @@ class Administrator:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
         try:
-            facts = self._trust.restate(aged(lease.permit.attributes, now))
+            facts = self.informed(self._trust.restate(aged(lease.permit.attributes, now)))
         except Unauthenticated as error:
             return Ending(cause=EndCause.CREDENTIAL, error=error)
         match self.decide(facts):
+            case Permit() as permit if _shows_others(lease.permit, permit):
+                message = "the policy has changed; list the namespaces again"
+                return Ending(cause=EndCause.POLICY, error=Expired(message))
             case Permit() as permit:
                 self._rest_on(lease, permit, now)
                 return None
@@ -161,6 +214,13 @@ class Administrator:
             ended -= {lease.caller for lease in self._live}
         for caller in ended:
             del self._credential_ends[caller]
+
+
+def _shows_others(before: Permit, after: Permit) -> bool:
+    """Whether a list of namespaces may now show others than it did."""
+    if not before.by_namespace and not after.by_namespace:
+        return False
+    return before.revision != after.revision
 
 
 def _end(lease: Lease, ending: Ending) -> None:

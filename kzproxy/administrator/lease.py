@@ -77,6 +77,12 @@ class Lease:
         """Have it forgotten: its request has come to its end."""
         self._live.discard(self)
 
+    def rests_on_labels_of(self, namespaces: frozenset[str]) -> bool:
+        """Whether its permit hangs on the labels of one of these namespaces."""
+        request = self.permit.attributes.request
+        rests = Dependency.NAMESPACE in self.permit.depends_on
+        return rests and (not request.namespace or request.namespace in namespaces)
+
     def end(self, ending: Ending) -> None:
         """Have the stream cut; does not wait for it."""
         self._cut(ending)

@@ -20,6 +20,11 @@ class Shadow:
         """Content hash of the other policy."""
         return self._engine.revision
 
+    @property
+    def needs_namespace_labels(self) -> bool:
+        """Whether a rule of the other policy looks at the labels of namespaces."""
+        return self._engine.needs_namespace_labels
+
     def other_answer(self, decision: Decision) -> ShadowAnswer | None:
         """Return how it would have answered, where that is otherwise; never raises."""
         try:

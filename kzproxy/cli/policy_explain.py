@@ -4,24 +4,16 @@ import json
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import click
-import msgspec
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.audit.chain import MAX_LINE_BYTES
-from kzproxy.audit.lines import decision_in
-from kzproxy.audit.replayable import NotReplayable, check_replayed
-from kzproxy.audit.replayable import attributes_of as recorded_attributes
-from kzproxy.audit.schema import DecisionRecord
 from kzproxy.cli.policy_flow import decision_line, flow
 from kzproxy.cli.policy_options import AT, now_or
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.errors.kinds import BadRequest, NotServed
 from kzproxy.policy.decision import Permit
-from kzproxy.policy.revision import policy_revision
 from kzproxy.policy_tools.asked import Asked, attributes_of
 from kzproxy.policy_tools.case_file import load_case_file
 from kzproxy.policy_tools.explain import Part, PolicyExplanation, RuleReading, explain_decision
@@ -33,7 +25,6 @@ Examples:
   kzproxy policy explain -p policy.yaml --user ana --group dev --device-enrolled \\
       --from 203.0.113.9 --at 2026-03-04T10:00:00+01:00 connect pods/exec web-1 -n prod
   kzproxy policy explain --case-file policy.test.yaml --case "a guest changes nothing"
-  grep AUDIT-ID decisions.jsonl | kzproxy policy explain -p policy.yaml --record -
 
 \b
 Exits 0 where it is allowed, 1 where it is denied, 2 where it was called wrongly or a file
@@ -70,11 +61,6 @@ cannot be read. What is not given is not known: without --device-enrolled there 
     help="Explain a case of this PolicyTest file instead.",
 )
 @click.option("--case", "case_name", default="", help="Name of the case.")
-@click.option(
-    "--record",
-    type=click.File("rb"),
-    help="Explain the first decision of this decision log instead; - for standard input.",
-)
 @click.option("--all", "show_all", is_flag=True, help="Show the rules that concern others too.")
 @click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -84,7 +70,6 @@ def command(
     policies: tuple[Path, ...],
     case_file: Path | None,
     case_name: str,
-    record: BinaryIO | None,
     show_all: bool,
     output: str,
     **asked: object,
@@ -93,17 +78,11 @@ def command(
 
     VERB, RESOURCE and NAME are written as for `kzproxy policy who-can`.
     """
-    recorded: dict[str, object] = {}
-    if record is not None:
-        explanation, revision = _of_record(record, policies)
-        # Whoever is shown this elsewhere needs to know no more of it than its lines.
-        recorded = {"policyRevision": revision, "text": list(_lines(explanation, show_all=True))}
-    elif case_file is not None:
-        explanation = _of_case(case_file, case_name)
-    else:
-        explanation = _of_options(policies, asked)
+    explanation = (
+        _of_case(case_file, case_name) if case_file is not None else _of_options(policies, asked)
+    )
     if output == "json":
-        click.echo(json.dumps(_json(explanation) | recorded, indent=2, default=str))
+        click.echo(json.dumps(_json(explanation), indent=2, default=str))
     else:
         for line in _lines(explanation, show_all=show_all):
             click.echo(line)
@@ -119,34 +98,6 @@ def _of_case(path: Path, name: str) -> PolicyExplanation:
         names = "".join(f"\n  {one.name}" for one in file.cases)
         raise click.UsageError(f"--case must be one of the cases of {path}:{names}")
     return explain_decision(file.policies, read_policy_text(file.policy_paths), case.attributes)
-
-
-def _of_record(log: BinaryIO, paths: tuple[Path, ...]) -> tuple[PolicyExplanation, str]:
-    """Return the explanation, and the revision of the policy that it is about."""
-    if not paths:
-        raise click.UsageError("--policy must be given with --record")
-    record = _first_decision(log)
-    mistakes = Mistakes()
-    policies = load_access_policies(paths, mistakes)
-    mistakes.raise_if_any()
-    try:
-        attributes = recorded_attributes(record)
-        explanation = explain_decision(policies, read_policy_text(paths), attributes)
-        check_replayed(record, explanation.decision)
-    except NotReplayable as why:
-        raise click.UsageError(f"the record does not say enough: {why}") from None
-    return explanation, policy_revision(policies)
-
-
-def _first_decision(log: BinaryIO) -> DecisionRecord:
-    try:
-        while line := log.readline(MAX_LINE_BYTES):
-            record = decision_in(line)
-            if record is not None:
-                return record
-    except msgspec.MsgspecError as error:
-        raise click.UsageError(f"--record is no decision log: {error}") from None
-    raise click.UsageError("--record holds no decision")
 
 
 def _of_options(paths: tuple[Path, ...], asked: dict[str, object]) -> PolicyExplanation:

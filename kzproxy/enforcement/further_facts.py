@@ -16,6 +16,7 @@ from kzproxy.enforcement.object_checks import ObjectChecks, has_body
 from kzproxy.http.messages import RequestHead
 from kzproxy.policy.decision import Decision, Deny, Dependency, Permit
 from kzproxy.transport.exchange import Exchange
+from kzproxy.upstream.namespaces import NamespaceLabels
 
 _DELETIONS = frozenset({"delete", "deletecollection"})
 # A permit that rests on one of these says nothing of another request, however alike.
@@ -37,11 +38,13 @@ class FurtherFacts:
         administrator: Judges.
         objects: Looks at pods and bodies.
         reasons: None where no reasons are taken.
+        namespaces: Their labels; None where no rule looks at them.
     """
 
     administrator: Administrator
     objects: ObjectChecks
     reasons: ReasonStore | None
+    namespaces: NamespaceLabels | None = None
 
     async def judged(
         self, attributes: Attributes, exchange: Exchange, request: RequestHead, session_id: str
@@ -52,14 +55,22 @@ class FurtherFacts:
             ProxyError: A body has to be read for it, and cannot be.
             DownstreamClosed: It did not come.
         """
-        known = await self._with_reason(attributes, session_id)
+        base = await self.with_labels(attributes)
+        known = await self.with_reason(base, session_id)
         known = await self._with_object(known, exchange, request)
         if known.request.dry_run_in_body is not None and self._turns_on_dry_run(known):
             asks = await self.objects.asks_for_dry_run(exchange, request)
             known = _with_dry_run(known, asks=asks)
         decision = self.administrator.decide(known)
-        as_ever = known is attributes and known.request.dry_run_in_body is None
+        as_ever = known is base and known.request.dry_run_in_body is None
         return Judged(decision, as_ever and not _FLEETING & decision.depends_on)
+
+    @staticmethod
+    def asks_for_reason(decision: Decision) -> bool:
+        """Whether it matters whether the user has given a reason."""
+        if Dependency.REASON in decision.depends_on:
+            return True
+        return isinstance(decision, Deny) and "reason" in decision.unmet
 
     async def _with_object(
         self, attributes: Attributes, exchange: Exchange, request: RequestHead
@@ -73,8 +84,22 @@ class FurtherFacts:
         found = await self.objects.object_of(exchange, request, attributes.request)
         return replace(attributes, api_object=found)
 
-    async def _with_reason(self, attributes: Attributes, session_id: str) -> Attributes:
-        if self.reasons is None or not _asks_for_reason(self.administrator.decide(attributes)):
+    async def with_labels(self, attributes: Attributes) -> Attributes:
+        """Return the same with the labels of its namespace, where it matters what they are.
+
+        A namespace that the watch has not brought yet is asked for: it may be a moment old.
+        """
+        known = self.administrator.informed(attributes)
+        namespace = known.request.namespace
+        if self.namespaces is None or not namespace or known.namespace_labels is not None:
+            return known
+        if Dependency.NAMESPACE not in self.administrator.decide(known).depends_on:
+            return known
+        return replace(known, namespace_labels=await self.namespaces.look_up(namespace))
+
+    async def with_reason(self, attributes: Attributes, session_id: str) -> Attributes:
+        """Return the same with the reason that its user has given, where a rule asks for one."""
+        if self.reasons is None or not self.asks_for_reason(self.administrator.decide(attributes)):
             return attributes
         environment, user = attributes.environment, attributes.subject.username
         now = environment.received_at
@@ -102,12 +127,6 @@ def as_sent(info: RequestInfo, request: RequestHead) -> RequestInfo:
 
 def _with_dry_run(attributes: Attributes, *, asks: bool) -> Attributes:
     return replace(attributes, request=replace(attributes.request, dry_run_in_body=asks))
-
-
-def _asks_for_reason(decision: Decision) -> bool:
-    if Dependency.REASON in decision.depends_on:
-        return True
-    return isinstance(decision, Deny) and "reason" in decision.unmet
 
 
 def _verdict(decision: Decision) -> object:

@@ -16,6 +16,8 @@ _PHRASES = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    406: "Not Acceptable",
+    410: "Gone",
     413: "Content Too Large",
     415: "Unsupported Media Type",
     417: "Expectation Failed",
@@ -30,7 +32,7 @@ _PHRASES = {
 
 def denial(deny: Deny) -> Forbidden:
     """Return the error for a denial: kube-apiserver's sentence, then why and what would help."""
-    return Forbidden(f"{what_was_asked(deny.attributes)}: {_why(deny)}")
+    return Forbidden(f"{what_was_asked(deny.attributes)}: {why_denied(deny)}")
 
 
 def what_was_asked(attributes: Attributes) -> str:
@@ -47,7 +49,7 @@ def what_was_asked(attributes: Attributes) -> str:
     return f"{sentence} at the cluster scope"
 
 
-def _why(deny: Deny) -> str:
+def why_denied(deny: Deny) -> str:
     """Say it with the engine's hint, which names the rule."""
     match deny.cause:
         case Cause.NO_RULE if deny.hint:

@@ -14,6 +14,7 @@ from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.idle import WatchedCut
+from kzproxy.enforcement.namespace_sieve import WatchSieve
 from kzproxy.enforcement.patience import patience
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
@@ -31,6 +32,7 @@ from kzproxy.upstream.connection import UpstreamConnection
 from kzproxy.upstream.impersonation import Outgoing
 
 _SWITCHING_PROTOCOLS = 101
+_OK = 200
 _FORBIDDEN = 403
 # How long a client may take to hear why it is cut, before it is cut all the same.
 FAREWELL_SECONDS = 0.25
@@ -75,6 +77,11 @@ class Relay:
         self._upstream: UpstreamConnection | None = None
         self._stream_cut: StreamCut | None = None
         self._bounds: Bounds | None = None
+        self._sieve: WatchSieve | None = None
+
+    def sieve_with(self, sieve: WatchSieve) -> None:
+        """Show the client, of an answer with 200, only what the sieve lets through."""
+        self._sieve = sieve
 
     def hold_to(self, bounds: Bounds) -> None:
         """Tell ``bounds`` of what moves, where they ask for that."""
@@ -173,6 +180,7 @@ class Relay:
         first = connection.buffered_body()
         if answer.head.status == _FORBIDDEN:
             first = await self._refusal_body(connection, answer.head, first)
+        first = self._sieved(answer.head, first)
         self._stream_cut = followed = self._followed(answer.head)
         followed.feed(first)
         await self._respond(answer, first)
@@ -181,8 +189,18 @@ class Relay:
             await connection.receive_body_into(self._pass_on, seconds)
             await self._exchange.flush()
 
+    def _sieved(self, head: ResponseHead, first: bytes) -> bytes:
+        """Begin to sieve an answer that has to be; a refusal is let through as it is."""
+        if self._sieve is None or head.status != _OK:
+            self._sieve = None
+            return first
+        self._sieve.check(head)
+        return self._sieve.feed(first)
+
     def _pass_on(self, data: bytes) -> bool:
         """Send to the client what has come for it; whether more may come at once."""
+        if self._sieve is not None:
+            data = self._sieve.feed(data)
         if self._stream_cut is not None:
             self._stream_cut.feed(data)
         return self._exchange.send_now(data)

@@ -50,9 +50,9 @@ class Standing:
     authorization: str = field(repr=False)
     impersonation: Impersonation
     recorded: RecordedCaller
-    permits: dict[tuple[str, str], "Permitted"] = field(default_factory=dict)
+    permits: dict[tuple[str, str], "RememberedPermit"] = field(default_factory=dict)
 
-    def permitted(self, info: RequestInfo) -> "Permitted | None":
+    def permitted(self, info: RequestInfo) -> "RememberedPermit | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
         if info.dry_run_in_body is not None:  # Its target does not say all that is judged.
             return None
@@ -60,7 +60,7 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Permitted:
+class RememberedPermit:
     """A permit, and the record of it in the log."""
 
     permit: Permit
@@ -91,7 +91,7 @@ class Standings:
         self._weigh(_STANDING_BYTES + 2 * sum(len(name) + len(value) for name, value in key[0]))
         self._known[key] = standing
 
-    def keep_permit(self, standing: Standing, permitted: Permitted) -> None:
+    def keep_permit(self, standing: Standing, permitted: RememberedPermit) -> None:
         """Remember a permit of ``standing``, within the same bound."""
         asked = permitted.permit.attributes.request
         before = self._bytes

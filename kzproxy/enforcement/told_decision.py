@@ -124,7 +124,8 @@ class PolicyTree(_Part, frozen=True, kw_only=True, omit_defaults=False):
         decided_by: Revision of the policy that decided.
         in_force: Of the one that is in force now.
         explained_by: Of the one that ``tree`` is about; empty where there is no tree.
-        tree: As ``kzproxy policy explain -o json`` prints it; null where there is none.
+        tree: As ``kzproxy policy explain -o json`` prints it, with ``text``, the same in lines, and
+            ``policyRevision``; null where there is none.
         missing: Why there is none.
     """
 

@@ -5,9 +5,11 @@ ProxyError
     HeadTooLarge            431
     Unauthenticated         401  no credential, or one that does not hold
     Forbidden               403  a known subject was refused
+    NotAcceptable           406  an answer that kzproxy gives in a format nobody asked for
     UnsupportedMediaType    415  a body that cannot be read as it must be
     NotServed               404  a route kzproxy does not forward
     MethodNotAllowed        405  of an endpoint of kzproxy's own
+    Expired                 410  what was listed is so no longer: list again
     PayloadTooLarge         413
     ExpectationFailed       417
     TooManyRequests         429
@@ -84,11 +86,25 @@ class MethodNotAllowed(NotServed):
     reason = "MethodNotAllowed"
 
 
+class NotAcceptable(BadRequest):
+    """The client does not take the only format that there is."""
+
+    code = 406
+    reason = "NotAcceptable"
+
+
 class UnsupportedMediaType(BadRequest):
     """A body that must be read and is in no format that can be."""
 
     code = 415
     reason = "UnsupportedMediaType"
+
+
+class Expired(ProxyError):
+    """What was listed is no longer so; client-go lists again when it is told this in a watch."""
+
+    code = 410
+    reason = "Expired"
 
 
 class PayloadTooLarge(ProxyError):

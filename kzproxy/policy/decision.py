@@ -43,6 +43,8 @@ class Permit:
         depends_on: What it rests on.
         errors: Rule ids with what went wrong in them.
         obligations: Of the rule that permits, for what is to be kept while the request runs.
+        by_namespace: It is a list of namespaces, of which only those may be shown that are
+            permitted when they are asked for one by one.
     """
 
     attributes: Attributes
@@ -53,6 +55,7 @@ class Permit:
     depends_on: frozenset[Dependency]
     errors: tuple[tuple[str, str], ...] = ()
     obligations: Obligations = NO_OBLIGATIONS
+    by_namespace: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,23 +5,32 @@ Default deny; a deny rule wins over every allow rule; a deny rule that cannot be
 allow rule that cannot be judged allows nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
-from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex
+from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex, kind_of
 from kzproxy.policy.memo import DecisionMemo
 from kzproxy.policy.obligation_check import (
     Unmet,
     obligations_turn_at,
     unmet_obligations,
 )
-from kzproxy.policy.reach import allow_reaches, deny_reaches
+from kzproxy.policy.obligations import NO_OBLIGATIONS
+from kzproxy.policy.outline import Outline
+from kzproxy.policy.reach import (
+    allow_reaches,
+    deny_reaches,
+    lists_namespaces,
+    tells_namespaces_apart,
+)
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
 from kzproxy.policy.view import RequestView, earliest
@@ -47,7 +56,7 @@ class _Findings:
 
     __slots__ = ("candidates", "errors", "matched", "unmet")
 
-    def __init__(self, candidates: list[CompiledMatch]) -> None:
+    def __init__(self, candidates: Sequence[CompiledMatch]) -> None:
         self.candidates = candidates
         self.matched: list[CompiledRule] = []
         self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
@@ -68,7 +77,7 @@ class Prospect(NamedTuple):
     Attributes:
         allows: The allow rules that mean the caller and reach the request, whatever else they ask;
             those that lack least come first.
-        turns_at: When time alone may change the decision next; None where it never does.
+        turns_at: When time alone may turn a denial next; None where it never does.
     """
 
     allows: tuple[Rule, ...]
@@ -98,7 +107,10 @@ class PolicyEngine:
         self._allows = RuleIndex(policies.rules, Effect.ALLOW, compiler)
         self._memo = DecisionMemo()
         compiled = [*self._denies.rules, *self._allows.rules]
-        self.needs_namespace_labels = any(_looks_at_labels(each) for each in compiled)
+        self._selects_by_labels = any(_selects_by_labels(each) for each in compiled)
+        self.needs_namespace_labels = self._selects_by_labels or any(
+            Dependency.NAMESPACE in each.check.depends_on for each in compiled
+        )
         self._looks_at_objects = any(Dependency.OBJECT in c.check.depends_on for c in compiled)
 
     def decide(self, attributes: Attributes) -> Decision:
@@ -106,9 +118,13 @@ class PolicyEngine:
         known = self._memo.recall(attributes)
         if known is not None:
             return known
-        decision = self._decide(attributes)
+        decision = self.decide_afresh(attributes)
         self._memo.keep(decision)
         return decision
+
+    def decide_afresh(self, attributes: Attributes) -> Decision:
+        """Judge one request of many that will not be asked again, and remember nothing of it."""
+        return self._judged(RequestView(attributes, self._definitions))
 
     def needs_object(self, attributes: Attributes) -> bool:
         """Whether a rule cannot be judged without the object that the request is about."""
@@ -120,19 +136,34 @@ class PolicyEngine:
         )
 
     def prospect(self, attributes: Attributes) -> Prospect:
-        """Say which rules could permit a request, and when time alone may change what is said."""
+        """Say which rules could permit a request that is denied, and when time alone may change that."""
         view = RequestView(attributes, self._definitions)
         denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
         allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
-        reached = [*denies.reached(), *allows.reached()]
-        turns = [compiled.check.turns_at(view) for compiled in reached]
-        turns += [obligations_turn_at(compiled.rule.obligations, view) for compiled in reached]
         near = sorted(allows.unmet, key=lambda each: len(each[1]))
-        hopeful = [*allows.matched, *(compiled for compiled, _ in near)]
-        return Prospect(tuple([compiled.rule for compiled in hopeful]), earliest(turns))
+        waiting = [rule for rule, unmet in near if all(_may_turn(each) for each in unmet)]
+        hopeful = [*allows.matched, *(rule for rule, _ in near)]
+        return Prospect(
+            allows=tuple([compiled.rule for compiled in hopeful]),
+            turns_at=earliest(rule.check.turns_at(view) for rule in (*denies.matched, *waiting)),
+        )
 
-    def _decide(self, attributes: Attributes) -> Decision:
-        view = RequestView(attributes, self._definitions)
+    def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
+        """Judge as if every object were as rules ask for; say whether any rule asks for something.
+
+        For questions about what could be done, where there is no object yet. Never remembered.
+        """
+        view = RequestView(attributes, self._definitions, takes_objects_for_right=True)
+        return self._judged(view), view.left_an_object_out
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What the rules name."""
+        compiled = (*self._denies.rules, *self._allows.rules)
+        return Outline.of(each.rule for each in compiled)
+
+    def _judged(self, view: RequestView) -> Decision:
+        attributes = view.attributes
         unreadable = _unreadable(attributes)
         if unreadable:
             return self._deny(attributes, _Refusal(Cause.NO_RULE, "", unreadable), [])
@@ -156,7 +187,7 @@ class PolicyEngine:
         depends_on = granted.depends_on
         if denies.unmet:
             depends_on = depends_on.union(*(rule.depends_on for rule in denies.reached()))
-        if denies.consult_labels() or allows.consult_labels():
+        if self._selects_by_labels and (denies.consult_labels() or allows.consult_labels()):
             depends_on |= _NAMESPACE
         return Permit(
             attributes=view.attributes,
@@ -167,6 +198,7 @@ class PolicyEngine:
             depends_on=depends_on,
             errors=tuple(allows.errors),
             obligations=obligations,
+            by_namespace=_is_by_namespace(view.attributes.request, denies, allows),
         )
 
     def _deny(
@@ -178,7 +210,7 @@ class PolicyEngine:
         reached = [compiled for found in findings for compiled in found.reached()]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
         rests = [rule.depends_on for rule in reached]
-        if any(found.consult_labels() for found in findings):
+        if self._selects_by_labels and any(found.consult_labels() for found in findings):
             rests.append(_NAMESPACE)
         return Deny(
             attributes=attributes,
@@ -193,16 +225,25 @@ class PolicyEngine:
         )
 
 
-def _looks_at_labels(compiled: CompiledRule) -> bool:
-    return Dependency.NAMESPACE in compiled.check.depends_on or any(
-        match.namespace_selector is not None for match in compiled.rule.match
+def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings) -> bool:
+    return lists_namespaces(request) and any(
+        tells_namespaces_apart(each) for each in (*denies.candidates, *allows.candidates)
     )
+
+
+def _selects_by_labels(compiled: CompiledRule) -> bool:
+    return any(match.namespace_selector is not None for match in compiled.rule.match)
+
+
+def _may_turn(condition: Condition) -> bool:
+    return Dependency.TIME in condition.depends_on
 
 
 def _unreadable(attributes: Attributes) -> str:
     """Say why no rule can judge this; the authenticator and the parser should have refused it."""
     request = attributes.request
-    if not attributes.subject.username.strip():
+    username = attributes.subject.username
+    if not username or username.isspace():
         return "the request has no user name"
     if request.verb not in (_RESOURCE_VERBS if request.is_resource else _URL_VERBS):
         return f"no rule can name the verb {request.verb!r}"
@@ -213,7 +254,7 @@ def _judge(
     index: RuleIndex, reaches: _Reaches, view: RequestView, *, unknown_is: bool
 ) -> _Findings:
     attributes = view.attributes
-    candidates = index.candidates(attributes.subject, attributes.request)
+    candidates = index.candidates(attributes.subject, kind_of(attributes.request))
     found = _Findings(candidates)
     judged: CompiledRule | None = None
     for candidate in candidates:
@@ -248,7 +289,7 @@ def _asks_for_object(
             _may_hold(each, view, unknown_is=unknown_is)
             for each in candidate.compiled.check.conditions
         )
-        for candidate in index.candidates(view.attributes.subject, view.attributes.request)
+        for candidate in index.candidates(view.attributes.subject, kind_of(view.attributes.request))
         if Dependency.OBJECT in candidate.compiled.check.depends_on
     )
 
@@ -302,13 +343,9 @@ def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) ->
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
     if Dependency.TIME not in granted.depends_on and not denies.unmet:
         return None
-    return earliest(_turns(granted, denies, view))
-
-
-def _turns(
-    granted: CompiledRule, denies: _Findings, view: RequestView
-) -> Iterator[datetime | None]:
-    yield granted.check.turns_at(view)
-    yield obligations_turn_at(granted.rule.obligations, view)
+    moments = [granted.check.turns_at(view)]
+    if granted.rule.obligations is not NO_OBLIGATIONS:
+        moments.append(obligations_turn_at(granted.rule.obligations, view))
     for _, unmet in denies.unmet:
-        yield from (condition.turns_at(view) for condition in unmet)
+        moments += [condition.turns_at(view) for condition in unmet]
+    return earliest(moments)

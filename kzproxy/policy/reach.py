@@ -8,23 +8,66 @@ that a deny rule names, and a list brings the secret that it names.
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.decision import Dependency
 from kzproxy.policy.index import CompiledMatch
 from kzproxy.policy.scope import CLUSTER_SCOPED
 from kzproxy.policy.selectors import asked_equalities
-from kzproxy.policy.vocabulary import COLLECTION_VERBS
+from kzproxy.policy.vocabulary import ALL, COLLECTION_VERBS
+
+LISTING_VERBS = frozenset({"list", "watch"})
+
+
+def lists_namespaces(request: RequestInfo) -> bool:
+    """Whether many namespaces are asked for: each is then judged, and shown or not, by itself."""
+    return (
+        request.resource == "namespaces"
+        and not request.api_group
+        and not request.namespace
+        and not request.subresource
+        and request.verb in LISTING_VERBS
+    )
+
+
+def tells_namespaces_apart(candidate: CompiledMatch) -> bool:
+    """Whether the match may say something else of one namespace than of another."""
+    rests = candidate.compiled.check.depends_on
+    return (
+        candidate.namespaces is not None
+        or candidate.names is not None
+        or candidate.match.namespace_selector is not None
+        or not rests.isdisjoint((Dependency.REQUEST, Dependency.NAMESPACE))
+    )
 
 
 def allow_reaches(candidate: CompiledMatch, attributes: Attributes) -> bool:
-    """Whether the match names this request's URL, or its namespace and its name."""
+    """Whether the match names this request's URL, or its namespace and its name.
+
+    Of a list of namespaces: whether it names any that is asked for.
+    """
     request = attributes.request
+    if candidate.is_simple and request.resource != "namespaces":
+        namespace, names = request.namespace, candidate.namespaces
+        return names is None or (bool(namespace) and names.hold(namespace))
     if not request.is_resource:
         return candidate.urls is not None and candidate.urls.hold(request.path)
+    if lists_namespaces(request):
+        return (
+            _names_one_of(candidate, request.name)
+            and _allows_resource(candidate, request)
+            and _allows_selectors(candidate, request)
+        )
     return (
         allows_namespace(candidate, attributes)
         and allows_name(candidate, request)
         and _allows_resource(candidate, request)
         and _allows_selectors(candidate, request)
     )
+
+
+def _names_one_of(candidate: CompiledMatch, name: str) -> bool:
+    """Whether the match names the namespace, or any at all where none is asked for by name."""
+    asked = [names for names in (candidate.namespaces, candidate.names) if names is not None]
+    return not name or all(names.hold(name) for names in asked)
 
 
 def allows_namespace(candidate: CompiledMatch, attributes: Attributes) -> bool:
@@ -72,15 +115,27 @@ def _allows_selectors(candidate: CompiledMatch, request: RequestInfo) -> bool:
 
 
 def deny_reaches(candidate: CompiledMatch, attributes: Attributes) -> bool:
-    """Whether the request is, or may include, something that the match names."""
+    """Whether the request is, or may include, something that the match names.
+
+    Of a list of namespaces: whether it names all of them.
+    """
     request = attributes.request
     if not request.is_resource:
         return _holds_url(candidate, request.path)
+    if lists_namespaces(request):
+        return _names_every(candidate) and not _is_excluded(candidate, request)
     return (
         _may_be_in_namespace(candidate, request)
         and _may_have_labels(candidate, attributes)
         and _may_have_name(candidate, request)
         and not _is_excluded(candidate, request)
+    )
+
+
+def _names_every(candidate: CompiledMatch) -> bool:
+    match = candidate.match
+    return match.namespace_selector is None and all(
+        not patterns or ALL in patterns for patterns in (match.namespaces, match.names)
     )
 
 

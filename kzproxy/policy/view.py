@@ -54,10 +54,34 @@ class Definitions:
 class RequestView:
     """A request in the light of one policy."""
 
-    __slots__ = ("_definitions", "_facts", "_named", "_tier", "attributes")
+    __slots__ = (
+        "_definitions",
+        "_facts",
+        "_named",
+        "_tier",
+        "attributes",
+        "left_an_object_out",
+        "takes_objects_for_right",
+    )
 
-    def __init__(self, attributes: Attributes, definitions: Definitions) -> None:
+    def __init__(
+        self,
+        attributes: Attributes,
+        definitions: Definitions,
+        *,
+        takes_objects_for_right: bool = False,
+    ) -> None:
+        """Begin with nothing found out.
+
+        Args:
+            attributes: The request.
+            definitions: Of the policy.
+            takes_objects_for_right: What rules ask of the object is left out, in favour of the
+                request; ``left_an_object_out`` then says whether that happened.
+        """
         self.attributes = attributes
+        self.takes_objects_for_right = takes_objects_for_right
+        self.left_an_object_out = False
         self._definitions = definitions
         self._tier: int | None = None
         self._named: dict[str, bool | None] = {}

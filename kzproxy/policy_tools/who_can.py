@@ -18,6 +18,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
+from kzproxy.policy.reach import LISTING_VERBS
 from kzproxy.policy.rules import EVERYONE, AccessPolicySet, Effect, Match, Rule
 from kzproxy.policy.scope import CLUSTER_SCOPED
 from kzproxy.policy.vocabulary import COLLECTION_VERBS
@@ -126,7 +127,9 @@ def _as_addressed(question: Question) -> Question:
         return replace(question, namespace="")
     if (question.group, kind) == ("", "namespaces"):
         # To kube-apiserver the namespace prod is an object in namespace prod.
-        is_open = not question.name and question.verb not in _NAMELESS
+        is_open = not question.name and (
+            question.verb not in _NAMELESS or _lists_namespaces(question)
+        )
         return replace(question, namespace=None if is_open else question.name)
     return question
 
@@ -205,7 +208,13 @@ def _without_limits(entry: Match, question: Question) -> Match:
 def _is_name_open(question: Question) -> bool:
     """Whether any one name may be asked for; a request for many has none at all."""
     is_nameless = question.verb in _NAMELESS and "/" not in question.resource
-    return not question.name and not is_nameless
+    return not question.name and (not is_nameless or _lists_namespaces(question))
+
+
+def _lists_namespaces(question: Question) -> bool:
+    """Whether many are asked for, of which each is judged by itself."""
+    kind = (question.group, question.resource)
+    return kind == ("", "namespaces") and question.verb in LISTING_VERBS
 
 
 def _limits(entry: MatchText, question: Question) -> dict[str, object]:

@@ -16,21 +16,25 @@ from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.decision_endpoints import Judgement
+from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.object_checks import ObjectChecks
-from kzproxy.enforcement.point import EnforcementPoint, ForwardingSettings
+from kzproxy.enforcement.point import EnforcementPoint
+from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.server.explaining import ExplainingProcess
 from kzproxy.server.own_endpoints import own_endpoints
+from kzproxy.server.way import Way, build_api_server
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import ListenerTls, listener_context
 from kzproxy.upstream.account import Account, UpstreamSettings
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 
 
@@ -51,6 +55,14 @@ class Parts:
     devices: DeviceAuthority | None
     engine: PolicyEngine
     shadow: Shadow | None = None
+
+    @property
+    def needs_namespace_labels(self) -> bool:
+        """Whether a rule looks at the labels of namespaces."""
+        shadow = self.shadow
+        return self.engine.needs_namespace_labels or (
+            shadow is not None and shadow.needs_namespace_labels
+        )
 
 
 def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
@@ -95,8 +107,18 @@ class Generation:
     settings: ProxySettings
     parts: Parts
     authenticator: OidcAuthenticator
-    api_server: ApiServer
+    way: Way
     point: EnforcementPoint
+
+    @property
+    def api_server(self) -> ApiServer:
+        """The way to kube-apiserver."""
+        return self.way.api_server
+
+    @property
+    def namespaces(self) -> NamespaceLabels | None:
+        """Their labels; None where no rule looks at them."""
+        return self.way.namespaces
 
     @property
     def trust(self) -> Trust:
@@ -159,11 +181,6 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
     )
 
 
-def build_api_server(parts: Parts, services: Services) -> ApiServer:
-    """Make a way to kube-apiserver, with a pool of its own; the caller closes it."""
-    return ApiServer(parts.account, services.deadlines, services.metrics, services.limits.upstream)
-
-
 def first_generation(
     settings: ProxySettings,
     parts: Parts,
@@ -172,14 +189,9 @@ def first_generation(
     account: str,
 ) -> Generation:
     """Make the first one; ``account`` is kzproxy's name at kube-apiserver."""
-    api_server = build_api_server(parts, services)
-    return Generation(
-        settings=settings,
-        parts=parts,
-        authenticator=authenticator,
-        api_server=api_server,
-        point=_point(parts, authenticator, api_server, services, settings, account),
-    )
+    labels = parts.needs_namespace_labels
+    way = Way.of(build_api_server(parts.account, services), services, labels=labels)
+    return _generation(settings, parts, authenticator, way, services, account)
 
 
 def next_generation(
@@ -189,32 +201,64 @@ def next_generation(
 
     Its enforcement point is a new one, and remembers nothing of what the other had judged.
     """
-    authenticator, api_server = before.authenticator, before.api_server
+    authenticator, way = before.authenticator, before.way
+    labels = parts.needs_namespace_labels
     if settings.issuers != before.settings.issuers:
         authenticator = authenticator.successor(settings.issuers)
     if settings.upstream != before.settings.upstream:
-        api_server = build_api_server(parts, services)
+        way = Way.of(build_api_server(parts.account, services), services, labels=labels)
+    elif labels is not (way.namespaces is not None):
+        way = Way.of(way.api_server, services, labels=labels)
     if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
-    point = _point(parts, authenticator, api_server, services, settings, account)
+    return _generation(settings, parts, authenticator, way, services, account)
+
+
+def _generation(
+    settings: ProxySettings,
+    parts: Parts,
+    authenticator: OidcAuthenticator,
+    way: Way,
+    services: Services,
+    account: str,
+) -> Generation:
     return Generation(
         settings=settings,
         parts=parts,
         authenticator=authenticator,
-        api_server=api_server,
-        point=point,
+        way=way,
+        point=_point(parts, authenticator, way, services, settings, account),
     )
 
 
 def _point(
     parts: Parts,
     authenticator: OidcAuthenticator,
-    api_server: ApiServer,
+    way: Way,
     services: Services,
     settings: ProxySettings,
     account: str,
 ) -> EnforcementPoint:
     reasons = None if settings.reasons is None else ReasonStore.open(settings.reasons)
+    facts = FurtherFacts(
+        administrator=services.administrator,
+        objects=ObjectChecks(PodObjects(way.api_server), services.held_bodies),
+        reasons=reasons,
+        namespaces=way.namespaces,
+    )
+    forwarding = Forwarding(
+        clock=services.clock,
+        administrator=services.administrator,
+        api_server=way.api_server,
+        metrics=services.metrics,
+        settings=_forwarding(settings, account),
+        self_inspection=SelfInspection(
+            administrator=services.administrator,
+            facts=facts,
+            discovery=way.discovery,
+            held=services.held_bodies,
+        ),
+    )
     return EnforcementPoint(
         clock=services.clock,
         authenticator=authenticator,
@@ -223,20 +267,17 @@ def _point(
         administrator=services.administrator,
         decisions=services.decisions,
         shadow=parts.shadow,
-        api_server=api_server,
+        api_server=way.api_server,
         metrics=services.metrics,
-        settings=_forwarding(settings, account),
+        settings=forwarding.settings,
+        forwarding=forwarding,
         own_endpoints=own_endpoints(
             reasons,
             services.past,
             Judgement(engine=parts.engine, policies=settings.policy, clock=services.clock),
             ExplainingProcess(settings.policy_files),
         ),
-        facts=FurtherFacts(
-            administrator=services.administrator,
-            objects=ObjectChecks(PodObjects(api_server), services.held_bodies),
-            reasons=reasons,
-        ),
+        facts=facts,
     )
 
 

@@ -1,4 +1,4 @@
-"""Explain a decision in a process of its own: ``kzproxy policy explain`` with the record.
+"""Explain a decision in a process of its own: what ``kzproxy policy explain`` says of the record.
 
 Taking a policy of a thousand rules apart takes seconds. In another process it holds up no request,
 its memory is given back, and what it says is by construction what the command says.
@@ -22,7 +22,6 @@ from kzproxy.enforcement.told_decision import PolicyTree
 _MAX_TREE_BYTES = 8 << 20
 _MAX_ERROR_BYTES = 2048
 _TIMEOUT = timedelta(seconds=20)
-_EXPLAINED = (0, 1)
 
 
 class _Printed(msgspec.Struct, frozen=True, rename="camel"):
@@ -40,9 +39,8 @@ class ExplainingProcess:
 
     def __init__(self, policy_files: Sequence[Path], timeout: timedelta = _TIMEOUT) -> None:
         """Take the files that the policy was read from."""
-        self._command = [sys.executable, "-m", "kzproxy", "policy", "explain"]
-        self._command += ["--record", "-", "--output", "json"]
-        self._command += [word for file in policy_files for word in ("--policy", str(file))]
+        files = [str(file) for file in policy_files]
+        self._command = [sys.executable, "-m", "kzproxy.cli.explain_record", *files]
         self._timeout_seconds = timeout.total_seconds()
         self._turn = asyncio.Lock()
 
@@ -61,7 +59,7 @@ class ExplainingProcess:
         except TimeoutError:
             return without(f"it took longer than {self._timeout_seconds:g} seconds")
         except OSError as error:
-            return without(f"kzproxy policy explain cannot be started: {error.strerror}")
+            return without(f"what explains it cannot be started: {error.strerror}")
         return _read(ran, decided_by, in_force) or without(_complaint(ran))
 
     async def _run(self, record: bytes) -> _Ran:
@@ -95,7 +93,7 @@ async def _read_all(stream: asyncio.StreamReader, limit_bytes: int) -> bytes:
 
 
 def _read(ran: _Ran, decided_by: str, in_force: str) -> PolicyTree | None:
-    if ran.code not in _EXPLAINED or len(ran.printed) > _MAX_TREE_BYTES:
+    if ran.code != 0 or len(ran.printed) > _MAX_TREE_BYTES:
         return None
     try:
         revision = msgspec.json.decode(ran.printed, type=_Printed).policy_revision
@@ -113,4 +111,4 @@ def _complaint(ran: _Ran) -> str:
     if len(ran.printed) > _MAX_TREE_BYTES:
         return f"the tree is over {_MAX_TREE_BYTES >> 20} MiB"
     last = ran.complaint.strip().rpartition("\n")[2]
-    return visible(last) or f"kzproxy policy explain ended with {ran.code}"
+    return visible(last) or f"what explains it ended with {ran.code}"

@@ -3,12 +3,13 @@
 import asyncio
 import ssl
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.server.build import Generation, Services
 from kzproxy.transport.exchange import Exchange
+from kzproxy.upstream.namespaces import NamespaceLabels
 
 
 class InForce:
@@ -18,12 +19,19 @@ class InForce:
         generation: The present one.
     """
 
-    def __init__(self, generation: Generation, keys: "KeyRefresh", services: Services) -> None:
-        """Put the first generation in force; ``keys`` runs its authenticator."""
+    def __init__(
+        self,
+        generation: Generation,
+        keys: "Running[OidcAuthenticator]",
+        namespaces: "Running[NamespaceLabels | None]",
+        services: Services,
+    ) -> None:
+        """Put the first generation in force; ``keys`` and ``namespaces`` run its parts."""
         self.generation = generation
         self._services = services
         self._keys = keys
-        services.administrator.install(generation.parts.engine, generation.trust)
+        self._namespaces = namespaces
+        self._tell_administrator()
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Have a request served, to its end, by what is in force as it begins."""
@@ -37,35 +45,58 @@ class InForce:
         """Put ``generation`` in force and end what it does not permit."""
         before, self.generation = self.generation, generation
         self._keys.replace(generation.authenticator)
-        self._services.administrator.install(generation.parts.engine, generation.trust)
+        self._namespaces.replace(generation.namespaces)
+        self._tell_administrator()
         if before.api_server is not generation.api_server:
             before.api_server.close()
+
+    def notices(self) -> dict[str, str]:
+        """Say for operators whether what is followed at kube-apiserver can be."""
+        followed = self.generation.namespaces
+        return {} if followed is None else {"namespaces": followed.problem or "ok"}
+
+    def _tell_administrator(self) -> None:
+        present = self.generation
+        self._services.administrator.install(
+            present.parts.engine, present.trust, present.namespaces
+        )
 
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""
         self.generation.api_server.close()
 
 
-class KeyRefresh:
-    """Runs one authenticator at a time: two generations may share verifiers.
+class Runs(Protocol):
+    """What keeps itself up to date."""
+
+    async def run(self) -> None:
+        """Do so until cancelled."""
+
+
+_Running = TypeVar("_Running", bound=Runs | None)
+
+
+class Running(Generic[_Running]):
+    """Runs one of a kind at a time, or none: two generations may share it.
 
     Attributes:
-        authenticator: The one that is to run.
+        present: The one that is to run.
     """
 
-    def __init__(self, authenticator: OidcAuthenticator) -> None:
-        self.authenticator = authenticator
+    def __init__(self, present: _Running) -> None:
+        self.present = present
         self._replaced = asyncio.Event()
 
-    def replace(self, authenticator: OidcAuthenticator) -> None:
+    def replace(self, successor: _Running) -> None:
         """Run this one instead; does nothing where it is the one that runs."""
-        if authenticator is not self.authenticator:
-            self.authenticator = authenticator
+        if successor is not self.present:
+            self.present = successor
             self._replaced.set()
 
     async def run(self) -> None:
         """Run until cancelled."""
         while True:
             self._replaced.clear()
-            async with alongside(self.authenticator.run()):
+            works = () if self.present is None else (self.present.run(),)
+            async with alongside(*works):
                 await self._replaced.wait()

@@ -20,11 +20,12 @@ from kzproxy.server.build import (
     Generation,
     Parts,
     Services,
-    build_api_server,
     build_parts,
     next_generation,
 )
 from kzproxy.server.in_force import InForce
+from kzproxy.server.startup import read_namespaces
+from kzproxy.server.way import build_api_server
 
 log = logging.getLogger(__name__)
 
@@ -125,10 +126,13 @@ class Reloader:
         was = before.settings
         if (settings.upstream, settings.send_uid) != (was.upstream, was.send_uid):
             account = await self._checked_account(settings, parts)
-        return next_generation(before, settings, parts, self._services, account)
+        generation = next_generation(before, settings, parts, self._services, account)
+        if generation.namespaces is not before.namespaces:
+            await read_namespaces(generation.namespaces)
+        return generation
 
     async def _checked_account(self, settings: ProxySettings, parts: Parts) -> str:
-        checking = build_api_server(parts, self._services)
+        checking = build_api_server(parts.account, self._services)
         try:
             report = await check_account(checking, send_uid=settings.send_uid)
         finally:

@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from aiohttp import web
+
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
-from kzproxy.authentication.oidc import oidc_authenticator
+from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
@@ -19,16 +21,16 @@ from kzproxy.server.addresses import listening, ops_listening
 from kzproxy.server.build import (
     Parts,
     Services,
-    build_api_server,
     build_parts,
     build_services,
     first_generation,
 )
 from kzproxy.server.drain import drain
-from kzproxy.server.in_force import InForce, KeyRefresh
+from kzproxy.server.in_force import InForce, Running
 from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.reload import Reloader
-from kzproxy.server.startup import checked_account
+from kzproxy.server.startup import checked_account, read_namespaces
+from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
@@ -58,11 +60,14 @@ async def serve(
     async with AsyncExitStack() as stack:
         services = build_services(settings, parts, clock, version, _own_log(settings, worker))
         _on_signals(stopping, reloading, services.decisions)
-        keys = KeyRefresh(oidc_authenticator(settings.issuers, clock))
+        keys = Running(oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
         account = await _account(settings, parts, services)
-        generation = first_generation(settings, parts, keys.authenticator, services, account)
-        in_force = InForce(generation, keys, services)
+        generation = first_generation(settings, parts, keys.present, services, account)
+        await read_namespaces(generation.namespaces)
+        namespaces = Running(generation.namespaces)
+        await stack.enter_async_context(alongside(namespaces.run()))
+        in_force = InForce(generation, keys, namespaces, services)
         stack.callback(in_force.close)
         reloader = Reloader(config_file, sources, in_force, services, asked=reloading)
         await stack.enter_async_context(alongside(reloader.run()))
@@ -75,11 +80,10 @@ async def serve(
             limits=settings.limits.connections,
         )
         readiness = _Readiness(in_force, services.decisions)
-        ops = OpsApplication(services.metrics, readiness.checks, reloader.notices).build()
-        if worker is not None:
-            await stack.enter_async_context(serving_privately(ops, worker.ops_socket))
-        elif settings.ops is not None:
-            await stack.enter_async_context(ops_listening(settings.ops, ops))
+        ops = OpsApplication(
+            services.metrics, readiness.checks, lambda: reloader.notices() | in_force.notices()
+        ).build()
+        await stack.enter_async_context(_for_operators(ops, settings, worker))
         log.info("acting as %s at %s", account, settings.upstream.authority)
         await _serve_until(stopping, listener, readiness, settings.drain, services)
 
@@ -90,7 +94,21 @@ def _own_log(settings: ProxySettings, worker: Worker | None) -> DecisionLogSetti
 
 
 @asynccontextmanager
-async def _running(services: Services, keys: KeyRefresh) -> AsyncIterator[None]:
+async def _for_operators(
+    ops: web.Application, settings: ProxySettings, worker: Worker | None
+) -> AsyncIterator[None]:
+    if worker is not None:
+        async with serving_privately(ops, worker.ops_socket):
+            yield
+    elif settings.ops is not None:
+        async with ops_listening(settings.ops, ops):
+            yield
+    else:
+        yield
+
+
+@asynccontextmanager
+async def _running(services: Services, keys: Running[OidcAuthenticator]) -> AsyncIterator[None]:
     """Run what runs beside the requests, and close the log at the end."""
     try:
         async with alongside(services.deadlines.run(), services.administrator.run(), keys.run()):
@@ -101,7 +119,7 @@ async def _running(services: Services, keys: KeyRefresh) -> AsyncIterator[None]:
 
 async def _account(settings: ProxySettings, parts: Parts, services: Services) -> str:
     """Check kzproxy's account, over a pool that no user's request ever shares."""
-    checking = build_api_server(parts, services)
+    checking = build_api_server(parts.account, services)
     try:
         return await checked_account(checking, send_uid=settings.send_uid, tell=log.warning)
     finally:

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.errors.kinds import ProxyError
 from kzproxy.server.account_checks import AccountReport, check_account
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.namespaces import NamespaceLabels
 
 # kube-apiserver and kzproxy are often started together.
 _PATIENCE_SECONDS = 30.0
@@ -28,6 +30,22 @@ async def checked_account(
             [Mistake(source="upstream", message=problem) for problem in report.problems]
         )
     return report.username
+
+
+async def read_namespaces(namespaces: NamespaceLabels | None) -> None:
+    """Have the labels of namespaces known before anything is judged by them.
+
+    Raises:
+        ConfigurationError: Rules look at them, and they cannot be had.
+    """
+    if namespaces is None:
+        return
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await namespaces.read()
+    except (ProxyError, TimeoutError) as error:
+        why = error.message if isinstance(error, ProxyError) else "kube-apiserver is too slow"
+        raise ConfigurationError([Mistake(source="policyFiles", message=why)]) from error
 
 
 async def _patiently(

@@ -25,6 +25,8 @@ from kzproxy.upstream.timeouts import DEFAULT_UPSTREAM_TIMEOUTS, UpstreamTimeout
 MAX_IDLE_CONNECTIONS = 256
 # Below kube-apiserver's idle time-out of 90 s (pkg/server/secure_serving.go), so we close first.
 IDLE_SECONDS = 60.0
+# Of the small requests that kzproxy makes for itself.
+MAX_ANSWER_BYTES = 1024 * 1024
 
 Confirm = Callable[[], None]
 
@@ -106,25 +108,47 @@ class ApiServer:
         stream.watch(lambda: self._drop(connection))
         stream.deadline = self._deadlines.after(IDLE_SECONDS)
 
-    async def ask(self, head: RequestHead, body: bytes = b"") -> tuple[ResponseHead, bytes]:
-        """Send a small request of kzproxy's own; return the answer and its body, at most 1 MiB.
+    async def ask(
+        self, head: RequestHead, body: bytes = b"", *, max_bytes: int = MAX_ANSWER_BYTES
+    ) -> tuple[ResponseHead, bytes]:
+        """Send a small request of kzproxy's own; return the answer and its body.
 
         Raises:
-            ProxyError: There is no such answer.
+            ProxyError: There is no answer, or its body is over ``max_bytes``.
         """
-        outgoing = own_request(head)
-        connection = await self.begin(outgoing)
+        return await self.gather(own_request(head), body, max_bytes=max_bytes)
+
+    async def gather(
+        self,
+        outgoing: Outgoing,
+        body: bytes = b"",
+        *,
+        max_bytes: int,
+        confirm: Confirm = _confirmed,
+    ) -> tuple[ResponseHead, bytes]:
+        """Send a request and return the whole of its answer, taken out of its framing.
+
+        Args:
+            outgoing: Its head goes out as it is.
+            body: What follows it.
+            max_bytes: Of the answer's body, framing included.
+            confirm: As for ``begin``.
+
+        Raises:
+            ProxyError: There is no answer, or its body is over ``max_bytes``.
+        """
+        connection = await self.begin(outgoing, confirm)
         try:
             if body:
                 await connection.send_body(body)
             await connection.send_body(b"")
             seconds = self.timeouts.answer_seconds
-            answer = await self.receive_head(connection, outgoing, seconds)
+            answer = await self.receive_head(connection, outgoing, seconds, confirm)
             received = bytearray(connection.buffered_body())
-            while data := await connection.receive_body():
+            while data := await connection.receive_body(seconds):
                 received += data
-                if len(received) > 1 << 20:
-                    raise UpstreamInvalid("kube-apiserver's answer is over 1 MiB")
+                if len(received) > max_bytes:
+                    raise UpstreamInvalid(f"kube-apiserver's answer is over {max_bytes} bytes")
         except StreamBroken as error:
             raise UpstreamInvalid(f"kube-apiserver: {error}") from error
         finally:

@@ -16,8 +16,8 @@ from kzproxy.attributes.object_facts import object_facts
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.attributes.strict_document import read_json
 from kzproxy.errors.kinds import ProxyError
-from kzproxy.http.messages import NoBody, RequestHead
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.own_requests import own_get
 
 log = logging.getLogger(__name__)
 
@@ -59,21 +59,12 @@ class PodObjects:
             return None
 
     async def _fetch(self, path: str) -> bytes | None:
-        head = RequestHead(method="GET", target=path, headers=self._headers(), body=NoBody())
+        head = own_get(self._api_server, path, user_agent="kzproxy-object-checks")
         answer, body = await self._api_server.ask(head)
         if answer.status == _OK:
             return body
         log.warning("%s cannot be read for a rule that asks for it: %d", path, answer.status)
         return None
-
-    def _headers(self) -> tuple[tuple[str, str], ...]:
-        own = (
-            ("host", self._api_server.authority),
-            ("accept", "application/json"),
-            ("user-agent", "kzproxy-object-checks"),
-        )
-        authorization = self._api_server.authorization()
-        return (*own, ("authorization", authorization)) if authorization else own
 
     def _read(self, body: bytes, info: RequestInfo) -> ApiObject:
         metadata = msgspec.json.decode(body, type=_Front).metadata

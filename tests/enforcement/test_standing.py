@@ -3,7 +3,7 @@ from ipaddress import ip_address
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import recorded_caller
-from kzproxy.enforcement.standing import Permitted, Standing, StandingKey, Standings
+from kzproxy.enforcement.standing import RememberedPermit, Standing, StandingKey, Standings
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import Impersonation
@@ -28,10 +28,10 @@ def standing() -> Standing:
     )
 
 
-def permitted(target: str) -> Permitted:
+def permitted(target: str) -> RememberedPermit:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
-    return Permitted(decision, permit_record())
+    return RememberedPermit(decision, permit_record())
 
 
 def key(number: int, size: int = 10) -> StandingKey:

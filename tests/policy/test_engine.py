@@ -167,7 +167,9 @@ def test_an_allow_rule_reaches_what_it_names(written, method, target, is_permitt
         # The namespace prod is an object in the namespace prod.
         (match("delete", "namespaces", namespaces="prod"), "DELETE", PROD, True),
         (match("delete", "namespaces", namespaces="prod"), "DELETE", DEV, False),
-        (match("*", "*", namespaces="prod"), "GET", "/api/v1/namespaces", True),
+        (match("*", "*", namespaces="prod"), "GET", "/api/v1/namespaces", False),
+        (match("*", "*", namespaces="*"), "GET", "/api/v1/namespaces", True),
+        (match("*", "*", names="prod"), "GET", "/api/v1/namespaces?watch=1", False),
         # A list holds the one that is named; so may what is created.
         (match("*", "secrets", names="root-token"), "GET", f"{DEV}/secrets", True),
         (match("*", "secrets", names="root-token"), "GET", f"{DEV}/secrets?watch=1", True),

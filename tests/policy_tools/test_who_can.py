@@ -61,7 +61,7 @@ def test_the_namespace_prod_is_an_object_in_namespace_prod(tmp_path):
     path = written(tmp_path, rule("a", "allow", match))
     assert asked(path, "get", "namespaces", name="prod") == (["a"], [])
     assert asked(path, "get", "namespaces", name="dev") == ([], [])
-    assert asked(path, "list", "namespaces") == ([], [])
+    assert asked(path, "list", "namespaces") == (["a"], [])
 
 
 def test_what_nobody_can_send_is_refused(tmp_path):

@@ -1,0 +1,176 @@
+"""What becomes of a permitted request: relayed as it is, or answered from the whole answer.
+
+The only place that sends a caller's request upstream, and it takes a ``Permit`` for it.
+"""
+
+from dataclasses import dataclass, replace
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.lease import aged
+from kzproxy.attributes.api_object import Labels
+from kzproxy.clock.system import Clock
+from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.gathering import Gathering, accepting_json
+from kzproxy.enforcement.namespace_sieve import (
+    MAX_LIST_BYTES,
+    Shows,
+    WatchSieve,
+    sieved_list,
+)
+from kzproxy.enforcement.relay import Relay
+from kzproxy.enforcement.self_inspection import SelfInspection
+from kzproxy.enforcement.standing import Standing
+from kzproxy.errors.kinds import BadRequest
+from kzproxy.http.messages import Length, RequestHead, ResponseHead
+from kzproxy.metrics.registry import Metrics
+from kzproxy.policy.decision import Permit
+from kzproxy.transport.exchange import Exchange
+from kzproxy.upstream.answer import client_headers
+from kzproxy.upstream.api_server import MAX_ANSWER_BYTES, ApiServer
+from kzproxy.upstream.impersonation import DECISION_EXTRA, Outgoing
+
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingSettings:
+    """What identity is sent upstream beside user and groups.
+
+    Attributes:
+        send_uid: Send ``Impersonate-Uid``, which needs a right of its own.
+        send_decision_id: Send the audit id as an extra too. It is different on every request and
+            so defeats kube-apiserver's authorization caches: off unless asked for.
+        account: kzproxy's own name at kube-apiserver, to know a 403 that is about kzproxy.
+    """
+
+    send_uid: bool
+    send_decision_id: bool
+    account: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permitted:
+    """A request that may go upstream.
+
+    Attributes:
+        exchange: The way back to the client.
+        request: As the client sent it.
+        permit: What was judged, and what is sent.
+        standing: Whose it is.
+        case: What is known of it.
+    """
+
+    exchange: Exchange
+    request: RequestHead
+    permit: Permit
+    standing: Standing
+    case: Case
+
+    async def respond(self, head: ResponseHead, body: bytes) -> None:
+        """Answer with a head that came from upstream, and a body that is no longer as it came."""
+        self.case.status_code = head.status
+        headers = (("audit-id", self.case.audit_id), *client_headers(head))
+        answer = replace(head, headers=headers, body=Length(len(body)), keep_alive=True)
+        await self.exchange.respond(answer, body)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarding:
+    """Sends permitted requests to kube-apiserver and sees to their answers."""
+
+    clock: Clock
+    administrator: Administrator
+    api_server: ApiServer
+    metrics: Metrics
+    settings: ForwardingSettings
+    self_inspection: SelfInspection
+
+    async def forward(self, permitted: Permitted) -> None:
+        """Do so, to the end of the answer.
+
+        Raises:
+            ProxyError: There is no answer that may be relayed.
+            DownstreamClosed: The client has gone.
+        """
+        info = permitted.permit.attributes.request
+        if self.self_inspection.concerns(info):
+            await self._inspect(permitted)
+        elif not permitted.permit.by_namespace or info.method == "HEAD":
+            await self._relay(permitted, permitted.request)
+        elif info.verb == "watch":
+            request = _readable(permitted.request)
+            await self._relay(permitted, request, WatchSieve(self._shows(permitted)))
+        else:
+            await self._list(permitted)
+
+    async def _relay(
+        self, permitted: Permitted, request: RequestHead, sieve: WatchSieve | None = None
+    ) -> None:
+        permit, standing = permitted.permit, permitted.standing
+        relay = Relay(
+            exchange=permitted.exchange,
+            info=permit.attributes.request,
+            case=permitted.case,
+            api_server=self.api_server,
+            account=self.settings.account,
+            metrics=self.metrics,
+        )
+        if sieve is not None:
+            relay.sieve_with(sieve)
+        with self.administrator.open(permit, standing.session_id, relay.cut) as lease:
+            relay.hold_to(lease.bounds)
+            await relay.run(self._outgoing(permitted, request))
+
+    async def _list(self, permitted: Permitted) -> None:
+        request = _readable(permitted.request)
+        head, body = await self._gathered(permitted, request, b"", MAX_LIST_BYTES)
+        if head.status == _OK:
+            body = await sieved_list(head, body, self._shows(permitted))
+        await permitted.respond(head, body)
+
+    async def _inspect(self, permitted: Permitted) -> None:
+        async def send(request: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:
+            return await self._gathered(permitted, request, body, MAX_ANSWER_BYTES)
+
+        # The permit may be that of an earlier request.
+        attributes = aged(permitted.permit.attributes, permitted.case.received_at)
+        session_id = permitted.standing.session_id
+        head, body = await self.self_inspection.answer(
+            permitted.exchange, permitted.request, attributes, session_id, send
+        )
+        await permitted.respond(head, body)
+
+    async def _gathered(
+        self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
+    ) -> tuple[ResponseHead, bytes]:
+        permit, standing = permitted.permit, permitted.standing
+        gathering = Gathering(self.api_server, self.settings.account, self.metrics)
+        with self.administrator.open(permit, standing.session_id, gathering.cut):
+            outgoing = self._outgoing(permitted, request)
+            info = permit.attributes.request
+            return await gathering.run(outgoing, body, info, max_bytes=max_bytes)
+
+    def _shows(self, permitted: Permitted) -> Shows:
+        def shows(namespace: str, labels: Labels) -> bool:
+            return self.administrator.shows(permitted.permit, namespace, labels, self.clock.now())
+
+        return shows
+
+    def _outgoing(self, permitted: Permitted, request: RequestHead) -> Outgoing:
+        audit_id = permitted.case.audit_id
+        own = ((DECISION_EXTRA, audit_id),) if self.settings.send_decision_id else ()
+        impersonation = permitted.standing.impersonation
+        return impersonation.of(request, permitted.permit, audit_id=audit_id, extras=own)
+
+
+def _readable(request: RequestHead) -> RequestHead:
+    """Return the request so that the answer can be read here.
+
+    Raises:
+        BadRequest: It cannot be.
+    """
+    if request.upgrade:
+        raise BadRequest(
+            "of namespaces you are shown those you may see: watch them without upgrade"
+        )
+    return replace(request, headers=accepting_json(request))

@@ -1,0 +1,77 @@
+"""One exchange whose answer is read whole before any of it goes to the client."""
+
+from kzproxy.administrator.lease import Ending
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.errors.kinds import NotAcceptable, UpstreamInvalid
+from kzproxy.http.messages import RequestHead, ResponseHead
+from kzproxy.metrics.registry import Metrics
+from kzproxy.upstream.answer import check_answer, names_account
+from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.impersonation import Outgoing
+
+_JSON = "application/json"
+_WITH_JSON = frozenset({_JSON, "application/*", "*/*"})
+_REFUSED_ACCOUNT = (
+    "kube-apiserver refused kzproxy's own account and not yours; its operators must look at its"
+    " RBAC"
+)
+
+
+class Gathering:
+    """Asks kube-apiserver, as long as the request's lease holds.
+
+    Args:
+        account: kzproxy's own name there: a 403 to it is kzproxy's fault, not the user's.
+    """
+
+    def __init__(self, api_server: ApiServer, account: str, metrics: Metrics) -> None:
+        self._api_server = api_server
+        self._account = account
+        self._metrics = metrics
+        self._ending: Ending | None = None
+
+    def cut(self, ending: Ending) -> None:
+        """Have ``run`` end with the error of ``ending``."""
+        self._ending = ending
+
+    async def run(
+        self, outgoing: Outgoing, body: bytes, info: RequestInfo, *, max_bytes: int
+    ) -> tuple[ResponseHead, bytes]:
+        """Return the answer's head, which may be relayed, and its body.
+
+        Raises:
+            ProxyError: There is none, or the lease has ended.
+        """
+        answer, received = await self._api_server.gather(
+            outgoing, body, max_bytes=max_bytes, confirm=self._confirm
+        )
+        self._confirm()
+        check_answer(answer, info, upgrade="")
+        if names_account(answer, received, self._account):
+            self._metrics.upstream_rejections.labels(str(answer.status)).inc()
+            raise UpstreamInvalid(_REFUSED_ACCOUNT, detail=received.decode("utf-8", "replace"))
+        return answer, received
+
+    def _confirm(self) -> None:
+        if self._ending is not None:
+            raise self._ending.error
+
+
+def accepting_json(request: RequestHead) -> tuple[tuple[str, str], ...]:
+    """Return the headers of ``request`` so that the answer comes as plain JSON.
+
+    What the client wants to have it as, such as a Table, is left as it is.
+
+    Raises:
+        NotAcceptable: The client takes no JSON.
+    """
+    ranges = [each.strip() for value in request.values("accept") for each in value.split(",")]
+    of_json = [each for each in ranges if each.partition(";")[0].strip().lower() in _WITH_JSON]
+    if ranges and not of_json:
+        raise NotAcceptable(f"kzproxy gives this answer as {_JSON} alone, which was not asked for")
+    # A wildcard would let kube-apiserver choose.
+    accept = ",".join(
+        [_JSON + each.strip()[len(each.strip().partition(";")[0]) :] for each in of_json]
+    )
+    kept = [each for each in request.headers if each[0] not in ("accept", "accept-encoding")]
+    return (*kept, ("accept", accept or _JSON))

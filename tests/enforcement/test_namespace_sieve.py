@@ -1,0 +1,152 @@
+"""Of namespaces a caller is shown those that it may see, however kube-apiserver lists them."""
+
+import json
+from typing import Any
+
+import pytest
+
+from kzproxy.attributes.api_object import Labels
+from kzproxy.enforcement.namespace_sieve import WatchSieve, sieved_list
+from kzproxy.errors.kinds import UpstreamInvalid
+from kzproxy.http.chunked_lines import ChunkedLines
+from kzproxy.http.chunks import LAST_CHUNK, chunk
+from kzproxy.http.messages import Chunked, Length, ResponseHead
+
+HEAD = ResponseHead(
+    status=200, reason="OK", headers=(("content-type", "application/json"),), body=Chunked()
+)
+
+
+def namespace(name: str, **labels: str) -> dict[str, Any]:
+    metadata = {"name": name, "uid": f"u-{name}"} | ({"labels": labels} if labels else {})
+    return {"kind": "Namespace", "metadata": metadata, "spec": {"finalizers": ["kubernetes"]}}
+
+
+def table(*namespaces: dict[str, Any]) -> dict[str, Any]:
+    rows = [{"cells": [each["metadata"]["name"], "Active"], "object": each} for each in namespaces]
+    return {"kind": "Table", "metadata": {"resourceVersion": "5"}, "rows": rows}
+
+
+def listing(*namespaces: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    return {
+        "kind": "NamespaceList",
+        "apiVersion": "v1",
+        "metadata": {"resourceVersion": "5"} | metadata,
+        "items": list(namespaces),
+    }
+
+
+def shows(name: str, labels: Labels) -> bool:
+    return name.startswith("dev") or ("shared", "yes") in labels
+
+
+DEV, PROD, SHARED = namespace("dev"), namespace("prod"), namespace("tools", shared="yes")
+
+
+async def sieved(document: dict[str, Any]) -> dict[str, Any]:
+    body = await sieved_list(HEAD, json.dumps(document).encode(), shows)
+    found: dict[str, Any] = json.loads(body)
+    return found
+
+
+async def test_a_list_shows_some_whole_and_others_not_at_all() -> None:
+    assert await sieved(listing(DEV, PROD, SHARED)) == listing(DEV, SHARED)
+
+
+async def test_a_table_does_too() -> None:
+    assert await sieved(table(PROD, DEV, SHARED)) == table(DEV, SHARED)
+
+
+async def test_an_empty_list_stays_one() -> None:
+    assert await sieved(listing()) == listing()
+    assert (await sieved(listing() | {"items": None}))["items"] == []
+
+
+async def test_how_many_remain_is_not_told_but_where_to_go_on_is() -> None:
+    asked = listing(DEV, remainingItemCount=7, **{"continue": "on"})
+    assert await sieved(asked) == listing(DEV, **{"continue": "on"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b'{"kind": "Status"}',
+        json.dumps(listing({"metadata": {}})).encode(),
+        json.dumps(table() | {"rows": [{"cells": ["prod"], "object": None}]}).encode(),
+        b"k8s\0",
+    ],
+)
+async def test_what_nobody_can_read_is_not_shown(body: bytes) -> None:
+    with pytest.raises(UpstreamInvalid):
+        await sieved_list(HEAD, body, shows)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (("content-type", "application/vnd.kubernetes.protobuf"),),
+        (("content-type", "application/json"), ("content-encoding", "gzip")),
+        (),
+    ],
+)
+def test_only_plain_json_in_chunks_can_be_sieved(headers: tuple[tuple[str, str], ...]) -> None:
+    sieve = WatchSieve(shows)
+    with pytest.raises(UpstreamInvalid):
+        sieve.check(ResponseHead(status=200, reason="OK", headers=headers, body=Chunked()))
+    with pytest.raises(UpstreamInvalid):
+        sieve.check(ResponseHead(status=200, reason="OK", headers=HEAD.headers, body=Length(3)))
+    sieve.check(HEAD)
+
+
+def event(kind: str, of: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": of}).encode() + b"\n"
+
+
+def watched(*events: bytes) -> list[tuple[str, str]]:
+    """Return type and name of what comes through, fed byte by byte."""
+    sieve, lines, found = WatchSieve(shows), ChunkedLines(10_000), []
+    body = b"".join(map(chunk, events)) + LAST_CHUNK
+    for at in range(len(body)):
+        found += lines.feed(sieve.feed(body[at : at + 1]))
+    assert lines.done
+    read = map(json.loads, found)
+    return [(each["type"], each["object"].get("metadata", {}).get("name", "")) for each in read]
+
+
+def test_a_watch_shows_the_events_of_some() -> None:
+    assert watched(
+        event("ADDED", DEV),
+        event("ADDED", PROD),
+        event("MODIFIED", PROD),
+        event("DELETED", DEV),
+        event("DELETED", PROD),
+    ) == [("ADDED", "dev"), ("DELETED", "dev")]
+
+
+def test_rows_of_a_table_are_sieved_in_a_watch() -> None:
+    assert len(watched(event("ADDED", table(DEV)), event("ADDED", table(PROD)))) == 1
+
+
+def test_one_that_may_be_seen_no_longer_goes_and_may_come_again() -> None:
+    assert watched(
+        event("ADDED", SHARED),
+        event("MODIFIED", namespace("tools")),
+        event("MODIFIED", namespace("tools", more="1")),
+        event("MODIFIED", SHARED),
+    ) == [("ADDED", "tools"), ("DELETED", "tools"), ("MODIFIED", "tools")]
+
+
+def test_bookmarks_and_errors_come_through() -> None:
+    bookmark = {"kind": "Namespace", "metadata": {"resourceVersion": "9"}}
+    gone = {"kind": "Status", "code": 410}
+    assert watched(event("BOOKMARK", bookmark), event("ERROR", gone)) == [
+        ("BOOKMARK", ""),
+        ("ERROR", ""),
+    ]
+
+
+def test_an_event_that_nobody_can_read_ends_the_watch() -> None:
+    with pytest.raises(UpstreamInvalid):
+        watched(b'{"type": "ADDED", "object": {"kind": "Namespace"}}\n')
