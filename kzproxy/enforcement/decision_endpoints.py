@@ -12,7 +12,7 @@ from typing import Protocol
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity
 from kzproxy.audit.past_decisions import PastDecisions
-from kzproxy.audit.replayable import NotReplayable, attributes_of
+from kzproxy.audit.replayable import NotReplayable, attributes_of, check_replayed
 from kzproxy.audit.schema import DecisionRecord, Verdict
 from kzproxy.audit.search import Found
 from kzproxy.audit.visible import is_whole
@@ -28,7 +28,7 @@ from kzproxy.enforcement.told_decision import (
     told_wholly,
 )
 from kzproxy.errors.kinds import NotServed
-from kzproxy.policy.decision import Decision, Deny, Dependency
+from kzproxy.policy.decision import Decision, Deny
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.mending import next_window, steps
 from kzproxy.policy.rules import AccessPolicySet
@@ -36,8 +36,6 @@ from kzproxy.policy.rules import AccessPolicySet
 log = logging.getLogger(__name__)
 
 _AUDIT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-# A record says nothing of these, so that what follows from it would be guessed.
-_NOT_RECORDED = frozenset({Dependency.OBJECT, Dependency.NAMESPACE})
 # The same whatever there is, so that the answer does not say whether there is something.
 _NOT_YOURS = (
     "kzproxy finds no decision about a request of yours with this audit id here; it may be too old:"
@@ -80,6 +78,7 @@ class Judgement:
     def _outlook(self, record: DecisionRecord) -> Outlook:
         then = attributes_of(record)
         judged = self.engine.decide(then)
+        check_replayed(record, judged)
         if not self._is_of(judged, record):
             return UNKNOWN
         unmet = judged.unmet if isinstance(judged, Deny) else ()
@@ -91,9 +90,7 @@ class Judgement:
         return Outlook(unmet=unmet, window=window, steps=found)
 
     def _is_of(self, judged: Decision, record: DecisionRecord) -> bool:
-        """Whether the record says all that the decision rested on."""
-        if _NOT_RECORDED & judged.depends_on:
-            return False
+        """Whether the same policy says the same again; another one may say what it likes."""
         if record.policy_revision != self.engine.revision:
             return True
         return isinstance(judged, Deny) and (judged.cause, judged.rule, judged.hint) == (

@@ -51,15 +51,17 @@ class _Findings:
         candidates: The matches whose subject, verb, group and resource fit.
         matched: The rules that match, in file order.
         unmet: The rules that reach the request but for these conditions.
-        errors: The rules that could not be judged, with what went wrong.
+        failed: The rules that could not be judged.
+        errors: Their ids, with what went wrong.
     """
 
-    __slots__ = ("candidates", "errors", "matched", "unmet")
+    __slots__ = ("candidates", "errors", "failed", "matched", "unmet")
 
     def __init__(self, candidates: Sequence[CompiledMatch]) -> None:
         self.candidates = candidates
         self.matched: list[CompiledRule] = []
         self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
+        self.failed: list[CompiledRule] = []
         self.errors: list[tuple[str, str]] = []
 
     def reached(self) -> list[CompiledRule]:
@@ -136,7 +138,7 @@ class PolicyEngine:
         )
 
     def prospect(self, attributes: Attributes) -> Prospect:
-        """Say which rules could permit a request that is denied, and when time alone may change that."""
+        """Say which rules could permit a request that is denied, and when time alone may do it."""
         view = RequestView(attributes, self._definitions)
         denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
         allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
@@ -207,7 +209,7 @@ class PolicyEngine:
         refusal: _Refusal,
         findings: list[_Findings],
     ) -> Deny:
-        reached = [compiled for found in findings for compiled in found.reached()]
+        reached = [each for found in findings for each in (*found.reached(), *found.failed)]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
         rests = [rule.depends_on for rule in reached]
         if self._selects_by_labels and any(found.consult_labels() for found in findings):
@@ -270,6 +272,7 @@ def _judge(
                 view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
+            found.failed.append(compiled)
             found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
         if unmet:
