@@ -20,6 +20,7 @@ from kzproxy.client.token_cache import TokenCache, cache_directory
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _NAMED = re.compile(rf"audit id:?\s+({_UUID})", re.IGNORECASE)
 _ALONE = re.compile(rf"(?<![0-9a-zA-Z-])({_UUID})(?![0-9a-zA-Z-])")
+_ITS_OWN = re.compile(rf" \(audit id {_UUID}\)$")
 _WHEN = "%Y-%m-%d %H:%M:%S %Z"
 # A policy of a thousand rules takes seconds to take apart.
 _TIMEOUT_SECONDS = 30.0
@@ -58,7 +59,8 @@ def command(
     try:
         answer = ask(server, entry.id_token, "GET", path, timeout_seconds=_TIMEOUT_SECONDS)
     except NotThere as failure:
-        raise ClientFailure(failure.said or str(failure)) from None
+        # The refusal of the question has an id of its own, which helps nobody here.
+        raise ClientFailure(_ITS_OWN.sub("", failure.said) or str(failure)) from None
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return

@@ -16,8 +16,7 @@ _BAD_REQUEST = 400
 _FORBIDDEN = 403
 
 _ASK_FOR_ACCESS = (
-    "nothing that you can do yourself is known to help; ask whoever runs kzproxy for access, with"
-    " the audit id"
+    "if what is said above does not help, ask whoever runs kzproxy for access, with the audit id"
 )
 _TELL_WHO_RUNS_IT = "try again; if it stays so, tell whoever runs kzproxy the audit id"
 _MEND_THE_REQUEST = "the program that sent the request must send another; the message says why"

@@ -40,7 +40,7 @@ class ExplainingProcess:
     def __init__(self, policy_files: Sequence[Path], timeout: timedelta = _TIMEOUT) -> None:
         """Take the files that the policy was read from."""
         files = [str(file) for file in policy_files]
-        self._command = [sys.executable, "-m", "kzproxy.cli.explain_record", *files]
+        self._command = [sys.executable, "-P", "-m", "kzproxy.cli.explain_record", *files]
         self._timeout_seconds = timeout.total_seconds()
         self._turn = asyncio.Lock()
 

@@ -97,3 +97,14 @@ def test_a_tree_that_is_missing_is_said_to_be() -> None:
         "            in force now: r2, which is another one",
         "  no tree   x",
     ]
+
+
+def test_the_command_and_its_options_are_completed() -> None:
+    def completed(words: str) -> list[str]:
+        environment = {"_KZPROXY_COMPLETE": "bash_complete", "COMP_WORDS": words}
+        environment["COMP_CWORD"] = str(len(words.split()) - 1)
+        result = CliRunner().invoke(group, [], env=environment, prog_name="kzproxy")
+        return [line.partition(",")[2] for line in result.output.splitlines()]
+
+    assert completed("kzproxy wh") == ["whoami", "why"]
+    assert completed("kzproxy why --f") == ["--full"]

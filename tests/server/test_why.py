@@ -303,6 +303,7 @@ def test_a_user_is_told_what_is_wrong(asked: Real, place: str, tmp_path: Path) -
     assert unknown.returncode == 1
     assert unknown.stdout == ""
     assert unknown.stderr.startswith("kzproxy: kzproxy finds no decision about a request of yours")
+    assert unknown.stderr.endswith("ask your security team, with the audit id\n")
     denied = shell.runs("why", "--full", refused(asked, place, "secrets"))
     assert denied.returncode == 1
     assert "answers 403" in denied.stderr
