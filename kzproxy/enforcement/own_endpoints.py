@@ -7,7 +7,7 @@ that policy must permit. Nothing below this path is ever sent to kube-apiserver,
 that is not served here is not found.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -17,6 +17,7 @@ import msgspec
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.errors.kinds import (
     BadRequest,
     InternalError,
@@ -87,19 +88,6 @@ class OwnEndpoint(Protocol):
         """Do what was planned, and return what is sent as JSON, with 200."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leave:
-    """How leave is had to do what a request for an endpoint asks.
-
-    Attributes:
-        write_down: Returns once what will be done stands in the decision log.
-        ask_policy: Returns once policy's permit stands there; raises ``Forbidden`` where it denies.
-    """
-
-    write_down: Callable[[str], Awaitable[None]]
-    ask_policy: Callable[[], Awaitable[None]]
-
-
 class OwnEndpoints:
     """The router; ``by_name`` has each endpoint under the one segment that follows ``/v1/``."""
 
@@ -117,7 +105,7 @@ class OwnEndpoints:
         request: RequestHead,
         info: RequestInfo,
         case: Case,
-        leave: Leave,
+        leave: OwnLeave,
     ) -> None:
         """Answer a request that ``owns``.
 
@@ -152,7 +140,9 @@ class OwnEndpoints:
             await leave.ask_policy()
         else:
             await leave.write_down(plan)
-        await _send_json(exchange, case, await endpoint.answer(asked))
+        answer = await endpoint.answer(asked)
+        leave.check()
+        await _send_json(exchange, case, answer)
 
     def _endpoint(self, info: RequestInfo) -> tuple[OwnEndpoint, str]:
         """Return the endpoint that is asked, and the rest of the path."""

@@ -38,7 +38,8 @@ from kzproxy.enforcement.case import Case, new_audit_id
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permitted
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
-from kzproxy.enforcement.own_endpoints import Leave, OwnEndpoints
+from kzproxy.enforcement.own_endpoints import OwnEndpoints
+from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
@@ -154,11 +155,18 @@ class EnforcementPoint:
             await self._log(record, case, durable=info.verb not in _READS)
             case.is_own = True
 
-        async def ask_policy() -> None:
-            await self._decide(exchange, request, standing, info, case)
+        async def decide() -> Permit:
+            permit = await self._decide(exchange, request, standing, info, case)
+            case.is_own = True
+            return permit
 
-        leave = Leave(write_down=write_down, ask_policy=ask_policy)
-        await self.own_endpoints.serve(exchange, request, info, case, leave)
+        with OwnLeave(
+            administrator=self.administrator,
+            session_id=standing.session_id,
+            write_down=write_down,
+            decide=decide,
+        ) as leave:
+            await self.own_endpoints.serve(exchange, request, info, case, leave)
 
     async def _standing(self, request: RequestHead, case: Case) -> Standing:
         """Return who calls, remembered where all that it rests on is as it was."""
@@ -305,7 +313,7 @@ class EnforcementPoint:
             self.metrics.count_disagreement(record.decision.value, record.shadow.decision.value)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
-        if case.permit is None:
+        if case.permit is None or case.is_own:
             case.termination = Termination.REFUSED
         elif case.termination is Termination.NORMAL:
             case.termination = (

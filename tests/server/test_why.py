@@ -120,6 +120,10 @@ def records(asked: Real) -> list[dict[str, Any]]:
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
+def records_of(asked: Real, audit_id: str) -> list[dict[str, Any]]:
+    return [record for record in records(asked) if record.get("audit_id") == audit_id]
+
+
 def test_kubectl_is_refused_and_its_user_finds_out_why(
     asked: Real, place: str, tmp_path: Path
 ) -> None:
@@ -223,7 +227,7 @@ def test_asking_stands_in_the_log_before_it_is_answered(asked: Real, place: str)
     about = refused(asked, place, "secrets")
     answer = get(asked, token(asked), f"{OWN}/{about}")
 
-    decision = next(each for each in records(asked) if each.get("audit_id") == answer.audit_id)
+    decision, *_ = records_of(asked, answer.audit_id)
     assert (decision["decision"], decision["cause"]) == ("permit", "own-endpoint")
     assert decision["message"] == f"asks why decision {about} fell as it did"
 
@@ -261,12 +265,12 @@ def test_policy_decides_who_sees_the_whole(asked: Real, place: str, tmp_path: Pa
     denied = get(asked, token(asked), f"{WHOLE}/{audit_id}")
     assert denied.status == 403
     assert f'cannot get path "{WHOLE}/{audit_id}"' in denied.message
-    decision = next(each for each in records(asked) if each.get("audit_id") == denied.audit_id)
+    (decision,) = records_of(asked, denied.audit_id)
     assert (decision["decision"], decision["cause"]) == ("deny", "no-rule")
 
     seen = get(asked, token(asked, "sue", "security"), f"{WHOLE}/{audit_id}")
     assert seen.status == 200
-    decision = next(each for each in records(asked) if each.get("audit_id") == seen.audit_id)
+    decision, *_ = records_of(asked, seen.audit_id)
     assert (decision["cause"], decision["rule"]) == ("allow-rule", "security-explains")
     assert seen.json["user"] == "t:tim"
     assert seen.json["decision"]["rule"] == "team-services"
@@ -282,6 +286,17 @@ def test_policy_decides_who_sees_the_whole(asked: Real, place: str, tmp_path: Pa
     tree = seen.json["policy"]["tree"]
     assert tree | json.loads(explained.stdout) == tree
     assert seen.json["policy"]["explainedBy"] == seen.json["policy"]["decidedBy"]
+
+
+def test_who_may_is_told_that_there_is_none(asked: Real) -> None:
+    answer = get(asked, token(asked, "sue", "security"), f"{WHOLE}/{NOBODYS}")
+    assert answer.status == 404
+    deadline = time.monotonic() + 10
+    while len(found := records_of(asked, answer.audit_id)) < 2:
+        assert time.monotonic() < deadline
+    decision, ended = found
+    assert (decision["cause"], decision["rule"]) == ("allow-rule", "security-explains")
+    assert (ended["termination"], ended["status_code"]) == ("refused", 404)
 
 
 def test_who_may_sees_it_as_text(asked: Real, place: str, tmp_path: Path) -> None:
