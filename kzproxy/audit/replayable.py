@@ -4,7 +4,6 @@ A record is made safe to keep: texts are cut and made visible, contents of comma
 cannot be told any more is said, never guessed.
 """
 
-import re
 from ipaddress import ip_address
 
 from kzproxy.attributes.api_object import ApiObject, Labels
@@ -23,11 +22,10 @@ from kzproxy.audit.schema import (
     User,
     Verdict,
 )
-from kzproxy.audit.visible import MASK
+from kzproxy.audit.visible import MASK, is_whole
 from kzproxy.errors.kinds import ProxyError
 from kzproxy.policy.decision import Decision, Dependency
 
-_CUT_OR_ESCAPED = re.compile(r"\\|\.\.\.\[[0-9]+ more\]$")
 _NOT_IN_A_RECORD = {
     Dependency.OBJECT: "what the object of the request was like is not in the log",
     Dependency.NAMESPACE: "the labels of the namespace are not in the log",
@@ -82,7 +80,8 @@ def check_replayed(
     is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY
     if Dependency.REQUEST in decision.depends_on and is_partial:
         raise NotReplayable("what the request carries beside its target is not in the log")
-    if Dependency.REASON in decision.depends_on and not record.reason:
+    was_asked = record.reason or Dependency.REASON in record.depends_on
+    if Dependency.REASON in decision.depends_on and not was_asked:
         raise NotReplayable("whether the user had given a reason is not in the log")
 
 
@@ -156,5 +155,5 @@ def _request(asked: Request) -> RequestInfo:
 
 
 def _require_whole(*texts: str) -> None:
-    if any(_CUT_OR_ESCAPED.search(text) for text in texts):
+    if not all(is_whole(text) for text in texts):
         raise NotReplayable("a text was cut or made visible")

@@ -40,6 +40,7 @@ from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permi
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
+from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
@@ -172,7 +173,18 @@ class EnforcementPoint:
             await self._log(record, case, durable=info.verb not in _READS)
             case.is_own = True
 
-        await self.own_endpoints.serve(exchange, request, info, case, write_down)
+        async def decide() -> Permit:
+            permit = await self._decide(exchange, request, standing, info, case)
+            case.is_own = True
+            return permit
+
+        with OwnLeave(
+            administrator=self.administrator,
+            session_id=standing.session_id,
+            write_down=write_down,
+            decide=decide,
+        ) as leave:
+            await self.own_endpoints.serve(exchange, request, info, case, leave)
 
     async def _standing(self, request: RequestHead, case: Case) -> Standing:
         """Return who calls, remembered where all that it rests on is as it was."""
@@ -320,7 +332,7 @@ class EnforcementPoint:
             self.metrics.count_disagreement(record.decision.value, record.shadow.decision.value)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
-        if case.permit is None:
+        if case.permit is None or case.is_own:
             case.termination = Termination.REFUSED
         elif case.termination is Termination.NORMAL:
             case.termination = (

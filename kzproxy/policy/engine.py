@@ -32,7 +32,7 @@ from kzproxy.policy.reach import (
     tells_namespaces_apart,
 )
 from kzproxy.policy.revision import policy_revision
-from kzproxy.policy.rules import AccessPolicySet, Effect
+from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
 from kzproxy.policy.view import RequestView, earliest
 from kzproxy.policy.vocabulary import RESOURCE_VERBS, URL_VERBS
 
@@ -71,6 +71,19 @@ class _Findings:
     def consult_labels(self) -> bool:
         """Whether the labels of the namespace decide what reaches the request."""
         return any(each.match.namespace_selector is not None for each in self.candidates)
+
+
+class Prospect(NamedTuple):
+    """What a decision hangs on.
+
+    Attributes:
+        allows: The allow rules that mean the caller and reach the request, whatever else they ask;
+            those that lack least come first.
+        turns_at: When time alone may turn a denial next; None where it never does.
+    """
+
+    allows: tuple[Rule, ...]
+    turns_at: datetime | None
 
 
 class _Refusal(NamedTuple):
@@ -122,6 +135,19 @@ class PolicyEngine:
         view = RequestView(attributes, self._definitions)
         return _asks_for_object(self._denies, deny_reaches, view, unknown_is=True) or (
             _asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
+        )
+
+    def prospect(self, attributes: Attributes) -> Prospect:
+        """Say which rules could permit a request that is denied, and when time alone may do it."""
+        view = RequestView(attributes, self._definitions)
+        denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
+        allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
+        near = sorted(allows.unmet, key=lambda each: len(each[1]))
+        waiting = [rule for rule, unmet in near if all(_may_turn(each) for each in unmet)]
+        hopeful = [*allows.matched, *(rule for rule, _ in near)]
+        return Prospect(
+            allows=tuple([compiled.rule for compiled in hopeful]),
+            turns_at=earliest(rule.check.turns_at(view) for rule in (*denies.matched, *waiting)),
         )
 
     def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
@@ -209,6 +235,10 @@ def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings)
 
 def _selects_by_labels(compiled: CompiledRule) -> bool:
     return any(match.namespace_selector is not None for match in compiled.rule.match)
+
+
+def _may_turn(condition: Condition) -> bool:
+    return Dependency.TIME in condition.depends_on
 
 
 def _unreadable(attributes: Attributes) -> str:

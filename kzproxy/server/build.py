@@ -7,12 +7,15 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.administrator.trust import NOBODY, Trust
-from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.past_decisions import PastDecisions
+from kzproxy.audit.search import LogSearch
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.decision_endpoints import Judgement
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
@@ -24,6 +27,7 @@ from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.server.explaining import ExplainingProcess
 from kzproxy.server.own_endpoints import own_endpoints
 from kzproxy.server.way import Way, build_api_server
 from kzproxy.transport.deadlines import Deadlines
@@ -87,6 +91,7 @@ class Services:
     held_bodies: HeldBodies
     administrator: Administrator
     decisions: DecisionLog
+    past: PastDecisions
     deadlines: Deadlines
     metrics: Metrics
 
@@ -124,16 +129,24 @@ class Generation:
         )
 
 
-def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version: str) -> Services:
+def build_services(
+    settings: ProxySettings,
+    parts: Parts,
+    clock: Clock,
+    version: str,
+    own_log: DecisionLogSettings | None = None,
+) -> Services:
     """Make them; opens the decision log, which the caller closes.
 
-    The administrator believes nobody yet.
+    The administrator believes nobody yet. ``own_log`` is a worker's; decisions of all workers are
+    found under the name in ``settings``.
 
     Raises:
         ConfigurationError: The decision log cannot be written.
     """
     metrics = Metrics(version)
-    decisions = DecisionLog.open(settings.decision_log, clock)
+    decisions = DecisionLog.open(own_log or settings.decision_log, clock)
+    file = settings.decision_log.file
     _follow(metrics, decisions)
     return Services(
         clock=clock,
@@ -142,6 +155,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
         held_bodies=HeldBodies(),
         administrator=Administrator(parts.engine, NOBODY, clock),
         decisions=decisions,
+        past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
     )
@@ -267,7 +281,12 @@ def _point(
         metrics=services.metrics,
         settings=forwarding.settings,
         forwarding=forwarding,
-        own_endpoints=own_endpoints(reasons),
+        own_endpoints=own_endpoints(
+            reasons,
+            services.past,
+            Judgement(engine=parts.engine, policies=settings.policy, clock=services.clock),
+            ExplainingProcess(settings.policy_files),
+        ),
         facts=facts,
     )
 

@@ -6,7 +6,6 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -61,7 +60,7 @@ async def serve(
     parts = build_parts(settings, clock)
     stopping, reloading = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
-        services = build_services(_own_log(settings, worker), parts, clock, version)
+        services = build_services(settings, parts, clock, version, _own_log(settings, worker))
         _on_signals(stopping, reloading, services.decisions)
         keys = Running(oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
@@ -104,12 +103,6 @@ async def _first(
     await read_namespaces(generation.namespaces)
     log.info("acting as %s at %s", account, settings.upstream.authority)
     return generation
-
-
-def _own_log(settings: ProxySettings, worker: Worker | None) -> ProxySettings:
-    if worker is None:
-        return settings
-    return replace(settings, decision_log=worker.decision_log(settings.decision_log))
 
 
 @asynccontextmanager
