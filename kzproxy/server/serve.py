@@ -105,6 +105,11 @@ async def _first(
     return generation
 
 
+def _own_log(settings: ProxySettings, worker: Worker | None) -> DecisionLogSettings:
+    log_settings = settings.decision_log
+    return log_settings if worker is None else worker.decision_log(log_settings)
+
+
 @asynccontextmanager
 async def _for_operators(
     ops: web.Application, settings: ProxySettings, worker: Worker | None
