@@ -17,13 +17,8 @@ from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
 from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex, kind_of
-from kzproxy.policy.memo import DecisionMemo
-from kzproxy.policy.obligation_check import (
-    Unmet,
-    obligations_turn_at,
-    unmet_obligations,
-)
-from kzproxy.policy.obligations import NO_OBLIGATIONS
+from kzproxy.policy.memo import DecisionMemo, key_of
+from kzproxy.policy.obligation_check import Unmet
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.reach import (
     allow_reaches,
@@ -44,7 +39,7 @@ _NAMESPACE = frozenset({Dependency.NAMESPACE})
 _Reaches = Callable[[CompiledMatch, Attributes], bool]
 
 
-class _Findings:
+class _Findings(NamedTuple):
     """What the rules of one effect say to a request.
 
     Attributes:
@@ -54,13 +49,10 @@ class _Findings:
         errors: The rules that could not be judged, with what went wrong.
     """
 
-    __slots__ = ("candidates", "errors", "matched", "unmet")
-
-    def __init__(self, candidates: Sequence[CompiledMatch]) -> None:
-        self.candidates = candidates
-        self.matched: list[CompiledRule] = []
-        self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
-        self.errors: list[tuple[str, str]] = []
+    candidates: Sequence[CompiledMatch] = ()
+    matched: Sequence[CompiledRule] = ()
+    unmet: Sequence[tuple[CompiledRule, tuple[Condition, ...]]] = ()
+    errors: Sequence[tuple[str, str]] = ()
 
     def reached(self) -> list[CompiledRule]:
         """Return every rule that reaches the request, whether its conditions hold or not."""
@@ -102,11 +94,12 @@ class PolicyEngine:
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge one request. Cheap enough to be asked again whenever something changes."""
-        known = self._memo.recall(attributes)
+        key = key_of(attributes)
+        known = self._memo.recall(key, attributes)
         if known is not None:
             return known
         decision = self.decide_afresh(attributes)
-        self._memo.keep(decision)
+        self._memo.keep(key, decision)
         return decision
 
     def decide_afresh(self, attributes: Attributes) -> Decision:
@@ -147,7 +140,7 @@ class PolicyEngine:
         refusal = _denied(denies, view)
         if refusal is None:
             for compiled in allows.matched:
-                unmet = unmet_obligations(compiled.rule.obligations, view)
+                unmet = compiled.obligations.unmet(view)
                 if not unmet:
                     return self._permit(compiled, denies, allows, view)
                 asked.append((compiled, unmet))
@@ -225,7 +218,11 @@ def _judge(
 ) -> _Findings:
     attributes = view.attributes
     candidates = index.candidates(attributes.subject, kind_of(attributes.request))
-    found = _Findings(candidates)
+    if not candidates:
+        return _Findings()
+    matched: list[CompiledRule] = []
+    unmet_rules: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
+    errors: list[tuple[str, str]] = []
     judged: CompiledRule | None = None
     for candidate in candidates:
         compiled = candidate.compiled
@@ -240,13 +237,13 @@ def _judge(
                 view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
-            found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
+            errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
         if unmet:
-            found.unmet.append((compiled, unmet))
+            unmet_rules.append((compiled, unmet))
         else:
-            found.matched.append(compiled)
-    return found
+            matched.append(compiled)
+    return _Findings(candidates, matched, unmet_rules, errors)
 
 
 def _asks_for_object(
@@ -313,9 +310,7 @@ def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) ->
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
     if Dependency.TIME not in granted.depends_on and not denies.unmet:
         return None
-    moments = [granted.check.turns_at(view)]
-    if granted.rule.obligations is not NO_OBLIGATIONS:
-        moments.append(obligations_turn_at(granted.rule.obligations, view))
+    moments = [granted.check.turns_at(view), granted.obligations.turns_at(view)]
     for _, unmet in denies.unmet:
         moments += [condition.turns_at(view) for condition in unmet]
     return earliest(moments)
