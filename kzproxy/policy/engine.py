@@ -46,12 +46,14 @@ class _Findings(NamedTuple):
         candidates: The matches whose subject, verb, group and resource fit.
         matched: The rules that match, in file order.
         unmet: The rules that reach the request but for these conditions.
-        errors: The rules that could not be judged, with what went wrong.
+        failed: The rules that could not be judged.
+        errors: Their ids, with what went wrong.
     """
 
     candidates: Sequence[CompiledMatch] = ()
     matched: Sequence[CompiledRule] = ()
     unmet: Sequence[tuple[CompiledRule, tuple[Condition, ...]]] = ()
+    failed: Sequence[CompiledRule] = ()
     errors: Sequence[tuple[str, str]] = ()
 
     def reached(self) -> list[CompiledRule]:
@@ -174,7 +176,7 @@ class PolicyEngine:
         refusal: _Refusal,
         findings: list[_Findings],
     ) -> Deny:
-        reached = [compiled for found in findings for compiled in found.reached()]
+        reached = [each for found in findings for each in (*found.reached(), *found.failed)]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
         rests = [rule.depends_on for rule in reached]
         if self._selects_by_labels and any(found.consult_labels() for found in findings):
@@ -222,6 +224,7 @@ def _judge(
         return _Findings()
     matched: list[CompiledRule] = []
     unmet_rules: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
+    failed: list[CompiledRule] = []
     errors: list[tuple[str, str]] = []
     judged: CompiledRule | None = None
     for candidate in candidates:
@@ -237,13 +240,14 @@ def _judge(
                 view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
+            failed.append(compiled)
             errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
         if unmet:
             unmet_rules.append((compiled, unmet))
         else:
             matched.append(compiled)
-    return _Findings(candidates, matched, unmet_rules, errors)
+    return _Findings(candidates, matched, unmet_rules, failed, errors)
 
 
 def _asks_for_object(
