@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
@@ -167,7 +166,8 @@ class PolicyEngine:
             depends_on=depends_on,
             errors=tuple(allows.errors),
             obligations=obligations,
-            by_namespace=_is_by_namespace(view.attributes.request, denies, allows),
+            by_namespace=lists_namespaces(view.attributes.request)
+            and any(map(tells_namespaces_apart, (*denies.candidates, *allows.candidates))),
         )
 
     def _deny(
@@ -192,12 +192,6 @@ class PolicyEngine:
             errors=tuple(error for found in findings for error in found.errors),
             unmet=refusal.unmet,
         )
-
-
-def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings) -> bool:
-    return lists_namespaces(request) and any(
-        tells_namespaces_apart(each) for each in (*denies.candidates, *allows.candidates)
-    )
 
 
 def _selects_by_labels(compiled: CompiledRule) -> bool:
