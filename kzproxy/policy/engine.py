@@ -11,19 +11,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
 from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex, kind_of
-from kzproxy.policy.memo import DecisionMemo
-from kzproxy.policy.obligation_check import (
-    Unmet,
-    obligations_turn_at,
-    unmet_obligations,
-)
-from kzproxy.policy.obligations import NO_OBLIGATIONS
+from kzproxy.policy.memo import DecisionMemo, key_of
+from kzproxy.policy.obligation_check import Unmet
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.reach import (
     allow_reaches,
@@ -44,7 +38,7 @@ _NAMESPACE = frozenset({Dependency.NAMESPACE})
 _Reaches = Callable[[CompiledMatch, Attributes], bool]
 
 
-class _Findings:
+class _Findings(NamedTuple):
     """What the rules of one effect say to a request.
 
     Attributes:
@@ -55,14 +49,11 @@ class _Findings:
         errors: Their ids, with what went wrong.
     """
 
-    __slots__ = ("candidates", "errors", "failed", "matched", "unmet")
-
-    def __init__(self, candidates: Sequence[CompiledMatch]) -> None:
-        self.candidates = candidates
-        self.matched: list[CompiledRule] = []
-        self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
-        self.failed: list[CompiledRule] = []
-        self.errors: list[tuple[str, str]] = []
+    candidates: Sequence[CompiledMatch] = ()
+    matched: Sequence[CompiledRule] = ()
+    unmet: Sequence[tuple[CompiledRule, tuple[Condition, ...]]] = ()
+    failed: Sequence[CompiledRule] = ()
+    errors: Sequence[tuple[str, str]] = ()
 
     def reached(self) -> list[CompiledRule]:
         """Return every rule that reaches the request, whether its conditions hold or not."""
@@ -117,11 +108,12 @@ class PolicyEngine:
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge one request. Cheap enough to be asked again whenever something changes."""
-        known = self._memo.recall(attributes)
+        key = key_of(attributes)
+        known = self._memo.recall(key, attributes)
         if known is not None:
             return known
         decision = self.decide_afresh(attributes)
-        self._memo.keep(decision)
+        self._memo.keep(key, decision)
         return decision
 
     def decide_afresh(self, attributes: Attributes) -> Decision:
@@ -175,7 +167,7 @@ class PolicyEngine:
         refusal = _denied(denies, view)
         if refusal is None:
             for compiled in allows.matched:
-                unmet = unmet_obligations(compiled.rule.obligations, view)
+                unmet = compiled.obligations.unmet(view)
                 if not unmet:
                     return self._permit(compiled, denies, allows, view)
                 asked.append((compiled, unmet))
@@ -200,7 +192,8 @@ class PolicyEngine:
             depends_on=depends_on,
             errors=tuple(allows.errors),
             obligations=obligations,
-            by_namespace=_is_by_namespace(view.attributes.request, denies, allows),
+            by_namespace=lists_namespaces(view.attributes.request)
+            and any(map(tells_namespaces_apart, (*denies.candidates, *allows.candidates))),
         )
 
     def _deny(
@@ -227,12 +220,6 @@ class PolicyEngine:
         )
 
 
-def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings) -> bool:
-    return lists_namespaces(request) and any(
-        tells_namespaces_apart(each) for each in (*denies.candidates, *allows.candidates)
-    )
-
-
 def _selects_by_labels(compiled: CompiledRule) -> bool:
     return any(match.namespace_selector is not None for match in compiled.rule.match)
 
@@ -257,7 +244,12 @@ def _judge(
 ) -> _Findings:
     attributes = view.attributes
     candidates = index.candidates(attributes.subject, kind_of(attributes.request))
-    found = _Findings(candidates)
+    if not candidates:
+        return _Findings()
+    matched: list[CompiledRule] = []
+    unmet_rules: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
+    failed: list[CompiledRule] = []
+    errors: list[tuple[str, str]] = []
     judged: CompiledRule | None = None
     for candidate in candidates:
         compiled = candidate.compiled
@@ -272,14 +264,14 @@ def _judge(
                 view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
-            found.failed.append(compiled)
-            found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
+            failed.append(compiled)
+            errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
         if unmet:
-            found.unmet.append((compiled, unmet))
+            unmet_rules.append((compiled, unmet))
         else:
-            found.matched.append(compiled)
-    return found
+            matched.append(compiled)
+    return _Findings(candidates, matched, unmet_rules, failed, errors)
 
 
 def _asks_for_object(
@@ -346,9 +338,7 @@ def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) ->
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
     if Dependency.TIME not in granted.depends_on and not denies.unmet:
         return None
-    moments = [granted.check.turns_at(view)]
-    if granted.rule.obligations is not NO_OBLIGATIONS:
-        moments.append(obligations_turn_at(granted.rule.obligations, view))
+    moments = [granted.check.turns_at(view), granted.obligations.turns_at(view)]
     for _, unmet in denies.unmet:
         moments += [condition.turns_at(view) for condition in unmet]
     return earliest(moments)

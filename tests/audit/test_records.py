@@ -183,7 +183,7 @@ def test_an_error_of_a_narrower_kind_has_the_cause_of_its_kind() -> None:
 
 def test_every_cause_of_the_policy_engine_can_be_recorded() -> None:
     for cause in policy_decision.Cause:
-        record = record_of(replace(deny(), cause=cause), ARRIVAL, session_id="")
+        record = record_of(msgspec.structs.replace(deny(), cause=cause), ARRIVAL, session_id="")
         assert record.cause.value == cause.value
 
 
