@@ -239,6 +239,52 @@ def broad_rules(draw):
 
 policies = st.lists(rules() | rules() | rules() | broad_rules(), max_size=5)
 
+_EVERYTHING = match("*", "*")
+_ONE_ASKED = st.one_of(
+    st.builds(Conditions, sign_in=sign_ins),
+    st.builds(Conditions, session_max_age=st.just(2 * HOUR)),
+    st.builds(Conditions, workloads=st.just(("spiffe://*",))),
+    st.builds(Conditions, request=request_features),
+    st.builds(Conditions, api_object=object_features),
+    st.builds(Conditions, device_tier=st.integers(1, 3)),
+    st.builds(Conditions, device_below_tier=st.integers(1, 3)),
+    st.builds(Conditions, all_of=names_of_conditions),
+    st.builds(Conditions, any_of=names_of_conditions),
+    st.builds(Conditions, none_of=names_of_conditions),
+)
+
+
+@st.composite
+def narrow_policies(draw):
+    """One thing asked by a rule that else means everything, so that it decides often."""
+    effect = draw(st.sampled_from(Effect))
+    kind = draw(st.sampled_from(["conditions", "conditions", "selector", "obligations"]))
+    asked_match = _EVERYTHING
+    if kind == "selector":
+        selector = draw(label_selectors)
+        asked_match = dataclasses.replace(asked_match, namespace_selector=selector)
+    narrow = Rule(
+        id="narrow",
+        effect=effect,
+        groups=frozenset({"system:authenticated"}),
+        match=(asked_match,),
+        conditions=draw(_ONE_ASKED) if kind == "conditions" else Conditions(),
+        patches_allowed=draw(st.booleans()),
+        obligations=draw(obligations)
+        if kind == "obligations" and effect is Effect.ALLOW
+        else NO_OBLIGATIONS,
+    )
+    wide = dataclasses.replace(
+        narrow,
+        id="wide",
+        effect=Effect.ALLOW,
+        match=(_EVERYTHING,),
+        conditions=Conditions(),
+        obligations=NO_OBLIGATIONS,
+    )
+    return [narrow] if effect is Effect.ALLOW else [narrow, wide]
+
+
 _OF_COLLECTIONS = [
     "",
     "?watch=1",

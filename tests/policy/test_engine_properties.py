@@ -10,7 +10,16 @@ from kzproxy.policy.decision import Deny, Permit
 from kzproxy.policy.rules import Effect
 from tests.policy.plain_reading import Definitions, is_permitted
 from tests.policy.samples import asked, deny, match
-from tests.policy.small_world import NAMED, NAMESPACES, TIERS, decide, policies, requests, rules
+from tests.policy.small_world import (
+    NAMED,
+    NAMESPACES,
+    TIERS,
+    decide,
+    narrow_policies,
+    policies,
+    requests,
+    rules,
+)
 
 DEFINITIONS = Definitions(NAMED, TIERS)
 
@@ -18,6 +27,13 @@ DEFINITIONS = Definitions(NAMED, TIERS)
 @settings(max_examples=500)
 @given(policy=policies, request=requests())
 def test_the_engine_agrees_with_a_plain_reading(policy, request):
+    expected = is_permitted(policy, request, DEFINITIONS)
+    assert isinstance(decide(policy, request), Permit) is expected
+
+
+@settings(max_examples=500)
+@given(policy=narrow_policies(), request=requests())
+def test_the_engine_agrees_on_each_thing_by_itself(policy, request):
     expected = is_permitted(policy, request, DEFINITIONS)
     assert isinstance(decide(policy, request), Permit) is expected
 
