@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
