@@ -246,11 +246,32 @@ _ONE_ASKED = st.one_of(
     st.builds(Conditions, workloads=st.just(("spiffe://*",))),
     st.builds(Conditions, request=request_features),
     st.builds(Conditions, api_object=object_features),
+    st.sampled_from(
+        [
+            Conditions(api_object=ObjectFeatures(images=("good/*",))),
+            Conditions(request=RequestFeatures(user_agents=("k9s",))),
+            Conditions(request=RequestFeatures(containers=("app",))),
+        ]
+    ),
     st.builds(Conditions, device_tier=st.integers(1, 3)),
     st.builds(Conditions, device_below_tier=st.integers(1, 3)),
     st.builds(Conditions, all_of=names_of_conditions),
     st.builds(Conditions, any_of=names_of_conditions),
     st.builds(Conditions, none_of=names_of_conditions),
+)
+
+
+_ONE_OBLIGATION = st.sampled_from(
+    [
+        Obligations(mfa=MultiFactor(max_age=HOUR)),
+        Obligations(mfa=MultiFactor(classes=frozenset("s"))),
+        Obligations(mfa=MultiFactor(methods=frozenset({"otp"}))),
+        Obligations(reauth=HOUR),
+        Obligations(reason=True),
+        Obligations(read_only=True),
+        Obligations(dry_run_only=True),
+        Obligations(bound=True),
+    ]
 )
 
 
@@ -270,7 +291,7 @@ def narrow_policies(draw):
         match=(asked_match,),
         conditions=draw(_ONE_ASKED) if kind == "conditions" else Conditions(),
         patches_allowed=draw(st.booleans()),
-        obligations=draw(obligations)
+        obligations=draw(_ONE_OBLIGATION)
         if kind == "obligations" and effect is Effect.ALLOW
         else NO_OBLIGATIONS,
     )
