@@ -142,6 +142,8 @@ def _show_rule(change: RuleChange, places: Sequence[Places]) -> None:
     click.echo(f"{sign} {head}: {_ACCESS[change.access]}")
     is_whole = change.became in _SIGNS
     for field in change.fields:
+        if is_whole and field.path == "effect":
+            continue  # which stands in the line above
         _show_field(field, "" if is_whole else f"   [{_ACCESS[field.access]}]")
     if change.through:
         click.echo(f"    through {', '.join(_named(name) for name in change.through)}")

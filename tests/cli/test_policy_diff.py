@@ -51,7 +51,6 @@ TOLD = """\
 ~ network office (old.yaml:5 -> new.yaml:5): used by operators
     office: [203.0.113.0/24] -> [203.0.113.0/25]
 - deny rule nobody (old.yaml:20): can widen access
-    - effect: deny
     - subjects.groups: ["system:authenticated"]
     - match[0]: {verbs: ["*"], apiGroups: ["*"], resources: [secrets]}
 ~ allow rule developers (old.yaml:7 -> new.yaml:7): may go either way

@@ -133,10 +133,9 @@ def test_the_same_fields_are_known(mistakes_of, place):
 
 
 @pytest.mark.parametrize("place", list(places(FULL))[1:], ids=lambda p: ".".join(map(str, p)))
-@pytest.mark.parametrize("value", [None, {}, [], "", "x", 1, True, ["x"]], ids=repr)
-def test_nothing_is_refused_that_is_read(mistakes_of, place, value):
-    changed = copy.deepcopy(FULL)
-    at(changed, place[:-1])[place[-1]] = value
+def test_nothing_is_refused_that_is_read(mistakes_of, place):
+    for value in (None, {}, [], "", "x", 1, True, ["x"]):
+        changed = copy.deepcopy(FULL)
+        at(changed, place[:-1])[place[-1]] = value
 
-    if not mistakes_of(changed):
-        VALIDATOR.validate(changed)
+        assert mistakes_of(changed) or VALIDATOR.is_valid(changed), value
