@@ -92,8 +92,8 @@ def edits(draw):
     )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(edit=edits(), asked=st.lists(questions(), min_size=20, max_size=40))
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(edit=edits(), asked=st.lists(questions(), min_size=15, max_size=25))
 def test_nothing_is_permitted_or_refused_that_is_said_not_to_be(policy_of, edit, asked):
     (old_rules, old_definitions), (new_rules, new_definitions) = edit
     old, new = policy_of(old_rules, old_definitions), policy_of(new_rules, new_definitions)
