@@ -218,6 +218,49 @@ OFFICE = "conditions: {networks: [office]}"
             ),
             Shift.WIDER,
         ),
+        (
+            "allow",
+            (PODS.replace("}", ", namespaceSelector: {matchLabels: {env: dev}}}"), ""),
+            (PODS.replace("}", ", namespaceSelector: {matchLabels: {env: dev, a: b}}}"), ""),
+            Shift.NARROWER,
+        ),
+        (
+            "deny",
+            ('{verbs: ["*"], apiGroups: [""], resources: ["*", "!pods"]}', ""),
+            ('{verbs: ["*"], apiGroups: [""], resources: ["*"]}', ""),
+            Shift.NARROWER,
+        ),
+        (
+            "allow",
+            ('{verbs: [proxy], apiGroups: [""], resources: [nodes/proxy]}', ""),
+            # No wildcard of an allow rule reaches it.
+            ('{verbs: ["*"], apiGroups: ["*"], resources: ["*"]}', ""),
+            Shift.EITHER,
+        ),
+        (
+            "deny",
+            (PODS, "needs: [object], conditions: {object: {privileged: true}}"),
+            (PODS, "needs: [object], patches: allow, conditions: {object: {privileged: true}}"),
+            Shift.WIDER,
+        ),
+        (
+            "allow",
+            (PODS, "needs: [object], conditions: {object: {images: ['a/*']}}"),
+            (PODS, "needs: [object], conditions: {object: {images: ['a/*', 'b/*']}}"),
+            Shift.WIDER,
+        ),
+        (
+            "allow",
+            (PODS, "conditions: {workload: {spiffeIDs: ['spiffe://a.org/x/*']}}"),
+            (PODS, "conditions: {workload: {spiffeIDs: ['spiffe://a.org/*']}}"),
+            Shift.WIDER,
+        ),
+        (
+            "allow",
+            (PODS, "conditions: {request: {dryRun: true}}"),
+            (PODS, "conditions: {request: {dryRun: false}}"),
+            Shift.EITHER,
+        ),
         # A star alone is read unlike other globs: only it hides all namespaces from a list.
         (
             "deny",
