@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from soak.records import AuditEvent, Life, Record
 from soak.verdict import Line
 
-# What kzproxy asks for itself: who it is and whether it may impersonate.
-_OWN_RESOURCES = frozenset({"selfsubjectreviews", "selfsubjectaccessreviews"})
-_OWN_PATHS = frozenset({"/version"})
-_FORBIDDEN = 403
+# What kzproxy asks for itself. At its start: who it is, what it may, and whether it may impersonate
+# somebody of a name that no user has.
+_CHECK = "kzproxy-startup-check"
+_CHECKED = frozenset({"selfsubjectreviews", "selfsubjectaccessreviews"})
+_CHECKS_PER_LIFE = 3
+# Which resources there are, for who asks what they may do.
+_DISCOVERY = "kzproxy-discovery"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,7 @@ def _decided_once(evidence: Evidence) -> Line:
 
 
 def _reached_by_permit(evidence: Evidence) -> Line:
-    permitted, events = _permitted(evidence), _impersonated(evidence)
+    permitted, events = _permitted(evidence), _of_users(evidence)
     return Line(
         name="what reached kube-apiserver was permitted",
         found=f"{len(events)} requests of users",
@@ -98,7 +101,7 @@ def _reached_by_permit(evidence: Evidence) -> Line:
 
 
 def _reached_once(evidence: Evidence) -> Line:
-    counts = Counter(event.audit_id for event in _impersonated(evidence))
+    counts = Counter(event.audit_id for event in _of_users(evidence))
     return Line(
         name="nothing reached kube-apiserver twice",
         found=f"{len(counts)} audit ids",
@@ -108,7 +111,7 @@ def _reached_once(evidence: Evidence) -> Line:
 
 def _permits_reached(evidence: Evidence) -> Line:
     """Ask the other way round, of what ended as it should: the rest may not have got so far."""
-    reached = {event.audit_id for event in _impersonated(evidence)}
+    reached = {event.audit_id for event in _of_users(evidence)}
     normal = {
         outcome.audit_id
         for life in evidence.lives
@@ -184,18 +187,23 @@ def _killed(evidence: Evidence) -> Line:
 
 
 def _answers(evidence: Evidence) -> Line:
-    verdicts = {record.audit_id: record for record in _decisions(evidence)}
-    counts = Counter(answer.audit_id for answer in evidence.answers)
+    decisions = {record.audit_id: record for record in _decisions(evidence)}
+    outcomes = {each.audit_id: each for life in evidence.lives for each in life.outcomes}
+    # kubectl tells the headers of what it has cached again and again.
+    counts = Counter(each.audit_id for each in evidence.answers if each.status is not None)
     problems = [f"{each}: answered {count} times" for each, count in counts.items() if count > 1]
     for answer in evidence.answers:
-        record = verdicts.get(answer.audit_id)
-        if record is None:
-            problems.append(f"{answer.what}: answered as {answer.audit_id!r}: no record")
-        elif answer.status is not None and record.decision != "permit":
-            if answer.status != record.status_code:
-                problems.append(f"{answer.what}: {answer.status}, the record: {record.status_code}")
-        elif answer.status == _FORBIDDEN:
-            problems.append(f"{answer.what}: 403 of what was permitted: {answer.audit_id}")
+        decision = decisions.get(answer.audit_id)
+        if decision is None:
+            problems.append(f"{answer.what}: {answer.audit_id!r}: answered, and no record")
+            continue
+        permitted = decision.decision == "permit"
+        told = outcomes.get(answer.audit_id) if permitted else decision
+        if answer.status is not None and told is not None and answer.status != told.status_code:
+            problems.append(
+                f"{answer.what}: {answer.audit_id}: answered {answer.status}, the log says"
+                f" {told.status_code}"
+            )
     return Line(
         name="every answer to a client has a record",
         found=f"{len(evidence.answers)} answers",
@@ -215,22 +223,34 @@ def _gaps(evidence: Evidence) -> Line:
 
 
 def _own(evidence: Evidence) -> Line:
-    own = [event for event in evidence.events if event.impersonated_user is None]
+    own = [event for event in evidence.events if not _is_of_user(event)]
+    checks = sum(event.user_agent == _CHECK for event in own)
+    expected = _CHECKS_PER_LIFE * len(evidence.lives)
+    problems = [
+        f"{event.audit_id}: {event.verb} {event.request_uri}: not known to be kzproxy's own"
+        for event in own
+        if not (_is_check(event) or _is_discovery(event))
+    ]
+    if checks != expected:
+        problems.append(f"{checks} checks at starts, {expected} expected")
     return Line(
-        name="kzproxy's account asks little for itself",
-        found=f"{len(own)} requests",
-        problems=tuple(
-            f"{event.audit_id}: {event.verb} {event.request_uri}"
-            for event in own
-            if not _is_known_own(event)
-        ),
+        name="kzproxy asks for itself what it should",
+        found=f"{checks} at {len(evidence.lives)} starts, {len(own) - checks} for discovery",
+        problems=tuple(problems),
     )
 
 
-def _is_known_own(event: AuditEvent) -> bool:
-    if event.object_ref is None:
-        return event.request_uri in _OWN_PATHS
-    return event.object_ref.resource in _OWN_RESOURCES
+def _is_check(event: AuditEvent) -> bool:
+    resource = event.object_ref.resource if event.object_ref else ""
+    return event.user_agent == _CHECK and event.verb == "create" and resource in _CHECKED
+
+
+def _is_discovery(event: AuditEvent) -> bool:
+    return event.user_agent == _DISCOVERY and event.verb == "get" and event.object_ref is None
+
+
+def _is_of_user(event: AuditEvent) -> bool:
+    return event.impersonated_user is not None and event.impersonated_user.username != _CHECK
 
 
 def _decisions(evidence: Evidence) -> list[Record]:
@@ -241,5 +261,5 @@ def _permitted(evidence: Evidence) -> dict[str, Record]:
     return {record.audit_id: record for life in evidence.lives for record in life.permits}
 
 
-def _impersonated(evidence: Evidence) -> list[AuditEvent]:
-    return [event for event in evidence.events if event.impersonated_user is not None]
+def _of_users(evidence: Evidence) -> list[AuditEvent]:
+    return [event for event in evidence.events if _is_of_user(event)]

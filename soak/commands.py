@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 
@@ -40,7 +41,7 @@ class Commands:
         """Do each verb in turn, for ever."""
         for number in itertools.count():
             for verb in self._verbs(number):
-                await verb
+                await verb()
 
     async def execs(self, pause_seconds: float) -> None:
         """Exec again and again."""
@@ -49,8 +50,10 @@ class Commands:
             await self._run("exec", "exec", *_MAIN, "echo", word, expects=word)
             await asyncio.sleep(pause_seconds)
 
-    def _verbs(self, number: int) -> Sequence[Awaitable[None]]:
-        run = self._run
+    def _verbs(self, number: int) -> Sequence[Verb]:
+        def run(*words: str, **more: str) -> Verb:
+            return partial(self._run, *words, **more)
+
         space = f"--namespace={NAMESPACES[number % len(NAMESPACES)]}"
         name = SETTINGS[number % len(SETTINGS)]
         applied = json.dumps(config_map(f"applied-{number % 3}"))
@@ -66,8 +69,8 @@ class Commands:
             run("kubectl auth can-i", "auth", "can-i", "get", "pods", space, expects="yes"),
             run("kubectl auth can-i", "auth", "can-i", "--list", space, expects="configmaps"),
             run("kubectl logs", "logs", *_TICKER, "--tail=3", expects="tick"),
-            self._followed(),
-            self._forwarded(),
+            self._followed,
+            self._forwarded,
             run("kubectl delete", "delete", "configmap", f"applied-{number % 3}", space),
         )
 

@@ -37,6 +37,8 @@ _STEPS_PER_SECOND = 20.0
 _EXEC_PAUSE_SECONDS = 1.0
 _UPHEAVAL_PAUSE_SECONDS = 2.0
 _KILL_EVERY_SECONDS = 40.0
+# A worker that is killed is back and has its memory filled after so long.
+_STARTED_SECONDS = 10.0
 # What kubectl and the upheaval may have under way beside the rest.
 _FURTHER_AT_ONCE = 30
 _GAUGES = {
@@ -70,13 +72,13 @@ class Course:
         await self._ready()
         before, metrics_before = self.proxy.held(), await self.proxy.metrics()
         watches = Watches.of([self._user(number) for number in range(_WATCHERS)], self.tally)
-        upheaval = self._upheaval()
+        half = self.tally.now() + self.seconds / 2
+        upheaval = self._upheaval(half)
         try:
             await self._load(watches, upheaval)
         finally:
             for user in self._users:
                 await user.close()
-        load_seconds = self.tally.now()
         say("load has stopped; waiting for what is idle to be closed")
         released = await self._released(before)
         metrics_after = await self.proxy.metrics()
@@ -92,7 +94,7 @@ class Course:
                 {"tasks": metrics_before["kzproxy_tasks"]},
                 {"tasks": metrics_after["kzproxy_tasks"]},
             ),
-            memory_line(self.moments, load_seconds / 2),
+            memory_line(self.moments, half),
             *await self._accounts(upheaval),
             self._chains(),
         ]
@@ -113,14 +115,14 @@ class Course:
         self._users.append(user)
         return user
 
-    def _upheaval(self) -> Upheaval:
+    def _upheaval(self, half: float) -> Upheaval:
         return Upheaval(
             stage=self.stage,
             proxy=self.proxy,
             user=self._user(_WATCHERS),
             tally=self.tally,
-            # A worker that has just begun has its memory to fill: none in the half that is weighed.
-            kills_until=self.tally.now() + self.seconds / 2 - 10,
+            # None in the half that is weighed: a worker that has just begun has memory to fill.
+            kills_until=half - _STARTED_SECONDS,
             kill_every=min(_KILL_EVERY_SECONDS, self.seconds / 6),
         )
 
@@ -177,6 +179,7 @@ class Course:
             if watches.all_marked:
                 break
             await asyncio.sleep(0.2)
+        watches.close_counts()
 
     async def _released(self, before: dict[str, Held]) -> Line:
         """Wait until no process has more descriptors open than before the load."""

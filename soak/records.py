@@ -35,11 +35,11 @@ class Record(msgspec.Struct):
         return f"{self.request.kube_verb} {self.request.target}" if self.request else ""
 
 
-class _Account(msgspec.Struct):
+class _Account(msgspec.Struct, frozen=True):
     username: str = ""
 
 
-class _Object(msgspec.Struct):
+class _Object(msgspec.Struct, frozen=True):
     resource: str = ""
 
 
@@ -50,6 +50,7 @@ class AuditEvent(msgspec.Struct, rename="camel"):
     stage: str = ""
     verb: str = ""
     request_uri: str = msgspec.field(name="requestURI", default="")
+    user_agent: str = ""
     user: _Account = _Account()
     impersonated_user: _Account | None = None
     object_ref: _Object | None = None

@@ -60,7 +60,7 @@ class Upheaval:
                 self._bad_policy,
             )
         )
-        kill_at = self.kill_every
+        kill_at = self.tally.now() + self.kill_every
         while True:
             await asyncio.sleep(pause_seconds)
             if kill_at <= self.tally.now() <= self.kills_until:
@@ -184,6 +184,8 @@ class Upheaval:
         ) as client:
             try:
                 answer = await client.get(path)
+            except ssl.SSLError:  # a device of no authority that is trusted yet
+                return 0
             except httpx.TransportError as error:
                 self.tally.failed(f"GET {path}", repr(error), began, broken=True)
                 return 0

@@ -63,7 +63,7 @@ class Watch:
                 self.alive = answer.status_code == _OK
                 await self._read(answer)
             self.tally.failed(f"watch of {self.namespace}", "ended", began, broken=may_end)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, OSError) as error:
             self.tally.failed(f"watch of {self.namespace}", repr(error), began, broken=True)
         finally:
             self.alive = False
@@ -81,6 +81,7 @@ class Watches:
 
     held: list[Watch] = field(default_factory=list)
     churning: list[Watch] = field(default_factory=list)
+    alive_at_end: int = 0
 
     @classmethod
     def of(cls, users: Sequence[User], tally: Tally) -> "Watches":
@@ -114,12 +115,16 @@ class Watches:
         held = [group.create_task(watch.hold()) for watch in self.held]
         return held + [group.create_task(watch.churn()) for watch in self.churning]
 
+    def close_counts(self) -> None:
+        """Keep how many are alive now, before they are ended."""
+        self.alive_at_end = self.alive
+
     def line(self) -> Line:
         """Say that each that is held saw the last event of its namespace."""
         events = sum(watch.events for watch in self.held)
         return Line(
             name="every held watch lives to the end",
-            found=f"{self.alive} of {HELD} alive, {events} events",
+            found=f"{self.alive_at_end} of {HELD} alive, {events} events",
             problems=tuple(
                 f"{watch.user.identity.user} in {watch.namespace}: did not see the last event"
                 for watch in self.held
