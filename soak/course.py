@@ -212,6 +212,7 @@ class Course:
                 break
             await asyncio.sleep(1.0)
         self._write_unfinished(lives)
+        self._write_moments()
         return lines
 
     def _lives(self) -> list[Life]:
@@ -227,6 +228,10 @@ class Course:
         ]
         lines = "".join(f"{json.dumps(each)}\n" for each in named)
         (self.stage.directory / "unfinished.jsonl").write_text(lines)
+
+    def _write_moments(self) -> None:
+        lines = "".join(f"{each.seconds:.1f} {each.resident_bytes}\n" for each in self.moments)
+        (self.stage.directory / "memory.txt").write_text(lines)
 
     def _chains(self) -> Line:
         logs = self.proxy.decision_logs()

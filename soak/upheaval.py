@@ -103,7 +103,7 @@ class Upheaval:
         await self._until(
             "device authorities",
             "a device of the new one is let in",
-            lambda: self._all_answer(shown, "/version", _OK),
+            lambda: self._let_in(shown),
         )
 
     async def _policy(self) -> None:
@@ -166,8 +166,26 @@ class Upheaval:
             shown, f"{target}/{self._hidden}", _FORBIDDEN
         ) and await self._all_answer(shown, f"{target}/{other(self._hidden)}", _OK)
 
+    async def _let_in(self, shown: ssl.SSLContext) -> bool:
+        """Whether a device is let in by every worker.
+
+        Until it is, its handshakes fail: by an alert, or a reset where it has said more already.
+        """
+        try:
+            return await self._all_asked(shown, "/version", _OK)
+        except (httpx.TransportError, OSError):
+            return False
+
     async def _all_answer(self, shown: ssl.SSLContext, path: str, status: int) -> bool:
-        """Ask over new connections, one after the other."""
+        began = self.tally.now()
+        try:
+            return await self._all_asked(shown, path, status)
+        except (httpx.TransportError, OSError) as error:
+            self.tally.failed(f"GET {path}", repr(error), began, broken=True)
+            return False
+
+    async def _all_asked(self, shown: ssl.SSLContext, path: str, status: int) -> bool:
+        """Ask over new connections, one after the other, until one is answered otherwise."""
         for _ in range(_IN_A_ROW):
             if await self._asked_anew(shown, path) != status:
                 return False
@@ -175,20 +193,13 @@ class Upheaval:
 
     async def _asked_anew(self, shown: ssl.SSLContext, path: str) -> int:
         self.tally.requests["probe"] += 1
-        began = self.tally.now()
         async with httpx.AsyncClient(
             base_url=f"https://{SERVER_NAME}:{self.proxy.port}",
             verify=shown,
             headers={"Authorization": f"Bearer {self.user.identity.token}"},
             trust_env=False,
         ) as client:
-            try:
-                answer = await client.get(path)
-            except ssl.SSLError:  # a device of no authority that is trusted yet
-                return 0
-            except httpx.TransportError as error:
-                self.tally.failed(f"GET {path}", repr(error), began, broken=True)
-                return 0
+            answer = await client.get(path)
         audit_id = answer.headers.get("Audit-Id", "")
         self.tally.answered(f"GET {path}", audit_id, answer.status_code)
         return answer.status_code
