@@ -1,27 +1,20 @@
 """The course of a soak: quiet, everything at once, quiet again, the end, the accounts."""
 
 import asyncio
-import json
-import subprocess
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from bench.programs import CannotRunError
-from kzproxy.demo.upstream_account import USERNAME
-from soak.accounting import Evidence, accounts, unfinished
-from soak.clients import AT_ONCE, Ask, User, configmaps, steadily
+from soak.aftermath import Aftermath
+from soak.clients import Ask, User, configmaps, steadily
 from soak.commands import Commands
 from soak.growth import Held, Moment, back_to, descriptor_kinds, memory_line
-from soak.progress import say, tell
+from soak.progress import say, tell, verbs
 from soak.proxy import Proxy
-from soak.records import Life, read_audit_events, read_lives
 from soak.stage import NAMESPACES, SETTINGS, Stage
 from soak.tally import Tally
 from soak.upheaval import Upheaval
-from soak.verdict import Line, passed
-from soak.watches import CHURNING, HELD, MARKER, Watches
+from soak.verdict import Line
+from soak.watches import MARKER, Watches
 
 _READY_SECONDS = 30.0
 _SETTLE_SECONDS = 3.0
@@ -30,7 +23,6 @@ _SAMPLE_SECONDS = 3.0
 _MARKER_SECONDS = 20.0
 # Pooled connections to kube-apiserver are closed after 60 s (kzproxy.upstream.api_server).
 _QUIET_SECONDS = 90.0
-_AUDIT_SECONDS = 15.0
 _WATCHERS = 20
 _STEADY_USERS = 10
 _STEPS_PER_SECOND = 20.0
@@ -39,8 +31,6 @@ _UPHEAVAL_PAUSE_SECONDS = 2.0
 _KILL_EVERY_SECONDS = 40.0
 # A worker that is killed is back and has its memory filled after so long.
 _STARTED_SECONDS = 10.0
-# What kubectl and the upheaval may have under way beside the rest.
-_FURTHER_AT_ONCE = 30
 _GAUGES = {
     "requests in flight": "kzproxy_requests_in_flight",
     "streams": "kzproxy_long_running_requests",
@@ -79,10 +69,12 @@ class Course:
         finally:
             for user in self._users:
                 await user.close()
+        say(f"done in all: {verbs(self.tally.requests)}")
         say("load has stopped; waiting for what is idle to be closed")
         released = await self._released(before)
         metrics_after = await self.proxy.metrics()
         self.proxy.stop()
+        self._write_moments()
         return [
             self.tally.line(),
             watches.line(),
@@ -95,8 +87,7 @@ class Course:
                 {"tasks": metrics_after["kzproxy_tasks"]},
             ),
             memory_line(self.moments, half),
-            *await self._accounts(upheaval),
-            self._chains(),
+            *await self._aftermath(upheaval).lines(),
         ]
 
     async def _ready(self) -> None:
@@ -195,63 +186,21 @@ class Course:
             say(f"{name}: {dict(descriptor_kinds(held.pid))}")
         return line
 
-    async def _accounts(self, upheaval: Upheaval) -> list[Line]:
-        """Compare all logs; kube-apiserver's may trail."""
-        lives = self._lives()
-        deadline = self.tally.now() + _AUDIT_SECONDS
-        while True:
-            evidence = Evidence(
-                lives=lives,
-                events=read_audit_events(self.stage.control_plane.audit_log, USERNAME),
-                answers=self.tally.answers,
-                kills=upheaval.kills,
-                in_flight_at_most=HELD + CHURNING + AT_ONCE + _FURTHER_AT_ONCE,
-            )
-            lines = accounts(evidence)
-            if passed(lines) or self.tally.now() > deadline:
-                break
-            await asyncio.sleep(1.0)
-        self._write_unfinished(lives)
-        self._write_moments()
-        return lines
-
-    def _lives(self) -> list[Life]:
-        logs = self.proxy.decision_logs()
-        return [life for number, files in logs.items() for life in read_lives(number, files)]
-
-    def _write_unfinished(self, lives: Sequence[Life]) -> None:
-        """Name what was under way at kills, for whoever wants to look."""
-        named = [
-            {"worker": life.worker, "audit_id": record.audit_id, "asked": record.asked}
-            for life, missing in unfinished(lives)
-            for record in missing
-        ]
-        lines = "".join(f"{json.dumps(each)}\n" for each in named)
-        (self.stage.directory / "unfinished.jsonl").write_text(lines)
+    def _aftermath(self, upheaval: Upheaval) -> Aftermath:
+        return Aftermath(
+            decision_logs=self.proxy.decision_logs(),
+            audit_log=self.stage.control_plane.audit_log,
+            answers=self.tally.answers,
+            kills=upheaval.kills,
+            directory=self.stage.directory,
+        )
 
     def _write_moments(self) -> None:
         lines = "".join(f"{each.seconds:.1f} {each.resident_bytes}\n" for each in self.moments)
         (self.stage.directory / "memory.txt").write_text(lines)
-
-    def _chains(self) -> Line:
-        logs = self.proxy.decision_logs()
-        told = {number: _verified(files) for number, files in logs.items()}
-        return Line(
-            name="the chain of each log is whole",
-            found="; ".join(words.splitlines()[0] for _, words in told.values()),
-            problems=tuple(words for whole, words in told.values() if not whole),
-        )
 
 
 def _gauges(metrics: dict[str, float]) -> Line:
     nothing = dict.fromkeys(_GAUGES, 0.0)
     now = {name: metrics.get(gauge, 0.0) for name, gauge in _GAUGES.items()}
     return back_to("nothing is under way", nothing, now)
-
-
-def _verified(files: Sequence[Path]) -> tuple[bool, str]:
-    command = [sys.executable, "-m", "kzproxy", "log", "verify", *map(str, files)]
-    done = subprocess.run(  # noqa: S603 - a command of ours
-        command, capture_output=True, text=True, check=False
-    )
-    return done.returncode == 0, (done.stdout + done.stderr).strip() or "nothing is said"

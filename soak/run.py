@@ -11,7 +11,7 @@ from pathlib import Path
 from bench.programs import CannotRunError
 from kzproxy.clock.system import Clock, SystemClock
 from soak.course import Course
-from soak.progress import say, verbs
+from soak.progress import say
 from soak.proxy import Proxy
 from soak.stage import stage
 from soak.tally import Tally
@@ -25,12 +25,14 @@ def main() -> int:
     directory = options.directory / f"{clock.now():%Y-%m-%dT%H-%M-%S}"
     directory.mkdir(parents=True)
     say(f"{options.minutes:g} minutes; logs are kept in {directory}")
+    lines: list[Line] = []
     try:
-        lines, tally = _soaked(directory, clock, options.minutes * 60)
-    except CannotRunError as error:
-        say(str(error))
+        lines = _soaked(directory, clock, options.minutes * 60)
+    except* CannotRunError as errors:
+        say("; ".join(map(str, errors.exceptions)))
+    if not lines:
         return 1
-    sys.stdout.write(f"\n{table(lines)}\n\ndone: {verbs(tally.requests)}\nlogs: {directory}\n")
+    sys.stdout.write(f"\n{table(lines)}\n\nlogs: {directory}\n")
     if passed(lines):
         sys.stdout.write("every line holds\n")
         return 0
@@ -39,13 +41,13 @@ def main() -> int:
     return 1
 
 
-def _soaked(directory: Path, clock: Clock, seconds: float) -> tuple[list[Line], Tally]:
+def _soaked(directory: Path, clock: Clock, seconds: float) -> list[Line]:
     say("starting the real control plane")
     with stage(directory, clock) as made:
         proxy, tally = Proxy(made), Tally(clock)
         say(f"kzproxy's own words are in {proxy.log}")
         try:
-            return asyncio.run(Course(made, proxy, tally, seconds).run()), tally
+            return asyncio.run(Course(made, proxy, tally, seconds).run())
         finally:
             proxy.stop()
 

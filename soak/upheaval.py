@@ -122,14 +122,16 @@ class Upheaval:
         await self._until("bad policies taken back", "no failure is told", self._is_in_order)
 
     async def _hang_up(self) -> None:
-        before = (await self.proxy.metrics())["kzproxy_config_reloads_total"]
+        before = await self._reloads()
         self.proxy.hang_up()
 
         async def read_again() -> bool:
-            now = (await self.proxy.metrics())["kzproxy_config_reloads_total"]
-            return now >= before + WORKERS
+            return await self._reloads() >= before + WORKERS
 
         await self._until("SIGHUPs", "both have read again", read_again)
+
+    async def _reloads(self) -> float:
+        return (await self.proxy.metrics()).get("kzproxy_config_reloads_total", 0.0)
 
     async def _until(self, what: str, holds: str, condition: Callable[[], Awaitable[bool]]) -> None:
         self.done[what] += 1
