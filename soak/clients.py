@@ -17,6 +17,7 @@ _SECONDS = 30.0
 _MERGE_PATCH = "application/merge-patch+json"
 # Steps at one time; the next waits.
 AT_ONCE = 20
+_NAMES = 50
 _JSON = "application/json"
 
 
@@ -90,8 +91,12 @@ class User:
         await self.client.aclose()
 
 
-def mixture() -> Iterator[tuple[Ask, ...]]:
-    """Yield for ever what a user does next; what belongs together is done in turn."""
+def mixture(tally: Tally) -> Iterator[tuple[Ask, ...]]:
+    """Yield for ever what a user does next; what belongs together is done in turn.
+
+    Names come again, so that what kzproxy remembers of request lines is soon full. After a kill they
+    are others, because what was made just before it may not have been deleted.
+    """
     for number in itertools.count():
         namespace = NAMESPACES[number % len(NAMESPACES)]
         target = configmaps(namespace)
@@ -102,7 +107,7 @@ def mixture() -> Iterator[tuple[Ask, ...]]:
         change = {"metadata": {"annotations": {"number": str(number)}}}
         yield (Ask(verb="patch", method="PATCH", path=one, body=change, content_type=_MERGE_PATCH),)
         yield (Ask(verb="get", method="GET", path="/apis/apps/v1"),)
-        yield _made_and_deleted(target, f"made-{number}")
+        yield _made_and_deleted(target, f"made-{number % _NAMES}-{len(tally.kills)}")
         yield (Ask(verb="absent", method="GET", path=f"{target}/absent", expected=404),)
         # kzproxy lets it through, and RBAC does not.
         yield (Ask(verb="forbidden", method="GET", path="/api/v1/nodes/none", expected=403),)
@@ -115,9 +120,9 @@ def _made_and_deleted(target: str, name: str) -> tuple[Ask, ...]:
     )
 
 
-async def steadily(users: list[User], per_second: float) -> None:
+async def steadily(users: list[User], tally: Tally, per_second: float) -> None:
     """Do the mixture for ever, so many steps a second, by each user in turn."""
-    asks, turns = mixture(), itertools.cycle(users)
+    asks, turns = mixture(tally), itertools.cycle(users)
     room = asyncio.Semaphore(AT_ONCE)
 
     async def step(user: User, together: tuple[Ask, ...]) -> None:

@@ -29,8 +29,6 @@ _STEPS_PER_SECOND = 20.0
 _EXEC_PAUSE_SECONDS = 1.0
 _UPHEAVAL_PAUSE_SECONDS = 2.0
 _KILL_EVERY_SECONDS = 40.0
-# A worker that is killed is back and has its memory filled after so long.
-_STARTED_SECONDS = 10.0
 _GAUGES = {
     "requests in flight": "kzproxy_requests_in_flight",
     "streams": "kzproxy_long_running_requests",
@@ -112,8 +110,8 @@ class Course:
             proxy=self.proxy,
             user=self._user(_WATCHERS),
             tally=self.tally,
-            # None in the half that is weighed: a worker that has just begun has memory to fill.
-            kills_until=half - _STARTED_SECONDS,
+            # A worker that has just begun has memory to fill before it is weighed.
+            kills_until=half - self.seconds / 6,
             kill_every=min(_KILL_EVERY_SECONDS, self.seconds / 6),
         )
 
@@ -123,7 +121,7 @@ class Course:
         commands = [self._commands(first + _STEADY_USERS + number) for number in range(2)]
         async with asyncio.TaskGroup() as group:
             works = watches.start(group)
-            works.append(group.create_task(steadily(users, _STEPS_PER_SECOND)))
+            works.append(group.create_task(steadily(users, self.tally, _STEPS_PER_SECOND)))
             works.append(group.create_task(commands[0].mixed()))
             works.append(group.create_task(commands[1].execs(_EXEC_PAUSE_SECONDS)))
             tearing = group.create_task(upheaval.run(_UPHEAVAL_PAUSE_SECONDS))
