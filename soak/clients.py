@@ -94,8 +94,8 @@ class User:
 def mixture(tally: Tally) -> Iterator[tuple[Ask, ...]]:
     """Yield for ever what a user does next; what belongs together is done in turn.
 
-    Names come again, so that what kzproxy remembers of request lines is soon full. After a kill they
-    are others, because what was made just before it may not have been deleted.
+    Names come again, so that what kzproxy remembers of request lines is soon all there. After a
+    kill they are others, because what was made just before it may not have been deleted.
     """
     for number in itertools.count():
         namespace = NAMESPACES[number % len(NAMESPACES)]
