@@ -1,7 +1,8 @@
-"""Decisions by a thousand rules of mixed kinds: ``python -m bench.mixed_rules``.
+"""Decisions by a thousand rules of mixed kinds: ``python -m bench.mixed_rules`` prints JSON.
 
-Prints the time to load them, and quantiles of one decision in microseconds: never taken before,
-with and without an expression in CEL to evaluate, and taken before.
+The time to load and check them, and quantiles of one decision in microseconds: never taken before,
+by rules without an expression in CEL (of each kind, and all together) and with one, and taken
+before.
 """
 
 import json
@@ -18,6 +19,8 @@ from typing import Any
 
 import yaml
 
+from bench.machine import pinned
+from bench.programs import CannotRunError, output_of
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
@@ -30,7 +33,8 @@ from kzproxy.policy.engine import PolicyEngine
 
 RULES = 1000
 TEAMS = 250
-_KINDS = ("plain", "place", "sign-in", "expression")
+_CEL = "expression"
+_KINDS = ("plain", "place", "sign-in", _CEL)
 _MICRO = 1e6
 
 
@@ -45,12 +49,31 @@ def main() -> None:
         mistakes.raise_if_any()
         engine = PolicyEngine(policies)
         loaded = time.perf_counter() - begun
-    found = {"rules": float(len(policies.rules)), "load_s": loaded}
+    found = {"mixed_load_s": loaded}
+    cold: dict[str, list[float]] = {}
+    known: list[float] = []
     for kind in _KINDS:
         asked = [_asked(number, kind) for number in range(TEAMS)]
-        found |= _quantiles(f"{kind}_cold", _cold(engine, asked))
-        found |= _quantiles(f"{kind}_known", _known(engine, asked))
-    sys.stdout.write(json.dumps({key: round(value, 2) for key, value in found.items()}) + "\n")
+        cold[kind] = _cold(engine, asked)
+        known += _known(engine, asked)
+        found |= _quantiles(f"mixed_{kind.replace('-', '_')}", cold[kind])
+    plain = [each for kind, taken in cold.items() if kind != _CEL for each in taken]
+    found |= _quantiles("mixed", plain) | _quantiles("mixed_known", known)
+    sys.stdout.write(json.dumps({key: round(value, 3) for key, value in found.items()}) + "\n")
+
+
+def in_own_process(core: int | None) -> dict[str, float]:
+    """Measure in a process of its own, on ``core``.
+
+    Raises:
+        CannotRunError: It failed.
+    """
+    said = output_of(*pinned(core, [sys.executable, "-m", "bench.mixed_rules"]))
+    try:
+        read: dict[str, float] = json.loads(said)
+    except ValueError as error:
+        raise CannotRunError(f"mixed rules could not be measured: {said}") from error
+    return read
 
 
 def policy() -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 from contextlib import ExitStack
 from dataclasses import replace
 
+from bench import mixed_rules
 from bench.api_server import LIST_TARGET, ApiServer, api_server
 from bench.decision_latency import in_own_process
 from bench.figures import DIRECT, KZPROXY, medians, standings
@@ -74,6 +75,8 @@ def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
     found = Found()
     with set_up(clock) as stage:
         found.add(KZPROXY, in_own_process(stage.world.directory / "policy.yaml", stage.cores.proxy))
+        for _ in range(effort.repetitions):
+            found.add(KZPROXY, mixed_rules.in_own_process(stage.cores.proxy))
         for repetition in range(effort.repetitions):
             say(f"repetition {repetition + 1} of {effort.repetitions}")
             _repetition(stage, lineup, effort, repetition, found)

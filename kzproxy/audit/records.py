@@ -10,6 +10,7 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import ExtraValues, Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.audit.recorded_facts import recorded_namespace, recorded_object
 from kzproxy.audit.schema import (
     Cause,
     CompletedRecord,
@@ -37,6 +38,7 @@ from kzproxy.audit.visible import (
 from kzproxy.errors.kinds import (
     BadRequest,
     ExpectationFailed,
+    Expired,
     Forbidden,
     HeadTooLarge,
     NotServed,
@@ -56,6 +58,7 @@ _CAUSES: dict[type[ProxyError], Cause] = {
     Unauthenticated: Cause.UNAUTHENTICATED,
     Forbidden: Cause.FORBIDDEN,
     NotServed: Cause.NOT_SERVED,
+    Expired: Cause.EXPIRED,
     PayloadTooLarge: Cause.PAYLOAD_TOO_LARGE,
     ExpectationFailed: Cause.EXPECTATION_FAILED,
     TooManyRequests: Cause.TOO_MANY_REQUESTS,
@@ -201,6 +204,8 @@ def decision_record(
         device=caller.device,
         source=Source(address=str(arrival.source_address), port=arrival.source_port),
         request=request,
+        namespace=recorded_namespace(decision),
+        object=recorded_object(decision),
         impersonated=caller.impersonated if isinstance(decision, Permit) else None,
     )
 

@@ -7,19 +7,29 @@ cannot be told any more is said, never guessed.
 import re
 from ipaddress import ip_address
 
+from kzproxy.attributes.api_object import ApiObject, Labels
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.audit.schema import DecisionRecord, Device, Request, User, Verdict
+from kzproxy.audit.recorded_facts import api_object_of, namespace_labels_of
+from kzproxy.audit.schema import (
+    DecisionRecord,
+    Device,
+    Namespace,
+    ObjectFacts,
+    Request,
+    User,
+    Verdict,
+)
 from kzproxy.audit.visible import MASK
 from kzproxy.errors.kinds import ProxyError
 from kzproxy.policy.decision import Decision, Dependency
 
 _CUT_OR_ESCAPED = re.compile(r"\\|\.\.\.\[[0-9]+ more\]$")
 _NOT_IN_A_RECORD = {
-    Dependency.OBJECT: "the object of the request is not in the log",
+    Dependency.OBJECT: "what the object of the request was like is not in the log",
     Dependency.NAMESPACE: "the labels of the namespace are not in the log",
 }
 # What a deletion's body asks for is not in the log either.
@@ -48,6 +58,8 @@ def attributes_of(record: DecisionRecord) -> Attributes:
             user_agent=record.request.user_agent,
             reason=record.reason,
         ),
+        namespace_labels=_namespace_labels(record.namespace),
+        api_object=_api_object(record.object),
     )
 
 
@@ -58,7 +70,8 @@ def check_replayed(record: DecisionRecord, decision: Decision) -> None:
         NotReplayable: It does.
     """
     for dependency, why in _NOT_IN_A_RECORD.items():
-        if dependency in decision.depends_on:
+        # Where the decision that was taken rested on it too, it stands there, or was not known.
+        if dependency in decision.depends_on and dependency not in record.depends_on:
             raise NotReplayable(why)
     asked = record.request
     is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY
@@ -98,6 +111,23 @@ def _device(device: Device) -> DevicePosture:
         reason=device.reason,
         expires_at=device.expires_at,
     )
+
+
+def _namespace_labels(part: Namespace | None) -> Labels | None:
+    if part is not None:
+        if part.labels_omitted:
+            raise NotReplayable("labels of the namespace were left out of the record")
+        _require_whole(*part.labels, *part.labels.values())
+    return namespace_labels_of(part)
+
+
+def _api_object(part: ObjectFacts | None) -> ApiObject | None:
+    if part is not None:
+        if part.labels_omitted or part.images_omitted:
+            raise NotReplayable("labels or images of the object were left out of the record")
+        texts = (*part.labels, *part.labels.values(), part.service_account, *part.images)
+        _require_whole(*texts)
+    return api_object_of(part)
 
 
 def _request(asked: Request) -> RequestInfo:

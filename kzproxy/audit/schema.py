@@ -42,6 +42,7 @@ class Cause(StrEnum):
     UNAUTHENTICATED = "unauthenticated"
     FORBIDDEN = "forbidden"
     NOT_SERVED = "not-served"
+    EXPIRED = "expired"
     PAYLOAD_TOO_LARGE = "payload-too-large"
     EXPECTATION_FAILED = "expectation-failed"
     TOO_MANY_REQUESTS = "too-many-requests"
@@ -132,6 +133,26 @@ class Request(_Part, frozen=True, kw_only=True):
     user_agent: str = ""
 
 
+class Namespace(_Part, frozen=True, kw_only=True):
+    """The namespace of the request, where the decision rested on its labels and they were known."""
+
+    labels: dict[str, str] = {}
+    labels_omitted: Count = 0
+
+
+class ObjectFacts(_Part, frozen=True, kw_only=True):
+    """What was known of the object, where the decision rested on it."""
+
+    labels: dict[str, str] = {}
+    labels_omitted: Count = 0
+    service_account: str = ""
+    privileged: bool = False
+    host_namespaces: bool = False
+    images: tuple[str, ...] = ()
+    images_omitted: Count = 0
+    is_patch: bool = False
+
+
 class Impersonated(_Part, frozen=True, kw_only=True):
     """The identity that goes upstream in the ``Impersonate-*`` headers."""
 
@@ -188,6 +209,8 @@ class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="de
     device: Device | None = None
     source: Source
     request: Request
+    namespace: Namespace | None = None
+    object: ObjectFacts | None = None
     impersonated: Impersonated | None = None
     shadow: ShadowAnswer | None = None
 

@@ -22,8 +22,8 @@ Examples:
 
 \b
 Exits 0 where every decision comes out the same, 1 where one does not, 2 where a
-file cannot be read. Decisions that rest on what is not in the log (objects, labels
-of namespaces, full commands) are counted and left out.
+file cannot be read. Decisions that rest on what is not in the log (objects and labels
+that the policy of then did not ask about, full commands) are counted and left out.
 """
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _TELL_EVERY = 100_000

@@ -1,6 +1,5 @@
 """Gather the mistakes of all configuration files, so that they are reported together."""
 
-import difflib
 from collections.abc import Iterable
 
 from kzproxy.config.sources import Sources
@@ -42,5 +41,7 @@ class Mistakes:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean ...?`` if a known word is close to ``word``, else nothing."""
+    import difflib  # 0.3 MiB that a server whose files are right does without
+
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""

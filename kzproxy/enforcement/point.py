@@ -295,6 +295,8 @@ class EnforcementPoint:
         await self.decisions.record_decision(record, durable=durable)
         case.judged = True
         self.metrics.count_decision(record.decision.value, record.cause.value)
+        for failed in record.errors:
+            self.metrics.rule_errors.labels(failed.rule).inc()
         if record.shadow is not None:
             self.metrics.count_disagreement(record.decision.value, record.shadow.decision.value)
 

@@ -41,6 +41,12 @@ class Metrics:
             ["decision", "shadow"],
             registry=registry,
         )
+        self.rule_errors = Counter(
+            "kzproxy_policy_rule_errors",
+            "Times a rule could not be judged, so that it allowed nothing, or denied.",
+            ["rule"],
+            registry=registry,
+        )
         self.requests = Counter(
             "kzproxy_requests",
             "Requests ended, by verb, status code and how they ended.",

@@ -43,7 +43,7 @@ class OfNamed:
 
     def turns_at(self, view: RequestView) -> datetime | None:
         names = (*self.all_of, *self.any_of, *self.none_of)
-        return earliest(view.named_turns_at(name) for name in names)
+        return earliest([view.named_turns_at(name) for name in names])
 
     def asked(self) -> str:
         parts = [*self.all_of]

@@ -44,7 +44,10 @@ class ConditionCheck:
 
     def value(self, view: RequestView) -> bool | None:
         """Say whether all hold; None where nobody can tell."""
-        return all_hold([condition.value(view) for condition in self.conditions])
+        conditions = self.conditions
+        if len(conditions) == 1:
+            return conditions[0].value(view)
+        return all_hold([condition.value(view) for condition in conditions])
 
     def unmet(
         self, view: RequestView, *, unknown_is: bool, patches_allowed: bool = False
@@ -80,19 +83,27 @@ class ConditionCheck:
 
     def turns_at(self, view: RequestView) -> datetime | None:
         """Return when time alone may change whether they hold."""
-        return earliest([condition.turns_at(view) for condition in self._turning])
+        turning = self._turning
+        if len(turning) == 1:
+            return turning[0].turns_at(view)
+        return earliest([condition.turns_at(view) for condition in turning])
 
 
 def _unmet(
     conditions: Iterable[Condition], view: RequestView, *, unknown_is: bool
 ) -> tuple[Condition, ...]:
-    return tuple([c for c in conditions if not _holds(c, view, unknown_is=unknown_is)])
+    return tuple(
+        [
+            each
+            for each in conditions
+            if (value := each.value(view)) is not True
+            and (value is False or not _taken_for(each, view, unknown_is=unknown_is))
+        ]
+    )
 
 
-def _holds(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
-    value = condition.value(view)
-    if value is not None:
-        return value
+def _taken_for(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
+    """Say what to take a condition for of which nobody can tell."""
     known = view.attributes.api_object
     if Dependency.OBJECT in condition.depends_on and (known is None or known.is_patch):
         raise CannotBeJudged(f"the object is not known: {condition.found(view)}")

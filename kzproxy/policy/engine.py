@@ -5,7 +5,7 @@ Default deny; a deny rule wins over every allow rule; a deny rule that cannot be
 allow rule that cannot be judged allows nothing.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
@@ -16,13 +16,14 @@ from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
-from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex
+from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex, kind_of
 from kzproxy.policy.memo import DecisionMemo
 from kzproxy.policy.obligation_check import (
     Unmet,
     obligations_turn_at,
     unmet_obligations,
 )
+from kzproxy.policy.obligations import NO_OBLIGATIONS
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.reach import (
     allow_reaches,
@@ -50,15 +51,17 @@ class _Findings:
         candidates: The matches whose subject, verb, group and resource fit.
         matched: The rules that match, in file order.
         unmet: The rules that reach the request but for these conditions.
-        errors: The rules that could not be judged, with what went wrong.
+        failed: The rules that could not be judged.
+        errors: Their ids, with what went wrong.
     """
 
-    __slots__ = ("candidates", "errors", "matched", "unmet")
+    __slots__ = ("candidates", "errors", "failed", "matched", "unmet")
 
-    def __init__(self, candidates: list[CompiledMatch]) -> None:
+    def __init__(self, candidates: Sequence[CompiledMatch]) -> None:
         self.candidates = candidates
         self.matched: list[CompiledRule] = []
         self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
+        self.failed: list[CompiledRule] = []
         self.errors: list[tuple[str, str]] = []
 
     def reached(self) -> list[CompiledRule]:
@@ -93,7 +96,10 @@ class PolicyEngine:
         self._allows = RuleIndex(policies.rules, Effect.ALLOW, compiler)
         self._memo = DecisionMemo()
         compiled = [*self._denies.rules, *self._allows.rules]
-        self.needs_namespace_labels = any(_looks_at_labels(each) for each in compiled)
+        self._selects_by_labels = any(_selects_by_labels(each) for each in compiled)
+        self.needs_namespace_labels = self._selects_by_labels or any(
+            Dependency.NAMESPACE in each.check.depends_on for each in compiled
+        )
         self._looks_at_objects = any(Dependency.OBJECT in c.check.depends_on for c in compiled)
 
     def decide(self, attributes: Attributes) -> Decision:
@@ -157,7 +163,7 @@ class PolicyEngine:
         depends_on = granted.depends_on
         if denies.unmet:
             depends_on = depends_on.union(*(rule.depends_on for rule in denies.reached()))
-        if denies.consult_labels() or allows.consult_labels():
+        if self._selects_by_labels and (denies.consult_labels() or allows.consult_labels()):
             depends_on |= _NAMESPACE
         return Permit(
             attributes=view.attributes,
@@ -177,10 +183,10 @@ class PolicyEngine:
         refusal: _Refusal,
         findings: list[_Findings],
     ) -> Deny:
-        reached = [compiled for found in findings for compiled in found.reached()]
+        reached = [each for found in findings for each in (*found.reached(), *found.failed)]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
         rests = [rule.depends_on for rule in reached]
-        if any(found.consult_labels() for found in findings):
+        if self._selects_by_labels and any(found.consult_labels() for found in findings):
             rests.append(_NAMESPACE)
         return Deny(
             attributes=attributes,
@@ -201,16 +207,15 @@ def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings)
     )
 
 
-def _looks_at_labels(compiled: CompiledRule) -> bool:
-    return Dependency.NAMESPACE in compiled.check.depends_on or any(
-        match.namespace_selector is not None for match in compiled.rule.match
-    )
+def _selects_by_labels(compiled: CompiledRule) -> bool:
+    return any(match.namespace_selector is not None for match in compiled.rule.match)
 
 
 def _unreadable(attributes: Attributes) -> str:
     """Say why no rule can judge this; the authenticator and the parser should have refused it."""
     request = attributes.request
-    if not attributes.subject.username.strip():
+    username = attributes.subject.username
+    if not username or username.isspace():
         return "the request has no user name"
     if request.verb not in (_RESOURCE_VERBS if request.is_resource else _URL_VERBS):
         return f"no rule can name the verb {request.verb!r}"
@@ -221,7 +226,7 @@ def _judge(
     index: RuleIndex, reaches: _Reaches, view: RequestView, *, unknown_is: bool
 ) -> _Findings:
     attributes = view.attributes
-    candidates = index.candidates(attributes.subject, attributes.request)
+    candidates = index.candidates(attributes.subject, kind_of(attributes.request))
     found = _Findings(candidates)
     judged: CompiledRule | None = None
     for candidate in candidates:
@@ -237,6 +242,7 @@ def _judge(
                 view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
+            found.failed.append(compiled)
             found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
         if unmet:
@@ -256,7 +262,7 @@ def _asks_for_object(
             _may_hold(each, view, unknown_is=unknown_is)
             for each in candidate.compiled.check.conditions
         )
-        for candidate in index.candidates(view.attributes.subject, view.attributes.request)
+        for candidate in index.candidates(view.attributes.subject, kind_of(view.attributes.request))
         if Dependency.OBJECT in candidate.compiled.check.depends_on
     )
 
@@ -310,13 +316,9 @@ def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) ->
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
     if Dependency.TIME not in granted.depends_on and not denies.unmet:
         return None
-    return earliest(_turns(granted, denies, view))
-
-
-def _turns(
-    granted: CompiledRule, denies: _Findings, view: RequestView
-) -> Iterator[datetime | None]:
-    yield granted.check.turns_at(view)
-    yield obligations_turn_at(granted.rule.obligations, view)
+    moments = [granted.check.turns_at(view)]
+    if granted.rule.obligations is not NO_OBLIGATIONS:
+        moments.append(obligations_turn_at(granted.rule.obligations, view))
     for _, unmet in denies.unmet:
-        yield from (condition.turns_at(view) for condition in unmet)
+        moments += [condition.turns_at(view) for condition in unmet]
+    return earliest(moments)

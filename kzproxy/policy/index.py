@@ -4,7 +4,7 @@ Two look-ups: by what is asked (verb, group, resource), then by who asks. What i
 namespaces and conditions, is judged rule by rule.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -23,8 +23,8 @@ _MAX_REMEMBERED_KINDS = 4096
 
 _BY_ORDER = attrgetter("order")
 
-# Verb, and for a resource its group, name and subresource; a verb alone for other URLs.
-_Kind = tuple[str, ...]
+Kind = tuple[str, ...]
+"""Verb, and for a resource its group, name and subresource; a verb alone for other URLs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,9 +42,22 @@ class CompiledRule:
 
 
 class CompiledMatch:
-    """One ``match`` of a rule, with its names ready."""
+    """One ``match`` of a rule, with its names ready.
 
-    __slots__ = ("compiled", "excluded", "match", "names", "namespaces", "order", "urls")
+    Attributes:
+        is_simple: It asks for nothing but verbs, groups, resources and perhaps namespaces.
+    """
+
+    __slots__ = (
+        "compiled",
+        "excluded",
+        "is_simple",
+        "match",
+        "names",
+        "namespaces",
+        "order",
+        "urls",
+    )
 
     def __init__(self, compiled: CompiledRule, match: Match) -> None:
         self.compiled = compiled
@@ -55,6 +68,14 @@ class CompiledMatch:
         self.excluded = frozenset(resource_key(each) for each in match.excluded_resources)
         # A URL pattern is a glob whose only star stands at its end; the loader sees to that.
         self.urls = Names(tuple(match.non_resource_urls)) if match.non_resource_urls else None
+        self.is_simple = not (
+            match.names
+            or match.excluded_resources
+            or match.non_resource_urls
+            or match.namespace_selector
+            or match.label_equalities
+            or match.field_equalities
+        )
 
 
 class RuleIndex:
@@ -66,23 +87,22 @@ class RuleIndex:
     def __init__(self, rules: Iterable[Rule], effect: Effect, compiler: Compiler) -> None:
         self.rules: list[CompiledRule] = []
         self._effect = effect
-        self._by_kind: dict[_Kind, list[CompiledMatch]] = {}
-        self._remembered: dict[_Kind, _SubjectTable] = {}
+        self._by_kind: dict[Kind, list[CompiledMatch]] = {}
+        self._remembered: dict[Kind, _SubjectTable] = {}
         for order, rule in enumerate(rules):
             if rule.effect is effect:
                 check = compiler.check(rule.conditions, rule.when)
                 rests = check.depends_on | obligations_rest_on(rule.obligations)
                 self._add(CompiledRule(order=order, rule=rule, check=check, depends_on=rests))
 
-    def candidates(self, subject: Identity, request: RequestInfo) -> list[CompiledMatch]:
+    def candidates(self, subject: Identity, kind: Kind) -> Sequence[CompiledMatch]:
         """Return the matches whose subject, verb, group and resource fit, in file order."""
-        kind = _kind(request)
         table = self._remembered.get(kind)
         if table is None:
             table = _SubjectTable(self._of_kind(kind))
             if len(self._remembered) < _MAX_REMEMBERED_KINDS:
                 self._remembered[kind] = table
-        return table.of(subject)
+        return table.of(subject) if table.any else ()
 
     def _add(self, compiled: CompiledRule) -> None:
         self.rules.append(compiled)
@@ -91,11 +111,11 @@ class RuleIndex:
             for key in _written_kinds(match):
                 self._by_kind.setdefault(key, []).append(candidate)
 
-    def _of_kind(self, kind: _Kind) -> list[CompiledMatch]:
+    def _of_kind(self, kind: Kind) -> list[CompiledMatch]:
         keys = self._covering_kinds(kind)
         return [candidate for key in keys for candidate in self._by_kind.get(key, ())]
 
-    def _covering_kinds(self, kind: _Kind) -> Iterator[_Kind]:
+    def _covering_kinds(self, kind: Kind) -> Iterator[Kind]:
         verb, *asked = kind
         if not asked:
             yield from ((verb,), (ALL,))
@@ -116,40 +136,47 @@ class RuleIndex:
 class _SubjectTable:
     """The matches of one kind of request, by who may be meant."""
 
-    __slots__ = ("_by_group", "_by_spiffe_id", "_by_user", "_everyone")
+    __slots__ = ("_by_group", "_by_spiffe_id", "_by_user", "_everyone", "any")
 
     def __init__(self, candidates: Iterable[CompiledMatch]) -> None:
         self._by_user: dict[str, list[CompiledMatch]] = {}
         self._by_group: dict[str, list[CompiledMatch]] = {}
         self._by_spiffe_id: list[tuple[Names, CompiledMatch]] = []
-        for candidate in candidates:
+        # A match that names a verb and ``*`` besides is found twice.
+        ordered = sorted(set(candidates), key=_BY_ORDER)
+        self.any = bool(ordered)
+        for candidate in ordered:
             for user in candidate.compiled.rule.users:
                 self._by_user.setdefault(user, []).append(candidate)
             if patterns := candidate.compiled.rule.spiffe_ids:
                 self._by_spiffe_id.append((Names(patterns), candidate))
             for group in candidate.compiled.rule.groups:
                 self._by_group.setdefault(group, []).append(candidate)
-        self._everyone = self._by_group.get(EVERYONE, [])
+        self._everyone = self._by_group.get(EVERYONE)
 
-    def of(self, subject: Identity) -> list[CompiledMatch]:
+    def of(self, subject: Identity) -> Sequence[CompiledMatch]:
         """Return each match that means the subject once, in file order."""
-        found = [*self._everyone, *self._by_user.get(subject.username, ())]
-        for group in subject.groups:
-            found += self._by_group.get(group, ())
+        by_group = self._by_group
+        found = [part for group in subject.groups if (part := by_group.get(group)) is not None]
+        if self._everyone is not None:
+            found.append(self._everyone)
+        if (of_user := self._by_user.get(subject.username)) is not None:
+            found.append(of_user)
         if self._by_spiffe_id and (spiffe_id := subject.spiffe_id):
-            found += [each for names, each in self._by_spiffe_id if names.hold(spiffe_id)]
-        if len(found) < 2:
-            return found
-        return sorted(set(found), key=_BY_ORDER)
+            found.append([each for names, each in self._by_spiffe_id if names.hold(spiffe_id)])
+        if len(found) < 2:  # Mostly one group of many is named, and its rules are in order.
+            return found[0] if found else ()
+        return sorted({each for part in found for each in part}, key=_BY_ORDER)
 
 
-def _kind(request: RequestInfo) -> _Kind:
+def kind_of(request: RequestInfo) -> Kind:
+    """Return what rules are found by."""
     if not request.is_resource:
         return (request.verb,)
     return (request.verb, request.api_group, request.resource, request.subresource)
 
 
-def _written_kinds(match: Match) -> Iterator[_Kind]:
+def _written_kinds(match: Match) -> Iterator[Kind]:
     for verb in match.verbs:
         if match.non_resource_urls:
             yield (verb,)

@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from kzproxy.policy.condition import all_hold
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.obligations import NO_OBLIGATIONS, MultiFactor, Obligations
 from kzproxy.policy.rules import SignIn
 from kzproxy.policy.sign_in import (
     duration_words,
-    one_of,
     sign_in_found,
     sign_in_words,
-    some_of,
+    signed_in_so,
     turn,
     within,
 )
@@ -45,9 +43,9 @@ def unmet_obligations(obligations: Obligations, view: RequestView) -> tuple[Unme
 def obligations_turn_at(obligations: Obligations, view: RequestView) -> datetime | None:
     """Return when time alone will have them unmet."""
     since = view.attributes.subject.authenticated_at
-    mfa = obligations.mfa
-    ages = (obligations.reauth, mfa.max_age if mfa is not None else None)
-    return earliest(turn(view, since, age) for age in ages)
+    mfa = obligations.mfa.max_age if obligations.mfa is not None else None
+    ages = [age for age in (obligations.reauth, mfa) if age is not None]
+    return earliest([turn(view, since, age) for age in ages])
 
 
 def obligations_rest_on(obligations: Obligations) -> frozenset[Dependency]:
@@ -64,7 +62,7 @@ def obligations_rest_on(obligations: Obligations) -> frozenset[Dependency]:
 
 def _unmet(obligations: Obligations, view: RequestView) -> Iterator[Unmet]:
     subject = view.attributes.subject
-    if obligations.mfa is not None and not _is_strong(obligations.mfa, view):
+    if obligations.mfa is not None and signed_in_so(obligations.mfa, view) is not True:
         yield Unmet("mfa", f"a sign-in {_mfa_words(obligations.mfa)} ({sign_in_found(view)})")
     if obligations.reauth is not None and not within(
         view, subject.authenticated_at, obligations.reauth
@@ -79,16 +77,6 @@ def _unmet(obligations: Obligations, view: RequestView) -> Iterator[Unmet]:
         yield Unmet("dryRunOnly", "a dry run (kubectl --dry-run=server)")
     if obligations.bound and not subject.confirmation:
         yield Unmet("bound", "a token that is bound to your client certificate")
-
-
-def _is_strong(mfa: MultiFactor, view: RequestView) -> bool:
-    subject = view.attributes.subject
-    held = [
-        within(view, subject.authenticated_at, mfa.max_age),
-        one_of(subject.authentication_class, mfa.classes),
-        some_of(subject.authentication_methods, mfa.methods),
-    ]
-    return all_hold(held) is True
 
 
 def _mfa_words(mfa: MultiFactor) -> str:

@@ -45,6 +45,9 @@ def allow_reaches(candidate: CompiledMatch, attributes: Attributes) -> bool:
     Of a list of namespaces: whether it names any that is asked for.
     """
     request = attributes.request
+    if candidate.is_simple and request.resource != "namespaces":
+        namespace, names = request.namespace, candidate.namespaces
+        return names is None or (bool(namespace) and names.hold(namespace))
     if not request.is_resource:
         return candidate.urls is not None and candidate.urls.hold(request.path)
     if lists_namespaces(request):

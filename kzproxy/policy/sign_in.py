@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from kzproxy.policy.condition import Timeless, all_hold
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.glob import Names
+from kzproxy.policy.obligations import MultiFactor
 from kzproxy.policy.rules import SignIn
 from kzproxy.policy.view import RequestView
 
@@ -24,14 +25,7 @@ class SignedIn:
         self.depends_on = frozenset({Dependency.AUTHENTICATION, *with_time})
 
     def value(self, view: RequestView) -> bool | None:
-        return all_hold(
-            [
-                within(view, view.attributes.subject.authenticated_at, self._sign_in.max_age),
-                one_of(view.attributes.subject.authentication_class, self._sign_in.classes),
-                some_of(view.attributes.subject.authentication_methods, self._sign_in.methods),
-                one_of(view.attributes.subject.issuer, self._sign_in.issuers),
-            ]
-        )
+        return signed_in_so(self._sign_in, view)
 
     def turns_at(self, view: RequestView) -> datetime | None:
         since = view.attributes.subject.authenticated_at
@@ -94,6 +88,19 @@ class OfWorkload(Timeless):
         return f"you are {spiffe_id}" if spiffe_id else "you are no workload with a SPIFFE ID"
 
 
+def signed_in_so(wanted: SignIn | MultiFactor, view: RequestView) -> bool | None:
+    """Whether the sign-in is as wanted; None where nobody can tell."""
+    subject = view.attributes.subject
+    held = [within(view, subject.authenticated_at, wanted.max_age)]
+    if wanted.classes:
+        held.append(one_of(subject.authentication_class, wanted.classes))
+    if wanted.methods:
+        held.append(some_of(subject.authentication_methods, wanted.methods))
+    if isinstance(wanted, SignIn) and wanted.issuers:
+        held.append(one_of(subject.issuer, wanted.issuers))
+    return all_hold(held)
+
+
 def within(view: RequestView, since: datetime | None, age: timedelta | None) -> bool | None:
     """Whether ``since`` is at most ``age`` ago; None where there is no ``since``."""
     if age is None:
@@ -110,15 +117,11 @@ def turn(view: RequestView, since: datetime | None, age: timedelta | None) -> da
 
 def one_of(value: str, wanted: frozenset[str]) -> bool | None:
     """Whether a value is one of those wanted; None where there is none."""
-    if not wanted:
-        return True
     return value in wanted if value else None
 
 
 def some_of(values: Sequence[str], wanted: frozenset[str]) -> bool | None:
     """Whether one of the values is wanted; None where there are none."""
-    if not wanted:
-        return True
     return not wanted.isdisjoint(values) if values else None
 
 

@@ -55,6 +55,12 @@ class InForce:
         followed = self.generation.namespaces
         return {} if followed is None else {"namespaces": followed.problem or "ok"}
 
+    def policies(self) -> dict[str, str]:
+        """Say for operators by which policies requests are judged: the content hash of each."""
+        parts = self.generation.parts
+        shadow = {} if parts.shadow is None else {"shadow": parts.shadow.revision}
+        return {"policy": parts.engine.revision} | shadow
+
     def _tell_administrator(self) -> None:
         present = self.generation
         self._services.administrator.install(

@@ -82,7 +82,10 @@ async def serve(
         )
         readiness = _Readiness(in_force, services.decisions)
         ops = OpsApplication(
-            services.metrics, readiness.checks, lambda: reloader.notices() | in_force.notices()
+            services.metrics,
+            readiness.checks,
+            lambda: reloader.notices() | in_force.notices(),
+            in_force.policies,
         ).build()
         await stack.enter_async_context(_for_operators(ops, settings, worker))
         log.info("acting as %s at %s", account, settings.upstream.authority)

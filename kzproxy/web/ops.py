@@ -22,10 +22,17 @@ _OK, _UNREADY = 200, 503
 class OpsApplication:
     """``/livez``, ``/readyz`` and ``/metrics``."""
 
-    def __init__(self, metrics: Metrics, readiness: Readiness, notices: Notices = dict) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        readiness: Readiness,
+        notices: Notices = dict,
+        policies: Notices = dict,
+    ) -> None:
         self._metrics = metrics
         self._readiness = readiness
         self._notices = notices
+        self._policies = policies
 
     def build(self) -> web.Application:
         """Return the application; it serves no other path."""
@@ -35,7 +42,7 @@ class OpsApplication:
         checks = self._readiness()
         shown = {name: why or "ok" for name, why in checks.items()} | dict(self._notices())
         ready = all(why is None for why in checks.values())
-        return readiness_answer(ready=ready, checks=shown)
+        return readiness_answer(ready=ready, checks=shown, policies=self._policies())
 
     async def _expose(self, _: web.Request) -> web.Response:
         return metrics_answer(self._metrics.exposition())
@@ -54,11 +61,16 @@ async def _livez(_: web.Request) -> web.Response:
     return web.Response(text="ok\n")
 
 
-def readiness_answer(*, ready: bool, checks: Mapping[str, str]) -> web.Response:
-    """Say whether requests should come, and each check's name and finding."""
+def readiness_answer(
+    *, ready: bool, checks: Mapping[str, str], policies: Mapping[str, str] | None = None
+) -> web.Response:
+    """Say whether requests should come, what each check found, and the policies in force."""
+    said = {"ready": ready, "checks": dict(checks)}
+    if policies:
+        said["in_force"] = dict(policies)
     return web.Response(
         status=_OK if ready else _UNREADY,
-        text=json.dumps({"ready": ready, "checks": dict(checks)}, indent=2) + "\n",
+        text=json.dumps(said, indent=2) + "\n",
         content_type="application/json",
     )
 

@@ -414,6 +414,7 @@ def test_a_deny_rule_that_cannot_be_judged_denies():
     assert decision.rule == "d"
     assert decision.errors == (("d", "OSError: no zone data"),)
     assert "deny rule d cannot be judged" in decision.hint
+    assert Dependency.TIME in decision.depends_on, "what it failed on may come right"
 
 
 def test_an_allow_rule_that_cannot_be_judged_allows_nothing():

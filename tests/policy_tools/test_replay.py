@@ -12,7 +12,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.audit.chain import GENESIS, seal
 from kzproxy.audit.records import (
     Arrival,
@@ -22,6 +24,7 @@ from kzproxy.audit.records import (
 )
 from kzproxy.audit.replayable import NotReplayable, attributes_of
 from kzproxy.audit.schema import DecisionRecord
+from kzproxy.audit.visible import MAX_ITEMS
 from kzproxy.cli.policy_replay import command
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
@@ -54,6 +57,27 @@ POLICY: dict[str, Any] = {
             "subjects": {"groups": ["ops"]},
             "match": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
             "conditions": {"networks": ["office"], "authentication": {"maxAge": "1h"}},
+        },
+        {
+            "id": "labelled",
+            "effect": "allow",
+            "subjects": {"groups": ["guests"]},
+            "match": [
+                {
+                    "verbs": ["*"],
+                    "apiGroups": ["*"],
+                    "resources": ["*"],
+                    "namespaceSelector": {"matchLabels": {"open": "yes"}},
+                }
+            ],
+        },
+        {
+            "id": "no-privileged",
+            "effect": "deny",
+            "subjects": {"groups": ["ops"]},
+            "match": [{"verbs": ["create"], "apiGroups": ["apps"], "resources": ["deployments"]}],
+            "needs": ["object"],
+            "conditions": {"object": {"privileged": True}},
         },
         {
             "id": "no-secrets",
@@ -89,9 +113,15 @@ def some(choose: random.Random) -> Attributes:
         authenticated_at=choose.choice([None, at - timedelta(minutes=choose.randrange(120))]),
     )
     place = choose.choice(["203.0.113.5", "192.0.2.1"])
-    if choose.random() < 0.5:
-        return asked(method, target, who=who, at=at, come_from=place, device=ENROLLED)
-    return asked(method, target, who=who, at=at, come_from=place)
+    device = choose.choice([ENROLLED, NO_DEVICE])
+    attributes = asked(method, target, who=who, at=at, come_from=place, device=device)
+    return replace(
+        attributes,
+        namespace_labels=choose.choice([None, (), (("a", "b"), ("open", "yes"))]),
+        api_object=choose.choice(
+            [None, ApiObject(privileged=True, images=("a:1",)), ApiObject(labels=(("a", "b"),))]
+        ),
+    )
 
 
 def record_of(engine: PolicyEngine, attributes: Attributes, number: int) -> DecisionRecord:
@@ -126,7 +156,7 @@ def test_a_hundred_thousand_decisions_come_out_the_same_by_the_same_policy(tmp_p
     assert (replayed.judged, replayed.left_out) == (100_000, {})
 
 
-@pytest.mark.parametrize("changed", [0, 1, 2])
+@pytest.mark.parametrize("changed", range(len(POLICY["rules"])))
 def test_a_rule_that_is_gone_flips_exactly_what_hung_on_it(tmp_path: Path, changed: int) -> None:
     old = engine_of(tmp_path, POLICY)
     rules = [rule for number, rule in enumerate(POLICY["rules"]) if number != changed]
@@ -142,6 +172,40 @@ def test_a_rule_that_is_gone_flips_exactly_what_hung_on_it(tmp_path: Path, chang
     assert {flip.old_rule for flip in replayed.flips} == {gone}
 
 
+MUTATIONS: dict[str, dict[str, Any]] = {
+    "other groups": {"subjects": {"groups": ["guests", "ops"]}},
+    "other verbs": {"match": [{"verbs": ["get"], "apiGroups": ["*"], "resources": ["*"]}]},
+    "one resource": {"match": [{"verbs": ["*"], "apiGroups": [""], "resources": ["pods"]}]},
+    "no conditions": {"conditions": {}, "needs": []},
+    "the other effect": {"effect": None, "conditions": {}, "needs": []},
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("changed", range(len(POLICY["rules"])))
+def test_a_mutated_rule_flips_exactly_what_two_engines_judge_otherwise(
+    tmp_path: Path, changed: int, mutation: str
+) -> None:
+    rules = list(POLICY["rules"])
+    rule = rules[changed] | MUTATIONS[mutation]
+    if rule["effect"] is None:
+        rule["effect"] = "deny" if rules[changed]["effect"] == "allow" else "allow"
+    rules[changed] = {key: each for key, each in rule.items() if each not in ({}, [])}
+    old, new = engine_of(tmp_path, POLICY), engine_of(tmp_path, POLICY | {"rules": rules})
+    choose, replayed, flipped = random.Random(changed), Replayed(), []
+    for number in range(500):
+        attributes = some(choose)
+        before = replayed.judged
+        replayed.take(new, record_of(old, attributes, number))
+        if replayed.judged > before and (
+            type(old.decide(attributes)) is not type(new.decide(attributes))
+        ):
+            flipped.append(attributes.subject.username)
+
+    assert sum(replayed.flips.values()) == len(flipped)
+    assert {flip.user for flip in replayed.flips} == set(flipped)
+
+
 def test_what_is_not_in_the_log_is_left_out_and_counted(tmp_path: Path) -> None:
     old = engine_of(tmp_path, POLICY)
     shells = POLICY["rules"][0] | {"conditions": {"request": {"commands": ["sh -c ls"]}}}
@@ -151,6 +215,32 @@ def test_what_is_not_in_the_log_is_left_out_and_counted(tmp_path: Path) -> None:
 
     assert replayed.judged == 0
     assert replayed.left_out == {"what the request carries beside its target is not in the log": 1}
+
+
+def test_facts_that_nobody_asked_for_are_left_out_and_counted(tmp_path: Path) -> None:
+    plain = {key: each for key, each in POLICY["rules"][0].items() if key != "conditions"}
+    old = engine_of(tmp_path, POLICY | {"rules": [plain]})
+    labelled = POLICY["rules"][2] | {"subjects": {"groups": ["dev"]}}
+    guarded = POLICY["rules"][3] | {"subjects": {"groups": ["dev"]}}
+    for rule, target, why in (
+        (labelled, TARGETS[0], "the labels of the namespace are not in the log"),
+        (guarded, TARGETS[3], "what the object of the request was like is not in the log"),
+    ):
+        replayed = Replayed()
+        new = engine_of(tmp_path, POLICY | {"rules": [plain, rule]})
+        replayed.take(new, record_of(old, asked(*target), 1))
+        assert (replayed.judged, replayed.left_out) == (0, {why: 1})
+
+
+def test_labels_that_were_left_out_of_a_record_are_not_guessed(tmp_path: Path) -> None:
+    many = tuple((f"k{number:05}", "v") for number in range(MAX_ITEMS + 1))
+    who = subject("a", "guests")
+    attributes = replace(asked(*TARGETS[0], who=who), namespace_labels=many)
+    record = record_of(engine_of(tmp_path, POLICY), attributes, 1)
+    assert record.namespace is not None
+    assert (len(record.namespace.labels), record.namespace.labels_omitted) == (MAX_ITEMS, 1)
+    with pytest.raises(NotReplayable):
+        attributes_of(record)
 
 
 def test_a_text_that_was_cut_is_not_guessed(tmp_path: Path) -> None:
@@ -164,7 +254,7 @@ def test_a_text_that_was_cut_is_not_guessed(tmp_path: Path) -> None:
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     (tmp_path / "old").mkdir()
-    engine, choose = engine_of(tmp_path / "old", POLICY), random.Random(1)
+    engine, choose = engine_of(tmp_path / "old", POLICY), random.Random(3)
     records = [record_of(engine, some(choose), number) for number in range(200)]
     lines, _ = seal(GENESIS, "0", [msgspec.json.encode(r) for r in records])
     file = tmp_path / "decisions.jsonl"

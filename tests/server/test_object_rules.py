@@ -46,6 +46,23 @@ RULES = [
         "message": "privileged pods are for the platform team",
     },
 ]
+RULES.append(
+    {
+        "id": "no-privileged-deployments",
+        "effect": "deny",
+        "subjects": {"groups": [f"{PREFIX}patchers"]},
+        "match": [
+            {
+                "verbs": ["create", "update", "patch"],
+                "apiGroups": ["apps"],
+                "resources": ["deployments"],
+            }
+        ],
+        "needs": ["object"],
+        "patches": "allow",
+        "conditions": {"object": {"privileged": True}},
+    }
+)
 PRIVILEGED = {"securityContext": {"privileged": True}}
 
 
@@ -161,14 +178,32 @@ def test_what_is_created_is_looked_into(guard: Real, place: str) -> None:
         assert "nothing-privileged" in answer.message or "platform team" in answer.message
 
 
-def test_what_makes_pods_is_looked_into(guard: Real, place: str) -> None:
-    def deployment(name: str, **options: Any) -> dict[str, Any]:
-        labels = {"app": name}
-        spec = any_pod(name, **options)["spec"] | {"restartPolicy": "Always"}
-        template = {"metadata": {"labels": labels}, "spec": spec}
-        selector = {"matchLabels": labels}
-        return {"metadata": {"name": name}, "spec": {"selector": selector, "template": template}}
+def deployment(name: str, **options: Any) -> dict[str, Any]:
+    labels = {"app": name}
+    spec = any_pod(name, **options)["spec"] | {"restartPolicy": "Always"}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    selector = {"matchLabels": labels}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"selector": selector, "template": template},
+    }
 
+
+def test_a_rule_may_let_patches_be(guard: Real, place: str, tmp_path: Path) -> None:
+    kubectl = guard.kubectl("pat", "testers", "patchers", namespace=place)
+    mighty = _written(tmp_path, deployment("patched", privileged=True))
+    assert b"no-privileged-deployments" in kubectl("create", "--filename", mighty).stderr
+    plain = _written(tmp_path, deployment("patched"))
+    kubectl.out("create", "--filename", plain)
+    patch = '{"spec": {"template": {"metadata": {"labels": {"a": "b"}}}}}'
+    kubectl.out("patch", "deployment", "patched", "--patch", patch)
+    mighty = _written(tmp_path, deployment("patched", privileged=True))
+    assert b"no-privileged-deployments" in kubectl("replace", "--filename", mighty).stderr
+
+
+def test_what_makes_pods_is_looked_into(guard: Real, place: str) -> None:
     assert create(guard, place, deployment("fine"), resource="deployments").status == 201
     mighty = deployment("mighty", privileged=True)
     assert create(guard, place, mighty, resource="deployments").status == 403

@@ -1,5 +1,6 @@
 """A policy that is asked too, and changes nothing."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -88,3 +89,10 @@ def test_where_both_agree_nothing_is_said(world: World) -> None:
 
     assert status == 200
     assert "shadow" not in record
+
+
+def test_operators_see_both_revisions(world: World) -> None:
+    _, record = asked(world, "ann", "testers", PODS)
+    shown = json.loads(world.proxy.ops("/readyz")[1])["in_force"]
+    assert shown["policy"] == record["policy_revision"]
+    assert shown["shadow"] == record["shadow"]["policy_revision"]
