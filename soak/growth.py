@@ -1,4 +1,4 @@
-"""What the workers hold, over time: memory, descriptors, threads."""
+"""What the processes hold, over time: memory and descriptors."""
 
 import os
 from collections import Counter
@@ -22,7 +22,6 @@ class Held:
     pid: int
     resident_bytes: int
     descriptors: int
-    threads: int
 
     @classmethod
     def by(cls, pid: int) -> "Held":
@@ -40,13 +39,12 @@ class Held:
             pid=pid,
             resident_bytes=int(status["VmRSS"].split()[0]) * _KIBIBYTE,
             descriptors=len(os.listdir(_PROC / str(pid) / "fd")),  # noqa: PTH208 - names alone
-            threads=int(status["Threads"]),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The resident memory of all workers at one time; None while one is missing."""
+    """The resident memory of all workers at one time."""
 
     seconds: float
     resident_bytes: int
@@ -95,9 +93,7 @@ def memory_line(moments: Sequence[Moment], from_seconds: float) -> Line:
     return Line(name=name, found=found, problems=(found,) if wrong else ())
 
 
-def back_to(
-    what: str, before: dict[str, float], after: dict[str, float], spare: float = 0.0
-) -> Line:
+def back_to(what: str, before: dict[str, float], after: dict[str, float]) -> Line:
     """Say that nothing in ``after`` is above what it was in ``before``."""
     return Line(
         name=what,
@@ -105,8 +101,8 @@ def back_to(
             f"{name}: {after[name]:.0f} (began with {before[name]:.0f})" for name in after
         ),
         problems=tuple(
-            f"{name}: {after[name]:.0f}, at most {before[name] + spare:.0f}"
+            f"{name}: {after[name]:.0f}, at most {before[name]:.0f}"
             for name in after
-            if after[name] > before[name] + spare
+            if after[name] > before[name]
         ),
     )
