@@ -94,15 +94,18 @@ def memory_line(moments: Sequence[Moment], from_seconds: float) -> Line:
 
 
 def back_to(what: str, before: dict[str, float], after: dict[str, float]) -> Line:
-    """Say that nothing in ``after`` is above what it was in ``before``."""
+    """Say that nothing in ``after`` is above what it was in ``before``, and nothing is gone."""
     return Line(
         name=what,
         found=", ".join(
             f"{name}: {after[name]:.0f} (began with {before[name]:.0f})" for name in after
         ),
-        problems=tuple(
-            f"{name}: {after[name]:.0f}, at most {before[name]:.0f}"
-            for name in after
-            if after[name] > before[name]
+        problems=(
+            *(f"{name}: is not there any more" for name in before if name not in after),
+            *(
+                f"{name}: {after[name]:.0f}, at most {before[name]:.0f}"
+                for name in after
+                if after[name] > before[name]
+            ),
         ),
     )

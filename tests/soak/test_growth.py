@@ -46,6 +46,7 @@ def test_what_is_above_its_beginning_fails() -> None:
     assert back_to("x", before, {"worker 1": 10.0, "worker 2": 9.0}).problems == (
         "worker 1: 10, at most 9",
     )
+    assert back_to("x", before, {"worker 1": 9.0}).problems == ("worker 2: is not there any more",)
 
 
 def test_a_process_says_what_it_holds() -> None:
