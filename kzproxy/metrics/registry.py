@@ -69,6 +69,7 @@ class Metrics:
         self.connections = Gauge(
             "kzproxy_connections", "Client connections open.", registry=registry
         )
+        self.tasks = Gauge("kzproxy_tasks", "Tasks of the event loop.", registry=registry)
         self.handshake_failures = Counter(
             "kzproxy_handshake_failures", "TLS handshakes that failed.", registry=registry
         )

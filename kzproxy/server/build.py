@@ -1,5 +1,6 @@
 """Put kzproxy together from its settings: the one place that knows every part."""
 
+import asyncio
 import ssl
 from dataclasses import dataclass, replace
 
@@ -163,6 +164,7 @@ def build_services(
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
     counts = decisions.counts
+    metrics.tasks.set_function(lambda: len(asyncio.all_tasks()))
     metrics.follow("kzproxy_audit_records", "Records in the decision log.", lambda: counts.records)
     metrics.follow(
         "kzproxy_audit_write_failures",
