@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 PYTEST ?= $(BIN)/pytest
+SOAK_MINUTES ?= 10
 
-.PHONY: help demo test check bench bench-quick controlplane browser lock format clean
+.PHONY: help demo test check bench bench-quick soak controlplane browser lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -32,6 +33,9 @@ bench-quick: $(READY) ## measure beside nginx alone, once, in under a minute
 	@bench/install_nginx.sh
 	@$(BIN)/python -m compileall -q kzproxy  # as pip does with what it installs
 	$(BIN)/python -m bench.run --quick
+
+soak: $(READY) controlplane ## ten minutes of everything at once, and a verdict; SOAK_MINUTES=2 is shorter
+	$(BIN)/python -m soak.run --minutes $(SOAK_MINUTES)
 
 controlplane: ## build the real control plane once; prints its directory
 	@$(PYTHON) tests/cluster/build.py

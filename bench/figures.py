@@ -70,14 +70,6 @@ FIGURES = (
     Figure(key="ready_ms", title="start to first answer, ms", decimals=0),
     Figure(key="decision_p50_us", title="one decision, in-process: p50, µs", decimals=1),
     Figure(key="decision_p99_us", title="one decision, in-process: p99, µs", decimals=1),
-    Figure(key="mixed_load_s", title="1,000 mixed rules: load and check, s", decimals=2),
-    Figure(key="mixed_p50_us", title="… a decision not taken before: p50, µs", decimals=1),
-    Figure(key="mixed_p99_us", title="… p99, µs", decimals=1),
-    Figure(key="mixed_plain_p50_us", title="… by subject and namespace: p50, µs", decimals=1),
-    Figure(key="mixed_place_p50_us", title="… network, calendar, tier: p50, µs", decimals=1),
-    Figure(key="mixed_sign_in_p50_us", title="… sign-in and obligation: p50, µs", decimals=1),
-    Figure(key="mixed_expression_p50_us", title="… with CEL: p50, µs", decimals=1),
-    Figure(key="mixed_known_p50_us", title="… taken before: p50, µs", decimals=2),
 )
 
 # What must be reached, everything on, one worker.
@@ -94,10 +86,6 @@ FLOORS = (
     Floor(name="list_wall", key="list_wall_ms", beside=DIRECT, limit=1.15),
     Floor(name="idle_rss_mib", key="idle_rss_mib", beside="", limit=60.0),
     Floor(name="ready_ms", key="ready_ms", beside="", limit=600.0),
-    Floor(name="rules_load_s", key="mixed_load_s", beside="", limit=1.0),
-    Floor(name="decision_us", key="mixed_p50_us", beside="", limit=15.0),
-    Floor(name="decision_cel_us", key="mixed_expression_p50_us", beside="", limit=60.0),
-    Floor(name="decision_known_us", key="mixed_known_p50_us", beside="", limit=2.0),
 )
 
 

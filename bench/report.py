@@ -65,7 +65,7 @@ def document(
             for each in standings(found)
         },
         "systems": {
-            system: {key: _spread(values) for key, values in own.items()}
+            system: {key: spread(values) for key, values in own.items()}
             for system, own in figures.items()
         },
     }
@@ -86,14 +86,14 @@ def table(found: Medians) -> str:
     rows = [
         [
             figure.title,
-            *(_number(found[system].get(figure.key), figure.decimals) for system in systems),
-            _number(ratio_of(found, figure.key, NGINX), 2),
-            _number(limits.get(figure.key), 2),
+            *(number(found[system].get(figure.key), figure.decimals) for system in systems),
+            number(ratio_of(found, figure.key, NGINX), 2),
+            number(limits.get(figure.key), 2),
         ]
         for figure in FIGURES
         if any(figure.key in found[system] for system in systems)
     ]
-    return _markdown(["", *systems, f"{KZPROXY} ÷ {NGINX}", "at most"], rows)
+    return markdown(["", *systems, f"{KZPROXY} ÷ {NGINX}", "at most"], rows)
 
 
 def verdict(found: Medians) -> str:
@@ -102,16 +102,17 @@ def verdict(found: Medians) -> str:
         [
             each.floor.name,
             f"÷ {each.floor.beside}" if each.floor.beside else "itself",
-            _number(each.found, 2),
-            _number(each.floor.limit, 2),
+            number(each.found, 2),
+            number(each.floor.limit, 2),
             "yes" if each.reached else f"no: {each.found / each.floor.limit:.2f} times as much",
         ]
         for each in standings(found)
     ]
-    return _markdown(["floor", "taken", "found", "at most", "reached"], rows)
+    return markdown(["floor", "taken", "found", "at most", "reached"], rows)
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, least and greatest."""
     ordered = sorted(values)
     middle = medians({"": {"": ordered}})[""][""]
     return {
@@ -121,11 +122,12 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def _number(value: float | None, decimals: int) -> str:
+def number(value: float | None, decimals: int) -> str:
+    """Write a figure for a table; a dash where there is none."""
     return _NOTHING if value is None else f"{value:,.{decimals}f}"
 
 
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table whose columns line up in a terminal too."""
     widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
     lines = [header, ["-" * width for width in widths], *rows]

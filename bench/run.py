@@ -1,6 +1,7 @@
 """``make bench`` and ``make bench-quick``: measure all systems in turn, print, judge.
 
-Exits with 1 where a floor is not reached, or where answers, upstream requests and decision records
+With ``--only decisions`` no other system takes part, and what else is written stays as it is. Exits
+with 1 where a floor is not reached, or where answers, upstream requests and decision records
 are not the same.
 """
 
@@ -8,14 +9,15 @@ import argparse
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
-from bench import mixed_rules
+from bench import decisions, mixed_rules
 from bench.api_server import LIST_TARGET, ApiServer, api_server
 from bench.decision_latency import in_own_process
 from bench.figures import DIRECT, KZPROXY, medians, standings
 from bench.ledger import MismatchError
 from bench.lineup import Lineup
-from bench.machine import load_average
+from bench.machine import Cores, load_average
 from bench.measures import Effort, Values, beyond, everything, lists, sequential, without_proxy
 from bench.programs import CannotRunError, say
 from bench.report import Circumstances, document, table, verdict
@@ -24,7 +26,7 @@ from bench.series import Found, check_decisions, check_equal_terms, measure_once
 from bench.stage import Stage, set_up
 from bench.surroundings import commit, commit_since, machine, versions
 from bench.systems.system import Site
-from bench.written import RESULTS, write_document, write_page
+from bench.written import RESULTS, write_document, write_page, write_part
 from kzproxy.clock.system import Clock, SystemClock
 from kzproxy.demo.control_plane import find_binaries
 
@@ -56,6 +58,8 @@ def main() -> int:
     """Measure, print and return the exit code."""
     options = _options()
     clock, begun = SystemClock(), commit()
+    if options.only == decisions.KEY:
+        return _only_decisions(clock, options.repetitions or FULL.repetitions)
     try:
         if options.quick:
             lineup, effort = Lineup.short(), QUICK
@@ -68,15 +72,45 @@ def main() -> int:
         return 1
     if not options.quick:
         _write(lineup, effort, clock, found, commit_since(begun))
-    return _judge(found)
+    return _judge(found, _decisions_part(found, clock, begun))
+
+
+def _only_decisions(clock: Clock, repetitions: int) -> int:
+    """Measure no more than decisions, put them into what is written already, print, judge."""
+    found, begun = Found(), commit()
+    try:
+        _decisions(repetitions, Cores.here().proxy, found)
+    except CannotRunError as error:
+        say(str(error))
+        return 1
+    written = _decisions_part(found, clock, commit_since(begun))
+    write_part(decisions.KEY, written)
+    say(f"written: {RESULTS}")
+    sys.stdout.write(f"{decisions.words(written)}\n")
+    return _verdict(decisions.missed(written))
+
+
+def _decisions(repetitions: int, core: int | None, found: Found) -> None:
+    """Measure decisions by themselves, in a process of their own each time."""
+    for _ in range(repetitions):
+        found.load_averages.append(load_average())
+        found.add_decisions(mixed_rules.in_own_process(core))
+
+
+def _decisions_part(found: Found, clock: Clock, measured_commit: str) -> dict[str, Any]:
+    return decisions.part(
+        found.decisions,
+        date=clock.now().isoformat(timespec="seconds"),
+        commit=measured_commit,
+        load_averages=found.load_averages,
+    )
 
 
 def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
     found = Found()
     with set_up(clock) as stage:
         found.add(KZPROXY, in_own_process(stage.world.directory / "policy.yaml", stage.cores.proxy))
-        for _ in range(effort.repetitions):
-            found.add(KZPROXY, mixed_rules.in_own_process(stage.cores.proxy))
+        _decisions(effort.repetitions, stage.cores.proxy, found)
         for repetition in range(effort.repetitions):
             say(f"repetition {repetition + 1} of {effort.repetitions}")
             _repetition(stage, lineup, effort, repetition, found)
@@ -139,19 +173,24 @@ def _write(
         load_averages=found.load_averages,
     )
     measured = document(circumstances, found.figures)
+    measured[decisions.KEY] = _decisions_part(found, clock, measured_commit)
     write_document(measured)
     write_page(measured)
     say(f"written: {RESULTS}")
 
 
-def _judge(found: Found) -> int:
+def _judge(found: Found, alone: dict[str, Any]) -> int:
     """Print everything; return 1 where a floor is not reached."""
     measured = medians(found.figures)
-    sys.stdout.write(f"{table(measured)}\n\n{verdict(measured)}\n")
+    sys.stdout.write(f"{table(measured)}\n\n{verdict(measured)}\n\n{decisions.words(alone)}\n")
     say(f"load average {min(found.load_averages):.1f} to {max(found.load_averages):.1f}")
     for system, cipher in found.ciphers.items():
         say(f"{system}: {cipher}")
     below = [each.floor.name for each in standings(measured) if not each.reached]
+    return _verdict([*below, *decisions.missed(alone)])
+
+
+def _verdict(below: list[str]) -> int:
     if below:
         say(f"below the floor: {', '.join(below)}")
         return 1
@@ -162,6 +201,7 @@ def _judge(found: Found) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, once")
+    parser.add_argument("--only", choices=[decisions.KEY], help="measure and write no more")
     parser.add_argument("--repetitions", type=int, default=0, help="instead of the usual number")
     return parser.parse_args()
 

@@ -21,11 +21,18 @@ class Found:
         figures: By system, then by key.
         ciphers: What each system agreed on with its clients.
         load_averages: Of the machine, before each system's turn.
+        decisions: By key, those of ``bench.mixed_rules``.
     """
 
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     ciphers: dict[str, str] = field(default_factory=dict)
     load_averages: list[float] = field(default_factory=list)
+    decisions: dict[str, list[float]] = field(default_factory=dict)
+
+    def add_decisions(self, values: Mapping[str, float]) -> None:
+        """Add a repetition's values of decisions by themselves."""
+        for key, value in values.items():
+            self.decisions.setdefault(key, []).append(value)
 
     def add(self, system: str, values: Mapping[str, float]) -> None:
         """Add a repetition's values."""

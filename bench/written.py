@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import decisions
 from bench.report import medians_of, table, verdict
 
 _REPOSITORY = Path(__file__).parents[1]
@@ -17,6 +18,13 @@ def write_document(measured: Mapping[str, Any]) -> None:
     """Write ``latest.json``."""
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_part(key: str, part: Mapping[str, Any]) -> None:
+    """Put ``part`` into ``latest.json`` and its words into the page; all else stays as it is."""
+    measured = json.loads(RESULTS.read_text()) | {key: part}
+    write_document(measured)
+    write_page(measured)
 
 
 def write_page(measured: Mapping[str, Any]) -> None:
@@ -43,9 +51,11 @@ def figures_of(measured: Mapping[str, Any]) -> str:
     loads = measured["load_averages"]
     versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
     machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
+    alone = measured.get(decisions.KEY)
     return (
         f"\nMeasured {measured['date']} at commit `{measured['commit']}`: medians of"
         f" {measured['repetitions']} repetitions, load average {min(loads)} to {max(loads)}.\n"
         f"Versions: {versions}. Machine: {machine}.\n\n"
         f"{table(found)}\n\n{verdict(found)}\n"
+        + (f"\n{decisions.words(alone)}\n" if alone is not None else "")
     )

@@ -32,8 +32,9 @@ from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
 from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
+from kzproxy.audit.recent import RecentRefusals
 from kzproxy.audit.rotation import Rotation, move_aside
-from kzproxy.audit.schema import CompletedRecord, ContinuedAfter, DecisionRecord
+from kzproxy.audit.schema import CompletedRecord, ContinuedAfter, DecisionRecord, Verdict
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import Clock
 from kzproxy.errors.configuration import ConfigurationError, Mistake
@@ -82,7 +83,11 @@ class _Pending(NamedTuple):
 
 
 class DecisionLog:
-    """One worker's log. Made by ``open``; used on one event loop; ended by ``close``."""
+    """One worker's log. Made by ``open``; used on one event loop; ended by ``close``.
+
+    Attributes:
+        recent: The refusals of known callers that were written last.
+    """
 
     def __init__(
         self,
@@ -103,6 +108,7 @@ class DecisionLog:
         self._queue: list[_Pending] = []
         self._retry_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self.recent = RecentRefusals()
 
     @classmethod
     def open(cls, settings: DecisionLogSettings, clock: Clock) -> "DecisionLog":
@@ -127,6 +133,11 @@ class DecisionLog:
     def counts(self) -> DecisionLogCounts:
         """Return the running totals, for the metrics."""
         return self._writer.counts
+
+    @property
+    def sync_failures(self) -> int:
+        """Return how many times the disk, or the reader of a pipe, did not take the log."""
+        return self._syncs.failures
 
     @property
     def mirror_dropped(self) -> int:
@@ -155,6 +166,9 @@ class DecisionLog:
         self._add(_Pending(payload, written, durable=durable))
         if problem := await written:
             raise _unavailable(problem)
+        # Whoever is not known has nobody to be told as.
+        if record.decision is not Verdict.PERMIT and record.user is not None:
+            self.recent.keep(record.audit_id, payload)
 
     async def record_outcome(self, record: CompletedRecord) -> None:
         """Return once the record is written, or held until it can be; never raises."""

@@ -21,10 +21,12 @@ class GroupSync:
 
     Attributes:
         problem: Why records are refused for now; empty where they are not.
+        failures: How many syncs have failed or took too long.
     """
 
     def __init__(self, sink: Sink, *, timeout: timedelta) -> None:
         self.problem = ""
+        self.failures = 0
         self._timeout_seconds = timeout.total_seconds()
         self._sink = sink
         self._thread = JobThread("decision-log-sync")
@@ -90,19 +92,26 @@ class GroupSync:
         ended, self._running = self._running or [], None
         if error is not None:
             self._failed = True
+            self.failures += 1
             self.problem = f"the decision log cannot be made durable: {error}"
             _log.error("%s; it stays refused until it is reopened", self.problem)
             ended += self._waiting
             self._waiting = []
         else:
-            self.problem = ""
+            self._note_success()
         _end(ended, self.problem)
         self._go_on()
 
+    def _note_success(self) -> None:
+        if self.problem:
+            _log.warning("the decision log goes on")
+        self.problem = ""
+
     def _give_up_waiting(self) -> None:
         self._timer = None
+        self.failures += 1
         self.problem = f"the decision log has been stuck for {self._timeout_seconds:g} seconds"
-        _log.error(self.problem)
+        _log.error("%s; requests are refused until it goes on", self.problem)
         _end([*(self._running or []), *self._waiting], self.problem)
         self._running, self._waiting = [], []
 

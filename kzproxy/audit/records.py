@@ -153,9 +153,9 @@ def recorded_caller(
     )
 
 
-def recorded_request(info: RequestInfo, user_agent: str) -> Request:
-    """Make the part that says what was asked."""
-    return _request(info, user_agent)
+def recorded_request(info: RequestInfo, arrival: Arrival) -> Request:
+    """Make the part that says what was asked; ``info`` is the reading of ``arrival``."""
+    return _request(info, arrival)
 
 
 def decision_record(
@@ -248,7 +248,7 @@ def same_decision(
     """Make the record of a decision that holds for another request too, from the first's.
 
     Args:
-        record: Of the same caller, device, address and request.
+        record: Of the same caller, device, address and request, spelt alike.
         arrival: Of the other request.
         decided_at: Aware, UTC; when it was found that the decision still holds.
     """
@@ -286,9 +286,7 @@ def refusal_record(
         user=None if known.identity is None else _user(known.identity, known.session_id),
         device=None if known.device is None else _device(known.device),
         source=Source(address=str(arrival.source_address), port=arrival.source_port),
-        request=_request(known.request, arrival.user_agent)
-        if known.request
-        else _unread_request(arrival),
+        request=_request(known.request, arrival) if known.request else _unread_request(arrival),
     )
 
 
@@ -384,16 +382,22 @@ def _device(device: DevicePosture) -> Device:
     )
 
 
-def _request(info: RequestInfo, user_agent: str) -> Request:
+def _request(info: RequestInfo, arrival: Arrival) -> Request:
     method, verb, kube_verb, group, version = visible_all(
         (info.method, info.verb, info.kube_verb, info.api_group, info.api_version)
     )
     resource, subresource, namespace, name = visible_all(
         (info.resource, info.subresource, info.namespace, info.name)
     )
+    is_foreign = info.verb == "proxy"
+    target = logged_target(info.target, of_another_application=is_foreign)
+    received = target
+    if arrival.target != info.target:
+        received = logged_target(arrival.target, of_another_application=is_foreign)
     return Request(
         method=method,
-        target=logged_target(info.target, of_another_application=info.verb == "proxy"),
+        target=target,
+        received_target=received if received != target else "",
         path=visible(info.path, MAX_TARGET_CHARS),
         verb=verb,
         kube_verb=kube_verb,
@@ -405,7 +409,7 @@ def _request(info: RequestInfo, user_agent: str) -> Request:
         name=name,
         stream="" if info.stream is StreamKind.NONE else info.stream.value,
         dry_run=info.is_dry_run,
-        user_agent=visible(user_agent, MAX_TEXT_CHARS),
+        user_agent=visible(arrival.user_agent, MAX_TEXT_CHARS),
     )
 
 

@@ -4,7 +4,6 @@ A record is made safe to keep: texts are cut and made visible, contents of comma
 cannot be told any more is said, never guessed.
 """
 
-import re
 from ipaddress import ip_address
 
 from kzproxy.attributes.api_object import ApiObject, Labels
@@ -23,11 +22,10 @@ from kzproxy.audit.schema import (
     User,
     Verdict,
 )
-from kzproxy.audit.visible import MASK
+from kzproxy.audit.visible import MASK, is_whole
 from kzproxy.errors.kinds import ProxyError
 from kzproxy.policy.decision import Decision, Dependency
 
-_CUT_OR_ESCAPED = re.compile(r"\\|\.\.\.\[[0-9]+ more\]$")
 _NOT_IN_A_RECORD = {
     Dependency.OBJECT: "what the object of the request was like is not in the log",
     Dependency.NAMESPACE: "the labels of the namespace are not in the log",
@@ -63,21 +61,27 @@ def attributes_of(record: DecisionRecord) -> Attributes:
     )
 
 
-def check_replayed(record: DecisionRecord, decision: Decision) -> None:
-    """Refuse a decision that rests on what the record does not hold.
+def check_replayed(
+    record: DecisionRecord,
+    decision: Decision,
+    *,
+    given: frozenset[Dependency] = frozenset(),
+) -> None:
+    """Refuse a decision that rests on what the record does not hold, nor was ``given`` besides.
 
     Raises:
         NotReplayable: It does.
     """
     for dependency, why in _NOT_IN_A_RECORD.items():
         # Where the decision that was taken rested on it too, it stands there, or was not known.
-        if dependency in decision.depends_on and dependency not in record.depends_on:
+        if dependency in decision.depends_on - given - {*record.depends_on}:
             raise NotReplayable(why)
     asked = record.request
     is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY
     if Dependency.REQUEST in decision.depends_on and is_partial:
         raise NotReplayable("what the request carries beside its target is not in the log")
-    if Dependency.REASON in decision.depends_on and not record.reason:
+    was_asked = record.reason or Dependency.REASON in record.depends_on
+    if Dependency.REASON in decision.depends_on and not was_asked:
         raise NotReplayable("whether the user had given a reason is not in the log")
 
 
@@ -151,5 +155,5 @@ def _request(asked: Request) -> RequestInfo:
 
 
 def _require_whole(*texts: str) -> None:
-    if any(_CUT_OR_ESCAPED.search(text) for text in texts):
+    if not all(is_whole(text) for text in texts):
         raise NotReplayable("a text was cut or made visible")

@@ -115,10 +115,11 @@ class Source(_Part, frozen=True, kw_only=True):
 
 
 class Request(_Part, frozen=True, kw_only=True):
-    """What was asked, in the one reading that is judged and forwarded."""
+    """What was asked, in the one reading that is judged and forwarded, and how it was spelt."""
 
     method: str
     target: str
+    received_target: str = ""
     path: str = ""
     verb: str = ""
     kube_verb: str = ""

@@ -5,6 +5,7 @@ terminal's cursor, turn the direction of writing or fill a disk; and what a comm
 application is told in a query is not ours to keep.
 """
 
+import re
 from urllib.parse import unquote_plus
 
 MAX_NAME_CHARS = 1024
@@ -23,6 +24,8 @@ MAX_ITEMS = 1000
 """Entries of a list; what is left out is counted."""
 
 MASK = "***"
+
+_CUT_OR_ESCAPED = re.compile(r"\\|\.\.\.\[[0-9]+ more\]$")
 
 # Query parameters whose values are written down: those that Kubernetes' own types define
 # (meta/v1 List-, Get-, Delete-, Create-, Update- and PatchOptions; core/v1 PodLog-, PodExec-,
@@ -89,6 +92,11 @@ def visible(text: str, limit_chars: int = MAX_NAME_CHARS) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text that was made visible is surely what it was before."""
+    return _CUT_OR_ESCAPED.search(text) is None
 
 
 def visible_all(texts: tuple[str, ...]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ COMMANDS = {
     "logout": Entry("kzproxy.cli.logout", "Forget the sign-in, here and at the issuer."),
     "whoami": Entry("kzproxy.cli.whoami", "Show who you are signed in as."),
     "reason": Entry("kzproxy.cli.reason", "Say why you do what you do."),
+    "why": Entry("kzproxy.cli.why", "Say why a request was refused, and what to do."),
     "policy": Entry("kzproxy.cli.policy", "Check, test and explain access policies."),
     "log": Entry("kzproxy.cli.log", "Read and verify a decision log."),
     "completion": Entry("kzproxy.cli.completion", "Print a shell completion script."),

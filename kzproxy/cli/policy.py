@@ -9,7 +9,9 @@ SUBCOMMANDS = {
     "test": Entry("kzproxy.cli.policy_test", "Put test cases to policies."),
     "explain": Entry("kzproxy.cli.policy_explain", "Say why, and what would change it."),
     "replay": Entry("kzproxy.cli.policy_replay", "Take a log's decisions by another policy."),
+    "diff": Entry("kzproxy.cli.policy_diff", "Show what differs between two policies."),
     "who-can": Entry("kzproxy.cli.policy_who_can", "Show who can do something, and when."),
+    "schema": Entry("kzproxy.cli.policy_schema", "Print a JSON Schema for editors."),
 }
 
 

@@ -18,13 +18,25 @@ from kzproxy.client.notices import visible
 from kzproxy.client.plugin_settings import PluginSettings
 
 _MAX_CA_BYTES = 1024 * 1024
-_MAX_ANSWER_BYTES = 1024 * 1024
+_MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _TIMEOUT_SECONDS = 15.0
 _OK = 200
 _NOT_FOUND = 404
 _DEFAULT_PORT = 443
 
 Document = dict[str, object]
+
+
+class NotThere(ClientFailure):
+    """kzproxy has not what it was asked for.
+
+    Attributes:
+        said: Its own words; may be empty.
+    """
+
+    def __init__(self, server: str, said: str) -> None:
+        super().__init__(f"{server} does not serve this: {said}")
+        self.said = said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +91,13 @@ def _authorities(cluster: Entry, directory: Path) -> str | None:
 
 
 def ask(
-    server: ProxyServer, token: str, method: str, path: str, body: Document | None = None
+    server: ProxyServer,
+    token: str,
+    method: str,
+    path: str,
+    body: Document | None = None,
+    *,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
 ) -> Document:
     """Ask an endpoint of kzproxy's own, below ``/kzproxy.dev/v1/``; return the answer's object.
 
@@ -91,7 +109,7 @@ def ask(
     url = urlsplit(server.settings.server)
     if url.scheme != "https" or not url.hostname or url.path:
         raise ClientFailure(f"{server.settings.server} is not https://HOST:PORT")
-    connection = _Connection(server, url.hostname, url.port or _DEFAULT_PORT)
+    connection = _Connection(server, url.hostname, url.port or _DEFAULT_PORT, timeout_seconds)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     content = None
     if body is not None:
@@ -111,10 +129,10 @@ def ask(
 class _Connection(http.client.HTTPSConnection):
     """As its base, with the name from the kubeconfig."""
 
-    def __init__(self, server: ProxyServer, host: str, port: int) -> None:
+    def __init__(self, server: ProxyServer, host: str, port: int, timeout_seconds: float) -> None:
         self._tls = _context(server)
         self._server_name = server.server_name or host
-        super().__init__(host, port, timeout=_TIMEOUT_SECONDS, context=self._tls)
+        super().__init__(host, port, timeout=timeout_seconds, context=self._tls)
 
     def connect(self) -> None:
         """Connect, and check the certificate."""
@@ -145,5 +163,5 @@ def _document(status: int, received: bytes, server: ProxyServer) -> Document:
         return document
     said = visible(str(document.get("message", "")))[:2000]
     if status == _NOT_FOUND:
-        raise ClientFailure(f"{server.settings.server} does not serve this: {said}")
+        raise NotThere(server.settings.server, said)
     raise ClientFailure(f"{server.settings.server} answers {status}: {said}")

@@ -11,6 +11,7 @@ from kzproxy.config.policy_match import read_match
 from kzproxy.config.policy_names import checked_message, checked_name, filled
 from kzproxy.config.policy_obligations import read_obligations
 from kzproxy.config.policy_subjects import read_subjects
+from kzproxy.policy.object_requests import may_have_object
 from kzproxy.policy.obligations import NO_OBLIGATIONS
 from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions, Effect, Rule
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 API_VERSION = "kzproxy.dev/v1"
 KIND = "AccessPolicy"
+
+_NO_OBJECT = (
+    "no request that this rule reaches has an object to look at: that is what a create, update or"
+    " patch is to write, or the pod that is read, deleted or entered; leave out needs and what asks"
+    " for the object, or name other verbs"
+)
 
 
 def load_access_policies(paths: Sequence[Path], mistakes: Mistakes) -> AccessPolicySet:
@@ -103,7 +110,10 @@ def _rule(node: Node, reader: Reader, places: dict[str, str]) -> Rule:
     if "conditions" in fields:
         conditions = reader.conditions(fields["conditions"], effect)
     when = reader.expression(fields["when"]) if "when" in fields else None
+    matches = tuple(read_match(item, effect) for item in filled(fields["match"], "a match"))
     _check_needs(node, fields, asks=_asks_for_object(conditions, when, reader))
+    if "needs" in fields and matches and not any(may_have_object(match) for match in matches):
+        fields["needs"].mistake(_NO_OBJECT)
     obligations = NO_OBLIGATIONS
     if "obligations" in fields:
         obligations = read_obligations(fields["obligations"], effect)
@@ -113,7 +123,7 @@ def _rule(node: Node, reader: Reader, places: dict[str, str]) -> Rule:
         users=subjects.users,
         groups=subjects.groups,
         spiffe_ids=subjects.spiffe_ids,
-        match=tuple(read_match(item, effect) for item in filled(fields["match"], "a match")),
+        match=matches,
         conditions=conditions,
         when=when,
         patches_allowed="patches" in fields and fields["patches"].choice(["allow"]) == "allow",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PLACES = ("networks", "time", "device", "authentication", "session", "workload", "request")
 _FIELDS = (*_PLACES, "object", "all", "any", "none")
-_MAX_LEVEL = 99
+MAX_LEVEL = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Reader:
     def define_tier(self, node: Node) -> None:
         """Read one tier; it may use named conditions."""
         fields = node.mapping(required=("level", "name"), optional=("conditions", "when"))
-        level = fields["level"].integer(1, _MAX_LEVEL)
+        level = fields["level"].integer(1, MAX_LEVEL)
         if level in self.tiers:
             fields["level"].mistake(f"level {level} is {self.tiers[level].name} already")
         if node.is_mapping() and not {"conditions", "when"} & fields.keys():
@@ -158,8 +158,8 @@ def _device(node: Node, effect: Effect | None) -> tuple[bool | None, int | None,
     if effect is Effect.ALLOW and "belowTier" in fields:
         fields["belowTier"].mistake("an allow rule can ask for tier only")
     enrolled = _enrolled(fields["enrolled"], effect) if "enrolled" in fields else None
-    tier = fields["tier"].integer(1, _MAX_LEVEL) if "tier" in fields else None
-    below = fields["belowTier"].integer(1, _MAX_LEVEL) if "belowTier" in fields else None
+    tier = fields["tier"].integer(1, MAX_LEVEL) if "tier" in fields else None
+    below = fields["belowTier"].integer(1, MAX_LEVEL) if "belowTier" in fields else None
     return enrolled, tier, below
 
 

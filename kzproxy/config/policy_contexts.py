@@ -14,9 +14,9 @@ from kzproxy.policy.network import IPNetwork, Network
 
 _Context = TypeVar("_Context", Network, Calendar)
 
-_CIDR = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?")
-_TIME_OF_DAY = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
+CIDR = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}")
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?")
+TIME_OF_DAY = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
 _IPV4_MAPPED = IPv6Network("::ffff:0:0/96")
 # Not IANA names: what this machine is set to, and trees that count seconds in other ways.
 _OTHER_ZONES = ("localtime", "posix", "right/", "Factory")
@@ -95,7 +95,7 @@ def _block(node: Node) -> IPNetwork | None:
 
 
 def _wrong_spelling(text: str, block: IPNetwork) -> str:
-    if not _CIDR.fullmatch(text):
+    if not CIDR.fullmatch(text):
         return f"{text} needs a prefix length; write {block}"
     if isinstance(block, IPv6Network) and block.subnet_of(_IPV4_MAPPED):
         return f"{text} holds IPv4 addresses; write them as IPv4"
@@ -151,7 +151,7 @@ def _wall(node: Node) -> datetime | None:
     text = node.string()
     if not text:
         return None
-    if _DATE.fullmatch(text):
+    if DATE.fullmatch(text):
         try:
             return datetime.fromisoformat(text)
         except ValueError:
@@ -204,7 +204,7 @@ def _minute(node: Node, allowed: str, *, latest: int) -> int | None:
 
 
 def _minute_of_day(text: str) -> int | None:
-    if not _TIME_OF_DAY.fullmatch(text):
+    if not TIME_OF_DAY.fullmatch(text):
         return None
     hours, _, minutes = text.partition(":")
     return int(hours) * 60 + int(minutes)

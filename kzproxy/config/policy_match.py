@@ -21,7 +21,7 @@ from kzproxy.policy.vocabulary import (
 )
 
 _SELECTORS = ("labelSelector", "fieldSelector")
-_RESOURCE_FIELDS = (
+RESOURCE_FIELDS = (
     "apiGroups",
     "resources",
     "namespaces",
@@ -33,12 +33,12 @@ EXCEPT = "!"
 """Before a resource that a match leaves out."""
 
 _SEGMENT = r"[a-z0-9]([-a-z0-9_.]*[a-z0-9])?"
-_RESOURCE = re.compile(rf"\*|({_SEGMENT}|\*)/({_SEGMENT}|\*)|{_SEGMENT}")
-_GROUP = re.compile(r"\*?|[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
-_VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
-_NAMESPACE = re.compile(r"[-a-z0-9*]{1,63}")
-_OBJECT_NAME = re.compile(r"[!-~]{1,253}")
-_NOT_IN_NAMES = "/%?[]"
+RESOURCE = re.compile(rf"\*|({_SEGMENT}|\*)/({_SEGMENT}|\*)|{_SEGMENT}")
+GROUP = re.compile(r"\*?|[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
+NAMESPACE = re.compile(r"[-a-z0-9*]{1,63}")
+OBJECT_NAME = re.compile(r"[!-~]{1,253}")
+NOT_IN_NAMES = "/%?[]"
 _METHOD_VERBS = {"post": "create", "put": "update", "head": "get", "options": "nothing"}
 
 
@@ -49,14 +49,14 @@ def read_match(node: Node, effect: Effect | None) -> Match:
         node: The entry.
         effect: Of the rule; None where that is itself a mistake.
     """
-    fields = node.mapping(required=("verbs",), optional=(*_RESOURCE_FIELDS, "nonResourceURLs"))
+    fields = node.mapping(required=("verbs",), optional=(*RESOURCE_FIELDS, "nonResourceURLs"))
     if "nonResourceURLs" in fields:
         return _url_match(node, fields)
     return _resource_match(node, fields, effect)
 
 
 def _url_match(node: Node, fields: dict[str, Node]) -> Match:
-    mixed = [name for name in _RESOURCE_FIELDS if name in fields]
+    mixed = [name for name in RESOURCE_FIELDS if name in fields]
     if mixed:
         node.mistake(f"nonResourceURLs and {', '.join(mixed)} need entries of their own")
     return Match(
@@ -118,7 +118,7 @@ def _check_verbs(resources: Node, verbs: tuple[str, ...], effect: Effect | None)
         pattern = item.string(may_be_empty=True)
         if pattern.startswith(EXCEPT):
             continue
-        wrong = misused_verbs(known, pattern) if _RESOURCE.fullmatch(pattern) else ""
+        wrong = misused_verbs(known, pattern) if RESOURCE.fullmatch(pattern) else ""
         if not wrong and effect is Effect.DENY:
             wrong = verbs_left_open(known, pattern)
         if wrong:
@@ -171,7 +171,7 @@ def _wrong_url_verb(verb: str) -> str:
 
 
 def _wrong_resource(pattern: str) -> str:
-    if _RESOURCE.fullmatch(pattern.removeprefix(EXCEPT)):
+    if RESOURCE.fullmatch(pattern.removeprefix(EXCEPT)):
         return ""
     return (
         f'"{pattern}" is no resource: write the plural in lower case as `kubectl api-resources`'
@@ -180,11 +180,11 @@ def _wrong_resource(pattern: str) -> str:
 
 
 def _wrong_group(group: str) -> str:
-    if "/" in group or _VERSION.fullmatch(group):
+    if "/" in group or VERSION.fullmatch(group):
         return f'"{group}" holds a version; write the group alone, "" for the core group'
     if group == "core":
         return 'the core group is written ""'
-    if not _GROUP.fullmatch(group):
+    if not GROUP.fullmatch(group):
         return f'"{group}" is no API group, such as "", apps or rbac.authorization.k8s.io, or *'
     return ""
 
@@ -192,7 +192,7 @@ def _wrong_group(group: str) -> str:
 def _wrong_namespace(pattern: str) -> str:
     if not pattern:
         return "a namespace has a name; leave namespaces out to ask for none"
-    if not _NAMESPACE.fullmatch(pattern):
+    if not NAMESPACE.fullmatch(pattern):
         return (
             f'"{pattern}" is no namespace: lower-case letters, digits and "-", and * for any'
             " characters"
@@ -201,7 +201,7 @@ def _wrong_namespace(pattern: str) -> str:
 
 
 def _wrong_name(pattern: str) -> str:
-    if _OBJECT_NAME.fullmatch(pattern) and not any(c in _NOT_IN_NAMES for c in pattern):
+    if OBJECT_NAME.fullmatch(pattern) and not any(c in NOT_IN_NAMES for c in pattern):
         return ""
     return f'"{pattern}" is no name of an object; * stands for any characters, nothing else does'
 

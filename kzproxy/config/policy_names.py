@@ -4,14 +4,14 @@ import re
 
 from kzproxy.config.document import Node
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
-_MAX_MESSAGE_CHARACTERS = 500
+NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?")
+MAX_MESSAGE_CHARACTERS = 500
 
 
 def checked_name(node: Node) -> str:
     """Return the name of a rule, network, calendar, condition, tier or policy."""
     name = node.string()
-    if name and not _NAME.fullmatch(name):
+    if name and not NAME.fullmatch(name):
         node.mistake(
             f'"{name}" is no name: use lower-case letters, digits, "-" and ".", beginning and'
             " ending with a letter or digit, 63 at most"
@@ -22,8 +22,8 @@ def checked_name(node: Node) -> str:
 def checked_message(node: Node) -> str:
     """Return text for the user: one line, so that it cannot look like another message."""
     text = node.string()
-    if not text.isprintable() or len(text) > _MAX_MESSAGE_CHARACTERS:
-        node.mistake(f"must be one line of at most {_MAX_MESSAGE_CHARACTERS} characters")
+    if not text.isprintable() or len(text) > MAX_MESSAGE_CHARACTERS:
+        node.mistake(f"must be one line of at most {MAX_MESSAGE_CHARACTERS} characters")
     return text
 
 

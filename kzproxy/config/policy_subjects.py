@@ -7,10 +7,10 @@ from kzproxy.config.document import Node
 from kzproxy.config.policy_names import filled
 from kzproxy.policy.rules import EVERYONE
 
-_ANONYMOUS = ("system:anonymous", "system:unauthenticated")
+ANONYMOUS = ("system:anonymous", "system:unauthenticated")
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-_SERVICE_ACCOUNT = re.compile(rf"({_LABEL})/([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?)")
-_TRUST_DOMAIN = re.compile(r"spiffe://[a-z0-9._-]+/[!-~]*")
+SERVICE_ACCOUNT = re.compile(rf"({_LABEL})/([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?)")
+TRUST_DOMAIN = re.compile(r"spiffe://[a-z0-9._-]+/[!-~]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def _subject(node: Node) -> str:
     name = node.string()
     if "*" in name:
         node.mistake(f"a subject is written out; for every signed-in user, groups: [{EVERYONE}]")
-    elif name in _ANONYMOUS:
+    elif name in ANONYMOUS:
         node.mistake(f"{name} never comes here: requests without a credential are refused before")
     elif name != name.strip() or not name.isprintable():
         node.mistake("no name begins or ends with a blank or holds a control character")
@@ -62,7 +62,7 @@ def _subject(node: Node) -> str:
 def _service_account(node: Node) -> str:
     """Return the user name of a ServiceAccount (apiserver pkg/authentication/serviceaccount)."""
     name = node.string()
-    found = _SERVICE_ACCOUNT.fullmatch(name)
+    found = SERVICE_ACCOUNT.fullmatch(name)
     if found is None:
         if name:
             node.mistake(f'"{name}" is no ServiceAccount; write "NAMESPACE/NAME"')
@@ -73,7 +73,7 @@ def _service_account(node: Node) -> str:
 def _spiffe_id(node: Node) -> str:
     """Return a SPIFFE ID whose trust domain is written out; its path may have globs."""
     pattern = node.string()
-    if pattern and _TRUST_DOMAIN.fullmatch(pattern) is None:
+    if pattern and TRUST_DOMAIN.fullmatch(pattern) is None:
         node.mistake(
             f'"{pattern}" is no SPIFFE ID; write "spiffe://TRUST-DOMAIN/PATH", where * in the path'
             " stands for any characters"

@@ -56,6 +56,7 @@ class ProxySettings:
         send_decision_id: Whether each decision's id is sent as an extra.
         issuers: Whose tokens are believed.
         policy: The rules.
+        policy_files: That they were read from.
         shadow_policy: Rules that are asked too, and change nothing; None where there are none.
         decision_log: Where decisions are written down.
         reasons: Where users' reasons are kept; None: none are taken.
@@ -71,6 +72,7 @@ class ProxySettings:
     send_decision_id: bool
     issuers: tuple[JwtIssuerSettings, ...]
     policy: AccessPolicySet
+    policy_files: tuple[Path, ...]
     shadow_policy: AccessPolicySet | None = None
     decision_log: DecisionLogSettings
     reasons: ReasonSettings | None
@@ -124,7 +126,8 @@ class _Loader:
         fields["kind"].choice((KIND,))
         address, tls = self._listen(fields["listen"], fields.get("devices"))
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
-        policy = self._policy(fields["policyFiles"])
+        policy_files = self._policy_files(fields["policyFiles"])
+        policy = self._policy(policy_files)
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
@@ -138,7 +141,8 @@ class _Loader:
                 self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
             ),
             policy=policy,
-            shadow_policy=self._policy(fields["shadowPolicyFiles"])
+            policy_files=policy_files,
+            shadow_policy=self._policy(self._policy_files(fields["shadowPolicyFiles"]))
             if "shadowPolicyFiles" in fields
             else None,
             decision_log=self._decision_log(fields["decisionLog"]),
@@ -184,10 +188,13 @@ class _Loader:
         path = named_file(node, self._base)
         return load_authentication(path, self._mistakes) if path.is_file() else ()
 
-    def _policy(self, node: Node) -> AccessPolicySet:
-        paths = [named_file(item, self._base) for item in node.sequence()]
+    def _policy_files(self, node: Node) -> tuple[Path, ...]:
+        paths = tuple(named_file(item, self._base) for item in node.sequence())
         if not paths:
             node.mistake("must name at least one file; `rules: []` in it denies everything")
+        return paths
+
+    def _policy(self, paths: tuple[Path, ...]) -> AccessPolicySet:
         return load_access_policies([path for path in paths if path.is_file()], self._mistakes)
 
     def _decision_log(self, node: Node) -> DecisionLogSettings:

@@ -1,17 +1,11 @@
-"""A small certificate authority for the demo and the tests: its key lies beside what it signs.
+"""A small certificate authority for the demo and the tests: its key lies beside what it signs."""
 
-Certificates are P-256 and carry what Python's ``VERIFY_X509_STRICT`` (the default since 3.13) asks
-for: key usage, and subject and authority key identifiers (RFC 5280, section 4.2.1).
-"""
-
-import ipaddress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -19,9 +13,19 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kzproxy.clock.system import Clock
+from kzproxy.demo.certificate_parts import (
+    as_authority,
+    as_end,
+    host_name,
+    key_pem,
+    new_key,
+    signed,
+    subject,
+    unsigned,
+)
 from kzproxy.demo.private_file import write_private_file
 from kzproxy.devices.device_certificate import DEVICE_URN
 
@@ -85,9 +89,9 @@ class CertificateAuthority:
     @classmethod
     def create(cls, common_name: str, *, validity: timedelta, clock: Clock) -> Self:
         """Make a new self-signed authority."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = new_key()
         builder = _authority(common_name, key, validity, clock)
-        certificate = _sign(builder, issuer_name=_name(common_name), issuer_key=key)
+        certificate = signed(builder, issuer_name=subject([common_name]), issuer_key=key)
         return cls(certificate, key, clock)
 
     @classmethod
@@ -112,12 +116,12 @@ class CertificateAuthority:
     def files(self) -> CertificateAndKey:
         """The authority's own certificate and key."""
         return CertificateAndKey(
-            certificate_pem=self.certificate_pem, private_key_pem=_key_pem(self._private_key)
+            certificate_pem=self.certificate_pem, private_key_pem=key_pem(self._private_key)
         )
 
     def intermediate(self, common_name: str, *, validity: timedelta) -> "CertificateAuthority":
         """Issue an authority below this one; what it issues carries its certificate along."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = new_key()
         certificate = self._signed(_authority(common_name, key, validity, self._clock))
         return CertificateAuthority(
             certificate, key, self._clock, (certificate, *self._intermediates)
@@ -160,15 +164,15 @@ class CertificateAuthority:
 
     def issue(self, leaf: Leaf) -> CertificateAndKey:
         """Issue what ``leaf`` says, with a new key."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = new_key()
         chain = (self._signed(_leaf(leaf, key, self._clock)), *self._intermediates)
         return CertificateAndKey(
             certificate_pem=b"".join(each.public_bytes(Encoding.PEM) for each in chain),
-            private_key_pem=_key_pem(key),
+            private_key_pem=key_pem(key),
         )
 
     def _signed(self, builder: x509.CertificateBuilder) -> x509.Certificate:
-        return _sign(builder, issuer_name=self._certificate.subject, issuer_key=self._private_key)
+        return signed(builder, issuer_name=self._certificate.subject, issuer_key=self._private_key)
 
 
 def signing_key_pem() -> bytes:
@@ -177,30 +181,22 @@ def signing_key_pem() -> bytes:
     In the older form (SEC 1): kube-apiserver takes the public half from it, and finds none in a
     PKCS 8 file (client-go util/keyutil ParsePublicKeysPEM).
     """
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = new_key()
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
 def _authority(
     common_name: str, key: ec.EllipticCurvePrivateKey, validity: timedelta, clock: Clock
 ) -> x509.CertificateBuilder:
-    return (
-        _certificate(_name(common_name), key, clock, -CLOCK_SKEW, validity)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
-    )
+    return as_authority(_certificate(subject([common_name]), key, clock, -CLOCK_SKEW, validity))
 
 
 def _leaf(leaf: Leaf, key: ec.EllipticCurvePrivateKey, clock: Clock) -> x509.CertificateBuilder:
-    name = _name(leaf.common_name, leaf.organizations)
-    builder = (
-        _certificate(name, key, clock, leaf.begins_in, leaf.validity)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-    )
+    name = subject([leaf.common_name], leaf.organizations)
+    builder = as_end(_certificate(name, key, clock, leaf.begins_in, leaf.validity))
     if leaf.usages:
         builder = builder.add_extension(x509.ExtendedKeyUsage(leaf.usages), critical=False)
-    names: list[x509.GeneralName] = [_host(host) for host in leaf.hosts]
+    names: list[x509.GeneralName] = [host_name(host) for host in leaf.hosts]
     names += [x509.UniformResourceIdentifier(uri) for uri in leaf.uris]
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -217,57 +213,4 @@ def _certificate(
     now = clock.now()
     ends = now + ends_in
     # An expired certificate has to have begun before it ended.
-    begins = min(now + begins_in, ends - CLOCK_SKEW)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(begins)
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _sign(
-    builder: x509.CertificateBuilder,
-    *,
-    issuer_name: x509.Name,
-    issuer_key: ec.EllipticCurvePrivateKey,
-) -> x509.Certificate:
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
-    return (
-        builder.issuer_name(issuer_name)
-        .add_extension(issuer, critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _name(common_name: str, organizations: tuple[str, ...] = ()) -> x509.Name:
-    groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, each) for each in organizations]
-    return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _host(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return unsigned(name, key, min(now + begins_in, ends - CLOCK_SKEW), ends)

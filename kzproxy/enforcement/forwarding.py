@@ -3,11 +3,13 @@
 The only place that sends a caller's request upstream, and it takes a ``Permit`` for it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kzproxy.administrator.administrator import Administrator
-from kzproxy.administrator.lease import aged
+from kzproxy.administrator.lease import Ending, Lease, aged
 from kzproxy.attributes.api_object import Labels
+from kzproxy.audit.schema import Termination
 from kzproxy.clock.system import Clock
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.gathering import Gathering, accepting_json
@@ -21,7 +23,7 @@ from kzproxy.enforcement.refusal import denial
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
-from kzproxy.errors.kinds import BadRequest
+from kzproxy.errors.kinds import BadRequest, ProxyError
 from kzproxy.http.messages import Length, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Deny, Permit
@@ -111,7 +113,7 @@ class Forwarding:
     async def _relay(
         self, permitted: Permitted, request: RequestHead, sieve: WatchSieve | None = None
     ) -> None:
-        permit, standing = permitted.permit, permitted.standing
+        permit = permitted.permit
         relay = Relay(
             exchange=permitted.exchange,
             info=permit.attributes.request,
@@ -122,7 +124,7 @@ class Forwarding:
         )
         if sieve is not None:
             relay.sieve_with(sieve)
-        with self.administrator.open(permit, standing.session_id, relay.cut) as lease:
+        with self._opened(permitted, relay.cut) as lease:
             relay.hold_to(lease.bounds)
             await relay.run(self._outgoing(permitted, request))
 
@@ -161,12 +163,20 @@ class Forwarding:
     async def _gathered(
         self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
     ) -> tuple[ResponseHead, bytes]:
-        permit, standing = permitted.permit, permitted.standing
         gathering = Gathering(self.api_server, self.settings.account, self.metrics)
-        with self.administrator.open(permit, standing.session_id, gathering.cut):
+        with self._opened(permitted, gathering.cut):
             outgoing = self._outgoing(permitted, request)
-            info = permit.attributes.request
+            info = permitted.permit.attributes.request
             return await gathering.run(outgoing, body, info, max_bytes=max_bytes)
+
+    def _opened(self, permitted: Permitted, cut: Callable[[Ending], None]) -> Lease:
+        session_id = permitted.standing.session_id
+        try:
+            return self.administrator.open(permitted.permit, session_id, cut)
+        except ProxyError:
+            # By us: nothing has been sent upstream.
+            permitted.case.termination = Termination.REFUSED
+            raise
 
     def _shows(self, permitted: Permitted) -> Shows:
         def shows(namespace: str, labels: Labels) -> bool:

@@ -5,7 +5,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.errors.kinds import NotAcceptable, UpstreamInvalid
 from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
-from kzproxy.upstream.answer import check_answer, names_account
+from kzproxy.upstream.answer import check_answer, may_name_account, names_account
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.impersonation import Outgoing
 
@@ -47,7 +47,7 @@ class Gathering:
         )
         self._confirm()
         check_answer(answer, info, upgrade="")
-        if names_account(answer, received, self._account):
+        if may_name_account(answer, info) and names_account(answer, received, self._account):
             self._metrics.upstream_rejections.labels(str(answer.status)).inc()
             raise UpstreamInvalid(_REFUSED_ACCOUNT, detail=received.decode("utf-8", "replace"))
         return answer, received

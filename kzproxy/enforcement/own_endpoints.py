@@ -1,12 +1,13 @@
 """kzproxy's own endpoints, below ``/kzproxy.dev/``: their router.
 
 A request for one comes from a caller as well known as any other: token, device and the binding of
-the two were looked at before. No policy judges it. What an endpoint does is about its caller's own
-session and requests alone, and nothing below this path is ever sent to kube-apiserver, whatever it
-is: one that is not served here is not found.
+the two were looked at before. What most endpoints do is about their caller's own session and
+requests alone, and no policy judges it; one that shows more is ``judged``, as a request for a URL
+that policy must permit. Nothing below this path is ever sent to kube-apiserver, whatever it is: one
+that is not served here is not found.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -16,6 +17,7 @@ import msgspec
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.case import Case
+from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.errors.kinds import (
     BadRequest,
     InternalError,
@@ -64,6 +66,10 @@ class OwnEndpoint(Protocol):
     """One endpoint. Its functions raise a ``ProxyError`` for what they refuse."""
 
     @property
+    def judged(self) -> bool:
+        """Whether policy must permit the request; else every caller may send it."""
+
+    @property
     def methods(self) -> frozenset[str]:
         """Those that it serves, of GET, PUT, POST and DELETE."""
 
@@ -75,14 +81,11 @@ class OwnEndpoint(Protocol):
         """Check the request without doing anything, and say in a line what will be done.
 
         That line is in the decision log before it is done, made visible there and cut at 1024
-        characters.
+        characters; of an endpoint that is judged, policy's decision is.
         """
 
     async def answer(self, asked: Asked) -> object:
         """Do what was planned, and return what is sent as JSON, with 200."""
-
-
-WriteDown = Callable[[str], Awaitable[None]]
 
 
 class OwnEndpoints:
@@ -102,7 +105,7 @@ class OwnEndpoints:
         request: RequestHead,
         info: RequestInfo,
         case: Case,
-        write_down: WriteDown,
+        leave: OwnLeave,
     ) -> None:
         """Answer a request that ``owns``.
 
@@ -111,7 +114,7 @@ class OwnEndpoints:
             request: Its head.
             info: Its reading.
             case: Says who asks.
-            write_down: Returns once what will be done stands in the decision log.
+            leave: Had before anything is done.
 
         Raises:
             ProxyError: It is refused, or cannot be written down; nothing was done.
@@ -133,8 +136,13 @@ class OwnEndpoints:
             audit_id=case.audit_id,
         )
         plan = endpoint.plan(asked)
-        await write_down(plan)
-        await _send_json(exchange, case, await endpoint.answer(asked))
+        if endpoint.judged:
+            await leave.ask_policy()
+        else:
+            await leave.write_down(plan)
+        answer = await endpoint.answer(asked)
+        leave.check()
+        await _send_json(exchange, case, answer)
 
     def _endpoint(self, info: RequestInfo) -> tuple[OwnEndpoint, str]:
         """Return the endpoint that is asked, and the rest of the path."""

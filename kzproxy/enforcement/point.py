@@ -4,6 +4,7 @@
 is sent upstream but what ``_decide`` returned, and that returns after the decision is in the log.
 """
 
+import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +40,7 @@ from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permi
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
+from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
@@ -49,6 +51,7 @@ from kzproxy.errors.kinds import (
     UpstreamTimeout,
 )
 from kzproxy.http.messages import Headers, RequestHead
+from kzproxy.http.refused_headers import ImpersonationRefused
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Decision, Deny, Permit
 from kzproxy.transport.exchange import Exchange
@@ -64,6 +67,7 @@ from kzproxy.upstream.impersonation import (
 log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
+_CANCELLED = "kzproxy stopped before it was done"
 _READS = frozenset({"get", "list", "watch", "head"})
 
 
@@ -105,9 +109,13 @@ class EnforcementPoint:
         except Exception:
             log.exception("bug while serving %s", case.audit_id)
             await self._refuse(exchange, InternalError(_BUG), case)
+        except asyncio.CancelledError:
+            # kzproxy ends: nobody else ever cancels a request.
+            case.termination, case.ended_because = Termination.DRAINED, _CANCELLED
+            raise
         finally:
             self.metrics.in_flight.dec()
-        self._record_outcome(exchange, case)
+            self._record_outcome(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
         stream = exchange.stream
@@ -120,7 +128,11 @@ class EnforcementPoint:
         )
 
     async def _serve(self, exchange: Exchange, case: Case) -> None:
-        case.request = request = exchange.read_request()
+        try:
+            case.request = request = exchange.read_request()
+        except ImpersonationRefused as refused:
+            await self._find_out_who_asks(refused.head, case)
+            raise
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
@@ -133,6 +145,13 @@ class EnforcementPoint:
                 exchange=exchange, request=request, permit=permit, standing=standing, case=case
             )
             await self.forwarding.forward(permitted)
+
+    async def _find_out_who_asks(self, refused: RequestHead, case: Case) -> None:
+        """Fill in for the log whose request is refused; it is found out anew each time."""
+        case.request = refused
+        case.info = self.request_infos.parse(refused.method, refused.target)
+        case.device = device = self._device(case.peer, case.received_at)
+        case.session_id = (await self._found_out(refused, device, case)).session_id
 
     async def _serve_own(
         self,
@@ -149,12 +168,23 @@ class EnforcementPoint:
                 arrival,
                 decided_at=self.clock.now(),
                 caller=standing.recorded,
-                request=recorded_request(info, arrival.user_agent),
+                request=recorded_request(info, arrival),
             )
             await self._log(record, case, durable=info.verb not in _READS)
             case.is_own = True
 
-        await self.own_endpoints.serve(exchange, request, info, case, write_down)
+        async def decide() -> Permit:
+            permit = await self._decide(exchange, request, standing, info, case)
+            case.is_own = True
+            return permit
+
+        with OwnLeave(
+            administrator=self.administrator,
+            session_id=standing.session_id,
+            write_down=write_down,
+            decide=decide,
+        ) as leave:
+            await self.own_endpoints.serve(exchange, request, info, case, leave)
 
     async def _standing(self, request: RequestHead, case: Case) -> Standing:
         """Return who calls, remembered where all that it rests on is as it was."""
@@ -232,7 +262,7 @@ class EnforcementPoint:
         caller, device and address are the standing's; what is left is the policy, and the time, on
         which a permit depends only through its end.
         """
-        known = standing.permitted(info)
+        known = standing.permitted(info, request.target)
         if known is not None and self.administrator.upholds(known.permit, case.received_at):
             record = same_decision(known.record, case.arrival, decided_at=self.clock.now())
             await self._log_permit(record, known.permit, case)
@@ -245,7 +275,8 @@ class EnforcementPoint:
                 await self._log_permit(record, decision, case)
                 # What is not kept is asked of the shadow anew, each time, and so counted.
                 if keepable and case.shadow is None:
-                    self.standings.keep_permit(standing, RememberedPermit(decision, record))
+                    kept = RememberedPermit(decision, record, request.target)
+                    self.standings.keep_permit(standing, kept)
                 return decision
             case Deny():
                 error = denial(decision)
@@ -282,7 +313,7 @@ class EnforcementPoint:
             arrival,
             decided_at=self.clock.now(),
             caller=standing.recorded,
-            request=recorded_request(decision.attributes.request, arrival.user_agent),
+            request=recorded_request(decision.attributes.request, arrival),
             message=message,
         )
         return with_shadow(record, case.shadow)
@@ -301,7 +332,7 @@ class EnforcementPoint:
             self.metrics.count_disagreement(record.decision.value, record.shadow.decision.value)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
-        if case.permit is None:
+        if case.permit is None or case.is_own:
             case.termination = Termination.REFUSED
         elif case.termination is Termination.NORMAL:
             case.termination = (

@@ -38,6 +38,7 @@ class ReasonEndpoint:
     PUT replaces it, GET shows it, DELETE ends it.
     """
 
+    judged = False
     methods = frozenset({"GET", "PUT", "DELETE"})
     max_body_bytes = 4 * 1024
 

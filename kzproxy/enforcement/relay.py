@@ -23,9 +23,9 @@ from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.exchange import Exchange
-from kzproxy.transport.tls_stream import StreamBroken
-from kzproxy.upstream.answer import check_answer, names_account
+from kzproxy.upstream.answer import check_answer, may_name_account, names_account
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import UpstreamConnection
@@ -33,7 +33,6 @@ from kzproxy.upstream.impersonation import Outgoing
 
 _SWITCHING_PROTOCOLS = 101
 _OK = 200
-_FORBIDDEN = 403
 # How long a client may take to hear why it is cut, before it is cut all the same.
 FAREWELL_SECONDS = 0.25
 # A Status is a few hundred bytes; a 403 longer than this is not kube-apiserver's.
@@ -178,7 +177,7 @@ class Relay:
 
     async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
         first = connection.buffered_body()
-        if answer.head.status == _FORBIDDEN:
+        if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
         first = self._sieved(answer.head, first)
         self._stream_cut = followed = self._followed(answer.head)

@@ -52,19 +52,23 @@ class Standing:
     recorded: RecordedCaller
     permits: dict[tuple[str, str], "RememberedPermit"] = field(default_factory=dict)
 
-    def permitted(self, info: RequestInfo) -> "RememberedPermit | None":
+    def permitted(self, info: RequestInfo, received_target: str) -> "RememberedPermit | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
         if info.dry_run_in_body is not None:  # Its target does not say all that is judged.
             return None
-        return self.permits.get((info.method, info.target))
+        known = self.permits.get((info.method, info.target))
+        if known is None or known.received_target != received_target:
+            return None
+        return known
 
 
 @dataclass(frozen=True, slots=True)
 class RememberedPermit:
-    """A permit, and the record of it in the log."""
+    """A permit, the record of it in the log, and the spelling of the target that this tells."""
 
     permit: Permit
     record: DecisionRecord
+    received_target: str
 
 
 class Standings:
@@ -95,7 +99,7 @@ class Standings:
         """Remember a permit of ``standing``, within the same bound."""
         asked = permitted.permit.attributes.request
         before = self._bytes
-        self._weigh(_PERMIT_BYTES + 2 * len(asked.target))
+        self._weigh(_PERMIT_BYTES + 2 * (len(asked.target) + len(permitted.received_target)))
         if self._bytes < before:  # All is forgotten, this standing too where it is still in use.
             standing.permits.clear()
         standing.permits[asked.method, asked.target] = permitted

@@ -11,6 +11,7 @@ from cel_expr_python.ext import ext_optional, ext_strings
 from kzproxy.expressions.checks import Bounds, faults
 from kzproxy.expressions.errors import ExpressionError, ExpressionFailedError
 from kzproxy.expressions.library import ADDRESS_LIBRARY, KUBERNETES_FUNCTIONS, OPERATORS, Function
+from kzproxy.expressions.shown import shown_result
 from kzproxy.expressions.source import check_length, place, presence_tests
 from kzproxy.expressions.tree import Kind, Tree, read_tree
 
@@ -125,6 +126,17 @@ class Program:
             ExpressionFailedError: There is no result, or it is of another type.
         """
         return _plain(self._evaluated(facts))
+
+    def shown(self, facts: Facts) -> str:
+        """Evaluate to a text for people, as ``shown`` writes values.
+
+        Raises:
+            ExpressionFailedError: There is no result, or none that can be shown.
+        """
+        value = self._evaluated(facts)
+        if value.type() == cel.Type.ERROR:
+            raise ExpressionFailedError(_why(value))
+        return shown_result(value)
 
     def _evaluated(self, facts: Facts) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""The text of an expression: how long it may be, and where it falls apart at && and ||."""
+"""The text of an expression: how long it may be, and where it falls apart."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _TOKEN = re.compile(
                 | "(?:\\.|[^"\\\n])*" | '(?:\\.|[^'\\\n])*' ) )
   | (?P<comment> //[^\n]* )
   | (?P<word> [\w$]+ )
-  | (?P<operator> && | \|\| )
+  | (?P<operator> && | \|\| | [=!<>]= | [<>] )
   | (?P<other> . )
     """,
     re.VERBOSE | re.DOTALL,
@@ -61,21 +61,27 @@ def place(text: str, offset: int) -> tuple[int, int]:
 
 
 def operands(text: str) -> tuple[str, tuple[str, ...]]:
-    """Split at the operator that binds least: ``||``, else ``&&``; brackets around all come off.
+    """Split at the operator that binds least; brackets around the whole come off first.
 
     Returns:
-        The operator and its operands; ``("", (text,))`` where the expression does not fall apart,
-        as with ``a ? b : c``.
+        The operator and its operands. Operators are ``?:``, ``||``, ``&&``, a comparison (``in`` is
+        one) and ``!``; ``("", (text,))`` where there is none of these.
     """
     tokens = _stripped([token for token in _tokens(text) if token.kind != "comment"])
     whole = text[tokens[0].start : tokens[-1].end] if tokens else text
     outside = list(_outside(tokens))
-    if any(_chooses(before, token) for before, token in pairwise(outside)):
-        return "", (whole,)
+    choice = _choice(outside)
+    if choice:
+        return "?:", _pieces(text, tokens, choice)
     for operator in ("||", "&&"):
         cuts = [token for token in outside if token.text == operator]
         if cuts:
             return operator, _pieces(text, tokens, cuts)
+    compared = [token for token in outside if _compares(token)]
+    if len(compared) == 1:
+        return compared[0].text, _pieces(text, tokens, compared)
+    if not compared and len(tokens) > 1 and tokens[0].text == "!":
+        return "!", (text[tokens[1].start : tokens[-1].end],)
     return "", (whole,)
 
 
@@ -91,9 +97,32 @@ def presence_tests(text: str) -> Iterator[tuple[str, int]]:
             yield "".join(words).lstrip("."), token.start
 
 
-def _chooses(before: _Token, token: _Token) -> bool:
-    """Whether this is the ``?`` of ``a ? b : c``, and not that of ``a.?b``."""
-    return token.kind == "other" and token.text == "?" and before.text != "."
+def _choice(outside: list[_Token]) -> list[_Token]:
+    """Return the ``?`` and the ``:`` of the outermost ``a ? b : c``; neither where there is none.
+
+    The ``?`` of ``a.?b`` and of ``a[?b]`` chooses nothing.
+    """
+    marks = [
+        token
+        for before, token in pairwise(outside)
+        if token.kind == "other"
+        and (token.text == ":" or (token.text == "?" and before.text != "."))
+    ]
+    open_choices = 0
+    for mark in marks:
+        open_choices += 1 if mark.text == "?" else -1
+        if open_choices == 0:
+            return [marks[0], mark]
+    return []
+
+
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+
+
+def _compares(token: _Token) -> bool:
+    return (token.kind == "operator" and token.text in _COMPARISONS) or (
+        token.kind == "word" and token.text == "in"
+    )
 
 
 def _tokens(text: str) -> Iterator[_Token]:

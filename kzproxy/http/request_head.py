@@ -16,7 +16,11 @@ from kzproxy.http.fields import (
     split_fields,
 )
 from kzproxy.http.messages import Chunked, Headers, Length, NoBody, RequestBody, RequestHead
-from kzproxy.http.refused_headers import refuse_sensitive_name
+from kzproxy.http.refused_headers import (
+    ImpersonationRefused,
+    asks_to_impersonate,
+    refuse_sensitive_name,
+)
 
 # Precedents: Go net/http 1 MiB, nginx 4 x 8 KiB, h11 16 KiB in all. Bearer tokens with many groups
 # reach 64 KiB, so the bound is well over that.
@@ -25,6 +29,9 @@ MAX_HEAD_BYTES = 128 * 1024
 MAX_HEADERS = 256
 # The bound nginx and others put on a whole request line.
 MAX_TARGET_BYTES = 8 * 1024
+
+# Under this the names of a family are noted; no header has a name with a star.
+_IMPERSONATION = "impersonate-*"
 
 _REQUEST_LINE = r"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1\r\n"
 _FIELD_LINE = rf"{TOKEN_CHARACTER}++:[\t\x20-\x7e]*+\r\n"
@@ -72,7 +79,7 @@ def parse_request_head(data: bytes) -> RequestHead:
         BadRequest: The head has no reading, or more than one.
         HeadTooLarge: The head, its target or its number of headers is over its bound.
         ExpectationFailed: ``Expect`` is anything but ``100-continue``.
-        Forbidden: The client asks to impersonate.
+        ImpersonationRefused: The client asks to impersonate; the head has a reading otherwise.
     """
     if len(data) > MAX_HEAD_BYTES:
         raise HeadTooLarge("request head over 128 KiB")
@@ -87,7 +94,7 @@ def parse_request_head(data: bytes) -> RequestHead:
     _require_host(noted.get("host", []))
     body = _body(method, noted)
     connection = connection_tokens(noted.get("connection", []), BadRequest)
-    return RequestHead(
+    head = RequestHead(
         method=method,
         target=target,
         headers=headers,
@@ -96,6 +103,9 @@ def parse_request_head(data: bytes) -> RequestHead:
         upgrade=_upgrade(method, noted.get("upgrade", []), connection, body),
         keep_alive="close" not in connection and not _is_unusual_body(method, body),
     )
+    if _IMPERSONATION in noted:
+        raise ImpersonationRefused(noted[_IMPERSONATION][0], head)
+    return head
 
 
 def _fault(text: str) -> ProxyError:
@@ -129,7 +139,9 @@ def _noted(headers: Headers) -> dict[str, list[str]]:
     for name, value in headers:
         if name in _READ_HERE:
             noted.setdefault(name, []).append(value)
-        elif "_" in name or name.startswith("impersonate"):
+        elif asks_to_impersonate(name):
+            noted.setdefault(_IMPERSONATION, []).append(name)
+        elif "_" in name:
             refuse_sensitive_name(name)
     return noted
 

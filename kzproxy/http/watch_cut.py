@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kzproxy.errors.kinds import UpstreamInvalid
+from kzproxy.http import protobuf_status
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 
 _JSON = "application/json"
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 class WatchCut:
@@ -49,14 +51,16 @@ class WatchCut:
 
         Args:
             status_body: A ``metav1.Status`` in JSON, on one line. kubectl shows its message as a
-                table row, informers in their log. Left out where events are not JSON: then the
-                client re-watches, and the refusal of that tells it.
+                table row, informers in their log. Left out where events are CBOR: then the client
+                re-watches, and the refusal of that tells it.
         """
         if not self.at_boundary:
             return None
-        if self._media_type != _JSON:
-            return LAST_CHUNK
-        return chunk(error_event(status_body)) + LAST_CHUNK
+        if self._media_type == _JSON:
+            return chunk(error_event(status_body)) + LAST_CHUNK
+        if self._media_type == _PROTOBUF:
+            return chunk(protobuf_status.error_event(status_body)) + LAST_CHUNK
+        return LAST_CHUNK
 
 
 def error_event(status_body: bytes) -> bytes:
@@ -127,7 +131,7 @@ class _Chunks:
 
 _EVENTS: dict[str, Callable[[], _Events]] = {
     _JSON: _Lines,
-    "application/vnd.kubernetes.protobuf": _LengthPrefixed,
+    _PROTOBUF: _LengthPrefixed,
     "application/cbor-seq": _Chunks,
 }
 WATCH_MEDIA_TYPES = frozenset(_EVENTS)

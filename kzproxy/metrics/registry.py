@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 # kube-apiserver's own buckets for apiserver_request_duration_seconds, the coarse half.
@@ -11,16 +11,14 @@ _SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60)
 
 
 class _Followed(Collector):
-    """A counter kept elsewhere."""
+    """A figure kept elsewhere."""
 
-    def __init__(self, name: str, documentation: str, read: Callable[[], int]) -> None:
-        self._name = name
-        self._documentation = documentation
+    def __init__(self, read: Callable[[], Metric]) -> None:
         self._read = read
 
-    def collect(self) -> Iterator[CounterMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Return it as it stands."""
-        yield CounterMetricFamily(self._name, self._documentation, value=self._read())
+        yield self._read()
 
 
 class Metrics:
@@ -71,6 +69,7 @@ class Metrics:
         self.connections = Gauge(
             "kzproxy_connections", "Client connections open.", registry=registry
         )
+        self.tasks = Gauge("kzproxy_tasks", "Tasks of the event loop.", registry=registry)
         self.handshake_failures = Counter(
             "kzproxy_handshake_failures", "TLS handshakes that failed.", registry=registry
         )
@@ -128,7 +127,13 @@ class Metrics:
 
     def follow(self, name: str, documentation: str, read: Callable[[], int]) -> None:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""
-        self._registry.register(_Followed(name, documentation, read))
+        family = CounterMetricFamily
+        self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+
+    def follow_state(self, name: str, documentation: str, read: Callable[[], bool]) -> None:
+        """Show 1 or 0, as another part has it at each scrape."""
+        family = GaugeMetricFamily
+        self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
 
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""

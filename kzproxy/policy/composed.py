@@ -2,11 +2,10 @@
 
 # ruff: noqa: D102 - what the methods do is said of Condition
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kzproxy.policy.condition import all_hold, any_holds
+from kzproxy.policy.condition import Ask, any_holds, none_holds, together
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.view import RequestView, earliest
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 RECHECK = timedelta(seconds=10)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OfNamed:
     """Named conditions, put together.
 
@@ -25,25 +23,26 @@ class OfNamed:
         depends_on: Of all that are named.
     """
 
-    all_of: tuple[str, ...]
-    any_of: tuple[str, ...]
-    none_of: tuple[str, ...]
-    about: Dependency
-    depends_on: frozenset[Dependency]
-    name: str = "conditions"
+    name = "conditions"
 
-    def value(self, view: RequestView) -> bool | None:
-        parts = [view.named(name) for name in self.all_of]
-        if self.any_of:
-            parts.append(any_holds([view.named(name) for name in self.any_of]))
-        if self.none_of:
-            some = any_holds([view.named(name) for name in self.none_of])
-            parts.append(None if some is None else not some)
-        return all_hold(parts)
+    def __init__(
+        self,
+        *,
+        all_of: tuple[str, ...],
+        any_of: tuple[str, ...],
+        none_of: tuple[str, ...],
+        depends_on: frozenset[Dependency],
+    ) -> None:
+        self.all_of = all_of
+        self.any_of = any_of
+        self.none_of = none_of
+        self.depends_on = depends_on
+        self.about = next(iter(sorted(depends_on - {Dependency.IDENTITY})), Dependency.IDENTITY)
+        self.value = together(_asks(all_of, any_of, none_of))
+        self._names = (*all_of, *any_of, *none_of)
 
     def turns_at(self, view: RequestView) -> datetime | None:
-        names = (*self.all_of, *self.any_of, *self.none_of)
-        return earliest([view.named_turns_at(name) for name in names])
+        return earliest([view.named_turns_at(name) for name in self._names])
 
     def asked(self) -> str:
         parts = [*self.all_of]
@@ -53,9 +52,21 @@ class OfNamed:
         return f"condition {' and '.join(parts)}"
 
     def found(self, view: RequestView) -> str:
-        names = (*self.all_of, *self.any_of, *self.none_of)
         words = {True: "holds", False: "does not hold", None: "cannot be told"}
-        return ", ".join(f"{name} {words[view.named(name)]}" for name in names)
+        return ", ".join(f"{name} {words[view.named(name)]}" for name in self._names)
+
+
+def _asks(all_of: tuple[str, ...], any_of: tuple[str, ...], none_of: tuple[str, ...]) -> list[Ask]:
+    asks = [_named(name) for name in all_of]
+    if any_of:
+        asks.append(lambda view: any_holds([view.named(name) for name in any_of]))
+    if none_of:
+        asks.append(lambda view: none_holds([view.named(name) for name in none_of]))
+    return asks
+
+
+def _named(name: str) -> Ask:
+    return lambda view: view.named(name)
 
 
 class When:

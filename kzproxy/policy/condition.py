@@ -5,12 +5,15 @@ What nobody can tell neither holds nor does not.
 
 # ruff: noqa: D102 - the properties are said of above
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.view import RequestView
+
+Ask = Callable[[RequestView], bool | None]
+"""Say whether something holds; None where nobody can tell."""
 
 
 class Condition(Protocol):
@@ -29,10 +32,10 @@ class Condition(Protocol):
     @property
     def depends_on(self) -> frozenset[Dependency]: ...
 
-    def value(self, view: RequestView) -> bool | None:
+    def value(self, view: RequestView, /) -> bool | None:
         """Say whether it holds; None where nobody can tell."""
 
-    def turns_at(self, view: RequestView) -> datetime | None:
+    def turns_at(self, view: RequestView, /) -> datetime | None:
         """Return when time alone may change that; None where it never does."""
 
     def asked(self) -> str:
@@ -54,6 +57,19 @@ def all_hold(values: Sequence[bool | None]) -> bool | None:
     if False in values:
         return False
     return None if None in values else True
+
+
+def together(asks: Sequence[Ask]) -> Ask:
+    """Make one question of several that must all be true; each is asked, whatever others say."""
+    if len(asks) == 1:
+        return asks[0]
+    return lambda view: all_hold([ask(view) for ask in asks])
+
+
+def none_holds(values: Sequence[bool | None]) -> bool | None:
+    """Return the negation of ``any_holds``."""
+    some = any_holds(values)
+    return None if some is None else not some
 
 
 def any_holds(values: Sequence[bool | None]) -> bool | None:

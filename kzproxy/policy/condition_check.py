@@ -1,12 +1,13 @@
 """Whether the conditions of one rule hold, and until when their time does."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.composed import OfNamed, When
-from kzproxy.policy.condition import Condition, all_hold
+from kzproxy.policy.condition import Condition, together
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.place_and_time import Enrolled, FromNetwork, InTime, OfTier
 from kzproxy.policy.request_conditions import LikeObject, LikeRequest
@@ -30,9 +31,18 @@ class ConditionCheck:
     Attributes:
         conditions: All of them, in the order of the language.
         depends_on: The facts that they rest on, and the subject.
+        value: Says whether all hold.
     """
 
-    __slots__ = ("_of_object", "_plain", "_turning", "conditions", "depends_on", "is_empty")
+    __slots__ = (
+        "_of_object",
+        "_plain",
+        "_turning",
+        "conditions",
+        "depends_on",
+        "is_empty",
+        "value",
+    )
 
     def __init__(self, conditions: tuple[Condition, ...]) -> None:
         self.conditions = conditions
@@ -41,13 +51,7 @@ class ConditionCheck:
         self._plain = [each for each in conditions if each not in self._of_object]
         self._turning = [each for each in conditions if Dependency.TIME in each.depends_on]
         self.depends_on = _IDENTITY.union(*(each.depends_on for each in conditions))
-
-    def value(self, view: RequestView) -> bool | None:
-        """Say whether all hold; None where nobody can tell."""
-        conditions = self.conditions
-        if len(conditions) == 1:
-            return conditions[0].value(view)
-        return all_hold([condition.value(view) for condition in conditions])
+        self.value = together([each.value for each in conditions])
 
     def unmet(
         self, view: RequestView, *, unknown_is: bool, patches_allowed: bool = False
@@ -79,7 +83,8 @@ class ConditionCheck:
                 return tuple(asked)
             # What asks for other things besides still has to hold, and is an error.
             asked = [each for each in asked if not isinstance(each, LikeObject)]
-        return _unmet(asked, view, unknown_is=unknown_is)
+        # What fails whatever the object is needs none, in whichever order they stand.
+        return _first_false(asked, view) or _unmet(asked, view, unknown_is=unknown_is)
 
     def turns_at(self, view: RequestView) -> datetime | None:
         """Return when time alone may change whether they hold."""
@@ -102,6 +107,10 @@ def _unmet(
     )
 
 
+def _first_false(conditions: Iterable[Condition], view: RequestView) -> tuple[Condition, ...]:
+    return next(((each,) for each in conditions if each.value(view) is False), ())
+
+
 def _taken_for(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
     """Say what to take a condition for of which nobody can tell."""
     known = view.attributes.api_object
@@ -118,11 +127,14 @@ class Compiler:
         definitions: What the policy defines.
         named: What the named conditions rest on.
         tiers: What the tiers rest on, all together.
+        times: One condition for all rules that name the same calendars: what one of them has found
+            out of the time holds for the others.
     """
 
     definitions: Definitions
     named: dict[str, frozenset[Dependency]]
     tiers: frozenset[Dependency]
+    times: dict[tuple[Calendar, ...], InTime] = field(default_factory=dict)
 
     @classmethod
     def of(cls, policies: AccessPolicySet) -> "Compiler":
@@ -139,7 +151,7 @@ class Compiler:
             check = compiler.check(tier.conditions, tier.when)
             definitions.tiers.append((tier.level, check))
             rests |= check.depends_on
-        return cls(definitions, named, rests)
+        return cls(definitions, named, rests, compiler.times)
 
     def check(self, conditions: Conditions, when: "Expression | None") -> ConditionCheck:
         """Make the conditions of a rule ready."""
@@ -152,7 +164,7 @@ class Compiler:
         if asked.networks:
             yield FromNetwork(asked.networks)
         if asked.time:
-            yield InTime(asked.time)
+            yield self._in_time(asked.time)
         yield from self._of_device(asked)
         yield from _of_caller(asked)
         if asked.request is not None:
@@ -161,6 +173,9 @@ class Compiler:
             yield LikeObject(asked.api_object)
         if asked.all_of or asked.any_of or asked.none_of:
             yield self._of_named(asked)
+
+    def _in_time(self, calendars: tuple[Calendar, ...]) -> InTime:
+        return self.times.setdefault(calendars, InTime(calendars))
 
     def _of_device(self, asked: Conditions) -> Iterator[Condition]:
         if asked.device_enrolled is not None:
@@ -177,7 +192,6 @@ class Compiler:
             all_of=asked.all_of,
             any_of=asked.any_of,
             none_of=asked.none_of,
-            about=next(iter(sorted(rests - _IDENTITY)), Dependency.IDENTITY),
             depends_on=rests,
         )
 

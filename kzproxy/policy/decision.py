@@ -1,8 +1,13 @@
-"""What the policy engine answers; ``Permit`` is constructed in ``policy/engine.py`` alone."""
+"""What the policy engine answers; ``Permit`` is constructed in ``policy/engine.py`` alone.
 
-from dataclasses import dataclass
+Structs, not dataclasses, because one is made for each decision: a frozen dataclass of ten fields
+takes 2.2 microseconds to make, a quarter of a plain decision, and a frozen struct 0.2.
+"""
+
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.obligations import NO_OBLIGATIONS, Obligations
@@ -31,8 +36,7 @@ class Cause(StrEnum):
     OBLIGATION = "obligation"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permit:
+class Permit(msgspec.Struct, frozen=True, kw_only=True):
     """Leave to forward exactly ``attributes.request`` as ``attributes.subject``.
 
     Attributes:
@@ -58,8 +62,7 @@ class Permit:
     by_namespace: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deny:
+class Deny(msgspec.Struct, frozen=True, kw_only=True):
     """A refusal.
 
     Attributes:

@@ -11,19 +11,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
 from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex, kind_of
-from kzproxy.policy.memo import DecisionMemo
-from kzproxy.policy.obligation_check import (
-    Unmet,
-    obligations_turn_at,
-    unmet_obligations,
-)
-from kzproxy.policy.obligations import NO_OBLIGATIONS
+from kzproxy.policy.memo import DecisionMemo, key_of
+from kzproxy.policy.obligation_check import Unmet
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.reach import (
     allow_reaches,
@@ -32,7 +26,7 @@ from kzproxy.policy.reach import (
     tells_namespaces_apart,
 )
 from kzproxy.policy.revision import policy_revision
-from kzproxy.policy.rules import AccessPolicySet, Effect
+from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
 from kzproxy.policy.view import RequestView, earliest
 from kzproxy.policy.vocabulary import RESOURCE_VERBS, URL_VERBS
 
@@ -44,7 +38,7 @@ _NAMESPACE = frozenset({Dependency.NAMESPACE})
 _Reaches = Callable[[CompiledMatch, Attributes], bool]
 
 
-class _Findings:
+class _Findings(NamedTuple):
     """What the rules of one effect say to a request.
 
     Attributes:
@@ -55,14 +49,11 @@ class _Findings:
         errors: Their ids, with what went wrong.
     """
 
-    __slots__ = ("candidates", "errors", "failed", "matched", "unmet")
-
-    def __init__(self, candidates: Sequence[CompiledMatch]) -> None:
-        self.candidates = candidates
-        self.matched: list[CompiledRule] = []
-        self.unmet: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
-        self.failed: list[CompiledRule] = []
-        self.errors: list[tuple[str, str]] = []
+    candidates: Sequence[CompiledMatch] = ()
+    matched: Sequence[CompiledRule] = ()
+    unmet: Sequence[tuple[CompiledRule, tuple[Condition, ...]]] = ()
+    failed: Sequence[CompiledRule] = ()
+    errors: Sequence[tuple[str, str]] = ()
 
     def reached(self) -> list[CompiledRule]:
         """Return every rule that reaches the request, whether its conditions hold or not."""
@@ -71,6 +62,19 @@ class _Findings:
     def consult_labels(self) -> bool:
         """Whether the labels of the namespace decide what reaches the request."""
         return any(each.match.namespace_selector is not None for each in self.candidates)
+
+
+class Prospect(NamedTuple):
+    """What a decision hangs on.
+
+    Attributes:
+        allows: The allow rules that mean the caller and reach the request, whatever else they ask;
+            those that lack least come first.
+        turns_at: When time alone may turn a denial next; None where it never does.
+    """
+
+    allows: tuple[Rule, ...]
+    turns_at: datetime | None
 
 
 class _Refusal(NamedTuple):
@@ -105,11 +109,12 @@ class PolicyEngine:
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge one request. Cheap enough to be asked again whenever something changes."""
-        known = self._memo.recall(attributes)
+        key = key_of(attributes)
+        known = self._memo.recall(key, attributes)
         if known is not None:
             return known
         decision = self.decide_afresh(attributes)
-        self._memo.keep(decision)
+        self._memo.keep(key, decision)
         return decision
 
     def decide_afresh(self, attributes: Attributes) -> Decision:
@@ -123,6 +128,19 @@ class PolicyEngine:
         view = RequestView(attributes, self._definitions)
         return _asks_for_object(self._denies, deny_reaches, view, unknown_is=True) or (
             _asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
+        )
+
+    def prospect(self, attributes: Attributes) -> Prospect:
+        """Say which rules could permit a request that is denied, and when time alone may do it."""
+        view = RequestView(attributes, self._definitions)
+        denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
+        allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
+        near = sorted(allows.unmet, key=lambda each: len(each[1]))
+        waiting = [rule for rule, unmet in near if all(_may_turn(each) for each in unmet)]
+        hopeful = [*allows.matched, *(rule for rule, _ in near)]
+        return Prospect(
+            allows=tuple([compiled.rule for compiled in hopeful]),
+            turns_at=earliest(rule.check.turns_at(view) for rule in (*denies.matched, *waiting)),
         )
 
     def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
@@ -149,7 +167,7 @@ class PolicyEngine:
         refusal = _denied(denies, view)
         if refusal is None:
             for compiled in allows.matched:
-                unmet = unmet_obligations(compiled.rule.obligations, view)
+                unmet = compiled.obligations.unmet(view)
                 if not unmet:
                     return self._permit(compiled, denies, allows, view)
                 asked.append((compiled, unmet))
@@ -174,7 +192,8 @@ class PolicyEngine:
             depends_on=depends_on,
             errors=tuple(allows.errors),
             obligations=obligations,
-            by_namespace=_is_by_namespace(view.attributes.request, denies, allows),
+            by_namespace=lists_namespaces(view.attributes.request)
+            and any(map(tells_namespaces_apart, (*denies.candidates, *allows.candidates))),
         )
 
     def _deny(
@@ -201,14 +220,12 @@ class PolicyEngine:
         )
 
 
-def _is_by_namespace(request: RequestInfo, denies: _Findings, allows: _Findings) -> bool:
-    return lists_namespaces(request) and any(
-        tells_namespaces_apart(each) for each in (*denies.candidates, *allows.candidates)
-    )
-
-
 def _selects_by_labels(compiled: CompiledRule) -> bool:
     return any(match.namespace_selector is not None for match in compiled.rule.match)
+
+
+def _may_turn(condition: Condition) -> bool:
+    return Dependency.TIME in condition.depends_on
 
 
 def _unreadable(attributes: Attributes) -> str:
@@ -227,7 +244,12 @@ def _judge(
 ) -> _Findings:
     attributes = view.attributes
     candidates = index.candidates(attributes.subject, kind_of(attributes.request))
-    found = _Findings(candidates)
+    if not candidates:
+        return _Findings()
+    matched: list[CompiledRule] = []
+    unmet_rules: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
+    failed: list[CompiledRule] = []
+    errors: list[tuple[str, str]] = []
     judged: CompiledRule | None = None
     for candidate in candidates:
         compiled = candidate.compiled
@@ -242,14 +264,14 @@ def _judge(
                 view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
             )
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
-            found.failed.append(compiled)
-            found.errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
+            failed.append(compiled)
+            errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
             continue
         if unmet:
-            found.unmet.append((compiled, unmet))
+            unmet_rules.append((compiled, unmet))
         else:
-            found.matched.append(compiled)
-    return found
+            matched.append(compiled)
+    return _Findings(candidates, matched, unmet_rules, failed, errors)
 
 
 def _asks_for_object(
@@ -316,9 +338,7 @@ def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) ->
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
     if Dependency.TIME not in granted.depends_on and not denies.unmet:
         return None
-    moments = [granted.check.turns_at(view)]
-    if granted.rule.obligations is not NO_OBLIGATIONS:
-        moments.append(obligations_turn_at(granted.rule.obligations, view))
+    moments = [granted.check.turns_at(view), granted.obligations.turns_at(view)]
     for _, unmet in denies.unmet:
         moments += [condition.turns_at(view) for condition in unmet]
     return earliest(moments)

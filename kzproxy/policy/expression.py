@@ -13,7 +13,6 @@ rule whose expression fails is in error: a deny rule denies, an allow rule does 
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from kzproxy.expressions.errors import ExpressionError
 from kzproxy.expressions.errors import ExpressionFailedError as ExpressionFailedError
@@ -30,7 +29,7 @@ from kzproxy.expressions.library import (
     TIMESTAMP,
     Function,
 )
-from kzproxy.expressions.source import operands, place
+from kzproxy.expressions.source import place
 from kzproxy.expressions.tree import Kind, Tree
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.glob import glob_names
@@ -138,21 +137,6 @@ class DeclaredNames:
     conditions: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Outline:
-    """How an expression falls apart, for an explanation.
-
-    Attributes:
-        operator: ``&&`` or ``||``; empty for a leaf.
-        expression: The whole of it, which can be evaluated by itself.
-        parts: In their order; empty for a leaf.
-    """
-
-    operator: str
-    expression: "Expression"
-    parts: tuple["Outline", ...] = ()
-
-
 class Expression:
     """A condition that can be evaluated; make it with ``compile_expression``.
 
@@ -166,7 +150,7 @@ class Expression:
     def __init__(self, program: Program) -> None:
         self.text = program.text
         self.reads = program.reads
-        self.conditions = frozenset(_conditions(program.tree))
+        self.conditions = conditions_in(program.tree)
         self.depends_on = frozenset(_dependencies(program.reads))
         self._program = program
 
@@ -193,18 +177,6 @@ class Expression:
             ExpressionFailedError: Nobody can tell, or it took more steps than allowed.
         """
         return self._program.truth(facts)
-
-    @cached_property
-    def outline(self) -> Outline:
-        """How it falls apart at its outer ``&&`` and ``||``; made when it is first asked for."""
-        operator, texts = operands(self.text)
-        if not operator:
-            return Outline("", self)
-        try:
-            parts = tuple(Expression(LANGUAGE.compile(text)).outline for text in texts)
-        except ExpressionError:  # a piece that does not stand by itself
-            return Outline("", self)
-        return Outline(operator, self, parts)
 
 
 def compile_expression(text: str, names: DeclaredNames) -> Expression:
@@ -237,10 +209,10 @@ def _dependencies(reads: Collection[str]) -> Iterator[Dependency]:
             yield _ALSO[name]
 
 
-def _conditions(tree: Tree) -> Iterator[str]:
-    for node in tree.nodes():
-        if (name := _condition(node)) is not None:
-            yield name
+def conditions_in(tree: Tree) -> frozenset[str]:
+    """Return the names of the conditions that an expression asks for."""
+    found = (_condition(node) for node in tree.nodes())
+    return frozenset(name for name in found if name is not None)
 
 
 def _condition(node: Tree) -> str | None:

@@ -13,7 +13,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.condition_check import Compiler, ConditionCheck
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.glob import Names
-from kzproxy.policy.obligation_check import obligations_rest_on
+from kzproxy.policy.obligation_check import ObligationCheck, obligations_rest_on
 from kzproxy.policy.rules import EVERYONE, Effect, Match, Rule
 from kzproxy.policy.vocabulary import ALL, NODE_PROXY, resource_key
 
@@ -38,6 +38,7 @@ class CompiledRule:
     order: int
     rule: Rule
     check: ConditionCheck
+    obligations: ObligationCheck
     depends_on: frozenset[Dependency]
 
 
@@ -93,7 +94,15 @@ class RuleIndex:
             if rule.effect is effect:
                 check = compiler.check(rule.conditions, rule.when)
                 rests = check.depends_on | obligations_rest_on(rule.obligations)
-                self._add(CompiledRule(order=order, rule=rule, check=check, depends_on=rests))
+                self._add(
+                    CompiledRule(
+                        order=order,
+                        rule=rule,
+                        check=check,
+                        obligations=ObligationCheck(rule.obligations),
+                        depends_on=rests,
+                    )
+                )
 
     def candidates(self, subject: Identity, kind: Kind) -> Sequence[CompiledMatch]:
         """Return the matches whose subject, verb, group and resource fit, in file order."""
@@ -143,7 +152,7 @@ class _SubjectTable:
         self._by_group: dict[str, list[CompiledMatch]] = {}
         self._by_spiffe_id: list[tuple[Names, CompiledMatch]] = []
         # A match that names a verb and ``*`` besides is found twice.
-        ordered = sorted(set(candidates), key=_BY_ORDER)
+        ordered = sorted(dict.fromkeys(candidates), key=_BY_ORDER)
         self.any = bool(ordered)
         for candidate in ordered:
             for user in candidate.compiled.rule.users:
@@ -166,7 +175,7 @@ class _SubjectTable:
             found.append([each for names, each in self._by_spiffe_id if names.hold(spiffe_id)])
         if len(found) < 2:  # Mostly one group of many is named, and its rules are in order.
             return found[0] if found else ()
-        return sorted({each for part in found for each in part}, key=_BY_ORDER)
+        return sorted({each: None for part in found for each in part}, key=_BY_ORDER)
 
 
 def kind_of(request: RequestInfo) -> Kind:

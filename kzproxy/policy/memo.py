@@ -1,8 +1,8 @@
 """Remember decisions: the same caller asks the same again and again.
 
 Decisions are found by the very objects they were taken on: the identity of a remembered token, the
-posture of a remembered certificate, a remembered request line. Each of them is frozen, so that the
-same object says the same.
+posture of a remembered certificate, a remembered request line, the address of a connection. Each of
+them is frozen, so that the same object says the same.
 """
 
 from datetime import datetime
@@ -12,7 +12,7 @@ from kzproxy.policy.decision import Decision, Dependency, Permit
 
 _MAX_DECISIONS = 4096
 
-_Key = tuple[int, int, int, int, int, int, str, str, datetime | None]
+Key = tuple[int, int, int, int, int, str, str, datetime | None]
 
 
 class DecisionMemo:
@@ -21,11 +21,11 @@ class DecisionMemo:
     __slots__ = ("_decisions",)
 
     def __init__(self) -> None:
-        self._decisions: dict[_Key, Decision] = {}
+        self._decisions: dict[Key, Decision] = {}
 
-    def recall(self, attributes: Attributes) -> Decision | None:
+    def recall(self, key: Key, attributes: Attributes) -> Decision | None:
         """Return the decision on the same facts, where time has not changed it."""
-        known = self._decisions.get(_key(attributes))
+        known = self._decisions.get(key)
         if known is None or attributes.api_object is not None:
             return None
         if not isinstance(known, Permit) or known.valid_until is None:
@@ -34,29 +34,27 @@ class DecisionMemo:
         is_within = known.attributes.environment.received_at <= now < known.valid_until
         return known if is_within else None
 
-    def keep(self, decision: Decision) -> None:
+    def keep(self, key: Key, decision: Decision) -> None:
         """Remember a decision, unless time alone may change it and nobody knows when."""
-        attributes = decision.attributes
-        if attributes.api_object is not None or decision.errors:
+        if decision.attributes.api_object is not None or decision.errors:
             return
         if not isinstance(decision, Permit) and Dependency.TIME in decision.depends_on:
             return
         if len(self._decisions) >= _MAX_DECISIONS:
             self._decisions.clear()
-        self._decisions[_key(attributes)] = decision
+        self._decisions[key] = decision
 
 
-def _key(attributes: Attributes) -> _Key:
+def key_of(attributes: Attributes) -> Key:
+    """Return what a decision is found by, beside the time."""
     environment = attributes.environment
-    address = environment.source_address
     # A remembered decision holds its attributes, so that nothing else can have their ids.
     return (
         id(attributes.subject),
         id(attributes.device),
         id(attributes.request),
         id(attributes.namespace_labels),
-        address.version,
-        int(address),
+        id(environment.source_address),
         environment.user_agent,
         environment.reason,
         environment.reason_ends_at,

@@ -1,11 +1,12 @@
 """Which obligations of an allow rule are not met, and what would meet them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from kzproxy.policy.condition import Ask
 from kzproxy.policy.decision import Dependency
-from kzproxy.policy.obligations import NO_OBLIGATIONS, MultiFactor, Obligations
+from kzproxy.policy.obligations import MultiFactor, Obligations
 from kzproxy.policy.rules import SignIn
 from kzproxy.policy.sign_in import (
     duration_words,
@@ -13,7 +14,6 @@ from kzproxy.policy.sign_in import (
     sign_in_words,
     signed_in_so,
     turn,
-    within,
 )
 from kzproxy.policy.view import RequestView, earliest
 
@@ -33,19 +33,37 @@ class Unmet(NamedTuple):
     mend: str
 
 
-def unmet_obligations(obligations: Obligations, view: RequestView) -> tuple[Unmet, ...]:
-    """Return those that can be judged before the request is sent, and are not met."""
-    if obligations is NO_OBLIGATIONS:
-        return ()
-    return tuple(_unmet(obligations, view))
+class _Asked(NamedTuple):
+    """One obligation that can be judged before the request is sent."""
+
+    name: str
+    is_met: Ask
+    mend: Callable[[RequestView], str]
 
 
-def obligations_turn_at(obligations: Obligations, view: RequestView) -> datetime | None:
-    """Return when time alone will have them unmet."""
-    since = view.attributes.subject.authenticated_at
-    mfa = obligations.mfa.max_age if obligations.mfa is not None else None
-    ages = [age for age in (obligations.reauth, mfa) if age is not None]
-    return earliest([turn(view, since, age) for age in ages])
+class ObligationCheck:
+    """The obligations of one rule, ready to be asked."""
+
+    __slots__ = ("_ages", "_asked")
+
+    def __init__(self, obligations: Obligations) -> None:
+        mfa = obligations.mfa.max_age if obligations.mfa is not None else None
+        self._ages = [age for age in (obligations.reauth, mfa) if age is not None]
+        self._asked = tuple(_asked(obligations))
+
+    def unmet(self, view: RequestView) -> tuple[Unmet, ...]:
+        """Return those that are not met, or of which nobody can tell."""
+        if not self._asked:
+            return ()
+        missed = [each for each in self._asked if each.is_met(view) is not True]
+        return tuple([Unmet(each.name, each.mend(view)) for each in missed])
+
+    def turns_at(self, view: RequestView) -> datetime | None:
+        """Return when time alone will have them unmet."""
+        if not self._ages:
+            return None
+        since = view.attributes.subject.authenticated_at
+        return earliest([turn(view, since, age) for age in self._ages])
 
 
 def obligations_rest_on(obligations: Obligations) -> frozenset[Dependency]:
@@ -60,23 +78,37 @@ def obligations_rest_on(obligations: Obligations) -> frozenset[Dependency]:
     return frozenset(rests)
 
 
-def _unmet(obligations: Obligations, view: RequestView) -> Iterator[Unmet]:
-    subject = view.attributes.subject
-    if obligations.mfa is not None and signed_in_so(obligations.mfa, view) is not True:
-        yield Unmet("mfa", f"a sign-in {_mfa_words(obligations.mfa)} ({sign_in_found(view)})")
-    if obligations.reauth is not None and not within(
-        view, subject.authenticated_at, obligations.reauth
-    ):
-        age = duration_words(obligations.reauth)
-        yield Unmet("reauth", f"a sign-in at most {age} old ({sign_in_found(view)})")
-    if obligations.reason and not view.attributes.environment.reason:
-        yield Unmet("reason", 'a reason (give one with `kzproxy reason "why"`)')
-    if obligations.read_only and not _reads(view):
-        yield Unmet("readOnly", "a request that only reads")
-    if obligations.dry_run_only and not _changes_nothing(view):
-        yield Unmet("dryRunOnly", "a dry run (kubectl --dry-run=server)")
-    if obligations.bound and not subject.confirmation:
-        yield Unmet("bound", "a token that is bound to your client certificate")
+def _asked(obligations: Obligations) -> Iterator[_Asked]:
+    yield from _of_sign_in(obligations)
+    if obligations.reason:
+        yield _Asked(
+            "reason",
+            lambda view: bool(view.attributes.environment.reason),
+            lambda _: 'a reason (give one with `kzproxy reason "why"`)',
+        )
+    if obligations.read_only:
+        yield _Asked("readOnly", _reads, lambda _: "a request that only reads")
+    if obligations.dry_run_only:
+        mend = "a dry run (kubectl --dry-run=server)"
+        yield _Asked("dryRunOnly", _changes_nothing, lambda _: mend)
+    if obligations.bound:
+        yield _Asked(
+            "bound",
+            lambda view: bool(view.attributes.subject.confirmation),
+            lambda _: "a token that is bound to your client certificate",
+        )
+
+
+def _of_sign_in(obligations: Obligations) -> Iterator[_Asked]:
+    if (mfa := obligations.mfa) is not None:
+        yield _Asked("mfa", signed_in_so(mfa), _sign_in(_mfa_words(mfa)))
+    if (age := obligations.reauth) is not None:
+        words = f"at most {duration_words(age)} old"
+        yield _Asked("reauth", signed_in_so(SignIn(max_age=age)), _sign_in(words))
+
+
+def _sign_in(words: str) -> Callable[[RequestView], str]:
+    return lambda view: f"a sign-in {words} ({sign_in_found(view)})"
 
 
 def _mfa_words(mfa: MultiFactor) -> str:

@@ -93,14 +93,11 @@ def allows_name(candidate: CompiledMatch, request: RequestInfo) -> bool:
 def _allows_resource(candidate: CompiledMatch, request: RequestInfo) -> bool:
     """Whether it is not excluded; whoever excludes a resource means what is below it too."""
     excluded = candidate.excluded
-    return not excluded or excluded.isdisjoint(
-        (
-            request.resource,
-            request.qualified_resource,
-            f"{request.resource}/*",
-            f"*/{request.subresource}",
-        )
-    )
+    if not excluded:
+        return True
+    if not request.subresource:
+        return request.resource not in excluded
+    return request.resource not in excluded and excluded.isdisjoint(_subresource_patterns(request))
 
 
 def _allows_selectors(candidate: CompiledMatch, request: RequestInfo) -> bool:
@@ -181,5 +178,8 @@ def _is_excluded(candidate: CompiledMatch, request: RequestInfo) -> bool:
         return False
     if not request.subresource:
         return request.resource in excluded
-    patterns = (request.qualified_resource, f"{request.resource}/*", f"*/{request.subresource}")
-    return not excluded.isdisjoint(patterns)
+    return not excluded.isdisjoint(_subresource_patterns(request))
+
+
+def _subresource_patterns(request: RequestInfo) -> tuple[str, str, str]:
+    return (request.qualified_resource, f"{request.resource}/*", f"*/{request.subresource}")

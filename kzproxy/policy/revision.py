@@ -1,7 +1,10 @@
 """The content hash that says which policy judged.
 
-Two files that differ in comments, order of a list or spelling of YAML have one revision; any
-difference that can be seen in a decision, its rule or its hint gives another.
+Two files that differ in comments, order of a list, repetition in it or spelling of YAML have one
+revision; any
+difference that can be seen in a decision or its rule gives another. Of rules the order counts, for
+the first that matches is the one that is named; but only among those of one effect, because all
+deny rules are asked before any allow rule.
 """
 
 import hashlib
@@ -16,9 +19,11 @@ from kzproxy.policy.rules import AccessPolicySet
 _REVISION_HEX_DIGITS = 32
 # Made from what stands beside them.
 _DERIVED = frozenset({"zone", "include"})
-# One of them is enough, or none of them may be: their order says nothing.
+# One of them is enough, all of them must be, or none of them may: their order says nothing.
 _UNORDERED = frozenset(
     {"namespaces", "names", "blocks", "weekly", "dated", "exceptions", "networks", "calendars"}
+    | {"match", "spiffe_ids", "time", "workloads", "all_of", "any_of", "none_of", "conditions"}
+    | {"user_agents", "commands", "containers", "service_accounts", "images", "requirements"}
 )
 
 
@@ -57,11 +62,14 @@ def _scalar(value: object) -> object:
 
 
 def _field(name: str, value: object) -> object:
+    if name == "rules" and isinstance(value, tuple):
+        value = tuple(sorted(value, key=lambda rule: str(rule.effect)))
     return _sorted(value) if name in _UNORDERED and isinstance(value, tuple) else _canonical(value)
 
 
 def _sorted(values: tuple[object, ...] | frozenset[object]) -> list[object]:
-    return sorted((_canonical(each) for each in values), key=json.dumps)
+    found = {json.dumps(each): each for each in map(_canonical, values)}
+    return [found[text] for text in sorted(found)]
 
 
 def _expression(value: object) -> object:

@@ -5,7 +5,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from kzproxy.policy.condition import Timeless, all_hold
+from kzproxy.policy.condition import Ask, Timeless, together
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.glob import Names
 from kzproxy.policy.obligations import MultiFactor
@@ -24,8 +24,7 @@ class SignedIn:
         with_time = {Dependency.TIME} if sign_in.max_age is not None else set()
         self.depends_on = frozenset({Dependency.AUTHENTICATION, *with_time})
 
-    def value(self, view: RequestView) -> bool | None:
-        return signed_in_so(self._sign_in, view)
+        self.value = signed_in_so(sign_in)
 
     def turns_at(self, view: RequestView) -> datetime | None:
         since = view.attributes.subject.authenticated_at
@@ -88,31 +87,31 @@ class OfWorkload(Timeless):
         return f"you are {spiffe_id}" if spiffe_id else "you are no workload with a SPIFFE ID"
 
 
-def signed_in_so(wanted: SignIn | MultiFactor, view: RequestView) -> bool | None:
-    """Whether the sign-in is as wanted; None where nobody can tell."""
-    subject = view.attributes.subject
-    held = [within(view, subject.authenticated_at, wanted.max_age)]
-    if wanted.classes:
-        held.append(one_of(subject.authentication_class, wanted.classes))
-    if wanted.methods:
-        held.append(some_of(subject.authentication_methods, wanted.methods))
-    if isinstance(wanted, SignIn) and wanted.issuers:
-        held.append(one_of(subject.issuer, wanted.issuers))
-    return all_hold(held)
+def signed_in_so(wanted: SignIn | MultiFactor) -> Ask:
+    """Make the question whether the sign-in is as wanted."""
+    asks: list[Ask] = []
+    if (age := wanted.max_age) is not None:
+        asks.append(lambda view: within(view, view.attributes.subject.authenticated_at, age))
+    if classes := wanted.classes:
+        asks.append(lambda view: one_of(view.attributes.subject.authentication_class, classes))
+    if methods := wanted.methods:
+        asks.append(lambda view: some_of(view.attributes.subject.authentication_methods, methods))
+    if isinstance(wanted, SignIn) and (issuers := wanted.issuers):
+        asks.append(lambda view: one_of(view.attributes.subject.issuer, issuers))
+    return together(asks)
 
 
-def within(view: RequestView, since: datetime | None, age: timedelta | None) -> bool | None:
+def within(view: RequestView, since: datetime | None, age: timedelta) -> bool | None:
     """Whether ``since`` is at most ``age`` ago; None where there is no ``since``."""
-    if age is None:
-        return True
     return None if since is None else view.attributes.environment.received_at < since + age
 
 
 def turn(view: RequestView, since: datetime | None, age: timedelta | None) -> datetime | None:
     """Return when ``within`` turns false, where that is still to come."""
-    if age is None or since is None or not within(view, since, age):
+    if age is None or since is None:
         return None
-    return since + age
+    end = since + age
+    return end if view.attributes.environment.received_at < end else None
 
 
 def one_of(value: str, wanted: frozenset[str]) -> bool | None:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Judged(Protocol):
     """Conditions that belong together."""
 
-    def value(self, view: "RequestView") -> bool | None:
+    def value(self, view: "RequestView", /) -> bool | None:
         """Say whether all hold; None where nobody can tell."""
 
-    def turns_at(self, view: "RequestView") -> datetime | None:
+    def turns_at(self, view: "RequestView", /) -> datetime | None:
         """Return when time alone may change that; None where it never does."""
 
 
@@ -91,13 +91,18 @@ class RequestView:
     def tier(self) -> int:
         """The level of the highest tier that the device reaches."""
         if self._tier is None:
-            reached = (level for level, tier in self._definitions.tiers if tier.value(self) is True)
-            self._tier = next(reached, 0)
+            self._tier = self._highest_tier()
         return self._tier
+
+    def _highest_tier(self) -> int:
+        for level, tier in self._definitions.tiers:
+            if tier.value(self) is True:
+                return level
+        return 0
 
     def tier_turns_at(self) -> datetime | None:
         """Return when time alone may change the tier."""
-        return earliest(tier.turns_at(self) for _, tier in self._definitions.tiers)
+        return earliest([tier.turns_at(self) for _, tier in self._definitions.tiers])
 
     def named(self, name: str) -> bool | None:
         """Say whether a named condition holds; None where nobody can tell."""

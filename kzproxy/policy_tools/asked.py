@@ -5,36 +5,61 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
+from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
+from kzproxy.policy_tools.asked_object import asked_object
 from kzproxy.policy_tools.case_fields import duration_in
 from kzproxy.policy_tools.case_request import resource_target
 
 _RESOURCE = re.compile(r"(?P<plural>[^./]+)(\.(?P<group>[^/]+))?(/(?P<subresource>.+))?")
 
 
+_THUMBPRINT = "00" * 32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """Who asks what, from where and when; an empty text is not known."""
+    """Who asks what, from where and when; an empty text is not known.
+
+    Attributes:
+        namespace_labels: None where nothing is known of them.
+        manifest: Of the object, as JSON would hold it; None where it is not known.
+    """
 
     verb: str
     resource: str
-    name: str
-    namespace: str
+    name: str = ""
+    namespace: str = ""
+    api_version: str = "v1"
+    field_selector: str = ""
+    label_selector: str = ""
+    dry_run: bool = False
+    command: tuple[str, ...] = ()
+    container: str = ""
     user: str
-    groups: tuple[str, ...]
-    spiffe_id: str
-    signed_in: str
-    authentication_class: str
-    methods: tuple[str, ...]
-    device_enrolled: bool
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Labels = ()
+    issuer: str = ""
+    spiffe_id: str = ""
+    signed_in: str = ""
+    session_age: str = ""
+    authentication_class: str = ""
+    methods: tuple[str, ...] = ()
+    bound: bool = False
+    device_enrolled: bool = False
+    device_id: str = ""
     source: str
     at: datetime
-    reason: str
+    user_agent: str = ""
+    reason: str = ""
+    namespace_labels: Labels | None = None
+    manifest: object = None
 
 
 def attributes_of(asked: Asked) -> Attributes:
@@ -45,29 +70,68 @@ def attributes_of(asked: Asked) -> Attributes:
         BadRequest: Nobody can send it.
     """
     at = asked.at.astimezone(UTC)
-    age = duration_in(asked.signed_in) if asked.signed_in else None
-    since = at - age if age is not None else None
-    device = DevicePosture(enrolled=Fact.PASSED, device_id="device", thumbprint="00" * 32)
-    return Attributes(
-        subject=Identity(
-            username=asked.user,
-            groups=asked.groups,
-            extra=((SPIFFE_ID_EXTRA, (asked.spiffe_id,)),) if asked.spiffe_id else (),
-            method="oidc",
-            issuer="https://issuer.example",
-            subject=asked.user,
-            expires_at=at + timedelta(hours=1),
-            authenticated_at=since,
-            authentication_class=asked.authentication_class,
-            authentication_methods=asked.methods,
-            issued_at=since,
-        ),
-        device=device if asked.device_enrolled else NO_DEVICE,
-        request=request_of(asked.verb, asked.resource, asked.namespace, asked.name),
-        environment=Environment(
-            received_at=at, source_address=ip_address(asked.source), reason=asked.reason
-        ),
+    request = request_of(
+        asked.verb,
+        asked.resource,
+        asked.namespace,
+        asked.name,
+        api_version=asked.api_version,
+        query=_query(asked),
     )
+    if asked.device_id and not asked.device_enrolled:
+        raise ValueError("only a device that is enrolled has an id; add --device-enrolled")
+    device = DevicePosture(
+        enrolled=Fact.PASSED, device_id=asked.device_id or "device", thumbprint=_THUMBPRINT
+    )
+    return Attributes(
+        subject=_identity(asked, at),
+        device=device if asked.device_enrolled else NO_DEVICE,
+        request=request,
+        environment=Environment(
+            received_at=at,
+            source_address=ip_address(asked.source),
+            user_agent=asked.user_agent,
+            reason=asked.reason,
+        ),
+        namespace_labels=asked.namespace_labels,
+        api_object=asked_object(request, asked.manifest),
+    )
+
+
+def _identity(asked: Asked, at: datetime) -> Identity:
+    signed_in = at - duration_in(asked.signed_in) if asked.signed_in else None
+    issued = at - duration_in(asked.session_age) if asked.session_age else signed_in
+    extra: dict[str, tuple[str, ...]] = {}
+    for key, value in asked.extra:
+        extra[key] = (*extra.get(key, ()), value)
+    if asked.spiffe_id:
+        extra[SPIFFE_ID_EXTRA] = (asked.spiffe_id,)
+    return Identity(
+        username=asked.user,
+        groups=asked.groups,
+        uid=asked.uid,
+        extra=tuple(sorted(extra.items())),
+        method="oidc",
+        issuer=asked.issuer or "https://issuer.example",
+        subject=asked.user,
+        expires_at=at + timedelta(hours=1),
+        confirmation=_THUMBPRINT if asked.bound else "",
+        authenticated_at=signed_in,
+        authentication_class=asked.authentication_class,
+        authentication_methods=asked.methods,
+        issued_at=issued,
+    )
+
+
+def _query(asked: Asked) -> tuple[tuple[str, str], ...]:
+    pairs = [
+        ("fieldSelector", asked.field_selector),
+        ("labelSelector", asked.label_selector),
+        ("container", asked.container),
+        ("dryRun", "All" if asked.dry_run else ""),
+        *(("command", word) for word in asked.command),
+    ]
+    return tuple((name, value) for name, value in pairs if value)
 
 
 def split_resource(resource: str) -> tuple[str, str]:
@@ -79,7 +143,15 @@ def split_resource(resource: str) -> tuple[str, str]:
     return found["plural"] + subresource, found["group"] or ""
 
 
-def request_of(verb: str, resource: str, namespace: str, name: str) -> RequestInfo:
+def request_of(
+    verb: str,
+    resource: str,
+    namespace: str,
+    name: str,
+    *,
+    api_version: str = "v1",
+    query: tuple[tuple[str, str], ...] = (),
+) -> RequestInfo:
     """Return the request for ``verb`` on ``resource``, which may be a URL path.
 
     Raises:
@@ -87,12 +159,20 @@ def request_of(verb: str, resource: str, namespace: str, name: str) -> RequestIn
         BadRequest: Likewise.
     """
     if resource.startswith("/"):
+        if query:
+            names = ", ".join(sorted({key for key, _ in query}))
+            raise ValueError(f"{names} goes with a resource, not with a path")
         return RequestInfo.parse(verb.upper(), resource)
     if verb not in RESOURCE_VERBS:
         raise ValueError(f"{verb} is no verb of a resource: {', '.join(RESOURCE_VERBS)}")
     kind, group = split_resource(resource)
     method, target = resource_target(
-        verb, kind, group_version=(group, "v1"), namespace=namespace, name=name
+        verb,
+        kind,
+        group_version=(group, api_version),
+        namespace=namespace,
+        name=name,
+        query=query,
     )
     request = RequestInfo.parse(method, target)
     if request.verb != verb:

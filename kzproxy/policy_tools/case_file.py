@@ -71,12 +71,12 @@ class CaseFile:
     obligation_coverage: Coverage
 
 
-_RULE_COVERAGE = {
+RULE_COVERAGE = {
     "matched-and-unmatched": Coverage.BOTH,
     "matched": Coverage.FIRST,
     "none": Coverage.NONE,
 }
-_OBLIGATION_COVERAGE = {
+OBLIGATION_COVERAGE = {
     "met-and-unmet": Coverage.BOTH,
     "met": Coverage.FIRST,
     "none": Coverage.NONE,
@@ -115,13 +115,13 @@ def read_case_parts(fields: dict[str, Node]) -> tuple[Facts, dict[str, Facts]]:
 
 def _coverage(node: Node | None) -> tuple[Coverage, Coverage]:
     fields = node.mapping(optional=("rules", "obligations")) if node is not None else {}
-    rules = fields["rules"].choice(list(_RULE_COVERAGE)) if "rules" in fields else ""
+    rules = fields["rules"].choice(list(RULE_COVERAGE)) if "rules" in fields else ""
     kept = (
-        fields["obligations"].choice(list(_OBLIGATION_COVERAGE)) if "obligations" in fields else ""
+        fields["obligations"].choice(list(OBLIGATION_COVERAGE)) if "obligations" in fields else ""
     )
     return (
-        _RULE_COVERAGE.get(rules, Coverage.BOTH),
-        _OBLIGATION_COVERAGE.get(kept, Coverage.BOTH),
+        RULE_COVERAGE.get(rules, Coverage.BOTH),
+        OBLIGATION_COVERAGE.get(kept, Coverage.BOTH),
     )
 
 

@@ -115,7 +115,7 @@ def _match_holds(match: MatchText, atom: Atom, effect: str) -> bool:
         return bool(atom.url and match.urls) and Names(match.urls).hold(atom.url)
     return (
         bool({ALL, atom.group}.intersection(match.api_groups))
-        and any(_pattern_holds(p, atom.resource, effect) for p in positive(match.resources))
+        and any(pattern_holds(p, atom.resource, effect) for p in positive(match.resources))
         and _excludes_no_more(excluded(match.resources), atom)
         and _names_hold(match.namespaces, atom.namespace)
         and _names_hold(match.names, atom.name)
@@ -123,7 +123,8 @@ def _match_holds(match: MatchText, atom: Atom, effect: str) -> bool:
     )
 
 
-def _pattern_holds(pattern: str, resource: str, effect: str) -> bool:
+def pattern_holds(pattern: str, resource: str, effect: str) -> bool:
+    """Whether a pattern of a rule reaches all that ``resource``, a pattern too, does."""
     if pattern == resource:
         return True
     if effect == "allow" and resource == NODE_PROXY:

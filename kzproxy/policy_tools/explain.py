@@ -4,81 +4,50 @@ Nothing is judged here: each part of each rule is put to the engine alone, and e
 on the whole policy, so that an explanation cannot say other than what the engine does.
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Decision, Deny
 from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet, Match, Rule
-from kzproxy.policy.vocabulary import ALL
-from kzproxy.policy_tools.alone import (
-    ANY_MATCH,
-    bare,
-    condition_parts,
-    matches,
-    unmet,
-)
+from kzproxy.policy.rules import AccessPolicySet, Effect
 from kzproxy.policy_tools.changes import Change, changes
-from kzproxy.policy_tools.facts_found import found
-from kzproxy.policy_tools.policy_text import MatchText, Place, PolicyText, RuleText
+from kzproxy.policy_tools.policy_text import PolicyText
+from kzproxy.policy_tools.rule_reading import RuleReader, RuleReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One thing that a rule asks.
+class Standing:
+    """Which rules would have to be others for the same request to be permitted, all of them.
 
     Attributes:
-        name: ``subjects``, ``match``, a condition or ``when``.
-        holds: In the sense of the rule: a condition of a deny rule holds where it denies.
-        wanted: As written.
-        found: What the request has instead or as well.
-        error: Why it cannot be judged; empty where it can.
+        denies: The deny rules that match or cannot be judged.
+        needs_allow: Whether no allow rule would permit it even without those.
+        nearest: The allow rule that comes nearest then; empty where none means the user.
     """
 
-    name: str
-    holds: bool
-    wanted: object
-    found: str
-    error: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleReading:
-    """One rule, part by part.
-
-    Attributes:
-        matched: Whether it matched.
-        met: Its obligations that are met, by name.
-        unmet: Those that are not; an allow rule with one of them permits nothing.
-    """
-
-    rule: str
-    effect: str
-    place: Place
-    matched: bool
-    parts: tuple[Part, ...]
-    met: tuple[str, ...] = ()
-    unmet: tuple[str, ...] = ()
+    denies: tuple[str, ...]
+    needs_allow: bool
+    nearest: str = ""
 
     @property
-    def concerns(self) -> bool:
-        """Whether it means the user and reaches the request, whatever else it asks."""
-        return all(part.holds for part in self.parts[:2])
-
-    @property
-    def first_failed(self) -> Part | None:
-        """The first part that does not hold."""
-        return next((part for part in self.parts if not part.holds), None)
+    def is_several(self) -> bool:
+        """Whether one rule would not be enough."""
+        return len(self.denies) + self.needs_allow > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyExplanation:
-    """The decision, every rule in order, and what would make it a permit."""
+    """The decision, every rule in order, and what would make it a permit.
+
+    Attributes:
+        changes: Of the request; each was tried.
+        standing: What stands in the way in the policy; None where it is permitted.
+    """
 
     decision: Decision
     rules: tuple[RuleReading, ...]
     changes: tuple[Change, ...]
+    standing: Standing | None = None
 
 
 def explain_decision(
@@ -86,141 +55,21 @@ def explain_decision(
 ) -> PolicyExplanation:
     """Explain how ``attributes`` are judged; ``text`` is what ``policies`` were read from."""
     decision = PolicyEngine(policies).decide(attributes)
+    rules = RuleReader(policies, text, attributes, decision).read_all()
+    if not isinstance(decision, Deny):
+        return PolicyExplanation(decision=decision, rules=rules, changes=())
     return PolicyExplanation(
         decision=decision,
-        rules=tuple(
-            _read(policies, rule, written, text, attributes, decision)
-            for rule, written in zip(policies.rules, text.rules, strict=True)
-        ),
-        changes=changes(policies, text, attributes) if isinstance(decision, Deny) else (),
+        rules=rules,
+        changes=changes(policies, text, attributes),
+        standing=_standing(policies, decision),
     )
 
 
-def _read(
-    policies: AccessPolicySet,
-    rule: Rule,
-    written: RuleText,
-    text: PolicyText,
-    attributes: Attributes,
-    decision: Decision,
-) -> RuleReading:
-    parts = [
-        _subjects(policies, rule, written, attributes),
-        _match(policies, rule, written, attributes),
-        *_conditions(policies, rule, written, text, attributes),
-    ]
-    missing = unmet(policies, rule, attributes)
-    return RuleReading(
-        rule=rule.id,
-        effect=rule.effect.value,
-        place=written.place,
-        matched=rule.id in decision.matched,
-        parts=tuple(parts),
-        met=tuple(name for name in written.obligations if name not in missing),
-        unmet=missing,
-    )
-
-
-def _subjects(
-    policies: AccessPolicySet, rule: Rule, written: RuleText, attributes: Attributes
-) -> Part:
-    asked = replace(
-        bare(rule.effect, ANY_MATCH),
-        groups=rule.groups,
-        users=rule.users,
-        spiffe_ids=rule.spiffe_ids,
-    )
-    subject = attributes.subject
-    groups = ", ".join(subject.groups) or "no groups"
-    return Part(
-        name="subjects",
-        holds=matches(policies, asked, attributes).holds,
-        wanted=[name for _, name in sorted(written.subjects)],
-        found=f"{subject.username} ({groups})",
-    )
-
-
-def _match(
-    policies: AccessPolicySet, rule: Rule, written: RuleText, attributes: Attributes
-) -> Part:
-    holds = matches(policies, bare(rule.effect, rule.match), attributes).holds
-    request = attributes.request
-    where = f" in namespace {request.namespace}" if request.namespace else ""
-    what = request.qualified_resource if request.is_resource else request.path
-    asked = f"{request.verb} {what}{' ' + request.name if request.name else ''}{where}"
-    return Part(
-        name="match",
-        holds=holds,
-        wanted=_wanted(policies, rule, written, attributes) if not holds else "",
-        found=asked,
-    )
-
-
-def _wanted(
-    policies: AccessPolicySet, rule: Rule, written: RuleText, attributes: Attributes
-) -> object:
-    """Return the one field that, left open, would let the rule reach the request."""
-    for entry, entry_text in zip(rule.match, written.matches, strict=True):
-        for name, opened, words in _opened(entry, entry_text):
-            if matches(policies, bare(rule.effect, (opened,)), attributes).holds:
-                return {name: list(words)}
-    return "something else"
-
-
-_NO_SELECTORS: dict[str, dict[str, object]] = {
-    "namespaceSelector": {"namespace_selector": None},
-    "labelSelector": {"label_equalities": frozenset()},
-    "fieldSelector": {"field_equalities": frozenset()},
-}
-
-
-def _opened(entry: Match, text: MatchText) -> Iterator[tuple[str, Match, Sequence[str]]]:
-    everything = frozenset({ALL})
-    for name, written in text.selectors.items():
-        yield name, replace(entry, **_NO_SELECTORS[name]), [str(written)]  # type: ignore[arg-type]
-    if entry.namespaces:
-        yield "namespaces", replace(entry, namespaces=()), entry.namespaces
-    if entry.names:
-        yield "names", replace(entry, names=()), entry.names
-    yield "verbs", replace(entry, verbs=everything), text.verbs
-    if entry.resources:
-        opened = replace(entry, resources=everything, excluded_resources=frozenset())
-        yield "resources", opened, text.resources
-        yield "apiGroups", replace(entry, api_groups=everything), sorted(entry.api_groups)
-
-
-def _conditions(
-    policies: AccessPolicySet,
-    rule: Rule,
-    written: RuleText,
-    text: PolicyText,
-    attributes: Attributes,
-) -> Iterator[Part]:
-    for name, part in condition_parts(rule.conditions).items():
-        asked = replace(
-            bare(rule.effect, ANY_MATCH), conditions=part, patches_allowed=rule.patches_allowed
-        )
-        yield _part(policies, asked, name, written.conditions.get(name, ""), text, attributes)
-    if rule.when is not None:
-        asked = replace(
-            bare(rule.effect, ANY_MATCH), when=rule.when, patches_allowed=rule.patches_allowed
-        )
-        yield _part(policies, asked, "when", written.when, text, attributes)
-
-
-def _part(
-    policies: AccessPolicySet,
-    asked: Rule,
-    name: str,
-    wanted: object,
-    text: PolicyText,
-    attributes: Attributes,
-) -> Part:
-    holding = matches(policies, asked, attributes)
-    return Part(
-        name=name,
-        holds=holding.holds,
-        wanted=wanted,
-        found=found(name, text, attributes),
-        error=holding.error,
-    )
+def _standing(policies: AccessPolicySet, decision: Deny) -> Standing:
+    against = {*decision.matched, *(rule_id for rule_id, _ in decision.errors)}
+    denies = tuple(r.id for r in policies.rules if r.effect is Effect.DENY and r.id in against)
+    spared = replace(policies, rules=tuple(r for r in policies.rules if r.id not in denies))
+    without = PolicyEngine(spared).decide(decision.attributes)
+    needs_allow = isinstance(without, Deny)
+    return Standing(denies=denies, needs_allow=needs_allow, nearest=without.rule * needs_allow)

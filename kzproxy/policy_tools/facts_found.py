@@ -1,15 +1,26 @@
 """What a request has, in the words of the conditions that ask for it."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from ipaddress import ip_address, ip_network
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
+from kzproxy.policy.view import RequestView
 from kzproxy.policy_tools.policy_text import PolicyText
 
+_MOST_IMAGES = 5
 
-def found(condition: str, text: PolicyText, attributes: Attributes) -> str:
-    """Return the facts that ``condition`` looks at; empty where there is nothing to show."""
+
+def found(condition: str, text: PolicyText, view: RequestView, wanted: object) -> str:
+    """Return the facts that ``condition`` looks at; empty where there is nothing to show.
+
+    ``wanted`` is what is written in it.
+    """
+    if condition in ("all", "any", "none"):
+        return _named(view, wanted)
+    if condition == "device" and isinstance(wanted, Mapping) and "enrolled" not in wanted:
+        return f"tier {view.tier}; {_device(text, view.attributes)}"
     reader = {
         "networks": _networks,
         "time": _time,
@@ -18,8 +29,22 @@ def found(condition: str, text: PolicyText, attributes: Attributes) -> str:
         "session": _session,
         "workload": _workload,
         "request": _request,
+        "object": _object,
     }.get(condition)
-    return reader(text, attributes) if reader is not None else ""
+    return reader(text, view.attributes) if reader is not None else ""
+
+
+def _named(view: RequestView, wanted: object) -> str:
+    words = {True: "holds", False: "does not hold", None: "cannot be told"}
+    names = wanted if isinstance(wanted, list) else []
+    return ", ".join(f"{name} {words[_value(view, str(name))]}" for name in names)
+
+
+def _value(view: RequestView, name: str) -> bool | None:
+    try:
+        return view.named(name)
+    except Exception:  # noqa: BLE001 - the part says what is wrong with it
+        return None
 
 
 def networks_of(text: PolicyText, attributes: Attributes) -> list[str]:
@@ -72,12 +97,38 @@ def _workload(_: PolicyText, attributes: Attributes) -> str:
 def _request(_: PolicyText, attributes: Attributes) -> str:
     request = attributes.request
     facts = {
-        "user agent": attributes.environment.user_agent,
-        "command": " ".join(request.command),
-        "container": request.container,
+        "user agent": attributes.environment.user_agent or "unknown",
+        "command": _command(request.command),
+        "container": request.container or "none named",
         "dry run": "yes" if request.is_dry_run else "no",
     }
     return ", ".join(f"{name} {value}" for name, value in facts.items() if value)
+
+
+def _command(words: Sequence[str]) -> str:
+    """Return the program alone: what it is told may be a secret."""
+    if len(words) < 2:
+        return " ".join(words)
+    return f"{words[0]} (and {len(words) - 1} more words, which may hold a secret)"
+
+
+def _object(_: PolicyText, attributes: Attributes) -> str:
+    known = attributes.api_object
+    if known is None:
+        return "the object is not known"
+    if known.is_patch:
+        return "a patch, of which nobody can tell what it makes"
+    images = list(known.images[:_MOST_IMAGES])
+    if len(known.images) > _MOST_IMAGES:
+        images.append(f"{len(known.images) - _MOST_IMAGES} more")
+    facts = {
+        "privileged": "yes" if known.privileged else "no",
+        "host namespaces": "yes" if known.host_namespaces else "no",
+        "service account": known.service_account or "none",
+        "images": " and ".join(images) or "none",
+        "labels": ",".join(f"{key}={value}" for key, value in known.labels) or "none",
+    }
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def _age(since: datetime | None, at: datetime) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from kzproxy.audit.lines import decision_in
 from kzproxy.audit.replayable import NotReplayable, attributes_of, check_replayed
 from kzproxy.audit.schema import DecisionRecord, Verdict
 from kzproxy.policy.decision import Permit
@@ -90,21 +91,9 @@ def decisions_in(
             raise UnreadableLog(f"{path}: {error.strerror}") from error
 
 
-class _Kind(msgspec.Struct):
-    kind: str
-
-
-# A line has the chain's fields beside the record's, so that unknown ones are left to it.
-_ENVELOPE = ("v", "seq", "worker", "prev")
-
-
 def _decision(path: Path, number: int, line: bytes) -> DecisionRecord | None:
     try:
-        if msgspec.json.decode(line, type=_Kind).kind != "decision":
-            return None
-        fields = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-        kept = {name: value for name, value in fields.items() if name not in _ENVELOPE}
-        return msgspec.json.decode(msgspec.json.encode(kept), type=DecisionRecord)
+        return decision_in(line)
     except msgspec.MsgspecError as error:
         raise UnreadableLog(f"{path}:{number}: is no record of a decision log: {error}") from error
 

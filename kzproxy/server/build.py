@@ -1,5 +1,6 @@
 """Put kzproxy together from its settings: the one place that knows every part."""
 
+import asyncio
 import ssl
 from dataclasses import dataclass, replace
 
@@ -7,12 +8,15 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.administrator.trust import NOBODY, Trust
-from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.past_decisions import PastDecisions
+from kzproxy.audit.search import LogSearch
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.enforcement.decision_endpoints import Judgement
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
@@ -24,6 +28,7 @@ from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.server.explaining import ExplainingProcess
 from kzproxy.server.own_endpoints import own_endpoints
 from kzproxy.server.way import Way, build_api_server
 from kzproxy.transport.deadlines import Deadlines
@@ -87,6 +92,7 @@ class Services:
     held_bodies: HeldBodies
     administrator: Administrator
     decisions: DecisionLog
+    past: PastDecisions
     deadlines: Deadlines
     metrics: Metrics
 
@@ -124,16 +130,24 @@ class Generation:
         )
 
 
-def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version: str) -> Services:
+def build_services(
+    settings: ProxySettings,
+    parts: Parts,
+    clock: Clock,
+    version: str,
+    own_log: DecisionLogSettings | None = None,
+) -> Services:
     """Make them; opens the decision log, which the caller closes.
 
-    The administrator believes nobody yet.
+    The administrator believes nobody yet. ``own_log`` is a worker's; decisions of all workers are
+    found under the name in ``settings``.
 
     Raises:
         ConfigurationError: The decision log cannot be written.
     """
     metrics = Metrics(version)
-    decisions = DecisionLog.open(settings.decision_log, clock)
+    decisions = DecisionLog.open(own_log or settings.decision_log, clock)
+    file = settings.decision_log.file
     _follow(metrics, decisions)
     return Services(
         clock=clock,
@@ -142,6 +156,7 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
         held_bodies=HeldBodies(),
         administrator=Administrator(parts.engine, NOBODY, clock),
         decisions=decisions,
+        past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
     )
@@ -149,11 +164,22 @@ def build_services(settings: ProxySettings, parts: Parts, clock: Clock, version:
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
     counts = decisions.counts
+    metrics.tasks.set_function(lambda: len(asyncio.all_tasks()))
     metrics.follow("kzproxy_audit_records", "Records in the decision log.", lambda: counts.records)
     metrics.follow(
         "kzproxy_audit_write_failures",
         "Writes of the decision log that failed; what they held was refused or is held.",
         lambda: counts.write_failures,
+    )
+    metrics.follow(
+        "kzproxy_audit_sync_failures",
+        "Syncs of the decision log that failed or took too long; requests were refused.",
+        lambda: decisions.sync_failures,
+    )
+    metrics.follow_state(
+        "kzproxy_audit_blocked",
+        "Whether decisions cannot be written down, so that requests are refused.",
+        lambda: bool(decisions.problem()),
     )
     metrics.follow(
         "kzproxy_audit_lost_outcomes",
@@ -257,7 +283,12 @@ def _point(
         metrics=services.metrics,
         settings=forwarding.settings,
         forwarding=forwarding,
-        own_endpoints=own_endpoints(reasons),
+        own_endpoints=own_endpoints(
+            reasons,
+            services.past,
+            Judgement(engine=parts.engine, policies=settings.policy, clock=services.clock),
+            ExplainingProcess(settings.policy_files),
+        ),
         facts=facts,
     )
 

@@ -85,8 +85,12 @@ class Reloader:
         """Look, and read again where that is due, until cancelled."""
         while True:
             asked = await self._asked_before_next_look()
-            if asked or self._watch.due() or self._retry_is_due():
+            if self.due() or asked:
                 await self.reload()
+
+    def due(self) -> bool:
+        """Look once; true where a file has changed, or where what failed is to be tried again."""
+        return self._watch.due() or self._retry_is_due()
 
     async def reload(self) -> None:
         """Read everything again; never raises."""

@@ -6,13 +6,12 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from aiohttp import web
 
-from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
@@ -20,6 +19,7 @@ from kzproxy.config.sources import Sources
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.server.addresses import listening, ops_listening
 from kzproxy.server.build import (
+    Generation,
     Parts,
     Services,
     build_parts,
@@ -31,6 +31,7 @@ from kzproxy.server.in_force import InForce, Running
 from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.reload import Reloader
 from kzproxy.server.startup import checked_account, read_namespaces
+from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.transport.listener import Listener
@@ -59,13 +60,15 @@ async def serve(
     parts = build_parts(settings, clock)
     stopping, reloading = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
-        services = build_services(_own_log(settings, worker), parts, clock, version)
+        services = build_services(settings, parts, clock, version, _own_log(settings, worker))
         _on_signals(stopping, reloading, services.decisions)
         keys = Running(oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
-        account = await _account(settings, parts, services)
-        generation = first_generation(settings, parts, keys.present, services, account)
-        await read_namespaces(generation.namespaces)
+        first = _first(settings, parts, keys.present, services)
+        generation = await unless_stopped(stopping, first)
+        if generation is None:
+            log.info("stopped before it served")
+            return
         namespaces = Running(generation.namespaces)
         await stack.enter_async_context(alongside(namespaces.run()))
         in_force = InForce(generation, keys, namespaces, services)
@@ -88,14 +91,23 @@ async def serve(
             in_force.policies,
         ).build()
         await stack.enter_async_context(_for_operators(ops, settings, worker))
-        log.info("acting as %s at %s", account, settings.upstream.authority)
         await _serve_until(stopping, listener, readiness, settings.drain, services)
 
 
-def _own_log(settings: ProxySettings, worker: Worker | None) -> ProxySettings:
-    if worker is None:
-        return settings
-    return replace(settings, decision_log=worker.decision_log(settings.decision_log))
+async def _first(
+    settings: ProxySettings, parts: Parts, authenticator: OidcAuthenticator, services: Services
+) -> Generation:
+    """Make the first generation, once kube-apiserver has said what must be known before."""
+    account = await _account(settings, parts, services)
+    generation = first_generation(settings, parts, authenticator, services, account)
+    await read_namespaces(generation.namespaces)
+    log.info("acting as %s at %s", account, settings.upstream.authority)
+    return generation
+
+
+def _own_log(settings: ProxySettings, worker: Worker | None) -> DecisionLogSettings:
+    log_settings = settings.decision_log
+    return log_settings if worker is None else worker.decision_log(log_settings)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kzproxy.audit.decision_log import DecisionLogSettings
+from kzproxy.audit.log_files import own_file
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 
 # linux/prctl.h
@@ -59,8 +60,3 @@ class Worker:
             raise OSError(ctypes.get_errno(), "prctl")
         if os.getppid() != self.supervisor_pid:  # it may have ended before the guard was armed
             raise ConfigurationError([Mistake(source="--worker", message="has no supervisor")])
-
-
-def own_file(file: Path, number: int) -> Path:
-    """Return a worker's file: ``decisions.jsonl`` of worker 2 is ``decisions.2.jsonl``."""
-    return file.with_name(f"{file.stem}.{number}{file.suffix}")

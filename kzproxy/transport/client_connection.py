@@ -7,11 +7,12 @@ from kzproxy.errors.kinds import HeadTooLarge, ProxyError
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, head_end
 from kzproxy.http.request_head_memo import RequestHeadMemo
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.connection_limits import ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
-from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.transport.tls_stream import TlsStream
 
 # client-go closes idle connections after 90 s (net/http IdleConnTimeout); stay longer than that, so
 # that it is the client that closes and never races with us.

@@ -7,10 +7,11 @@ from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
 from kzproxy.http.body import RequestBodyDecoder
 from kzproxy.http.encode import EncodedAnswer, encode_response_head
 from kzproxy.http.messages import RequestHead, ResponseHead, UntilClose
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer
-from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.transport.tls_stream import TlsStream
 
 _CLIENT_STALLED = "the client reads nothing of its answer"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -12,13 +12,14 @@ from collections.abc import Callable
 
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.client_connection import ClientConnection, Service
 from kzproxy.transport.connection_limits import ConnectionLimits, Excess, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.peer import Peer, peer_address
 from kzproxy.transport.tls import verified_chain
-from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.transport.tls_stream import TlsStream
 
 log = logging.getLogger(__name__)
 

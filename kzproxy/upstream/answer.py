@@ -25,14 +25,30 @@ def check_answer(answer: ResponseHead, info: RequestInfo, upgrade: str) -> None:
         UpstreamInvalid: It is one of these.
     """
     if answer.status == _UNAUTHORIZED:
-        raise UpstreamInvalid(
-            "kube-apiserver refused kzproxy's own credential; this is not about your sign-in"
-        )
+        raise UpstreamInvalid(_unauthorized(info))
     redirects = answer.status in _REDIRECTS and answer.status != _NOT_MODIFIED
     if redirects and (upgrade or info.verb != "proxy"):
         raise UpstreamInvalid("kube-apiserver answered with a redirect, which is not followed")
     if answer.status == _SWITCHING_PROTOCOLS and answer.upgrade != upgrade:
         raise UpstreamInvalid("kube-apiserver switched to a protocol that was not asked for")
+
+
+def _unauthorized(info: RequestInfo) -> str:
+    if info.verb == "proxy":
+        return (
+            "the application behind kube-apiserver asks for a sign-in of its own (401), which"
+            " cannot be told from a refusal of kzproxy's credential; neither is about your sign-in"
+        )
+    return "kube-apiserver refused kzproxy's own credential; this is not about your sign-in"
+
+
+def may_name_account(answer: ResponseHead, info: RequestInfo) -> bool:
+    """Whether an answer is a 403 by which ``names_account`` can tell something.
+
+    What an application behind ``*/proxy`` says is its own affair: it could raise the alarm about
+    kzproxy's account at will. Where that is broken, every other request says so too.
+    """
+    return answer.status == _FORBIDDEN and info.verb != "proxy"
 
 
 def names_account(answer: ResponseHead, body: bytes, account: str) -> bool:

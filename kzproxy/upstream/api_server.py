@@ -12,8 +12,9 @@ from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid, UpstreamTi
 from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
-from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.account import Account
 from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.connection import OUTCOME_UNKNOWN, SAFE_METHODS, UpstreamConnection

@@ -6,8 +6,10 @@ from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
 from kzproxy.http.messages import Chunked, NoBody
 from kzproxy.http.response_head import response_head_end
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
-from kzproxy.transport.tls_stream import StreamBroken, Take, TlsStream
+from kzproxy.transport.tls_receiving import Take
+from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.impersonation import Outgoing
 from kzproxy.upstream.timeouts import UpstreamTimeouts

@@ -12,8 +12,9 @@ import socket
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.keepalive import keep_probing
-from kzproxy.transport.tls_stream import StreamBroken, TlsStream
+from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.account import Account, Endpoint
 
 # RFC 8305 section 5, "Connection Attempt Delay".

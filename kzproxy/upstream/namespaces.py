@@ -18,7 +18,7 @@ from kzproxy.attributes.api_object import Labels
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ProxyError, ServiceUnavailable, UpstreamInvalid
 from kzproxy.http.chunked_lines import ChunkedLines
-from kzproxy.transport.tls_stream import StreamBroken
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import UpstreamConnection
 from kzproxy.upstream.impersonation import own_request

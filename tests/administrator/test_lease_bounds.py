@@ -1,7 +1,8 @@
 """``maxSession`` and ``idle`` end what runs, whatever else renews its lease."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from kzproxy.administrator.lease import EndCause, Lease
 from kzproxy.policy.engine import PolicyEngine

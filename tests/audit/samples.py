@@ -112,7 +112,7 @@ def record_of(
         arrival,
         decided_at=NOW,
         caller=recorded_caller(judged.subject, judged.device, session_id, impersonated),
-        request=recorded_request(judged.request, arrival.user_agent),
+        request=recorded_request(judged.request, arrival),
         message=message,
     )
 

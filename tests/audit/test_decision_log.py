@@ -217,6 +217,7 @@ async def test_only_durable_records_wait_for_the_disk_and_a_failed_sync_refuses_
     await log.record_decision(permit_record("read"), durable=False)
     refusal = await refused(log.record_decision(permit_record("write"), durable=True))
     assert "cannot be made durable" in refusal.detail
+    assert log.sync_failures == 1
     await refused(log.record_decision(permit_record("read"), durable=False))
     assert len(os.read(reader, 65536).splitlines()) == 2
     log.reopen()
@@ -363,7 +364,9 @@ async def test_a_disk_that_is_full_at_the_start_is_said_plainly(path: Path) -> N
     assert kinds(path) == ["started", "stopped"]
 
 
-async def test_a_pipe_that_nobody_reads_refuses_in_time_and_recovers() -> None:
+async def test_a_pipe_that_nobody_reads_refuses_in_time_and_recovers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     reader, writer = os.pipe()
     settings = DecisionLogSettings(file=None, stdout=True, sync_timeout=timedelta(seconds=0.2))
     log = DecisionLog(StreamSink(writer), GENESIS, settings=settings, clock=SystemClock())
@@ -374,6 +377,7 @@ async def test_a_pipe_that_nobody_reads_refuses_in_time_and_recovers() -> None:
         except ServiceUnavailable:
             refusals += 1
     assert "has been stuck for 0.2 seconds" in log.problem()
+    assert (log.sync_failures, log.problem() != "") == (1, True)
     await refused(log.record_decision(permit_record(), durable=False))
     read = bytearray()
     loop = asyncio.get_running_loop()
@@ -388,6 +392,11 @@ async def test_a_pipe_that_nobody_reads_refuses_in_time_and_recovers() -> None:
     verify_chain(lines)
     assert [json.loads(line)["kind"] for line in lines[-3:]] == ["gap", "decision", "stopped"]
     os.close(reader)
+    told = [record.message for record in caplog.records]
+    assert told == [
+        "the decision log has been stuck for 0.2 seconds; requests are refused until it goes on",
+        "the decision log goes on",
+    ]
 
 
 def test_settings_say_which_worker_writes() -> None:

@@ -19,10 +19,11 @@ from kzproxy.audit.records import (
     Outcome,
     impersonated_identity,
     outcome_record,
+    recorded_request,
     refusal_record,
     same_decision,
 )
-from kzproxy.audit.schema import Cause, Record, Termination
+from kzproxy.audit.schema import Cause, Record, Request, Termination
 from kzproxy.audit.visible import MAX_NAME_CHARS, MAX_TARGET_CHARS, MAX_TEXT_CHARS
 from kzproxy.errors import kinds
 from kzproxy.errors.kinds import BadRequest, InternalError, ProxyError, Unauthenticated
@@ -44,7 +45,7 @@ from tests.audit.samples import (
 )
 
 
-def as_json(record: Record) -> dict[str, Any]:
+def as_json(record: Record | Request) -> dict[str, Any]:
     written: dict[str, Any] = json.loads(msgspec.json.encode(record))
     return written
 
@@ -182,7 +183,7 @@ def test_an_error_of_a_narrower_kind_has_the_cause_of_its_kind() -> None:
 
 def test_every_cause_of_the_policy_engine_can_be_recorded() -> None:
     for cause in policy_decision.Cause:
-        record = record_of(replace(deny(), cause=cause), ARRIVAL, session_id="")
+        record = record_of(msgspec.structs.replace(deny(), cause=cause), ARRIVAL, session_id="")
         assert record.cause.value == cause.value
 
 
@@ -270,6 +271,31 @@ def test_times_of_whole_seconds_and_of_no_microseconds_are_valid() -> None:
 def test_the_source_is_the_peer_of_the_socket() -> None:
     assert permit_record().source.address == str(ENVIRONMENT.source_address)
     assert IMPERSONATED.groups_omitted == 0
+
+
+def requested(target: str) -> dict[str, Any]:
+    info = RequestInfo.parse("GET", target)
+    return as_json(recorded_request(info, replace(ARRIVAL, target=target)))
+
+
+def test_the_spelling_that_was_received_is_kept_where_it_is_another() -> None:
+    same = requested("/api/v1/namespaces/dev/pods?limit=5")
+    other = requested("/api/v1/namespaces/%64ev/pods?limit=5&token=s3cret")
+
+    assert "received_target" not in same
+    assert other["target"] == "/api/v1/namespaces/dev/pods?limit=5&token=***"
+    assert other["received_target"] == "/api/v1/namespaces/%64ev/pods?limit=5&token=***"
+
+
+def test_of_the_spelling_of_a_command_only_the_first_word_is_kept_too() -> None:
+    other = requested("/api/v1/namespaces/%64ev/pods/p/exec?command=sh&%63ommand=s3cret")
+
+    assert "s3cret" not in str(other)
+    assert "command=sh" in other["received_target"]
+
+
+def test_a_spelling_that_differs_in_what_is_masked_alone_is_left_out() -> None:
+    assert "received_target" not in requested("/api/v1/namespaces/dev/pods?token=%73")
 
 
 def test_the_record_of_the_same_decision_differs_in_when_and_which_only():

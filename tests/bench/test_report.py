@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from bench import decisions
 from bench.figures import KZPROXY, NGINX
 from bench.report import Circumstances, document, medians_of, table, verdict
 from bench.written import PAGE, RESULTS, figures_of, page_with
@@ -17,6 +18,9 @@ CIRCUMSTANCES = Circumstances(
     ciphers={"nginx": "TLS 1.3 X"},
     load_averages=[0.123, 0.456],
 )
+DECISIONS = {key: [1.0] for kind in decisions.KINDS for key in (kind.p50, kind.p99)} | {
+    decisions.LOAD: [0.5]
+}
 FIGURES = {
     KZPROXY: {"small_cpu_us": [50.0, 70.0, 60.0], "small_rps": [12345.6]},
     NGINX: {"small_cpu_us": [30.0]},
@@ -86,6 +90,16 @@ def test_the_page_keeps_everything_but_the_figures() -> None:
 
     assert page == f"before\n{begin}\n{figures_of(held)}\n{end}\nafter\n"
     assert page_with(page, held) == page
+
+
+def test_decisions_stand_on_the_page_where_they_were_measured() -> None:
+    held = document(CIRCUMSTANCES, FIGURES)
+    alone = decisions.part(DECISIONS, date="2026-01-02", commit="0123", load_averages=[0.1])
+
+    assert decisions.words(alone) not in figures_of(held)
+    assert figures_of(held | {decisions.KEY: alone}) == (
+        f"{figures_of(held)}\n{decisions.words(alone)}\n"
+    )
 
 
 def test_a_page_without_a_place_for_figures_is_not_written() -> None:

@@ -158,6 +158,115 @@ def test_explain_explains_a_case_of_a_test_file():
     assert kzproxy("explain", "--case-file", str(CASES), "--case", "none").exit_code == 2
 
 
+EVERY_FACT = """\
+apiVersion: kzproxy.dev/v1
+kind: AccessPolicy
+metadata: {name: p}
+rules:
+- id: enter
+  effect: allow
+  subjects: {groups: [g]}
+  match:
+  - verbs: [connect]
+    apiGroups: [""]
+    resources: [pods/exec]
+    namespaceSelector: {matchLabels: {env: dev}}
+  conditions:
+    request: {userAgents: ["kubectl/*"], commands: ["ls *"], containers: [app]}
+    object: {privileged: false, labels: {matchLabels: {app: web}}}
+    session: {maxAge: 1h}
+  needs: [object]
+  when: |-
+    user.uid == "7" && user.extra["k/d"] == ["v", "w"] && user.issuer == "https://i.example" &&
+    device.id == "laptop-7" && authentication.age < duration("3h")
+  obligations: {bound: true}
+- id: list
+  effect: allow
+  subjects: {groups: [g]}
+  match:
+  - {verbs: [list], apiGroups: [apps], resources: [deployments], labelSelector: "team=a"}
+  when: request.version == "v1beta1" && request.field_selector == "a=b"
+- id: try
+  effect: allow
+  subjects: {groups: [g]}
+  match: [{verbs: [update], apiGroups: [""], resources: [pods]}]
+  conditions: {request: {dryRun: true}, object: {images: ["nginx:*"]}}
+  needs: [object]
+"""
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {containers: [{name: app, image: "nginx:1"}]}
+"""
+
+
+@pytest.fixture
+def every_fact(tmp_path):
+    (tmp_path / "every.yaml").write_text(EVERY_FACT)
+    (tmp_path / "pod.yaml").write_text(POD)
+    return ("explain", "-p", str(tmp_path / "every.yaml"), "--user", "ann", "--group", "g")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--namespace-label env=dev --user-agent kubectl/v1 --command ls --command=-l"
+        " --container app --object POD --session-age 5m --signed-in 2h --uid 7 --extra k/d=v"
+        " --extra k/d=w --issuer https://i.example --device-enrolled --device-id laptop-7 --bound"
+        " connect pods/exec web -n dev",
+        "--api-version v1beta1 --field-selector a=b --label-selector team=a list deployments.apps",
+        "--dry-run --object POD update pods web -n dev",
+    ],
+)
+def test_explain_is_told_every_fact_that_a_rule_looks_at(every_fact, tmp_path, arguments):
+    words = [str(tmp_path / "pod.yaml") if w == "POD" else w for w in arguments.split()]
+    result = kzproxy(*every_fact, *words)
+    if "--session-age" in words:  # the sign-in is what counts where it is known
+        assert "[no ] session maxAge: 1h" in result.output
+        words = [w.replace("2h", "30m") for w in words]
+        result = kzproxy(*every_fact, *words)
+    assert (result.exit_code, result.output.split()[0]) == (0, "allowed"), result.output
+    for number, word in enumerate(words):
+        if word in ("--bound", "--dry-run", "--container", "--uid", "--label-selector"):
+            few = words[:number] + words[number + (1 if word in ("--bound", "--dry-run") else 2) :]
+            assert kzproxy(*every_fact, *few).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--object POD list pods", "looks at no object of a request to list pods"),
+        ("--object POD create deployments.apps", "holds a Pod, and the request is for deployments"),
+        ("--device-id x list pods", "add --device-enrolled"),
+        ("--namespace-label env list pods", "env must be written KEY=VALUE"),
+        ("--dry-run get /version", "dryRun goes with a resource, not with a path"),
+        ("--object none.yaml update pods web -n d", "none.yaml"),
+        ("--from-record a list pods", "--log must be given, with --from-record"),
+    ],
+)
+def test_explain_says_what_does_not_go_together(every_fact, tmp_path, arguments, said):
+    words = [str(tmp_path / "pod.yaml") if w == "POD" else w for w in arguments.split()]
+    result = kzproxy(*every_fact, *words)
+    if isinstance(result.exception, ConfigurationError):  # main prints it and exits 2
+        assert said in str(result.exception)
+    else:
+        assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_explain_shows_an_expression_part_by_part(every_fact):
+    result = kzproxy(*every_fact, "--api-version", "v2", "list", "deployments.apps")
+    assert "label selector none" in result.output
+    words = ("--label-selector", "team=a", "--api-version", "v2", "list", "deployments.apps")
+    text = kzproxy(*every_fact, *words).output
+    assert '            request.version == "v1beta1" -> false\n' in text
+    assert '              request.version -> "v2"\n' in text
+    found = json.loads(kzproxy(*every_fact, "-o", "json", *words).stdout)
+    (when,) = [p for r in found["rules"] for p in r["parts"] if r["rule"] == "list" and p["values"]]
+    assert [part["value"] for part in when["values"]["parts"]] == ["false", "false"]
+    assert found["standing"] == {"denies": [], "needsAllow": True, "nearest": "list"}
+
+
 def test_explain_says_what_is_missing():
     result = kzproxy("explain", "list", "pods")
     assert result.exit_code == 2

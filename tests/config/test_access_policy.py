@@ -489,3 +489,28 @@ def test_any_change_of_the_example_is_read_or_a_mistake(tmp_path_factory, data):
 
     assert len(mistakes) == 0 or policies == AccessPolicySet(rules=())
     PolicyEngine(policies).decide(asked("GET", "/api/v1/namespaces/dev/pods"))
+
+
+@pytest.mark.parametrize(
+    ("match", "has_object"),
+    [
+        ('{verbs: [get, list, watch, delete], apiGroups: [""], resources: [secrets]}', False),
+        ('{verbs: [list], apiGroups: ["*"], resources: ["*"]}', False),
+        ('{verbs: ["*"], nonResourceURLs: ["*"]}', False),
+        ('{verbs: [get], apiGroups: [""], resources: [pods]}', True),
+        ('{verbs: [connect], apiGroups: [""], resources: ["pods/*"]}', True),
+        ("{verbs: [list, create], apiGroups: [apps], resources: [deployments]}", True),
+    ],
+)
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_a_rule_that_needs_objects_reaches_requests_that_have_one(
+    load, mistakes, effect, match, has_object
+):
+    more = ", needs: [object], conditions: {object: {privileged: true}}"
+    if effect == "deny" and "pods/*" in match:
+        match = match.replace("connect", "connect, proxy")
+    load("rules:\n" + RULE.format(effect=effect, match=match, more=more))
+
+    found = [line for line in lines(mistakes) if "has an object to look at" in line]
+    assert len(found) == (0 if has_object else 1)
+    assert len(mistakes) == len(found)

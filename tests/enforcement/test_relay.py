@@ -10,7 +10,8 @@ import pytest
 from kzproxy.audit.schema import Termination
 from kzproxy.errors.kinds import Unauthenticated, UpstreamTimeout
 from kzproxy.http.spdy_frames import FrameType
-from kzproxy.transport.tls_stream import RECORD_BYTES, TlsStream
+from kzproxy.transport.tls_sending import RECORD_BYTES
+from kzproxy.transport.tls_stream import TlsStream
 from tests.enforcement.conftest import ENDED, Scene
 from tests.http.spdy import control
 from tests.servers.scripted_api_server import Connection, answer

@@ -31,7 +31,11 @@ def standing() -> Standing:
 def permitted(target: str) -> RememberedPermit:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
-    return RememberedPermit(decision, permit_record())
+    return RememberedPermit(decision, permit_record(), target)
+
+
+def remembered(kept: Standing, method: str, target: str) -> RememberedPermit | None:
+    return kept.permitted(RequestInfo.parse(method, target), target)
 
 
 def key(number: int, size: int = 10) -> StandingKey:
@@ -43,9 +47,16 @@ def test_a_permit_is_kept_by_what_was_asked() -> None:
     first = permitted("/api/v1/namespaces/n/pods")
     standings.keep_permit(kept, first)
 
-    assert kept.permitted(RequestInfo.parse("GET", "/api/v1/namespaces/n/pods")) is first
-    assert kept.permitted(RequestInfo.parse("DELETE", "/api/v1/namespaces/n/pods")) is None
-    assert kept.permitted(RequestInfo.parse("GET", "/api/v1/namespaces/n/secrets")) is None
+    assert remembered(kept, "GET", "/api/v1/namespaces/n/pods") is first
+    assert remembered(kept, "DELETE", "/api/v1/namespaces/n/pods") is None
+    assert remembered(kept, "GET", "/api/v1/namespaces/n/secrets") is None
+
+
+def test_a_permit_of_another_spelling_is_not_taken_since_its_record_tells_the_spelling() -> None:
+    kept, standings = standing(), Standings()
+    standings.keep_permit(kept, permitted("/api/v1/namespaces/n/pods"))
+
+    assert remembered(kept, "GET", "/api/v1/namespaces/%6e/pods") is None
 
 
 def test_what_is_remembered_is_bounded_in_bytes() -> None:
@@ -99,6 +110,18 @@ def test_each_caller_goes_upstream_as_itself_however_they_mix(scripted: Scripted
             head = scripted.api_server.heads[-1]
             assert f"impersonate-user: t:{user}\r\n".encode() in head
             assert head.startswith(f"GET {target} HTTP/1.1\r\n".encode())
+
+
+def test_each_spelling_of_a_target_is_in_its_own_record(scripted: Scripted) -> None:
+    world = scripted.world
+    token = world.token("spelling", "testers")
+    spellings = [CONFIGMAPS, "/api/v1/namespaces/%61/configmaps"] * 2
+    with world.client() as client:
+        ids = [client.ask(request("GET", each, token)).audit_id for each in spellings]
+
+    records = [world.proxy.records_of(each)[0]["request"] for each in ids]
+    assert [record["target"] for record in records] == [CONFIGMAPS] * 4
+    assert [record.get("received_target", "") for record in records] == ["", spellings[1]] * 2
 
 
 def test_every_request_has_an_audit_id_and_a_record_of_its_own(scripted: Scripted) -> None:

@@ -4,11 +4,13 @@ import threading
 
 import pytest
 
+from tests.limits.told import counted
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
 from tests.servers.scripted_api_server import ACCOUNT, Connection, answer, json_answer
 
 PODS = "/api/v1/namespaces/a/pods"
+PROXIED = "/api/v1/namespaces/a/services/s/proxy/report"
 EXEC = "/api/v1/namespaces/a/pods/p/exec?command=id"
 WEBSOCKET = (
     "Connection: Upgrade",
@@ -126,6 +128,32 @@ def test_a_403_to_our_own_account_is_not_relayed_and_counted(scripted: Scripted)
     assert (
         'kzproxy_upstream_rejections_total{code="403"} ' in scripted.world.proxy.ops("/metrics")[1]
     )
+
+
+def rejections(scripted: Scripted) -> float:
+    return counted(scripted.world.proxy, 'kzproxy_upstream_rejections_total{code="403"}')
+
+
+def test_a_proxied_application_cannot_raise_the_alarm_about_our_account(scripted: Scripted) -> None:
+    text = f'User "{ACCOUNT}" is what the application likes to say'
+    scripted.api_server.script = lambda c, _: c.send(json_answer(403, {"message": text}))
+    before = rejections(scripted)
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PROXIED, scripted.world.token("al", "testers")))
+
+    assert (got.status, got.message) == (403, text)
+    assert rejections(scripted) == before
+
+
+def test_a_401_of_a_proxied_application_is_not_said_to_be_about_our_account(
+    scripted: Scripted,
+) -> None:
+    scripted.api_server.script = lambda c, _: c.send(answer(401, b"log in first"))
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PROXIED, scripted.world.token("al", "testers")))
+
+    assert got.status == 502
+    assert "the application" in got.message
 
 
 def test_a_403_to_the_user_is_relayed(scripted: Scripted) -> None:

@@ -14,8 +14,18 @@ from kzproxy.expressions.source import operands
         ("((a || b))", "||", ("a", "b")),
         ("(a) || (b)", "||", ("(a)", "(b)")),
         ("a", "", ("a",)),
-        ("!(a && b)", "", ("!(a && b)",)),
-        ("c ? a && b : d", "", ("c ? a && b : d",)),
+        ("!(a && b)", "!", ("(a && b)",)),
+        ("!a.b == !c", "==", ("!a.b", "!c")),
+        ("!a", "!", ("a",)),
+        ("c ? a && b : d", "?:", ("c", "a && b", "d")),
+        ("a ? b ? c : d : e ? f : g", "?:", ("a", "b ? c : d", "e ? f : g")),
+        ("a[?'x'] < b", "<", ("a[?'x']", "b")),
+        ("a.b <= -c", "<=", ("a.b", "-c")),
+        ('"x" in a.b', "in", ('"x"', "a.b")),
+        ("'<' != a", "!=", ("'<'", "a")),
+        ("within.a(b == c)", "", ("within.a(b == c)",)),
+        ("a == b == c", "", ("a == b == c",)),
+        ("a + b", "", ("a + b",)),
         ("x.exists(y, y && z)", "", ("x.exists(y, y && z)",)),
         ("'a && b' == c && \"||\" == d", "&&", ("'a && b' == c", '"||" == d')),
         (r"r'\' == c && d", "&&", (r"r'\' == c", "d")),
@@ -32,8 +42,8 @@ def test_an_expression_falls_apart_at_its_loosest_operator(
     assert operands(text) == (operator, parts)
 
 
-@given(st.text(alphabet="ab&|()[]{}'\"\\ ?:.r\n/", max_size=40))
+@given(st.text(alphabet="ab&|()[]{}'\"\\ ?:.r\n/!=<>in", max_size=40))
 def test_any_text_falls_apart_or_does_not(text: str) -> None:
     operator, parts = operands(text)
-    assert (operator == "") == (len(parts) == 1)
+    assert (operator in ("", "!")) == (len(parts) == 1)
     assert all(part in text for part in parts)

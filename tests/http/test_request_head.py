@@ -4,6 +4,7 @@ import pytest
 
 from kzproxy.errors.kinds import BadRequest, ExpectationFailed, Forbidden, HeadTooLarge
 from kzproxy.http.messages import Chunked, Length, NoBody
+from kzproxy.http.refused_headers import ImpersonationRefused
 from kzproxy.http.request_head import (
     MAX_HEAD_BYTES,
     MAX_HEADERS,
@@ -357,6 +358,19 @@ def test_asking_to_impersonate_is_forbidden_by_name(lines):
     name = lines[0].split(b":")[0].decode().lower()
     with pytest.raises(Forbidden, match=name):
         parse_request_head(head_of(*lines))
+
+
+def test_a_refusal_to_impersonate_has_the_head_to_tell_who_asked_and_does_not_print_it():
+    with pytest.raises(ImpersonationRefused) as refusal:
+        parse_request_head(head_of(b"Impersonate-User: bob", b"Authorization: " + BEARER))
+
+    assert refusal.value.head.values("authorization") == [BEARER.decode()]
+    assert BEARER.decode() not in repr(refusal.value)
+
+
+def test_a_head_without_a_reading_is_that_before_it_asks_to_impersonate():
+    with pytest.raises(BadRequest):
+        parse_request_head(head_of(b"Impersonate-User: bob", b"Impersonate_User: eve"))
 
 
 def test_harmless_headers_pass_the_reader():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kzproxy.errors.kinds import Forbidden, UpstreamInvalid
 from kzproxy.errors.status import status_body
 from kzproxy.http.chunks import LAST_CHUNK, chunk
+from kzproxy.http.protobuf_status import error_event
 from kzproxy.http.watch_cut import WatchCut
 
 JSON = "application/json"
@@ -101,9 +102,15 @@ def test_a_watch_without_an_event_yet_may_be_ended():
     assert WatchCut(JSON).farewell(STATUS).startswith(b"%x\r\n" % (len(STATUS) + 26))
 
 
-@pytest.mark.parametrize("media_type", [PROTOBUF, CBOR])
-def test_binary_watches_end_cleanly_without_a_reason(media_type):
-    assert WatchCut(media_type).farewell(STATUS) == LAST_CHUNK
+def test_protobuf_the_farewell_is_one_error_event_and_a_clean_end():
+    cut = WatchCut(PROTOBUF)
+    cut.feed(chunk(protobuf_event(7)))
+
+    assert cut.farewell(STATUS) == chunk(error_event(STATUS)) + LAST_CHUNK
+
+
+def test_cbor_watches_end_cleanly_without_a_reason():
+    assert WatchCut(CBOR).farewell(STATUS) == LAST_CHUNK
 
 
 def test_cbor_a_boundary_is_where_a_chunk_ends():

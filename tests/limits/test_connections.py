@@ -118,6 +118,27 @@ def test_E4_2_a_healthy_client_is_served_beside_2000_idle_ones(
     assert waits[25] < 0.25
 
 
+def test_each_connection_is_a_task_that_ends_with_it(
+    scripted: Scripted, sockets: contextlib.ExitStack
+) -> None:
+    def tasks() -> float:
+        return counted(scripted.world.proxy, "kzproxy_tasks")
+
+    when_served(scripted)
+    before = tasks()
+    made = ssl.create_default_context(cafile=scripted.world.authority_file)
+    for _ in range(5):
+        sock = made.wrap_socket(dial(scripted, "127.0.0.1"), server_hostname="localhost")
+        sockets.enter_context(sock)
+    assert tasks() >= before + 5
+
+    sockets.close()
+    deadline = time.monotonic() + 10
+    while tasks() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def test_without_descriptors_it_rests_and_then_goes_on(
     limited: Scripted, sockets: contextlib.ExitStack
 ) -> None:

@@ -16,6 +16,16 @@ def test_a_total_counted_elsewhere_is_read_at_each_scrape() -> None:
     assert b"kzproxy_things_total 4.0" in metrics.exposition()
 
 
+def test_a_state_known_elsewhere_is_read_at_each_scrape() -> None:
+    metrics = Metrics("1")
+    states = [False]
+    metrics.follow_state("kzproxy_on", "Whether it is on.", lambda: states[0])
+
+    assert b"kzproxy_on 0.0" in metrics.exposition()
+    states[0] = True
+    assert b"kzproxy_on 1.0" in metrics.exposition()
+
+
 def test_two_workers_metrics_are_apart() -> None:
     one, other = Metrics("1"), Metrics("1")
     one.connections.inc()

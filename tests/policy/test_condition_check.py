@@ -2,10 +2,18 @@
 
 from datetime import timedelta
 
-from kzproxy.policy.condition_check import Compiler, ConditionCheck
+import pytest
+
+from kzproxy.policy.condition_check import CannotBeJudged, Compiler, ConditionCheck
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.place_and_time import InTime
-from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions
+from kzproxy.policy.rules import (
+    NO_CONDITIONS,
+    AccessPolicySet,
+    Conditions,
+    NamedCondition,
+    ObjectFeatures,
+)
 from kzproxy.policy.view import Definitions, RequestView
 from tests.policy.samples import (
     ENROLLED,
@@ -15,6 +23,7 @@ from tests.policy.samples import (
     asked,
 )
 
+TAME = ObjectFeatures(privileged=False)
 ALL = Conditions(networks=(OFFICE,), time=(OFFICE_HOURS,), device_enrolled=True)
 
 
@@ -57,3 +66,19 @@ def test_a_span_is_kept_while_it_lasts_and_no_longer():
     assert condition.span(morning.until - timedelta(microseconds=1)) is morning
     assert condition.span(morning.until).is_open is False
     assert condition.span(WEDNESDAY_MORNING) == morning
+
+
+def test_what_fails_whatever_the_object_is_needs_none():
+    """Also where it stands behind a condition on the object, and looks at it for another."""
+    named = NamedCondition(name="tame", conditions=Conditions(api_object=TAME))
+    site = NamedCondition(name="on-site", conditions=Conditions(networks=(OFFICE,)))
+    compiler = Compiler.of(AccessPolicySet(rules=(), conditions=(named, site)))
+    check = compiler.check(Conditions(api_object=TAME, all_of=("tame", "on-site")), None)
+    away = RequestView(asked("GET", "/version"), compiler.definitions)
+    here = RequestView(asked("GET", "/version", come_from="2001:db8::9"), compiler.definitions)
+
+    for unknown_is in (True, False):
+        (unmet,) = check.unmet(away, unknown_is=unknown_is)
+        assert unmet.name == "conditions"
+        with pytest.raises(CannotBeJudged):
+            check.unmet(here, unknown_is=unknown_is)

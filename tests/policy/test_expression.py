@@ -17,7 +17,6 @@ from kzproxy.policy.expression import (
     ATTRIBUTES,
     DeclaredNames,
     ExpressionFailedError,
-    Outline,
     compile_expression,
 )
 from kzproxy.policy.expression_facts import Circumstances, facts_of
@@ -165,21 +164,6 @@ def test_an_expression_says_what_it_rests_on() -> None:
     assert compile_expression("object.privileged", NAMES).needs_object
 
 
-def test_an_expression_falls_apart_for_an_explanation() -> None:
-    outline = compile_expression(
-        'device.tier > 1 && (user.name == "a" || "office" in source.networks)', NAMES
-    ).outline
-    assert (outline.operator, [part.expression.text for part in outline.parts]) == (
-        "&&",
-        ["device.tier > 1", '(user.name == "a" || "office" in source.networks)'],
-    )
-    inner = outline.parts[1]
-    assert (inner.operator, [part.expression.text for part in inner.parts]) == (
-        "||",
-        ['user.name == "a"', '"office" in source.networks'],
-    )
-
-
 # A plain Python reading of a corner of the language, to hold the library's against.
 _LEAVES = {
     "device.tier >= 2": True,
@@ -237,19 +221,3 @@ def _value(text: str) -> bool | None:
 def test_an_expression_means_what_a_plain_reading_says(reading: Reading) -> None:
     text, expected = reading
     assert _value(text) is expected
-
-
-def _outlined(outline: Outline) -> bool | None:
-    if not outline.operator:
-        return _value(outline.expression.text)
-    values = {_outlined(part) for part in outline.parts}
-    decisive = outline.operator == "||"
-    if decisive in values:
-        return decisive
-    return None if None in values else not decisive
-
-
-@given(readings)
-def test_the_parts_of_an_expression_give_what_the_whole_gives(reading: Reading) -> None:
-    outline = compile_expression(reading[0], NAMES).outline
-    assert _outlined(outline) is reading[1]

@@ -169,6 +169,17 @@ def test_labels_of_a_namespace_that_are_not_known_let_nobody_in_and_nobody_off(e
     assert Dependency.NAMESPACE in denies.decide(on(prod)).depends_on
 
 
+def test_to_leave_out_subresources_leaves_out_no_more(engine) -> None:
+    but = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*", "!pods/*"]}]
+    allows = engine(everything(match=but)).decide
+    denies = engine(everything(), everything("no", "deny", match=but)).decide
+
+    assert rule_of(allows(asked("GET", POD)))[0]
+    assert not rule_of(allows(asked("GET", f"{POD}/log")))[0]
+    assert not rule_of(denies(asked("GET", POD)))[0]
+    assert rule_of(denies(asked("GET", f"{POD}/log")))[0]
+
+
 def test_what_is_left_out_is_left_out_whole_of_what_is_allowed(engine) -> None:
     but = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*", "!secrets", "!pods"]}]
     allows = engine(everything(match=but)).decide

@@ -7,7 +7,7 @@ import pytest
 
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions, Effect
-from tests.policy.samples import OFFICE, OFFICE_HOURS, allow, match, window
+from tests.policy.samples import OFFICE, OFFICE_HOURS, allow, deny, match, window
 
 RULE = allow(
     "a",
@@ -28,6 +28,16 @@ def test_it_does_not_depend_on_the_order_within_a_list():
     other = dataclasses.replace(RULE, match=(match("list get", "pods", namespaces="prod dev"),))
 
     assert revision(other) == revision(RULE)
+
+
+def test_it_does_not_depend_on_the_order_of_entries_and_named_conditions():
+    pods, secrets = match("get", "pods"), match("get", "secrets")
+    one = dataclasses.replace(RULE, match=(pods, secrets), conditions=Conditions(all_of=("a", "b")))
+    other = dataclasses.replace(
+        RULE, match=(secrets, pods, pods), conditions=Conditions(all_of=("b", "a"))
+    )
+
+    assert revision(one) == revision(other)
 
 
 def test_it_stays_the_same_over_versions_of_python():
@@ -64,3 +74,9 @@ def test_it_changes_with_the_order_of_the_rules():
     other = dataclasses.replace(RULE, id="b")
 
     assert revision(RULE, other) != revision(other, RULE)
+
+
+def test_it_does_not_depend_on_where_deny_rules_stand_among_allow_rules():
+    never = deny("never", match("*", "secrets"))
+
+    assert revision(RULE, never) == revision(never, RULE)

@@ -6,7 +6,7 @@ import pytest
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
-from kzproxy.policy.decision import Cause, Deny, Permit
+from kzproxy.policy.decision import Cause, Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.expression import DeclaredNames, compile_expression
 from kzproxy.policy.rules import (
@@ -121,3 +121,15 @@ def test_a_patch_passes_what_is_asked_of_the_object_and_nothing_else():
 
     assert isinstance(judge(patch, plain), Permit)
     assert isinstance(judge(patch, by_expression), Deny)
+
+
+def test_a_denial_for_want_of_an_object_rests_on_it():
+    """So that what was decided without it, such as from a log, is known to be uncertain."""
+    wanted = Conditions(api_object=ObjectFeatures(privileged=False))
+    for rules in (
+        [allow("a", EVERYTHING, conditions=wanted)],
+        [ALLOW_ALL, deny("d", EVERYTHING, conditions=wanted)],
+    ):
+        decision = judge(asked("POST", EXEC), *rules)
+        assert isinstance(decision, Deny)
+        assert Dependency.OBJECT in decision.depends_on

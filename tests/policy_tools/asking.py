@@ -16,7 +16,7 @@ NIGHT = datetime(2026, 3, 4, 23, tzinfo=UTC)
 EXCEPTED = datetime(2026, 3, 5, 9, tzinfo=UTC)
 OFFICE = (ip_address("192.0.2.7"), ip_address("203.0.113.7"))
 
-_PATHS = [
+PATHS = [
     "/api",
     "/api/",
     "/healthz",
@@ -38,7 +38,7 @@ _PATHS = [
 def requests():
     """Strategy for requests that can be sent."""
     methods = st.sampled_from(["GET", "POST", "DELETE", "PATCH"])
-    parsed = st.builds(RequestInfo.parse, methods, st.sampled_from(_PATHS))
+    parsed = st.builds(RequestInfo.parse, methods, st.sampled_from(PATHS))
     # kube-apiserver answers 405 to a POST on an object, whatever a rule says.
     return parsed.filter(lambda r: not (r.verb == "create" and r.name and not r.subresource))
 

@@ -139,7 +139,7 @@ def record_of(engine: PolicyEngine, attributes: Attributes, number: int) -> Deci
         arrival,
         decided_at=environment.received_at,
         caller=recorded_caller(attributes.subject, attributes.device, "s"),
-        request=recorded_request(attributes.request, ""),
+        request=recorded_request(attributes.request, arrival),
     )
 
 
@@ -170,6 +170,40 @@ def test_a_rule_that_is_gone_flips_exactly_what_hung_on_it(tmp_path: Path, chang
     assert sum(replayed.flips.values()) == flipped > 0
     gone = POLICY["rules"][changed]["id"]
     assert {flip.old_rule for flip in replayed.flips} == {gone}
+
+
+MUTATIONS: dict[str, dict[str, Any]] = {
+    "other groups": {"subjects": {"groups": ["guests", "ops"]}},
+    "other verbs": {"match": [{"verbs": ["get"], "apiGroups": ["*"], "resources": ["*"]}]},
+    "one resource": {"match": [{"verbs": ["*"], "apiGroups": [""], "resources": ["pods"]}]},
+    "no conditions": {"conditions": {}, "needs": []},
+    "the other effect": {"effect": None, "conditions": {}, "needs": []},
+}
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+@pytest.mark.parametrize("changed", range(len(POLICY["rules"])))
+def test_a_mutated_rule_flips_exactly_what_two_engines_judge_otherwise(
+    tmp_path: Path, changed: int, mutation: str
+) -> None:
+    rules = list(POLICY["rules"])
+    rule = rules[changed] | MUTATIONS[mutation]
+    if rule["effect"] is None:
+        rule["effect"] = "deny" if rules[changed]["effect"] == "allow" else "allow"
+    rules[changed] = {key: each for key, each in rule.items() if each not in ({}, [])}
+    old, new = engine_of(tmp_path, POLICY), engine_of(tmp_path, POLICY | {"rules": rules})
+    choose, replayed, flipped = random.Random(changed), Replayed(), []
+    for number in range(500):
+        attributes = some(choose)
+        before = replayed.judged
+        replayed.take(new, record_of(old, attributes, number))
+        if replayed.judged > before and (
+            type(old.decide(attributes)) is not type(new.decide(attributes))
+        ):
+            flipped.append(attributes.subject.username)
+
+    assert sum(replayed.flips.values()) == len(flipped)
+    assert {flip.user for flip in replayed.flips} == set(flipped)
 
 
 def test_what_is_not_in_the_log_is_left_out_and_counted(tmp_path: Path) -> None:

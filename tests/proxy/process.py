@@ -57,14 +57,24 @@ class ProxyProcess:
         return self._process.pid
 
     def start(self) -> None:
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self, stdout: int | None = None) -> None:
+        """Start it without waiting until it is ready; its output may go somewhere else."""
         command = [*self.program, "serve", "--config", str(self._file), *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=os.environ.copy()
+                command,
+                stdout=log if stdout is None else stdout,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=os.environ.copy(),
             )
-        self._wait_until_ready(self._process)
 
-    def _wait_until_ready(self, process: "subprocess.Popen[bytes]") -> None:
+    def wait_until_ready(self) -> None:
+        process = self._process
+        assert process is not None
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline:
             assert process.poll() is None, self.diagnostics

@@ -1,22 +1,16 @@
 """``kzproxy reason``: given by a user, held by all workers, written down, and theirs alone."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from kzproxy.client.kubeconfig import ProxyContext
-from kzproxy.client.plugin_arguments import to_arguments
-from kzproxy.client.plugin_settings import IssuerClient, PluginSettings, Prompting
-from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import Answer
+from tests.proxy.shell import Shell
 from tests.proxy.world import World, configuration, request
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import ScriptedApiServer, scripted_api_server
@@ -177,84 +171,33 @@ def test_a_body_over_the_bound_is_refused_unread(world: World) -> None:
         assert client.answer().status == 413
 
 
-class Shell:
-    """A user who is signed in, at a shell."""
-
-    def __init__(self, world: World, directory: Path) -> None:
-        settings = PluginSettings(
-            client=IssuerClient(issuer=world.issuer.url, client_id="kubectl"),
-            prompting=Prompting(),
-            server=f"https://localhost:{world.proxy.port}",
-        )
-        self.directory = directory
-        context = ProxyContext(
-            name="kz",
-            settings=settings,
-            server_ca="",
-            namespace="",
-            command=(sys.executable, "-m", "kzproxy"),
-        )
-        document = context.document(current=True)
-        cluster = context.entries()["clusters"] | {"certificate-authority": "ca.crt"}
-        document.put("clusters", "kz", cluster)
-        (directory / "ca.crt").write_bytes(world.authority.pem)
-        (directory / "config").write_text(document.text())
-        cache = TokenCache(str(directory / "cache"))
-        cache.prepare()
-        later = int(time.time()) + 3000
-        entry = CacheEntry(
-            arguments=tuple(to_arguments(settings)),
-            id_token=world.token("shelly"),
-            refresh_token="",
-            expires_at=later,
-            refresh_at=later,
-        )
-        cache.write(cache_key(settings.client, settings.server), entry)
-
-    def runs(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        environ = os.environ | {
-            "KUBECONFIG": str(self.directory / "config"),
-            "KZPROXY_CACHE_DIR": str(self.directory / "cache"),
-            "TZ": "UTC",
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "kzproxy", "reason", *arguments],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-
-
 def test_a_user_gives_shows_and_takes_back_a_reason(world: World, tmp_path: Path) -> None:
-    shell = Shell(world, tmp_path)
-    assert shell.runs().stdout == "No reason is given.\n"
+    shell = Shell(world, tmp_path, world.token("shelly"))
+    assert shell.runs("reason").stdout == "No reason is given.\n"
 
-    given = shell.runs("INC-123 disk full", "--for", "30m")
+    given = shell.runs("reason", "INC-123 disk full", "--for", "30m")
     assert given.returncode == 0, given.stderr
     assert given.stdout.startswith("INC-123 disk full\n  until 20")
-    assert shell.runs().stdout == given.stdout
-    assert shell.runs("--clear").stdout == "No reason is given.\n"
-    assert shell.runs().stdout == "No reason is given.\n"
+    assert shell.runs("reason").stdout == given.stdout
+    assert shell.runs("reason", "--clear").stdout == "No reason is given.\n"
+    assert shell.runs("reason").stdout == "No reason is given.\n"
 
 
 def test_a_user_is_told_what_is_wrong(world: World, tmp_path: Path) -> None:
-    shell = Shell(world, tmp_path)
-    refused = shell.runs("x", "--for", "2h")
+    shell = Shell(world, tmp_path, world.token("shelly"))
+    refused = shell.runs("reason", "x", "--for", "2h")
     assert refused.returncode == 1
     assert "answers 400: a reason holds for 1h at most" in refused.stderr
-    assert shell.runs("x", "--for", "soon").returncode == 2
-    assert shell.runs("x", "--clear").returncode == 2
-    assert shell.runs("--for", "1h").returncode == 2
+    assert shell.runs("reason", "x", "--for", "soon").returncode == 2
+    assert shell.runs("reason", "x", "--clear").returncode == 2
+    assert shell.runs("reason", "--for", "1h").returncode == 2
 
 
 def test_the_token_goes_to_nobody_whose_certificate_does_not_hold(
     world: World, tmp_path: Path
 ) -> None:
-    shell = Shell(world, tmp_path)
+    shell = Shell(world, tmp_path, world.token("shelly"))
     (tmp_path / "ca.crt").write_bytes(Authority.root("somebody else").pem)
-    refused = shell.runs()
+    refused = shell.runs("reason")
     assert refused.returncode == 1
     assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr

@@ -1,16 +1,24 @@
 """A certificate authority for tests; it stands in for an organisation's own."""
 
-import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from kzproxy.demo.certificate_parts import (
+    as_authority,
+    host_name,
+    key_pem,
+    new_key,
+    signed,
+    subject,
+    unsigned,
+)
 
 NOT_BEFORE = datetime(2020, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2120, 1, 1, tzinfo=UTC)
@@ -34,7 +42,7 @@ class Issued:
 
     @property
     def key_pem(self) -> bytes:
-        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return key_pem(self.key)
 
     def write_to(self, directory: Path, name: str) -> tuple[Path, Path]:
         """Write certificate chain and key; return the two paths."""
@@ -59,10 +67,9 @@ class Authority:
         not_before: datetime = NOT_BEFORE,
         not_after: datetime = NOT_AFTER,
     ) -> "Authority":
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = _builder(subject, subject, key, not_before, not_after)
-        certificate = _as_authority(builder).sign(key, hashes.SHA256())
+        key, named = new_key(), subject([name])
+        builder = as_authority(unsigned(named, key, not_before, not_after))
+        certificate = signed(builder, issuer_name=named, issuer_key=key)
         return cls(Issued(certificate=certificate, key=key, chain=()))
 
     @property
@@ -77,19 +84,17 @@ class Authority:
         not_before: datetime = NOT_BEFORE,
         not_after: datetime = NOT_AFTER,
     ) -> "Authority":
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        issuer = self.issued.certificate.subject
-        builder = _builder(subject, issuer, key, not_before, not_after)
+        key = new_key()
+        builder = unsigned(subject([name]), key, not_before, not_after)
         if authority:
-            builder = _as_authority(builder)
+            builder = as_authority(builder)
         return Authority(self._sign(builder, key))
 
     def server(self, *names: str) -> Issued:
         """Issue a server certificate for DNS names and IP addresses."""
         return self.issue(
             common_names=names[:1],
-            alternative_names=[_general_name(name) for name in names],
+            alternative_names=[host_name(name) for name in names],
             usages=[ExtendedKeyUsageOID.SERVER_AUTH],
         )
 
@@ -111,17 +116,10 @@ class Authority:
         not_before: datetime = NOT_BEFORE,
         not_after: datetime = NOT_AFTER,
     ) -> Issued:
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name(
-            [
-                *(x509.NameAttribute(NameOID.ORGANIZATION_NAME, name) for name in organizations),
-                *(x509.NameAttribute(NameOID.COMMON_NAME, name) for name in common_names),
-            ]
-        )
-        issuer = self.issued.certificate.subject
-        builder = _builder(subject, issuer, key, not_before, not_after)
+        key = new_key()
+        builder = unsigned(subject(common_names, organizations), key, not_before, not_after)
         if authority:
-            builder = _as_authority(builder)
+            builder = as_authority(builder)
         if usages:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if alternative_names:
@@ -130,54 +128,7 @@ class Authority:
         return self._sign(builder, key)
 
     def _sign(self, builder: x509.CertificateBuilder, key: ec.EllipticCurvePrivateKey) -> Issued:
-        # VERIFY_X509_STRICT, on by default from Python 3.13, wants the key identifier.
-        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(
-            self.issued.key.public_key()
-        )
-        builder = builder.add_extension(identifier, critical=False)
-        certificate = builder.sign(self.issued.key, hashes.SHA256())
+        issuer = self.issued
+        certificate = signed(builder, issuer_name=issuer.certificate.subject, issuer_key=issuer.key)
         chain = (self.issued.certificate, *self.issued.chain)
         return Issued(certificate=certificate, key=key, chain=chain)
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    not_before: datetime,
-    not_after: datetime,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _as_authority(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=True,
-        crl_sign=True,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    return builder.add_extension(
-        x509.BasicConstraints(ca=True, path_length=None), critical=True
-    ).add_extension(usage, critical=True)
-
-
-def _general_name(name: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(name))
-    except ValueError:
-        return x509.DNSName(name)

@@ -10,8 +10,8 @@ import pytest
 
 from kzproxy.http.messages import NoBody, RequestHead
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
-from kzproxy.transport.tls_stream import StreamBroken
 from kzproxy.upstream.account import Account, Endpoint, UpstreamSettings
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.dialer import Dialer

@@ -1,0 +1,94 @@
+"""The options of ``kzproxy policy explain`` that say who asks what, and from where."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from kzproxy.cli.policy_options import AT
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+class _Pair(click.ParamType[tuple[str, str]]):
+    """``KEY=VALUE``."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split at the first ``=``."""
+        key, equals, rest = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value} must be written KEY=VALUE", param, ctx)
+        return key, rest
+
+
+_PAIR = _Pair()
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+_WHO: tuple[_Decorator, ...] = (
+    click.option("--user", help="Name of the user, as kzproxy knows it."),
+    click.option("--group", "groups", multiple=True, help="A group of the user; may be repeated."),
+    click.option("--uid", default="", help="UID of the user."),
+    click.option("--extra", type=_PAIR, multiple=True, help="An extra of the user: KEY=VALUE."),
+    click.option("--issuer", default="", help="Issuer (iss) that vouches for the user."),
+    click.option("--spiffe-id", default="", help="SPIFFE ID of a workload."),
+    click.option("--signed-in", metavar="AGE", default="", help="How long ago: 90s, 15m, 8h, 30d."),
+    click.option(
+        "--session-age", metavar="AGE", default="", help="Age of the token (iat); else --signed-in."
+    ),
+    click.option("--class", "authentication_class", default="", help="Class (acr) of the sign-in."),
+    click.option("--method", "methods", multiple=True, help="A method (amr) of the sign-in."),
+    click.option("--bound", is_flag=True, help="The token is bound to the client certificate."),
+)
+_FROM_WHERE: tuple[_Decorator, ...] = (
+    click.option("--device-enrolled", is_flag=True, help="The device is enrolled."),
+    click.option("--device-id", default="", help="Id of the device."),
+    click.option("--from", "source", default="192.0.2.1", show_default=True, metavar="ADDRESS"),
+    click.option("--at", type=AT, help="When; by default now."),
+    click.option("--user-agent", default="", help="What the client says it is."),
+    click.option("--reason", default="", help="The reason that the user gave."),
+)
+_WHAT: tuple[_Decorator, ...] = (
+    click.option("-n", "--namespace", default="", help="Namespace of the request."),
+    click.option("--api-version", default="v1", show_default=True, help="Version of the API."),
+    click.option("--field-selector", default="", help="Of a list or watch."),
+    click.option("--label-selector", default="", help="Of a list or watch."),
+    click.option("--dry-run", is_flag=True, help="It is a dry run."),
+    click.option("--command", multiple=True, help="A word of an exec's command; may be repeated."),
+    click.option("--container", default="", help="Container that an exec, attach or log names."),
+    click.option(
+        "--namespace-label",
+        "namespace_labels",
+        type=_PAIR,
+        multiple=True,
+        help="A label of the namespace: KEY=VALUE; without any, none is known.",
+    ),
+    click.option(
+        "--object",
+        "object_file",
+        type=FILE,
+        help="Manifest of the object: what is written, or the pod that is entered.",
+    ),
+)
+_WHICH: tuple[_Decorator, ...] = (
+    click.option("--case-file", type=FILE, help="Explain a case of this PolicyTest file instead."),
+    click.option("--case", "case_name", default="", help="Name of the case."),
+    click.option(
+        "--from-record", metavar="AUDIT-ID", help="Explain this decision of --log as it was."
+    ),
+    click.option("--log", "logs", type=FILE, multiple=True, help="A decision log."),
+)
+
+
+def _options(*groups: tuple[_Decorator, ...]) -> _Decorator:
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed([option for group in groups for option in group]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+QUESTION = _options(_WHO, _FROM_WHERE, _WHAT, _WHICH)

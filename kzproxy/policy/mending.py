@@ -1,0 +1,202 @@
+"""What the caller of a refused request can do about it: each is tried on the engine, none guessed.
+
+Only what is theirs to do: to wait, to sign in, to give a reason, to come from elsewhere or from
+another device. What somebody must give them is for that somebody's tools. Bounded, because users
+ask for it while the proxy serves.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from itertools import combinations
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture, Fact
+from kzproxy.policy.decision import Permit
+from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.network import Network
+from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
+
+_MOST_TURNS = 6
+_MOST_TOGETHER = 3
+_MOST_TRIES = 24
+_MOST_RULES = 8
+_MOST_OF_A_KIND = 4
+
+
+class StepKind(StrEnum):
+    """What is done."""
+
+    SIGN_IN = "sign-in"
+    REASON = "reason"
+    DEVICE = "device"
+    NETWORK = "network"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One thing to do.
+
+    Attributes:
+        text: After "you can".
+        command: That does it; empty where no command can.
+        done: The request, had it been done before.
+    """
+
+    kind: StepKind
+    text: str
+    command: str = ""
+    done: Callable[[Attributes], Attributes] = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """When a request is permitted without anything being done.
+
+    Attributes:
+        opens_at: Aware.
+        closes_at: When time alone may end that; None where it never does.
+    """
+
+    opens_at: datetime
+    closes_at: datetime | None
+
+
+def next_window(engine: PolicyEngine, attributes: Attributes) -> Window | None:
+    """Return when time alone permits the request, from its own time on; None if not soon."""
+    for _ in range(_MOST_TURNS):
+        at = attributes.environment.received_at
+        decision = engine.decide(attributes)
+        if isinstance(decision, Permit):
+            return Window(opens_at=at, closes_at=decision.valid_until)
+        turns_at = engine.prospect(attributes).turns_at
+        if turns_at is None or turns_at <= at:
+            return None
+        environment = replace(attributes.environment, received_at=turns_at)
+        attributes = replace(attributes, environment=environment)
+    return None
+
+
+def steps(
+    engine: PolicyEngine, policies: AccessPolicySet, attributes: Attributes
+) -> tuple[Step, ...]:
+    """Return the fewest steps that, all together, have the request permitted; empty for none.
+
+    Args:
+        engine: Of ``policies``.
+        policies: Say what might help.
+        attributes: Of a request that is denied.
+    """
+    tried: set[tuple[str, ...]] = set()
+    for several in _together(engine.prospect(attributes).allows[:_MOST_RULES], policies):
+        names = tuple(step.text for step in several)
+        if names in tried:
+            continue
+        if len(tried) >= _MOST_TRIES:
+            return ()
+        tried.add(names)
+        changed = attributes
+        for step in several:
+            changed = step.done(changed)
+        if isinstance(engine.decide(changed), Permit):
+            return several
+    return ()
+
+
+def _together(rules: Sequence[Rule], policies: AccessPolicySet) -> Iterator[tuple[Step, ...]]:
+    """Yield what the rules might lack: of each rule what it asks for, fewer steps first."""
+    candidates = [list(_candidates(rule, policies)) for rule in rules]
+    for size in range(1, _MOST_TOGETHER + 1):
+        for of_a_rule in candidates:
+            for several in combinations(of_a_rule, size):
+                if len({step.kind for step in several}) == size:
+                    yield several
+
+
+def _candidates(rule: Rule, policies: AccessPolicySet) -> Iterator[Step]:
+    """Yield what the rule might ask for; what is easier comes first."""
+    own = rule.conditions
+    # What stands under a name or in an expression may be about anything.
+    is_open = bool(rule.when or own.all_of or own.any_of or own.none_of or _asks_for_a_tier(own))
+    asked = [own, *(named.conditions for named in policies.conditions)] if is_open else [own]
+    if is_open or rule.obligations.reason:
+        yield Step(
+            kind=StepKind.REASON,
+            text="give a reason",
+            command='kzproxy reason "why you do this"',
+            done=_with_a_reason,
+        )
+    if is_open or _asks_for_a_sign_in(rule):
+        yield from _sign_ins(rule, asked)
+    if is_open or own.device_enrolled:
+        yield Step(
+            kind=StepKind.DEVICE,
+            text="use an enrolled device, with a kubeconfig that names its certificate",
+            command="kzproxy kubeconfig --device-cert FILE --device-key FILE ...",
+            done=_with_an_enrolled_device,
+        )
+    yield from _networks(asked)
+
+
+def _asks_for_a_tier(conditions: Conditions) -> bool:
+    return conditions.device_tier is not None or conditions.device_below_tier is not None
+
+
+def _asks_for_a_sign_in(rule: Rule) -> bool:
+    own, obligations = rule.conditions, rule.obligations
+    asks = (own.sign_in, own.session_max_age, obligations.mfa, obligations.reauth)
+    return any(each is not None for each in asks)
+
+
+def _with_a_reason(attributes: Attributes) -> Attributes:
+    return replace(attributes, environment=replace(attributes.environment, reason="a reason"))
+
+
+def _with_an_enrolled_device(attributes: Attributes) -> Attributes:
+    device = DevicePosture(enrolled=Fact.PASSED, device_id="device", thumbprint="00" * 32)
+    return replace(attributes, device=device)
+
+
+def _sign_ins(rule: Rule, asked: Sequence[Conditions]) -> Iterator[Step]:
+    """Yield a fresh sign-in, as the last one was and of each strength that is asked for."""
+    strengths = {("", ""): None}
+    for each in (*(conditions.sign_in for conditions in asked), rule.obligations.mfa):
+        if each is not None:
+            strengths[min(each.classes, default=""), min(each.methods, default="")] = None
+    for strength, method in list(strengths)[:_MOST_OF_A_KIND]:
+        kind = f" of class {strength}" if strength else ""
+        means = f" by {method}" if method else ""
+        yield Step(
+            kind=StepKind.SIGN_IN,
+            text=f"sign in again{kind}{means}",
+            command="kzproxy login",
+            done=lambda attributes, s=strength, m=method: _signed_in(attributes, s, m),  # type: ignore[misc]
+        )
+
+
+def _signed_in(attributes: Attributes, strength: str, method: str) -> Attributes:
+    at, subject = attributes.environment.received_at, attributes.subject
+    fresh = replace(
+        subject,
+        authenticated_at=at,
+        issued_at=at,
+        authentication_class=strength or subject.authentication_class,
+        authentication_methods=(method,) if method else subject.authentication_methods,
+    )
+    return replace(attributes, subject=fresh)
+
+
+def _networks(asked: Sequence[Conditions]) -> Iterator[Step]:
+    networks = {network.name: network for each in asked for network in each.networks}
+    for network in list(networks.values())[:_MOST_OF_A_KIND]:
+        yield Step(
+            kind=StepKind.NETWORK,
+            text=f"come from network {network.name}",
+            done=lambda attributes, n=network: _from(attributes, n),  # type: ignore[misc]
+        )
+
+
+def _from(attributes: Attributes, network: Network) -> Attributes:
+    address = network.blocks[0].network_address
+    return replace(attributes, environment=replace(attributes.environment, source_address=address))

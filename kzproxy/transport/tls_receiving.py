@@ -1,0 +1,172 @@
+"""The receiving half of a ``TlsStream``.
+
+Bytes that OpenSSL has already decrypted do not wake the selector, so a read is always tried before
+it is waited for. While it is waited for, the selector's callback reads: if the waiting task did,
+the selector would find the socket readable once more before that ran.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.transport.tls_sending import RECORD_BYTES, TlsSending
+from kzproxy.transport.tls_waiting import TURN_BYTES, break_wait
+
+_SMALL_BYTES = 4 * 1024
+
+# Is given what has come, and says whether it may be given more at once.
+Take = Callable[[bytes], bool]
+
+
+class TlsReceiving(TlsSending):
+    """Receives; at most one caller at a time.
+
+    Attributes:
+        bytes_received: Application bytes so far.
+    """
+
+    __slots__ = ("_incoming", "_stash", "_take", "_taken", "bytes_received")
+
+    def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(sock, loop)
+        self._incoming: asyncio.Future[bytes | None] | None = None
+        self._take: Take | None = None
+        self._taken: asyncio.Future[bool] | None = None
+        self._stash = b""
+        self.bytes_received = 0
+
+    async def receive_next(self) -> bytes:
+        """Do as ``receive`` does, where nothing is expected to be there yet.
+
+        ``receive`` would first try in vain, which costs as much as reading.
+        """
+        if self._stash or self._sock.pending():
+            return await self.receive()
+        data = await self._until_received()
+        return await self.receive() if data is None else data
+
+    async def receive(self) -> bytes:
+        """Return what has come, at most one record; empty at the peer's clean end.
+
+        Raises:
+            StreamBroken: The connection ended in another way.
+            Exception: What ``fail`` or ``interrupt`` was given.
+        """
+        if self._stash:
+            stash, self._stash = self._stash, b""
+            return stash
+        while True:
+            self._raise_if_receiving_failed()
+            try:
+                data = self._read()
+            except ssl.SSLWantReadError:
+                received = await self._until_received()
+                if received is not None:
+                    return received
+            except ssl.SSLWantWriteError:
+                await self._until_writable()
+            else:
+                await self._take_turns(len(data))
+                return data
+
+    async def receive_into(self, take: Take) -> bool:
+        """Hand what comes to ``take``, in the moment in which the selector says that it is there.
+
+        A task that waits for it would be woken a turn of the loop later, at the price of another
+        small request. ``receiving.seconds`` bounds the wait for each piece.
+
+        Args:
+            take: Called with what has come, at most one record, until it returns False. What it
+                raises is raised here.
+
+        Returns:
+            Whether the peer may have more to say: False after its clean end.
+
+        Raises:
+            StreamBroken: The connection ended in another way.
+            Exception: What ``fail`` or ``interrupt`` was given.
+        """
+        stash, self._stash = self._stash, b""
+        if stash and not take(stash):
+            return True
+        while True:
+            self._raise_if_receiving_failed()
+            self._take, self._taken = take, self._loop.create_future()
+            self._hand_over(take, self._taken)
+            self._listen()
+            try:
+                return await self._taken
+            except ssl.SSLWantWriteError:
+                await self._until_writable()
+            finally:
+                self._take = self._taken = None
+
+    def interrupt(self, error: Exception) -> None:
+        """Make every present and future receive raise ``error``; sending goes on."""
+        super().interrupt(error)
+        break_wait(self._incoming, error)
+        break_wait(self._taken, error)
+
+    def _hand_over(self, take: Take, taken: asyncio.Future[bool]) -> None:
+        """Hand over what is there, up to a turn's share; set ``taken`` where that is the end."""
+        if taken.done():
+            return
+        size = 0
+        try:
+            while size < TURN_BYTES:
+                data = self._read()
+                if not data or not take(data):
+                    taken.set_result(bool(data))
+                    return
+                if len(data) < _SMALL_BYTES:  # An event. To read on would nearly always be in vain.
+                    break
+                size += len(data)
+            if self._sock.pending():  # The selector does not know of it.
+                self._loop.call_soon(self._look_again)
+        except ssl.SSLWantReadError:
+            return
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            taken.set_exception(error)
+
+    def _look_again(self) -> None:
+        if not self._closed:
+            self._on_readable()
+
+    def _read(self) -> bytes:
+        try:
+            data = self._sock.read(RECORD_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as error:
+            raise StreamBroken(tls_words(error)) from error
+        self.bytes_received += len(data)
+        return data
+
+    async def _until_received(self) -> bytes | None:
+        """Return what comes; None where TLS must write before it can be read."""
+        self._raise_if_receiving_failed()
+        self._turn = 0
+        incoming: asyncio.Future[bytes | None] = self._loop.create_future()
+        self._incoming = incoming
+        self._listen()
+        try:
+            return await incoming
+        except asyncio.CancelledError:
+            if incoming.done() and not incoming.cancelled() and incoming.exception() is None:
+                self._stash = (incoming.result() or b"") + self._stash
+            raise
+        finally:
+            self._incoming = None
+
+    def _receive_into(self, incoming: asyncio.Future[bytes | None]) -> None:
+        if incoming.done():
+            return
+        try:
+            incoming.set_result(self._read())
+        except ssl.SSLWantReadError:  # Half a record, or one without application data.
+            return
+        except ssl.SSLWantWriteError:
+            incoming.set_result(None)
+        except StreamBroken as broken:
+            incoming.set_exception(broken)

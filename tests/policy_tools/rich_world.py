@@ -1,0 +1,138 @@
+"""Random policies that ask for everything, as text, and questions that they may be asked."""
+
+import dataclasses
+from datetime import timedelta
+from ipaddress import ip_address
+
+from hypothesis import strategies as st
+
+from kzproxy.attributes.api_object import ApiObject
+from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
+from kzproxy.attributes.request_info import RequestInfo
+from tests.policy_tools.asking import questions as plain_questions
+from tests.policy_tools.policies import EVERYTHING, rule
+from tests.policy_tools.random_policies import matches
+
+BUILDER = "spiffe://example.org/ns/ci/builder"
+NETWORKS = {"office": "192.0.2.0/24", "lab": "192.0.2.128/25", "home": "198.51.100.0/24"}
+DEFINITIONS = (
+    "networks: {"
+    + ", ".join(f'{name}: ["{block}"]' for name, block in NETWORKS.items())
+    + "}\n"
+    + "calendars:\n  hours:\n    timeZone: Europe/Prague\n"
+    '    weekly: [{days: [Mon, Tue, Wed, Thu, Fri], from: "07:00", to: "20:00"}]\n'
+    "conditions:\n  on-site: {networks: [office]}\n"
+    "  trusted: {device: {enrolled: true}}\n"
+    "  fresh: {authentication: {maxAge: 1h, methods: [hwk]}}\n"
+    "tiers:\n- {level: 1, name: known, conditions: {device: {enrolled: true}}}\n"
+    "- {level: 2, name: fresh, conditions: {all: [fresh, trusted]}}\n"
+)
+EXPRESSIONS = (
+    '"lab" in source.networks || request.name == "web"',
+    'authentication.acr == "phr" && request.user_agent.startsWith("kubectl/")',
+    'request.reason.contains("INC-")',
+    "conditions.fresh && !(device.tier > 2)",
+    'user.extra["k"].exists(v, v == "x")',
+)
+_CONDITIONS = (
+    "networks: [office]",
+    "networks: [lab, home]",
+    "time: [hours]",
+    'workload: {spiffeIDs: ["spiffe://example.org/*"]}',
+    'request: {userAgents: ["kubectl/*"]}',
+    "request: {dryRun: true}",
+    "object: {privileged: false}",
+    "all: [on-site]",
+    "any: [on-site, trusted]",
+    "none: [on-site]",
+)
+_OF_EFFECT = {
+    "allow": (
+        "device: {enrolled: true}",
+        "device: {tier: 2}",
+        "authentication: {maxAge: 1h, classes: [phr]}",
+        "authentication: {methods: [hwk]}",
+        'authentication: {issuers: ["https://other.example"]}',
+        "session: {maxAge: 1h}",
+        "all: [fresh, trusted]",
+    ),
+    "deny": ("device: {enrolled: false}", "device: {belowTier: 2}", "none: [fresh]"),
+}
+_OBLIGATIONS = (
+    "reason: required",
+    "mfa: {maxAge: 1h, classes: [phr]}",
+    "reauth: {maxAge: 15m}",
+    "readOnly: true",
+    "dryRunOnly: true",
+    "bound: true",
+    "idle: 5m",
+)
+
+
+def _word(text):
+    return text.partition(":")[0]
+
+
+@st.composite
+def _further_fields(draw, effect):
+    fields = []
+    if draw(st.integers(0, 3)):
+        known = [*_CONDITIONS, *_OF_EFFECT[effect]]
+        several = st.lists(st.sampled_from(known), min_size=1, max_size=3, unique_by=_word)
+        asked = draw(several)
+        fields.append("conditions: {" + ", ".join(asked) + "}")
+        if any(_word(one) == "object" for one in asked):
+            fields.append("needs: [object]")
+    if draw(st.integers(0, 3)) == 0:
+        fields.append(f"when: '{draw(st.sampled_from(EXPRESSIONS))}'")
+    if effect == "allow" and draw(st.booleans()):
+        several = st.lists(st.sampled_from(_OBLIGATIONS), min_size=1, max_size=2, unique=True)
+        fields.append("obligations: {" + ", ".join(draw(several)) + "}")
+    return ", ".join(fields)
+
+
+@st.composite
+def policies(draw):
+    """Strategy for the rules of a policy that may use what ``DEFINITIONS`` defines."""
+    rules = ""
+    for number in range(draw(st.integers(1, 4))):
+        effect = draw(st.sampled_from(["allow", "allow", "deny"]))
+        groups = draw(st.sampled_from(['["g", "h"]', "[h]", '["system:authenticated"]']))
+        reached = draw(matches(effect)) if draw(st.integers(0, 3)) == 0 else EVERYTHING
+        rules += rule(f"r{number}", effect, reached, draw(_further_fields(effect)), groups)
+    return rules
+
+
+@st.composite
+def questions(draw):
+    """Strategy for all that a decision rests on."""
+    question = draw(plain_questions())
+    if draw(st.booleans()):
+        dry = RequestInfo.parse("POST", "/api/v1/namespaces/dev/pods?dryRun=All")
+        question = dataclasses.replace(question, request=dry)
+    at = question.environment.received_at
+    age = st.sampled_from([None, timedelta(), timedelta(minutes=30), timedelta(hours=2)])
+    signed_in, issued = draw(age), draw(age)
+    extra = draw(st.sampled_from([(), (), ((SPIFFE_ID_EXTRA, (BUILDER,)),), (("k", ("x",)),)]))
+    subject = dataclasses.replace(
+        question.subject,
+        authenticated_at=None if signed_in is None else at - signed_in,
+        issued_at=None if issued is None else at - issued,
+        authentication_methods=draw(st.sampled_from([(), ("hwk",), ("otp",)])),
+        confirmation=draw(st.sampled_from(["", "00" * 32])),
+        extra=extra,
+    )
+    environment = dataclasses.replace(
+        question.environment,
+        source_address=ip_address(
+            draw(st.sampled_from(["192.0.2.7", "192.0.2.200", "198.51.100.1", "203.0.113.7"]))
+        ),
+        user_agent=draw(st.sampled_from(["", "kubectl/v1.36", "k9s"])),
+    )
+    known = st.builds(ApiObject, privileged=st.booleans(), is_patch=st.just(value=False))
+    return dataclasses.replace(
+        question,
+        subject=subject,
+        environment=environment,
+        api_object=draw(st.none() | known),
+    )

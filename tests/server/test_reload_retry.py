@@ -1,0 +1,128 @@
+"""What failed for a reason that no file shows is tried again, on a clock of the test's."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kzproxy.authentication.oidc import oidc_authenticator
+from kzproxy.config.proxy import load_proxy_settings
+from kzproxy.config.sources import Sources
+from kzproxy.server.build import build_parts, build_services, first_generation
+from kzproxy.server.in_force import InForce, Running
+from kzproxy.server.reload import RETRY_SECONDS, Reloader
+from tests.authentication.manual_clock import ManualClock
+from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.world import configuration
+from tests.servers.authority import Authority
+from tests.servers.scripted_api_server import ACCOUNT, ScriptedApiServer, scripted_api_server
+
+RETRY = timedelta(seconds=RETRY_SECONDS)
+MOMENT = timedelta(milliseconds=1)
+
+
+class Reloads:
+    """A reloader of a configuration in force, without a listener."""
+
+    def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
+        self.clock = ManualClock()
+        self._file = directory / "kzproxy.yaml"
+        self._settings = settings
+        self.write(settings["upstream"])
+        sources = Sources()
+        read = load_proxy_settings(self._file, sources)
+        parts = build_parts(read, self.clock)
+        self.services = build_services(read, parts, self.clock, "1")
+        keys = Running(oidc_authenticator(read.issuers, self.clock))
+        first = first_generation(read, parts, keys.present, self.services, ACCOUNT)
+        self.in_force = InForce(first, keys, Running(first.namespaces), self.services)
+        self.reloader = Reloader(
+            self._file, sources, self.in_force, self.services, asked=asyncio.Event()
+        )
+
+    def write(self, upstream: dict[str, Any]) -> None:
+        self._file.write_text(yaml.safe_dump(self._settings | {"upstream": upstream}))
+
+    @property
+    def authority(self) -> str:
+        """Which kube-apiserver is in force."""
+        return self.in_force.generation.api_server.authority
+
+    async def close(self) -> None:
+        self.in_force.close()
+        await self.services.decisions.close()
+
+
+@pytest.fixture
+def authority() -> Authority:
+    return Authority.root()
+
+
+@pytest.fixture
+def other(tmp_path: Path, authority: Authority) -> Iterator[ScriptedApiServer]:
+    """The kube-apiserver that the configuration is changed to."""
+    with scripted_api_server(tmp_path, authority) as api_server:
+        yield api_server
+
+
+@pytest.fixture
+async def reloads(
+    tmp_path: Path, authority: Authority, other: ScriptedApiServer
+) -> AsyncIterator[Reloads]:
+    server = dict(other.upstream()["server"]) | {"url": "https://127.0.0.1:1"}
+    with issuer_in_thread(tmp_path, authority) as issuer:
+        settings = configuration(tmp_path, authority, issuer, {"server": server})
+        settings["listen"]["address"] = "127.0.0.1:0"
+        reloads = Reloads(tmp_path, settings)
+        yield reloads
+        await reloads.close()
+
+
+async def test_a_reload_that_failed_is_due_again_after_half_a_minute_and_then_takes(
+    reloads: Reloads, other: ScriptedApiServer
+) -> None:
+    reloads.write(other.upstream())
+    with other.down():
+        await reloads.reloader.reload()
+    assert "cannot reach kube-apiserver" in reloads.reloader.notices()["configuration"]
+    assert reloads.authority == "127.0.0.1:1"
+
+    reloads.clock.advance(RETRY - MOMENT)
+    assert not reloads.reloader.due()
+    reloads.clock.advance(MOMENT)
+    assert reloads.reloader.due()
+    await reloads.reloader.reload()
+
+    assert reloads.reloader.notices() == {"configuration": "ok"}
+    assert reloads.authority == f"127.0.0.1:{other.port}"
+
+
+async def test_a_reload_that_took_is_not_due_again(
+    reloads: Reloads, other: ScriptedApiServer
+) -> None:
+    reloads.write(other.upstream())
+    await reloads.reloader.reload()
+    reloads.clock.advance(RETRY * 10)
+
+    assert not reloads.reloader.due()
+
+
+async def test_each_failure_puts_the_next_try_off_and_the_same_one_is_told_once(
+    reloads: Reloads, other: ScriptedApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    reloads.write(other.upstream())
+    with other.down():
+        for _ in range(3):
+            await reloads.reloader.reload()
+            assert not reloads.reloader.due()
+            reloads.clock.advance(RETRY)
+            assert reloads.reloader.due()
+
+    told = [record for record in caplog.records if "not reloaded" in record.message]
+    assert len(told) == 1
+    exposition = reloads.services.metrics.exposition().decode()
+    assert 'kzproxy_config_reloads_total{outcome="failure"} 3.0' in exposition
