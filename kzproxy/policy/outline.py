@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from kzproxy.attributes.identity import Identity
+from kzproxy.policy.examples import Examples
 from kzproxy.policy.glob import WILDCARD, Names
-from kzproxy.policy.question import Examples
 from kzproxy.policy.rules import EVERYONE, AccessPolicySet, Effect, Match, Rule
 
 _TOLD_APART = frozenset({"namespace", "name", "resource"})

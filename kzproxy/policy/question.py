@@ -12,7 +12,7 @@ from itertools import product
 from typing import Protocol
 
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.policy.rules import Match
+from kzproxy.policy.examples import MADE_UP, Examples, example, in_both, in_both_resources
 from kzproxy.policy.vocabulary import (
     ALL,
     CHANGING_VERBS,
@@ -29,7 +29,6 @@ from kzproxy.policy.vocabulary import (
 KUBE_VERBS = (*READING_VERBS, *CHANGING_VERBS)
 """The verbs that kube-apiserver gives to requests; RBAC knows others, which are no requests."""
 
-MADE_UP = "kzproxy-none"
 # A wildcard holds these too, and here they are judged by verbs of their own.
 _CONNECTING = tuple(
     ("", resource)
@@ -97,59 +96,6 @@ class Question:
         return ALL in (self.verb, self.api_group) or ALL in self.resource or ALL in self.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examples:
-    """One of each kind of thing that rules take out of what they allow.
-
-    Attributes:
-        resources: Patterns of group and resource, that rules deny or leave out.
-        namespaces: That rules deny something in, or that conditions tell from others.
-        names: Of objects, that conditions tell from others.
-        paths: Of URLs, that rules deny.
-    """
-
-    resources: tuple[tuple[str, str], ...] = ()
-    namespaces: tuple[str, ...] = ()
-    names: tuple[str, ...] = ()
-    paths: tuple[str, ...] = ()
-
-    @classmethod
-    def of(
-        cls, denied: Iterable[Match], allowed: Iterable[Match], told: Iterable[tuple[str, str]]
-    ) -> "Examples":
-        """Take them from the ``match`` entries of rules.
-
-        Args:
-            denied: Of deny rules.
-            allowed: Of allow rules.
-            told: Attributes that expressions read, each with a text that they hold it against.
-        """
-        resources: dict[tuple[str, str], None] = {}
-        namespaces: dict[str, None] = {}
-        paths: dict[str, None] = {}
-        for match in denied:
-            resources |= _kinds(match.api_groups, match.resources)
-            namespaces |= dict.fromkeys(map(_example, match.namespaces))
-            paths |= dict.fromkeys(map(_example, sorted(match.non_resource_urls)))
-        for match in allowed:
-            resources |= _kinds(match.api_groups, match.excluded_resources)
-        texts = list(dict.fromkeys(told))
-        namespaces |= dict.fromkeys(_example(text) for name, text in texts if name == "namespace")
-        names = dict.fromkeys(_example(text) for name, text in texts if name == "name")
-        kinds = [text for name, text in texts if name == "resource"]
-        resources |= dict.fromkeys(product(("", ALL), kinds))
-        return cls(
-            resources=tuple(resources),
-            namespaces=tuple(namespaces),
-            names=tuple(names),
-            paths=tuple(paths),
-        )
-
-
-def _kinds(groups: Iterable[str], resources: Iterable[str]) -> dict[tuple[str, str], None]:
-    return dict.fromkeys(product(sorted(groups), sorted(map(resource_key, resources))))
-
-
 def requests_of(question: Question, examples: Examples, scope: Scope) -> Iterator[RequestInfo]:
     """Return requests that are all permitted only where all that is asked is.
 
@@ -196,33 +142,13 @@ def _on(question: Question, examples: Examples, scope: Scope) -> Iterator[Reques
 
 
 def _resources(question: Question, examples: Examples) -> Iterator[tuple[str, str]]:
-    yield _example(question.api_group), _example(question.resource)
+    yield example(question.api_group), example(question.resource)
     if ALL not in question.api_group + question.resource:
         return
     for group, resource in (*_CONNECTING, *examples.resources):
-        both = _both(question.api_group, group), _both_resources(question.resource, resource)
+        both = in_both(question.api_group, group), in_both_resources(question.resource, resource)
         if both[0] is not None and both[1] is not None and both[1] != NODE_PROXY:
-            yield _example(both[0]), _example(both[1])
-
-
-def _both(one: str, other: str) -> str | None:
-    """Return what two words, each of which may be ``*``, have in common; None where nothing."""
-    if ALL in (one, other):
-        return other if one == ALL else one
-    return one if one == other else None
-
-
-def _both_resources(one: str, other: str) -> str | None:
-    one, other = resource_key(one), resource_key(other)
-    if ALL in (one, other):
-        return _both(one, other)
-    (kind, _, subresource), (other_kind, _, other_sub) = one.partition("/"), other.partition("/")
-    if bool(subresource) is not bool(other_sub):
-        return None
-    both = _both(kind, other_kind), _both(subresource, other_sub)
-    if both[0] is None or both[1] is None:
-        return None
-    return f"{both[0]}/{both[1]}" if both[1] else both[0]
+            yield example(both[0]), example(both[1])
 
 
 def holds_resource(pattern: str, resource: str) -> bool:
@@ -284,7 +210,3 @@ def _judged_verb(verb: str, subresource: str) -> str:
     if subresource in CONNECT_SUBRESOURCES:
         return CONNECT
     return PROXY if subresource == PROXY else verb
-
-
-def _example(pattern: str) -> str:
-    return pattern.replace(ALL, MADE_UP)
