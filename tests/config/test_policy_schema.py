@@ -77,6 +77,7 @@ rules:
     labelSelector: team=a
     fieldSelector: spec.nodeName=n
   - {verbs: [get], nonResourceURLs: ["/healthz/*"]}
+  - {verbs: [create], apiGroups: [""], resources: [pods]}
   conditions:
     networks: [office]
     time: [hours]
@@ -125,6 +126,7 @@ BEYOND_A_SCHEMA = re.compile(
             r"of the expression\)",  # of CEL: types, names
             r"no condition looks at the object|patches matter only where the object is looked at",
             r"the rule looks at the object; say so",  # behind a name
+            r"no request that this rule reaches has an object",
             r"never has the verb|is judged as verb",
             r"this deny on .* does not cover exec",
         ]
