@@ -75,7 +75,7 @@ def recorded(judged: Judgement, attributes: Attributes) -> DecisionRecord:
         arrival(attributes),
         decided_at=attributes.environment.received_at,
         caller=recorded_caller(attributes.subject, attributes.device, "s-1"),
-        request=recorded_request(attributes.request, ""),
+        request=recorded_request(attributes.request, arrival(attributes)),
         message=message,
     )
 
@@ -237,7 +237,7 @@ def test_a_request_for_an_own_endpoint_is_told_too() -> None:
         arrival(attributes),
         decided_at=WEDNESDAY_MORNING,
         caller=recorded_caller(attributes.subject, attributes.device, "s-1"),
-        request=recorded_request(attributes.request, ""),
+        request=recorded_request(attributes.request, arrival(attributes)),
     )
     answer = told(Found(decision=record), UNKNOWN, revision="r")
     assert (answer.answer, answer.cause) == ("allowed", "own-endpoint")

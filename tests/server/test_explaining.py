@@ -61,7 +61,7 @@ def recorded(policy: Path, target: str = "/api/v1/namespaces/prod/pods") -> Deci
         arrival,
         decided_at=WEDNESDAY_MORNING,
         caller=recorded_caller(attributes.subject, attributes.device, "s-1"),
-        request=recorded_request(attributes.request, ""),
+        request=recorded_request(attributes.request, arrival),
     )
 
 
