@@ -59,6 +59,8 @@ async def test_a_click_brings_the_browser_back_to_the_waiting_client(
 async def test_a_terminal_is_let_in_with_the_keyboard_alone(page: Page, talk: Conversation):
     begun = await talk.begin_device()
     await page.goto(begun["verification_uri"])
+    # Chromium gives the field its focus in a frame after the load: what is typed earlier is lost.
+    await page.locator("input:focus").wait_for()
     await page.keyboard.type(begun["user_code"].lower().replace("-", " "))
     await page.keyboard.press("Enter")
     await page.get_by_text(begun["user_code"]).wait_for()
