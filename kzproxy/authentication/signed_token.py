@@ -24,7 +24,7 @@ MAX_KEY_ID_BYTES = 256
 
 # Absent, or these: an ID token, or an access token (RFC 9068 section 2.1). A logout token, a
 # security event or a DPoP proof is signed by the same keys and says something else.
-_TOKEN_TYPES = frozenset({"jwt", "at+jwt"})
+USUAL_TYPES = frozenset({"jwt", "at+jwt"})
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -48,8 +48,12 @@ class SignedToken:
     signature: bytes = field(repr=False)
 
 
-def read_signed_token(token: str) -> SignedToken:
+def read_signed_token(token: str, types: frozenset[str] = USUAL_TYPES) -> SignedToken:
     """Read the compact form.
+
+    Args:
+        token: As it was sent.
+        types: What its ``typ`` may be, in small letters; ``jwt`` is what one without is.
 
     Raises:
         Unauthenticated: It is not a signed token that kzproxy could verify.
@@ -60,7 +64,7 @@ def read_signed_token(token: str) -> SignedToken:
         raise Unauthenticated("the token is not a signed JWT: three base64url parts")
     header_part, claims_part, signature_part = token.split(".")
     header = _json_object(header_part, "header")
-    _refuse_extensions(header)
+    _refuse_extensions(header, types)
     return SignedToken(
         algorithm=_algorithm(header),
         key_id=_key_id(header),
@@ -70,7 +74,7 @@ def read_signed_token(token: str) -> SignedToken:
     )
 
 
-def _refuse_extensions(header: Mapping[str, object]) -> None:
+def _refuse_extensions(header: Mapping[str, object], types: frozenset[str]) -> None:
     # RFC 7515 section 4.1.11: what "crit" names must be understood, and kzproxy understands none.
     # "b64" would change what was signed (RFC 7797).
     for name in ("crit", "b64"):
@@ -79,10 +83,12 @@ def _refuse_extensions(header: Mapping[str, object]) -> None:
     token_type = header.get("typ", "JWT")
     if (
         not isinstance(token_type, str)
-        or token_type.lower().removeprefix("application/") not in _TOKEN_TYPES
+        or token_type.lower().removeprefix("application/") not in types
     ):
         raise Unauthenticated(
             "the token's `typ` is not that of an ID or access token (JWT or at+jwt)"
+            if types is USUAL_TYPES
+            else f"the token's `typ` is not {' or '.join(sorted(types))}"
         )
 
 
