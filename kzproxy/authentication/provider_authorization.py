@@ -79,14 +79,14 @@ def authorization_url(
         "response_type": "code",
         "client_id": settings.client_id,
         "redirect_uri": wish.redirect_uri,
-        "scope": " ".join(settings.scopes),
+        "scope": " ".join(metadata.scopes),
         "state": wish.state,
         "nonce": wish.nonce,
         "code_challenge": wish.challenge,
         "code_challenge_method": "S256",
         "acr_values": " ".join(wish.acr_values),
         "max_age": "" if wish.max_age is None else str(int(wish.max_age.total_seconds())),
-        "prompt": wish.prompt or _usual_prompt(settings),
+        "prompt": wish.prompt or _usual_prompt(metadata),
         "login_hint": wish.login_hint,
     }
     query = urlencode({name: value for name, value in parameters.items() if value})
@@ -135,6 +135,6 @@ def _check_issuer(
         )
 
 
-def _usual_prompt(settings: ProviderSettings) -> str:
+def _usual_prompt(metadata: ProviderMetadata) -> str:
     # OpenID Connect Core 1.0 section 11: without consent no refresh token.
-    return "consent" if "offline_access" in settings.scopes else ""
+    return "consent" if "offline_access" in metadata.scopes else ""

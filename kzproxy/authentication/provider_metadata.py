@@ -9,6 +9,7 @@ from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.authentication.provider_http import ProviderHttp
 from kzproxy.authentication.provider_settings import (
     DEFAULT_PROVIDER_LIMITS,
+    USUAL_SCOPES,
     ProviderLimits,
     ProviderSettings,
     Reverify,
@@ -42,6 +43,7 @@ class ProviderMetadata:
         end_session_endpoint: OpenID Connect RP-Initiated Logout 1.0.
         names_itself: Whether its authorization answers carry ``iss`` (RFC 9207 section 3).
         secret_in_form: Whether our secret goes into the form, not into the header.
+        scopes: To ask for.
     """
 
     authorization_endpoint: str
@@ -52,6 +54,7 @@ class ProviderMetadata:
     end_session_endpoint: str = ""
     names_itself: bool = False
     secret_in_form: bool = False
+    scopes: tuple[str, ...] = ("openid",)
 
 
 class Discovery:
@@ -142,7 +145,16 @@ def read_metadata(
         **places,
         names_itself=document.get("authorization_response_iss_parameter_supported") is True,
         secret_in_form=_secret_in_form(document, source),
+        scopes=_scopes(document, settings),
     )
+
+
+def _scopes(document: Mapping[str, object], settings: ProviderSettings) -> tuple[str, ...]:
+    if settings.scopes:
+        return settings.scopes
+    known = _strings(document, "scopes_supported")
+    # Some refuse a scope that they do not know, so where nothing is said the least is asked for.
+    return ("openid", *(scope for scope in USUAL_SCOPES if scope in (known or ("offline_access",))))
 
 
 def _secret_in_form(document: Mapping[str, object], source: str) -> bool:

@@ -6,7 +6,8 @@ from enum import StrEnum
 
 from kzproxy.authentication.settings import MEBIBYTE, JwtIssuerSettings
 
-USUAL_SCOPES = ("openid", "profile", "email", "groups", "offline_access")
+USUAL_SCOPES = ("profile", "email", "groups", "offline_access")
+"""Asked for where the operator names none: what names people, and a refresh token."""
 
 
 class Reverify(StrEnum):
@@ -33,7 +34,7 @@ class ProviderSettings:
             with requests; an ID token that kzproxy asks for must be for ``client_id`` and no other.
         client_id: Of the confidential client that kzproxy is.
         client_secret: Its secret.
-        scopes: To ask for; ``openid`` is among them.
+        scopes: To ask for, ``openid`` among them; none for the usual ones that it knows.
         certificate_authority_pem: Who vouches for the provider's TLS; empty for the system's trust.
         reverify: How a sign-in is confirmed.
     """
@@ -41,7 +42,7 @@ class ProviderSettings:
     issuer: JwtIssuerSettings
     client_id: str
     client_secret: str = field(repr=False)
-    scopes: tuple[str, ...] = USUAL_SCOPES
+    scopes: tuple[str, ...] = ()
     certificate_authority_pem: str = ""
     reverify: Reverify = Reverify.REFRESH
 

@@ -86,7 +86,9 @@ class RunningProvider:
 
 
 @asynccontextmanager
-async def running_demo_provider(directory: Path) -> AsyncIterator[RunningProvider]:
+async def running_demo_provider(
+    directory: Path, clock: Clock | None = None
+) -> AsyncIterator[RunningProvider]:
     authority = Authority.root()
     certificate_file, private_key_file = authority.server("127.0.0.1").write_to(directory, "idp")
     client = Client(
@@ -102,7 +104,7 @@ async def running_demo_provider(directory: Path) -> AsyncIterator[RunningProvide
     )
     async with running_identity_provider(
         settings,
-        SystemClock(),
+        clock or SystemClock(),
         certificate_file=certificate_file,
         private_key_file=private_key_file,
     ) as idp:

@@ -31,7 +31,8 @@ class ScriptedProvider:
         let_go: Ends what hangs.
     """
 
-    def __init__(self, authority: Authority) -> None:
+    def __init__(self, authority: Authority, certificate: tuple[Path, Path]) -> None:
+        self._certificate = certificate
         self.url = ""
         self.authority = authority
         self.key = SigningKey.make("key-1")
@@ -40,6 +41,31 @@ class ScriptedProvider:
         self.asked: list[tuple[str, dict[str, str], str]] = []
         self.fetched: list[str] = []
         self.let_go = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+
+    async def begin(self, runner: web.AppRunner) -> None:
+        """Listen, for the first time on a free port."""
+        self._runner = runner
+        await self.come_back()
+        self._port = runner.addresses[0][1]
+        self.url = f"https://127.0.0.1:{self._port}"
+
+    async def come_back(self) -> None:
+        """Listen where it did before."""
+        assert self._runner
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self._certificate)
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, ssl_context=context)
+        await site.start()
+
+    async def go_away(self) -> None:
+        """Close every connection, and take no further one."""
+        assert self._runner
+        for site in list(self._runner.sites):
+            await site.stop()
+        assert self._runner.server
+        await self._runner.server.shutdown(0)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         place = request.path.removeprefix("/")
@@ -99,17 +125,14 @@ async def serving_provider(
     directory: Path, authority: Authority
 ) -> AsyncIterator[ScriptedProvider]:
     """Serve one on a free port of 127.0.0.1."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.server("127.0.0.1").write_to(directory, "provider"))
-    provider = ScriptedProvider(authority)
+    certificate = authority.server("127.0.0.1").write_to(directory, "provider")
+    provider = ScriptedProvider(authority, certificate)
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", provider.serve)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        provider.url = f"https://127.0.0.1:{runner.addresses[0][1]}"
+        await provider.begin(runner)
         yield provider
     finally:
         provider.let_go.set()
