@@ -1,12 +1,27 @@
 """The policy administrator: the engine in force, and every request that is under way."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 
-from kzproxy.administrator.lease import Bounds, Caller, EndCause, Ending, Lease, aged, lease_end
+from kzproxy.administrator.lease import (
+    Bounds,
+    Caller,
+    EndCause,
+    Ended,
+    Ending,
+    Lease,
+    aged,
+    as_impersonated,
+    ending_by,
+    lease_end,
+)
+from kzproxy.administrator.live import LiveLeases
+from kzproxy.administrator.restating import Restates
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
@@ -26,6 +41,8 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.2
+# Ten thousand streams judged in one go would keep everything else waiting for a third of a second.
+_JUDGED_AT_ONCE = 200
 
 
 class Administrator:
@@ -36,7 +53,10 @@ class Administrator:
         self._trust = trust
         self._namespaces: NamespaceLabels | None = None
         self._clock = clock
-        self._live: set[Lease] = set()
+        self._live = LiveLeases()
+        self._restating: list[Restates] = []
+        self._due: dict[Lease, None] = {}
+        self._is_due = asyncio.Event()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
@@ -47,6 +67,10 @@ class Administrator:
     def live(self) -> frozenset[Lease]:
         """The requests under way."""
         return frozenset(self._live)
+
+    def consult(self, restates: Restates) -> None:
+        """Have facts brought up to date by this one too, after those named before."""
+        self._restating.append(restates)
 
     def install(
         self, engine: PolicyEngine, trust: Trust, namespaces: NamespaceLabels | None = None
@@ -64,12 +88,27 @@ class Administrator:
         if same and namespaces is self._namespaces:
             return
         self._engine, self._trust, self._namespaces = engine, trust, namespaces
-        self._judge_all_again(self._live, self._clock.now())
+        self.judge_all_again()
+
+    def judge_all_again(self) -> None:
+        """Judge again everything under way: a few at once, the rest as soon as others let it."""
+        self._judge_soon(self._live)
+
+    def judge_sessions_again(self, session_ids: frozenset[str]) -> None:
+        """Judge again at once what is under way in these sessions."""
+        self._judge_each([lease for one in session_ids for lease in self._live.of_session(one)])
+
+    def judge_devices_again(self, device_ids: frozenset[str]) -> None:
+        """Judge again at once what is under way on these devices."""
+        self._judge_each([lease for one in device_ids for lease in self._live.of_device(one)])
+
+    def judge_users_again(self, users: frozenset[tuple[str, str]]) -> None:
+        """Judge again at once what is under way of these people, by issuer and subject."""
+        self._judge_each([lease for one in users for lease in self._live.of_user(*one)])
 
     def judge_namespaces_again(self, names: frozenset[str]) -> None:
         """Judge again at once what is under way and rests on labels of one of these namespaces."""
-        leases = [lease for lease in self._live if lease.rests_on_labels_of(names)]
-        self._judge_all_again(leases, self._clock.now())
+        self._judge_soon(lease for lease in self._live if lease.rests_on_labels_of(names))
 
     def informed(self, attributes: Attributes) -> Attributes:
         """Return the same with the labels of its namespace as they are known now."""
@@ -138,7 +177,7 @@ class Administrator:
         lease = Lease(permit, caller, bounds, cut, self._live)
         self._rest_on(lease, permit, now)
         is_old = lease.until <= now or permit.revision != self._engine.revision
-        if is_old or self._rests_on_other_labels(permit):
+        if is_old or self._rests_on_other_labels(permit) or self._is_restated(permit, now):
             ending = self._judge_again(lease, now)
             if ending is not None:
                 raise ending.error
@@ -158,20 +197,52 @@ class Administrator:
             return followed.is_lost and facts.namespace_labels is not None
         return known != facts.namespace_labels
 
+    def _is_restated(self, permit: Permit, now: datetime) -> bool:
+        """Whether facts of the permit are others by now.
+
+        Raises:
+            ProxyError: Its caller is nobody any more.
+        """
+        facts = permit.attributes
+        return any(one.restate(facts, now) is not facts for one in self._restating)
+
     async def run(self) -> None:
         """Judge again what is due, until cancelled."""
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            self.sweep()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_due.wait(), _SWEEP_SECONDS)
+            if self._due:
+                self._judge_some()
+                await asyncio.sleep(0)  # somebody else's turn
+            else:
+                self.sweep()
 
     def sweep(self) -> None:
         """Judge again every lease that has ended, and cut what is no longer permitted."""
         now = self._clock.now()
-        self._judge_all_again([lease for lease in self._live if lease.until <= now], now)
+        self._judge_soon(lease for lease in self._live if lease.until <= now)
         self._forget_callers(now)
 
-    def _judge_all_again(self, leases: Iterable[Lease], now: datetime) -> None:
-        for lease in list(leases):
+    def _judge_soon(self, leases: Iterable[Lease]) -> None:
+        for lease in leases:
+            self._due[lease] = None
+        self._judge_some()
+
+    def _judge_some(self) -> None:
+        some = list(islice(self._due, _JUDGED_AT_ONCE))
+        for lease in some:
+            del self._due[lease]
+        self._judge_each(some)
+        if self._due:
+            self._is_due.set()
+        else:
+            self._is_due.clear()
+
+    def _judge_each(self, leases: Iterable[Lease]) -> None:
+        now = self._clock.now()
+        for lease in leases:
+            if lease not in self._live:
+                continue
             ending = self._verdict(lease, now)
             if ending is not None:
                 self._live.discard(lease)
@@ -188,16 +259,10 @@ class Administrator:
 
     def _judge_again(self, lease: Lease, now: datetime) -> Ending | None:
         """Return why ``lease`` must end, or renew it."""
-        reached = lease.bounds.ending(now)
-        if reached is not None:
-            return reached
-        if self._credential_ends[lease.caller] <= now:
-            ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
-            return Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended))
         try:
-            facts = self.informed(self._trust.restate(aged(lease.permit.attributes, now)))
-        except Unauthenticated as error:
-            return Ending(cause=EndCause.CREDENTIAL, error=error)
+            facts = self._present_facts(lease, now)
+        except Ended as over:
+            return over.ending
         match self.decide(facts):
             case Permit() as permit if _shows_others(lease.permit, permit):
                 message = "the policy has changed; list the namespaces again"
@@ -209,6 +274,32 @@ class Administrator:
                 hint = f": {deny.hint}" if deny.hint else ""
                 ended = f"access ended by kzproxy, policy no longer permits it{hint}"
                 return Ending(cause=EndCause.POLICY, error=Forbidden(ended))
+
+    def _present_facts(self, lease: Lease, now: datetime) -> Attributes:
+        """Return the facts that ``lease`` is to be judged by now.
+
+        Raises:
+            Ended: It must end whatever policy says.
+        """
+        reached = lease.bounds.ending(now)
+        if reached is not None:
+            raise Ended(reached)
+        if self._credential_ends[lease.caller] <= now:
+            ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
+            raise Ended(Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended)))
+        before = lease.permit.attributes
+        with ending_by(EndCause.CREDENTIAL):
+            facts = self._trust.restate(aged(before, now))
+        with ending_by(EndCause.SESSION):
+            facts = self._restated(facts, now)
+        with ending_by(EndCause.IDENTITY):
+            subject = as_impersonated(before.subject, facts.subject)
+        return self.informed(replace(facts, subject=subject))
+
+    def _restated(self, attributes: Attributes, now: datetime) -> Attributes:
+        for one in self._restating:
+            attributes = one.restate(attributes, now)
+        return attributes
 
     def _rest_on(self, lease: Lease, permit: Permit, now: datetime) -> None:
         """Have ``lease`` rest on ``permit``, and on the tightest bounds of all so far."""

@@ -1,18 +1,22 @@
 """How long a permit holds without being looked at again, and what a stream is told at its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
-from kzproxy.attributes.identity import ExtraValues
-from kzproxy.errors.kinds import Forbidden, ProxyError
+from kzproxy.attributes.identity import ExtraValues, Identity
+from kzproxy.errors.kinds import Forbidden, ProxyError, Unauthenticated
 from kzproxy.policy.decision import Dependency, Permit
 from kzproxy.policy.obligations import Obligations
+
+if TYPE_CHECKING:
+    from kzproxy.administrator.live import LiveLeases
 
 # A session and, of its caller, all that is sent to kube-apiserver, and how they signed in.
 Caller = tuple[str, str, frozenset[str], str, ExtraValues, str, frozenset[str]]
@@ -22,6 +26,8 @@ class EndCause(StrEnum):
     """Why kzproxy ended a stream; a closed set for log and metrics."""
 
     CREDENTIAL = "credential-ended"
+    SESSION = "session-ended"
+    IDENTITY = "identity-changed"
     POLICY = "no-longer-permitted"
     MAX_SESSION = "max-session"
     IDLE = "idle"
@@ -36,17 +42,35 @@ class Ending:
     error: ProxyError
 
 
+class Ended(Exception):
+    """Something that runs must end."""
+
+    def __init__(self, ending: Ending) -> None:
+        super().__init__(ending.error.message)
+        self.ending = ending
+
+
+@contextmanager
+def ending_by(cause: EndCause) -> Iterator[None]:
+    """Have a refusal within the block end what runs, for ``cause``."""
+    try:
+        yield
+    except ProxyError as error:
+        raise Ended(Ending(cause=cause, error=error)) from error
+
+
 class Lease:
     """Leave for one request to go on.
 
     Attributes:
         permit: What it rests on; renewed when it is judged again.
         caller: Whose.
+        device_id: Of the device that it began on; may be empty.
         until: Aware; when it must be judged again.
         bounds: How long it may last at all, and how long without anything moving.
     """
 
-    __slots__ = ("_cut", "_live", "bounds", "caller", "permit", "until")
+    __slots__ = ("_cut", "_live", "bounds", "caller", "device_id", "permit", "until")
 
     def __init__(
         self,
@@ -54,11 +78,12 @@ class Lease:
         caller: Caller,
         bounds: "Bounds",
         cut: Callable[[Ending], None],
-        live: "set[Lease]",
+        live: "LiveLeases",
     ) -> None:
         """Begin outside of ``live``, which the lease leaves at the end of its block."""
         self.permit = permit
         self.caller = caller
+        self.device_id = permit.attributes.device.device_id
         self.bounds = bounds
         self.until = permit.attributes.environment.received_at
         self._cut = cut
@@ -76,6 +101,17 @@ class Lease:
     ) -> None:
         """Have it forgotten: its request has come to its end."""
         self._live.discard(self)
+
+    @property
+    def session_id(self) -> str:
+        """Of its caller's session."""
+        return self.caller[0]
+
+    @property
+    def user(self) -> tuple[str, str]:
+        """Issuer and subject of its caller."""
+        subject = self.permit.attributes.subject
+        return subject.issuer, subject.subject
 
     def rests_on_labels_of(self, namespaces: frozenset[str]) -> bool:
         """Whether its permit hangs on the labels of one of these namespaces."""
@@ -175,6 +211,28 @@ def lease_end(permit: Permit, credential_end: datetime) -> datetime:
     if rests_on_reason and reason_ends_at is not None:
         ends.append(reason_ends_at)
     return min(ends)
+
+
+def as_impersonated(before: Identity, present: Identity) -> Identity:
+    """Return ``present`` as far as a request goes on that runs as ``before`` at kube-apiserver.
+
+    Groups that were added since are not its own: it must be sent again to have them.
+
+    Raises:
+        Unauthenticated: It runs as somebody who its caller no longer is.
+    """
+    if present is before:
+        return before
+    lost = sorted(set(before.groups) - set(present.groups))
+    others = (before.username, before.uid, before.extra) != (
+        present.username,
+        present.uid,
+        present.extra,
+    )
+    if lost or others:
+        what = f"you are no longer in {', '.join(lost)}" if lost else "you are known as another"
+        raise Unauthenticated(f"access ended by kzproxy: {what}; start it again as you are now")
+    return replace(present, groups=before.groups)
 
 
 def aged(attributes: Attributes, now: datetime) -> Attributes:

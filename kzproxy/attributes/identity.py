@@ -9,6 +9,8 @@ ExtraValues = tuple[tuple[str, tuple[str, ...]], ...]
 # vouch for it. A `sub` that only looks like one is none: any issuer could write it.
 SPIFFE_ID_EXTRA = "kzproxy.dev/spiffe-id"
 
+SESSION_METHOD = "session"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
@@ -22,10 +24,12 @@ class Identity:
         groups: In the order of the claim; ``system:authenticated`` is not in it.
         uid: Empty where none is mapped.
         extra: Lower-case keys ``domain/name`` with their values, sorted by key.
-        method: How it was shown: ``oidc``.
+        method: How it was shown: ``oidc``, by a token of the issuer's; ``session``, by one of a session
+            that kzproxy keeps.
         issuer: The token's ``iss``.
         subject: The token's ``sub``.
-        sign_in: What stays the same over the refreshes of one sign-in: ``sid`` or ``auth_time``.
+        sign_in: What stays the same over the refreshes of one sign-in: ``sid`` or ``auth_time``; of
+            a session, its id.
         expires_at: End of the credential; a stream may not outlive it.
         confirmation: SHA-256 thumbprint, hex, of the certificate that must come with the token
             (``cnf`` ``x5t#S256``, RFC 8705 section 3.1); empty where the token is not bound.
@@ -36,6 +40,8 @@ class Identity:
         authentication_class: ``acr``; empty where the issuer does not say.
         authentication_methods: ``amr``; empty where the issuer does not say.
         issued_at: The token's ``iat``; None where it has none.
+        session_began_at: When the session began; None where it is no session that kzproxy keeps.
+        risk: ``LOW``, ``MEDIUM`` or ``HIGH`` as somebody who is believed says; empty where nobody.
     """
 
     username: str
@@ -53,6 +59,13 @@ class Identity:
     authentication_class: str = ""
     authentication_methods: tuple[str, ...] = ()
     issued_at: datetime | None = None
+    session_began_at: datetime | None = None
+    risk: str = ""
+
+    @property
+    def is_session(self) -> bool:
+        """Whether kzproxy keeps a session of it, whose id is ``sign_in``."""
+        return self.method == SESSION_METHOD
 
     @property
     def spiffe_id(self) -> str:

@@ -1,0 +1,64 @@
+"""What others say about people, sessions and devices, in one form whoever says it and however."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class SignalKind(StrEnum):
+    """What has happened."""
+
+    SESSION_REVOKED = "session-revoked"
+    CLAIMS_CHANGED = "token-claims-change"
+    CREDENTIAL_CHANGED = "credential-change"
+    ASSURANCE_CHANGED = "assurance-level-change"
+    DEVICE_COMPLIANCE = "device-compliance-change"
+    RISK_CHANGED = "risk-level-change"
+    SIGNED_OUT = "signed-out"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalSubject:
+    """Whom it is about; what is empty is not said, and so any.
+
+    Attributes:
+        issuer: Of the person, with ``subject``.
+        subject: The person's ``sub``.
+        email: The person's.
+        idp_session: The provider's ``sid``.
+        device_id: The device, by the name that whoever sends it has for it.
+        tenant: Whether it is about everybody.
+    """
+
+    issuer: str = ""
+    subject: str = ""
+    email: str = ""
+    idp_session: str = ""
+    device_id: str = ""
+    tenant: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """One event.
+
+    Attributes:
+        source: Who says so: the issuer of the event.
+        id: Its ``jti``, once only for a source.
+        subject: Whom it is about.
+        kind: What has happened.
+        value: What else it says, by the names of its specification.
+        observed_at: Aware, UTC; when it happened, else when it was written.
+        message: For the user whom it concerns; may be empty.
+        evidence: For the log: how it came.
+    """
+
+    source: str
+    id: str
+    subject: SignalSubject
+    kind: SignalKind
+    value: Mapping[str, object] = field(default_factory=dict)
+    observed_at: datetime
+    message: str = ""
+    evidence: str = ""

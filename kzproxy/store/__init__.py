@@ -1,0 +1,1 @@
+"""What must outlive a process: one interface, SQLite behind it, and views in memory that follow."""

@@ -1,0 +1,132 @@
+"""Views in memory of what the store keeps: what requests are judged by, without waiting."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.store.store import Change, Delete, Entry, Put, Store
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.05
+"""How long a change at another worker may take to be seen here."""
+
+OUT_OF_TOUCH_SECONDS = 15.0
+"""What is remembered counts for no longer than this without a word of the store."""
+
+_SWEEP_SECONDS = 60.0
+
+
+class View(Protocol):
+    """What is made in memory of one kind of entries. Its functions never wait."""
+
+    @property
+    def kind(self) -> str:
+        """Of the entries that it is told of."""
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        """Take these as all that there are: at the start, and where changes were missed."""
+
+    def changed(self, key: str, entry: Entry | None) -> None:
+        """Take one as it is now; None where it is gone."""
+
+
+class Following:
+    """Tells views of every change, in order, wherever it was made."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._views: list[View] = []
+        self._revision = 0
+        self._heard_at: float | None = None
+        self._turn = asyncio.Lock()
+
+    def follow(self, view: View) -> None:
+        """Have ``view`` told too; before ``start``."""
+        self._views.append(view)
+
+    async def start(self) -> None:
+        """Have the views know everything there is.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        async with self._turn:
+            await self._read_anew()
+
+    async def catch_up(self) -> None:
+        """Return once the views know all that was written before this was called.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        async with self._turn:
+            while await self._read_on():
+                pass
+
+    async def write(self, *writes: Put | Delete) -> None:
+        """Write, all or nothing; once it returns, the views here know of it.
+
+        Raises:
+            Conflict: An ``expected`` did not hold.
+            ServiceUnavailable: The store cannot be reached; it may be written all the same.
+        """
+        await self._store.write(*writes)
+        await self.catch_up()
+
+    async def run(self) -> None:
+        """Follow until cancelled; what cannot be reached is asked again."""
+        swept_at = self._clock.monotonic()
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            try:
+                await self.catch_up()
+                if self._clock.monotonic() - swept_at > _SWEEP_SECONDS:
+                    swept_at = self._clock.monotonic()
+                    await self._store.sweep()
+            except ServiceUnavailable as error:
+                log.warning("the store cannot be followed: %s", error.detail)
+                await asyncio.sleep(1)
+
+    def problem(self) -> str | None:
+        """Say why what the views know may be too old to go by; None where it is not."""
+        if self._heard_at is None:
+            return "the store has not been read yet"
+        silent = self._clock.monotonic() - self._heard_at
+        if silent <= OUT_OF_TOUCH_SECONDS:
+            return None
+        return f"the store has not been heard of for {silent:.0f} s"
+
+    async def _read_anew(self) -> None:
+        began = self._clock.monotonic()
+        # First the revision: what is written meanwhile is told once more, and that does no harm.
+        self._revision = await self._store.revision()
+        for view in self._views:
+            view.replaced(await self._store.entries(view.kind))
+        self._heard_at = began
+
+    async def _read_on(self) -> bool:
+        """Tell of the next changes; whether there may be more."""
+        began = self._clock.monotonic()
+        found = await self._store.changes(self._revision)
+        if found.gap:
+            await self._read_anew()
+            return False
+        for change in found.changes:
+            self._tell(change)
+        self._revision, self._heard_at = found.revision, began
+        return bool(found.changes)
+
+    def _tell(self, change: Change) -> None:
+        for view in self._views:
+            if view.kind != change.kind:
+                continue
+            try:
+                view.changed(change.key, change.entry)
+            except Exception:
+                # One that fails must not keep the others from what they must know.
+                log.exception("bug while %s %s changed", change.kind, change.key)

@@ -1,0 +1,241 @@
+"""The store of one host: SQLite in WAL mode, which many workers may open at once.
+
+Everything happens on one thread of its own: a lock that another worker holds, or a disk that takes
+its time, never keeps the event loop.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.store.schema import TABLES, VERSION
+from kzproxy.store.store import ANY, Change, Changes, Conflict, Delete, Entry, Put
+
+KEPT_CHANGES = 50_000
+"""Whoever is further behind reads everything anew."""
+
+_BUSY_SECONDS = 5.0
+_MODE = 0o600
+
+_Result = TypeVar("_Result")
+_Row = tuple[str, str, bytes, int, float | None]
+
+_READ = "SELECT kind, key, value, revision, expires_at FROM entries"
+_ALIVE = "(expires_at IS NULL OR expires_at > ?)"
+
+
+class SqliteStore:
+    """See ``Store``."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
+        """Take a connection that ``open`` made; it is used on this store's own thread alone."""
+        self._connection = connection
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+
+    @classmethod
+    def open(cls, path: Path, clock: Clock) -> "SqliteStore":
+        """Open the file, or begin it, readable by its owner alone.
+
+        Raises:
+            OSError: It cannot be opened, or is not a store of this version of kzproxy.
+        """
+        path.touch(mode=_MODE, exist_ok=True)
+        try:
+            connection = sqlite3.connect(
+                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            _prepare(connection)
+        except sqlite3.Error as error:
+            raise OSError(f"{path} cannot be used as a store: {error}") from error
+        return cls(connection, clock)
+
+    async def get(self, kind: str, key: str) -> Entry | None:
+        """Return one entry; see ``Store``."""
+        found = await self._do(lambda: self._read("kind = ? AND key = ?", kind, key))
+        return found[0] if found else None
+
+    async def entries(self, kind: str) -> tuple[Entry, ...]:
+        """Return all of a kind; see ``Store``."""
+        return await self._do(lambda: self._read("kind = ?", kind))
+
+    async def write(self, *writes: Put | Delete) -> int:
+        """Do all of it or nothing; see ``Store``."""
+        return await self._do(lambda: self._in_transaction(lambda: self._written(writes)))
+
+    async def changes(self, after: int, limit: int = 1000) -> Changes:
+        """Return what happened; see ``Store``."""
+        return await self._do(lambda: self._changes(after, limit))
+
+    async def revision(self) -> int:
+        """Return that of the last write; see ``Store``."""
+        return await self._do(self._revision)
+
+    async def hold(self, name: str, holder: str, seconds: float) -> bool:
+        """Take or keep a lease; see ``Store``."""
+        return await self._do(
+            lambda: self._in_transaction(lambda: self._held(name, holder, seconds))
+        )
+
+    async def sweep(self) -> int:
+        """Delete what has expired; see ``Store``."""
+        return await self._do(lambda: self._in_transaction(self._swept))
+
+    async def close(self) -> None:
+        """End; see ``Store``."""
+        await self._do(self._connection.close)
+        self._thread.shutdown()
+
+    async def _do(self, job: Callable[[], _Result]) -> _Result:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+        except sqlite3.Error as error:
+            raise ServiceUnavailable(
+                "kzproxy cannot reach what it keeps of sessions and devices; try again",
+                detail=f"store: {error}",
+                retry_after_seconds=1,
+            ) from error
+
+    def _in_transaction(self, job: Callable[[], _Result]) -> _Result:
+        # IMMEDIATE: two workers that both read first and then write would otherwise collide.
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = job()
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+        return result
+
+    def _written(self, writes: tuple[Put | Delete, ...]) -> int:
+        for write in writes:
+            self._check(write)
+            match write:
+                case Put():
+                    self._put(write)
+                case Delete():
+                    self._delete(write.kind, write.key)
+        revision = self._revision()
+        self._connection.execute(
+            "DELETE FROM changes WHERE revision <= ?", (revision - KEPT_CHANGES,)
+        )
+        return revision
+
+    def _check(self, write: Put | Delete) -> None:
+        if write.expected == ANY:
+            return
+        found = self._read("kind = ? AND key = ?", write.kind, write.key)
+        present = found[0].revision if found else None
+        if present != write.expected:
+            raise Conflict(write.kind, write.key)
+
+    def _put(self, write: Put) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
+            (
+                write.kind,
+                write.key,
+                write.value,
+                self._note(write.kind, write.key),
+                None if write.expires_at is None else write.expires_at.timestamp(),
+            ),
+        )
+
+    def _delete(self, kind: str, key: str) -> None:
+        gone = self._connection.execute(
+            "DELETE FROM entries WHERE kind = ? AND key = ?", (kind, key)
+        )
+        if gone.rowcount:
+            self._note(kind, key)
+
+    def _note(self, kind: str, key: str) -> int:
+        noted = self._connection.execute(
+            "INSERT INTO changes (kind, key) VALUES (?, ?)", (kind, key)
+        )
+        return int(noted.lastrowid or 0)
+
+    def _read(self, where: str, *values: str) -> tuple[Entry, ...]:
+        rows = self._connection.execute(
+            f"{_READ} WHERE {where} AND {_ALIVE} ORDER BY key",  # noqa: S608 - texts of this module
+            (*values, self._clock.now().timestamp()),
+        )
+        return tuple(_entry(row) for row in rows)
+
+    def _changes(self, after: int, limit: int) -> Changes:
+        oldest = self._connection.execute("SELECT min(revision) FROM changes").fetchone()[0]
+        if oldest is None:
+            return Changes(changes=(), revision=after)
+        if after < oldest - 1:
+            return Changes(changes=(), revision=self._revision(), gap=True)
+        noted = self._connection.execute(
+            "SELECT revision, kind, key FROM changes WHERE revision > ? ORDER BY revision LIMIT ?",
+            (after, limit),
+        ).fetchall()
+        latest = {(kind, key): revision for revision, kind, key in noted}
+        changes = []
+        for (kind, key), revision in sorted(latest.items(), key=lambda item: item[1]):
+            found = self._read("kind = ? AND key = ?", kind, key)
+            changes.append(
+                Change(kind=kind, key=key, revision=revision, entry=found[0] if found else None)
+            )
+        return Changes(changes=tuple(changes), revision=noted[-1][0] if noted else after)
+
+    def _revision(self) -> int:
+        found = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+        row = found.fetchone()
+        return int(row[0]) if row else 0
+
+    def _held(self, name: str, holder: str, seconds: float) -> bool:
+        now = self._clock.now().timestamp()
+        taken = self._connection.execute(
+            "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+            " SET holder = excluded.holder, until = excluded.until"
+            " WHERE holder = excluded.holder OR until <= ?",
+            (name, holder, now + seconds, now),
+        )
+        return taken.rowcount == 1
+
+    def _swept(self) -> int:
+        now = self._clock.now().timestamp()
+        over = self._connection.execute(
+            "SELECT kind, key FROM entries WHERE expires_at <= ?", (now,)
+        ).fetchall()
+        for kind, key in over:
+            self._delete(kind, key)
+        return len(over)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    # A revocation that was answered for must be there after a power cut.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("BEGIN IMMEDIATE")
+    with closing(connection.execute("PRAGMA user_version")) as found:
+        version = int(found.fetchone()[0])
+    if version == 0:
+        for table in TABLES:
+            connection.execute(table)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    connection.execute("COMMIT")
+    if version not in (0, VERSION):
+        raise sqlite3.DatabaseError(
+            f"its version is {version}, and this kzproxy knows version {VERSION}"
+        )
+
+
+def _entry(row: _Row) -> Entry:
+    kind, key, value, revision, expires_at = row
+    return Entry(
+        kind=kind,
+        key=key,
+        value=value,
+        revision=revision,
+        expires_at=None if expires_at is None else datetime.fromtimestamp(expires_at, UTC),
+    )
