@@ -24,8 +24,8 @@ class Identity:
         groups: In the order of the claim; ``system:authenticated`` is not in it.
         uid: Empty where none is mapped.
         extra: Lower-case keys ``domain/name`` with their values, sorted by key.
-        method: How it was shown: ``oidc``, by a token of the issuer's; ``session``, by one of a session
-            that kzproxy keeps.
+        method: How it was shown: ``oidc``, by a token of the issuer's; ``session``, by one of
+            a session that kzproxy keeps.
         issuer: The token's ``iss``.
         subject: The token's ``sub``.
         sign_in: What stays the same over the refreshes of one sign-in: ``sid`` or ``auth_time``; of

@@ -163,7 +163,7 @@ class SqliteStore:
 
     def _read(self, where: str, *values: str) -> tuple[Entry, ...]:
         rows = self._connection.execute(
-            f"{_READ} WHERE {where} AND {_ALIVE} ORDER BY key",  # noqa: S608 - texts of this module
+            f"{_READ} WHERE {where} AND {_ALIVE} ORDER BY key",
             (*values, self._clock.now().timestamp()),
         )
         return tuple(_entry(row) for row in rows)
