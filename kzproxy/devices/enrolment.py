@@ -25,6 +25,7 @@ from kzproxy.devices.device_record import (
     Owner,
     approved,
 )
+from kzproxy.devices.enrolment_settings import EnrolmentSettings
 from kzproxy.devices.enrolment_token import EnrolmentTokens, FoundToken
 from kzproxy.devices.issuing import CertificateIssuer, IssuedCertificate
 from kzproxy.devices.names import DeviceName, key_thumbprint
@@ -35,19 +36,6 @@ from kzproxy.store.store import Conflict, Delete
 
 _ID_BYTES = 8
 _NOT_GOOD = "the one-time token is not good, or no longer: ask your administrator for another"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings:
-    """What is asked of whoever enrols.
-
-    Attributes:
-        approve_groups: Whose devices policy approves by itself.
-        per_user: How many devices a person may have.
-    """
-
-    approve_groups: frozenset[str] = frozenset()
-    per_user: int = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,14 +54,18 @@ class EnrolmentTokens:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def make(self, kept: EnrolmentToken) -> str:
-        """Keep a new token, and return it: it is shown this once.
+    @staticmethod
+    def new() -> str:
+        """Return a token that nobody has; it is good once it is kept."""
+        random = base64.urlsafe_b64encode(secrets.token_bytes(_BYTES)).decode("ascii")
+        return PREFIX + random.rstrip("=")
+
+    async def keep(self, token: str, kept: EnrolmentToken) -> None:
+        """Let a token be used.
 
         Raises:
             ServiceUnavailable: It cannot be written.
         """
-        random = base64.urlsafe_b64encode(secrets.token_bytes(_BYTES)).decode("ascii")
-        token = PREFIX + random.rstrip("=")
         await self._store.write(
             Put(
                 kind=KIND,
@@ -71,7 +75,6 @@ class EnrolmentTokens:
                 expected=None,
             )
         )
-        return token
 
     async def find(self, token: str, now: datetime) -> FoundToken | None:
         """Return what is kept of a token; None where it is unknown, used or has ended."""

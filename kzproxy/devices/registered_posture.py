@@ -19,19 +19,19 @@ class Devices(Protocol):
         """Return the device that a key is of."""
 
 
-def registered(posture: DevicePosture, devices: Devices, managed: frozenset[str]) -> DevicePosture:
+def registered(posture: DevicePosture, devices: Devices, believed: frozenset[str]) -> DevicePosture:
     """Return what is so of a device whose certificate says ``posture``.
 
     Args:
         posture: As the certificate says, or as this function has returned it before.
         devices: The registry.
-        managed: SHA-256 of the certificates of an MDM's CA, whose devices need no entry.
+        believed: SHA-256 of the certificates of CAs whose devices need no entry.
     """
     if posture.enrolled is not Fact.PASSED:
         return _without_name(posture, devices.of_key(posture.key_thumbprint))
     record = devices.find(posture.device_id)
-    if posture.vouched_by in managed:
-        return _managed(posture, record)
+    if posture.vouched_by in believed:
+        return _of_others(posture, record)
     if record is None:
         return _no_device(posture, f"this device is not enrolled, or no longer; {_ENROL}")
     if record.key_thumbprint != posture.key_thumbprint:
@@ -84,8 +84,8 @@ def _unknown(posture: DevicePosture) -> DevicePosture:
     return posture
 
 
-def _managed(posture: DevicePosture, record: DeviceRecord | None) -> DevicePosture:
-    """Say what is known of a device that the MDM vouches for."""
+def _of_others(posture: DevicePosture, record: DeviceRecord | None) -> DevicePosture:
+    """Say what is known of a device that somebody else's CA vouches for."""
     if record is None:
         return _unknown(posture)
     if record.key_thumbprint in ("", posture.key_thumbprint):

@@ -1,7 +1,8 @@
 """The devices that kzproxy knows, in memory as the store has them.
 
 A certificate alone makes no device: it is one while the registry has it, approved, with the key
-that the certificate is for. Devices of an MDM's CA need no entry; one that is blocked has one.
+that the certificate is for. Devices of a CA that others issue with, such as an MDM's, need no
+entry; one that is blocked has one.
 """
 
 from collections.abc import Callable, Sequence
@@ -39,7 +40,7 @@ class DeviceRegistry:
         """Follow the store."""
         self._store = store
         self._following = following
-        self._managed: frozenset[str] = frozenset()
+        self._believed: frozenset[str] = frozenset()
         self._index = DeviceIndex()
         # By the certificate's thumbprint: what it says, and what is so.
         self._stated: dict[str, tuple[DevicePosture, DevicePosture]] = {}
@@ -47,11 +48,19 @@ class DeviceRegistry:
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
 
-    def trust_managed(self, authorities: frozenset[str]) -> None:
-        """Let these vouch for devices that have no entry: SHA-256 of an MDM's CA certificates."""
-        if authorities != self._managed:
-            self._managed = authorities
+    def believe(self, authorities: frozenset[str]) -> None:
+        """Let devices need no entry that these vouch for: SHA-256 of CA certificates, hex.
+
+        Those are an MDM's, and any that others issue with.
+        """
+        if authorities != self._believed:
+            self._believed = authorities
             self._stated.clear()
+
+    @property
+    def takes_devices_without_entry(self) -> bool:
+        """Whether there are authorities that are believed of themselves."""
+        return bool(self._believed)
 
     def on_change(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Have ``listener`` told the ids of devices that are judged otherwise from now on."""
@@ -121,7 +130,7 @@ class DeviceRegistry:
         if known is not None and posture in known:
             said, so = known
             return posture if posture is not said and posture == so else so
-        so = registered(posture, self, self._managed)
+        so = registered(posture, self, self._believed)
         if so == posture:
             return posture
         if len(self._stated) >= _MAX_REMEMBERED:
