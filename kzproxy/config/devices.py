@@ -55,7 +55,9 @@ def load_devices(node: Node | None, base: Path, *, has_store: bool) -> DeviceSet
     own = _file(fields, "certificateAuthorityFile", base)
     managed = _file(fields, "managedAuthorityFile", base)
     if own is None and managed is None:
-        node.mistake("set certificateAuthorityFile or managedAuthorityFile: who vouches for devices")
+        node.mistake(
+            "set certificateAuthorityFile or managedAuthorityFile: who vouches for devices"
+        )
     issuing = _issuing(fields["issuing"], base) if "issuing" in fields else None
     if issuing is not None and own is None:
         fields["issuing"].mistake(

@@ -76,14 +76,22 @@ class CertificateIssuer:
             raise ValueError("the key is not that of the authority's certificate")
 
     @property
-    def chain(self) -> tuple[bytes, ...]:
-        """The authority's certificate and those above it that came with it, DER."""
-        return tuple(certificate.public_bytes(Encoding.DER) for certificate in self._chain)
-
-    @property
     def ends_at(self) -> datetime:
         """Until when any certificate of this authority can hold."""
         return min(certificate.not_valid_after_utc for certificate in self._chain)
+
+    def sample(self, now: datetime) -> tuple[bytes, ...]:
+        """Return a chain, DER, as a client would show it, of a certificate that nobody has.
+
+        Raises:
+            ValueError: The authority's own certificate has ended.
+        """
+        if self.ends_at <= now:
+            raise ValueError(f"the certificate ended at {self.ends_at:%Y-%m-%dT%H:%M:%SZ}")
+        key = ec.generate_private_key(ec.SECP256R1()).public_key()
+        issued = self.issue(key, DeviceName(device_id="sample"), now=now)
+        certificates = x509.load_pem_x509_certificates(issued.pem.encode("ascii"))
+        return tuple(certificate.public_bytes(Encoding.DER) for certificate in certificates)
 
     def issue(
         self,

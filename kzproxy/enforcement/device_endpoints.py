@@ -1,4 +1,4 @@
-"""``/kzproxy.dev/v1/device`` and ``.../devices``: what devices there are, and what is done with them.
+"""``/kzproxy.dev/v1/device`` and ``.../devices``: what devices there are, and what becomes of them.
 
 The first shows callers their own. The second is about everybody's, for whom policy permits it; what
 is done stands in the decision log twice, as policy's permit and as the event that it is.

@@ -47,6 +47,7 @@ from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
+    Forbidden,
     InternalError,
     ProxyError,
     Unauthenticated,
@@ -70,6 +71,7 @@ log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
 _CANCELLED = "kzproxy stopped before it was done"
+_BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 _READS = frozenset({"get", "list", "watch", "head"})
 
 

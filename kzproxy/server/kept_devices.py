@@ -1,5 +1,7 @@
 """The registry of devices put together, where the configuration has devices and a store."""
 
+import asyncio
+import logging
 from dataclasses import dataclass
 
 from kzproxy.administrator.administrator import Administrator
@@ -16,6 +18,10 @@ from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.store.following import Following
 from kzproxy.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_NOTED_EVERY_SECONDS = 60.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,9 +76,18 @@ class KeptDevices:
             raise ServiceUnavailable("this kzproxy issues no device certificates")
         return self.enrolment
 
+    async def run(self) -> None:
+        """Write down now and then which devices were heard of, until cancelled."""
+        while True:
+            await asyncio.sleep(_NOTED_EVERY_SECONDS)
+            await self.note_seen()
+
     async def note_seen(self) -> None:
-        """Write down which devices were heard of."""
-        await self.registry.note_seen()
+        """Write down which devices were heard of since this was last called."""
+        try:
+            await self.registry.note_seen()
+        except ServiceUnavailable as error:
+            log.warning("it cannot be noted which devices were heard of: %s", error.detail)
 
 
 def keep_devices(
