@@ -112,7 +112,7 @@ class DeviceEnrolment:
 
     def __init__(
         self,
-        enrolment: Enrolment,
+        enrolment: Callable[[], Enrolment],
         nonces: Nonces,
         callers: Callers,
         changed: Callable[[DeviceRecord], Awaitable[None]],
@@ -122,7 +122,7 @@ class DeviceEnrolment:
         """Serve enrolment.
 
         Args:
-            enrolment: Does it.
+            enrolment: Returns what does it now; raises a ``ProxyError`` where nothing does.
             nonces: That proofs are over.
             callers: Knows who asks.
             changed: Told of each device that was enrolled or approved, before that is answered.
@@ -146,7 +146,7 @@ class DeviceEnrolment:
         return _json(NonceAnswer(nonce=self._nonces.new(), expires_in=seconds))
 
     async def _enrol(self, request: web.Request) -> web.Response:
-        body = await _read(request, EnrolmentBody)
+        body, enrolment = await _read(request, EnrolmentBody), self._enrolment()
         enroller = await self._callers.enroller(request)
         key = requested_key(body.csr)
         proof = self._verified(body.proof, key, Purpose.ENROL)
@@ -159,17 +159,17 @@ class DeviceEnrolment:
             enroller=enroller,
             address=_address(request),
         )
-        await self._enrolment.admit(wanted)
+        await enrolment.admit(wanted)
         await self._take(proof)
-        return await self._told(await self._enrolment.enrol(wanted))
+        return await self._told(await enrolment.enrol(wanted))
 
     async def _certificate(self, request: web.Request) -> web.Response:
-        body = await _read(request, CertificateBody)
+        body, enrolment = await _read(request, CertificateBody), self._enrolment()
         key = requested_key(body.csr)
         proof = self._verified(body.proof, key, Purpose.CERTIFICATE)
-        self._enrolment.admit_key(key)
+        enrolment.admit_key(key)
         await self._take(proof)
-        return await self._told(await self._enrolment.certificate(key, _address(request)))
+        return await self._told(await enrolment.certificate(key, _address(request)))
 
     def _verified(self, proof: str, key: ec.EllipticCurvePublicKey, purpose: Purpose) -> Proof:
         return verified_proof(proof, key, audience=self._url, purpose=purpose)
