@@ -68,6 +68,10 @@ class Administrator:
         """The requests under way."""
         return frozenset(self._live)
 
+    def streams_of(self, session_id: str) -> int:
+        """Return how many requests of a session are under way here."""
+        return len(self._live.of_session(session_id))
+
     def consult(self, restates: Restates) -> None:
         """Have facts brought up to date by this one too, after those named before."""
         self._restating.append(restates)

@@ -1,5 +1,6 @@
 """A session that kzproxy keeps: one person's sign-in on one client, and how long it holds."""
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -21,7 +22,8 @@ class SessionEnd(StrEnum):
     EVICTED = "too-many"
 
 
-class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
     """How long sessions hold.
 
     Attributes:

@@ -60,12 +60,17 @@ class SessionDirectory:
         self._by_device: dict[str, set[str]] = {}
         self._ends: list[tuple[datetime, str]] = []
         self._used: dict[str, datetime] = {}
+        self._end_listeners: list[Callable[[SessionRecord], None]] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
 
     def on_change(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Have ``listener`` told the ids of sessions that changed, or ended by themselves."""
         self._listeners.append(listener)
+
+    def on_end(self, listener: Callable[[SessionRecord], None]) -> None:
+        """Have ``listener`` told of sessions that ``end`` ends here, as they were before."""
+        self._end_listeners.append(listener)
 
     def find(self, session_id: str) -> SessionRecord | None:
         """Return a session, ended ones of the last day too."""
@@ -90,7 +95,8 @@ class SessionDirectory:
     def _holding(self, ids: Iterable[str]) -> tuple[SessionRecord, ...]:
         now = self._clock.now()
         records = (self._seen(self._records[one]) for one in ids)
-        return tuple(one for one in records if not why_over(one, self.settings, now))
+        holding = [one for one in records if not why_over(one, self.settings, now)]
+        return tuple(sorted(holding, key=lambda one: one.began_at, reverse=True))
 
     def identity(self, session_id: str, now: datetime) -> Identity:
         """Return who calls in a session; the same object for as long as it is the same.
@@ -188,8 +194,7 @@ class SessionDirectory:
             by: Who ends it.
 
         Returns:
-            It as it was while it held, so that its refresh token can be taken back; None where it
-            had ended before or was never there.
+            It as it was while it held; None where it had ended before or was never there.
 
         Raises:
             ServiceUnavailable: It cannot be written.
@@ -204,6 +209,8 @@ class SessionDirectory:
             await self.update(session_id, ended)
         except Unauthenticated:
             return None
+        for listener in self._end_listeners:
+            listener(before[0])
         return before[0]
 
     async def run(self) -> None:

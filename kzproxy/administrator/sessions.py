@@ -1,4 +1,4 @@
-"""What a session is in direct mode: one sign-in at one device."""
+"""What a session is called: by its id where kzproxy keeps it, else one sign-in at one device."""
 
 import hashlib
 
@@ -12,6 +12,8 @@ def session_id(subject: Identity, device: DevicePosture) -> str:
     Stable, so that kube-apiserver's authorization caches, which key on extras, keep working;
     derived, so that every worker and replica gives the same one without asking. 128 bits, hex.
     """
+    if subject.is_session:
+        return subject.sign_in
     parts = (subject.issuer, subject.subject, subject.sign_in, device.thumbprint)
     # The length before each part keeps ("ab", "c") and ("a", "bc") apart.
     text = "".join(f"{len(part)}:{part}" for part in parts)

@@ -1,12 +1,13 @@
 """``ProxyConfiguration``: the one file that ``kzproxy serve`` is given."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
 from kzproxy.administrator.reasons import ReasonSettings
+from kzproxy.administrator.session import SessionSettings
 from kzproxy.audit.decision_log import DecisionLogSettings
 from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
@@ -16,7 +17,9 @@ from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
 from kzproxy.config.reserved_names import with_reserved_names
+from kzproxy.config.sessions import load_sessions
 from kzproxy.config.sources import Sources
+from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.transport.tls import ListenerTls
@@ -60,6 +63,8 @@ class ProxySettings:
         shadow_policy: Rules that are asked too, and change nothing; None where there are none.
         decision_log: Where decisions are written down.
         reasons: Where users' reasons are kept; None: none are taken.
+        store: Where sessions and devices are kept; None: none are.
+        sessions: How long they hold.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
@@ -76,6 +81,8 @@ class ProxySettings:
     shadow_policy: AccessPolicySet | None = None
     decision_log: DecisionLogSettings
     reasons: ReasonSettings | None
+    store: StoreSettings | None = None
+    sessions: SessionSettings = field(default_factory=SessionSettings)
     limits: Limits
     drain: timedelta
 
@@ -119,7 +126,9 @@ class _Loader:
                 "reasons",
                 "drainTimeoutSeconds",
                 "reservedNames",
+                "sessions",
                 "shadowPolicyFiles",
+                "store",
             ),
         )
         fields["apiVersion"].choice((API_VERSION,))
@@ -147,6 +156,8 @@ class _Loader:
             else None,
             decision_log=self._decision_log(fields["decisionLog"]),
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
+            store=load_store(fields["store"], self._base) if "store" in fields else None,
+            sessions=load_sessions(fields.get("sessions")),
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )

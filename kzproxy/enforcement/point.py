@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.attributes.attributes import Attributes
@@ -88,6 +89,7 @@ class EnforcementPoint:
     forwarding: Forwarding
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
+    sessions: SessionDirectory | None = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -195,6 +197,8 @@ class EnforcementPoint:
             known = await self._found_out(request, device, case)
             self.standings.keep(key, known)
         case.identity, case.session_id = known.identity, known.session_id
+        if self.sessions is not None and known.identity.is_session:
+            self.sessions.used(known.session_id, case.received_at)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
@@ -37,6 +38,9 @@ from kzproxy.upstream.account import Account, UpstreamSettings
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
+
+if TYPE_CHECKING:
+    from kzproxy.server.kept import Kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,7 @@ class Services:
     past: PastDecisions
     deadlines: Deadlines
     metrics: Metrics
+    kept: "Kept | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,17 +154,27 @@ def build_services(
     decisions = DecisionLog.open(own_log or settings.decision_log, clock)
     file = settings.decision_log.file
     _follow(metrics, decisions)
+    administrator = Administrator(parts.engine, NOBODY, clock)
     return Services(
         clock=clock,
         limits=settings.limits,
         under_way=UnderWay(settings.limits.identities),
         held_bodies=HeldBodies(),
-        administrator=Administrator(parts.engine, NOBODY, clock),
+        administrator=administrator,
         decisions=decisions,
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
+        kept=_kept(settings, administrator, clock),
     )
+
+
+def _kept(settings: ProxySettings, administrator: Administrator, clock: Clock) -> "Kept | None":
+    if settings.store is None:
+        return None
+    from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
+
+    return open_kept(settings.store, settings.sessions, administrator, clock)
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
@@ -288,8 +303,11 @@ def _point(
             services.past,
             Judgement(engine=parts.engine, policies=settings.policy, clock=services.clock),
             ExplainingProcess(settings.policy_files),
+            services.kept,
+            services.administrator,
         ),
         facts=facts,
+        sessions=None if services.kept is None else services.kept.sessions,
     )
 
 

@@ -1,5 +1,8 @@
 """Which endpoints of its own a kzproxy has."""
 
+from typing import TYPE_CHECKING
+
+from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.audit.past_decisions import PastDecisions
 from kzproxy.enforcement.decision_endpoints import (
@@ -10,6 +13,10 @@ from kzproxy.enforcement.decision_endpoints import (
 )
 from kzproxy.enforcement.own_endpoints import OwnEndpoint, OwnEndpoints
 from kzproxy.enforcement.reason_endpoint import ReasonEndpoint
+from kzproxy.enforcement.session_endpoints import SessionEndpoint, Sessions, SessionsEndpoint
+
+if TYPE_CHECKING:
+    from kzproxy.server.kept import Kept
 
 
 def own_endpoints(
@@ -17,12 +24,31 @@ def own_endpoints(
     past: PastDecisions,
     judgement: Judgement,
     explainer: Explainer,
+    kept: "Kept | None",
+    administrator: Administrator,
 ) -> OwnEndpoints:
-    """Make them; ``reasons`` is None where the configuration has no place for reasons."""
+    """Make them.
+
+    Args:
+        reasons: None where the configuration has no place for reasons.
+        past: Decisions.
+        judgement: For questions about them.
+        explainer: For whole trees.
+        kept: None where the configuration has no store.
+        administrator: Knows what is under way.
+    """
+    sessions = (
+        None
+        if kept is None
+        else Sessions(directory=kept.sessions, streams=administrator.streams_of)
+    )
     by_name: dict[str, OwnEndpoint] = {
         "decisions": DecisionsEndpoint(past, judgement),
         "explanations": ExplanationsEndpoint(past, judgement, explainer),
+        "session": SessionEndpoint(sessions),
     }
+    if sessions is not None:
+        by_name["sessions"] = SessionsEndpoint(sessions)
     if reasons is not None:
         by_name["reason"] = ReasonEndpoint(reasons)
     return OwnEndpoints(by_name)

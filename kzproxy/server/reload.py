@@ -180,6 +180,8 @@ def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
         "ops.address": was.ops != now.ops,
         "decisionLog": was.decision_log != now.decision_log,
         "limits": was.limits != now.limits,
+        "store": was.store != now.store,
+        "sessions": was.sessions != now.sessions,
         "drainTimeoutSeconds": was.drain != now.drain,
     }
     return [name for name, differs in fields.items() if differs]

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -37,6 +38,9 @@ from kzproxy.server.worker import Worker
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
 
+if TYPE_CHECKING:
+    from kzproxy.server.kept import Kept
+
 log = logging.getLogger(__name__)
 
 # CPython's are 700, 10, 10 (gc.get_threshold).
@@ -64,6 +68,7 @@ async def serve(
         _on_signals(stopping, reloading, services.decisions)
         keys = Running(oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
+        await stack.enter_async_context(_keeping(services.kept))
         first = _first(settings, parts, keys.present, services)
         generation = await unless_stopped(stopping, first)
         if generation is None:
@@ -132,6 +137,20 @@ async def _running(services: Services, keys: Running[OidcAuthenticator]) -> Asyn
             yield
     finally:
         await services.decisions.close()
+
+
+@asynccontextmanager
+async def _keeping(kept: "Kept | None") -> AsyncIterator[None]:
+    """Follow what is kept, if anything is, and close it at the end."""
+    if kept is None:
+        yield
+        return
+    try:
+        await kept.start()
+        async with alongside(kept.run()):
+            yield
+    finally:
+        await kept.close()
 
 
 async def _account(settings: ProxySettings, parts: Parts, services: Services) -> str:

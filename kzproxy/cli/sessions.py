@@ -1,0 +1,149 @@
+"""``kzproxy sessions``: for administrators, what sessions there are, and their end."""
+
+import json
+import os
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from kzproxy.cli.chosen_sign_in import context_options
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.kubeconfig_files import KubeconfigFiles, kubeconfig_paths
+from kzproxy.client.notices import visible
+from kzproxy.client.proxy_server import Document, ask, proxy_server
+from kzproxy.client.sign_in import signed_in
+from kzproxy.client.token_cache import TokenCache, cache_directory
+
+_WHEN = "%Y-%m-%d %H:%M:%S"
+_output = click.option(
+    "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+
+
+@click.group(name="sessions")
+def command() -> None:
+    """Show and end sessions that kzproxy keeps.
+
+    For those whom policy permits /kzproxy.dev/v1/sessions and what is below it.
+    """
+
+
+@command.command(name="list")
+@click.option("--user", default="", help="Only those of this user, as the cluster knows them.")
+@click.option("--device", default="", help="Only those on this device.")
+@click.option("--ended", is_flag=True, help="Those of the last day too that have ended.")
+@_output
+@context_options
+def list_sessions(
+    user: str, device: str, output: str, context: str, kubeconfig: Path | None, *, ended: bool
+) -> None:
+    """List the sessions that hold, the youngest first."""
+    query = {"user": user, "device": device, "ended": "true" if ended else ""}
+    answer = _ask("GET", _path("", query), context, kubeconfig)
+    if output == "json":
+        click.echo(json.dumps(answer, indent=2))
+        return
+    shown = _documents(answer, "sessions")
+    if not shown:
+        click.echo("No session holds." if not ended else "There is no session.")
+        return
+    _print_table(shown)
+
+
+@command.command(name="show")
+@click.argument("session_id")
+@_output
+@context_options
+def show(session_id: str, output: str, context: str, kubeconfig: Path | None) -> None:
+    """Show all of one session."""
+    answer = _ask("GET", _path(session_id, {}), context, kubeconfig)
+    if output == "json":
+        click.echo(json.dumps(answer, indent=2))
+        return
+    for name, value in answer.items():
+        text = ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+        click.echo(visible(f"{name:<16} {_moment(text)}"))
+
+
+@command.command(name="revoke")
+@click.argument("session_id", required=False, default="")
+@click.option("--user", default="", help="All sessions of this user.")
+@click.option("--device", default="", help="All sessions on this device.")
+@click.option("--message", default="", help="For the user, who is told when they come back.")
+@click.option("--yes", is_flag=True, help="Do not ask before several sessions are ended.")
+@_output
+@context_options
+def revoke(
+    session_id: str,
+    user: str,
+    device: str,
+    message: str,
+    output: str,
+    context: str,
+    kubeconfig: Path | None,
+    *,
+    yes: bool,
+) -> None:
+    """End a session, or all of a user or of a device; what runs in them ends at once.
+
+    The user can sign in again: to keep somebody out, disable them at the identity provider, and
+    block the device with `kzproxy device block`.
+    """
+    if bool(session_id) is bool(user or device):
+        raise click.UsageError("give a session's id, or --user or --device")
+    if not session_id and not yes:
+        click.confirm(f"End all sessions of {user or device}?", abort=True, err=True)
+    query = {"user": user, "device": device, "message": message}
+    answer = _ask("DELETE", _path(session_id, query), context, kubeconfig)
+    if output == "json":
+        click.echo(json.dumps(answer, indent=2))
+        return
+    ended = answer.get("ended")
+    for one in ended if isinstance(ended, list) else []:
+        click.echo(f"ended {visible(str(one))}")
+    if not ended:
+        raise ClientFailure("no session was ended: none of these held")
+
+
+def _path(session_id: str, query: dict[str, str]) -> str:
+    given = {name: value for name, value in query.items() if value}
+    path = f"sessions/{quote(session_id, safe='')}" if session_id else "sessions"
+    return f"{path}?{urlencode(given, quote_via=quote)}" if given else path
+
+
+def _ask(method: str, path: str, context: str, kubeconfig: Path | None) -> Document:
+    paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
+    server = proxy_server(KubeconfigFiles(paths), context)
+    cache = TokenCache(cache_directory(os.environ))
+    entry = signed_in(server.settings, cache, os.environ, interactive=True)
+    return ask(server, entry.id_token, method, path)
+
+
+def _documents(answer: Document, name: str) -> list[Document]:
+    found = answer.get(name)
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def _print_table(sessions: Iterable[Document]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in ("ID", "USER", "DEVICE", "FROM", "BEGAN", "SEEN", "ENDS", "STREAMS", "STATE"):
+        table.add_column(column, no_wrap=True)
+    for one in sessions:
+        state = "holds" if one.get("holds", True) else str(one.get("cause") or "over")
+        cells = [one.get(name) for name in ("id", "user", "device", "address")]
+        times = [_moment(str(one.get(name) or "")) for name in ("beganAt", "seenAt", "endsAt")]
+        row = [*cells, *times, one.get("streams", 0), state]
+        table.add_row(*(visible(str(cell if cell is not None else "")) for cell in row))
+    Console(width=None if os.isatty(1) else 240, highlight=False, markup=False).print(table)
+
+
+def _moment(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():{_WHEN}}" if "T" in text else text
+    except ValueError:
+        return text

@@ -1,0 +1,88 @@
+"""What is kept over restarts and shared by all workers: the store, and what follows it.
+
+Imported only where the configuration names a store.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.session import SessionSettings
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.clock.system import Clock
+from kzproxy.config.store import StoreSettings
+from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.store.following import Following
+from kzproxy.store.sealing import Sealer
+from kzproxy.store.sqlite import SqliteStore
+from kzproxy.store.store import Store
+
+_SWEEP_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """The store and its views."""
+
+    store: Store
+    following: Following
+    sealer: Sealer
+    sessions: SessionDirectory
+    administrator: Administrator
+    clock: Clock
+
+    async def start(self) -> None:
+        """Read everything.
+
+        Raises:
+            ServiceUnavailable: The store cannot be read.
+        """
+        await self.following.start()
+
+    async def run(self) -> None:
+        """Follow the store, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.following.run())
+            group.create_task(self.sessions.run())
+            group.create_task(self._sweep())
+
+    async def _sweep(self) -> None:
+        """End what ends by itself, and everything where nobody can tell any more."""
+        problem: str | None = None
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            self.sessions.sweep(self.clock.now())
+            before, problem = problem, self.following.problem()
+            if problem and not before:
+                self.administrator.judge_all_again()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.sessions.note_used()
+        await self.store.close()
+
+
+def open_kept(
+    settings: StoreSettings, sessions: SessionSettings, administrator: Administrator, clock: Clock
+) -> Kept:
+    """Open the store; the caller closes what is returned.
+
+    Raises:
+        ConfigurationError: It cannot be opened.
+    """
+    try:
+        store = SqliteStore.open(settings.file, clock)
+    except OSError as error:
+        raise ConfigurationError([Mistake(source="store.file", message=str(error))]) from error
+    following = Following(store, clock)
+    directory = SessionDirectory(store, following, clock, sessions)
+    directory.on_change(administrator.judge_sessions_again)
+    administrator.consult(directory)
+    return Kept(
+        store=store,
+        following=following,
+        sealer=Sealer(settings.keys),
+        sessions=directory,
+        administrator=administrator,
+        clock=clock,
+    )

@@ -1,0 +1,121 @@
+"""Views in memory over the real SQLite store."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kzproxy.store import sqlite
+from kzproxy.store.following import Following
+from kzproxy.store.sqlite import SqliteStore
+from kzproxy.store.store import Delete, Entry, Put
+from tests.authentication.manual_clock import ManualClock
+
+
+class Things:
+    """A view that keeps values."""
+
+    kind = "thing"
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        self.values = {entry.key: entry.value for entry in entries}
+
+    def changed(self, key: str, entry: Entry | None) -> None:
+        if key == "bug":
+            raise RuntimeError("a bug")
+        self.values.pop(key, None)
+        if entry is not None:
+            self.values[key] = entry.value
+
+
+class Worker:
+    """What one worker has: its own store on the file, and a view."""
+
+    def __init__(self, path: Path, clock: ManualClock) -> None:
+        self.store = SqliteStore.open(path, clock)
+        self.following = Following(self.store, clock)
+        self.things = Things()
+        self.following.follow(self.things)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def workers(tmp_path: Path, clock: ManualClock):
+    made = [Worker(tmp_path / "kept.db", clock) for _ in range(2)]
+    for worker in made:
+        await worker.following.start()
+    yield made
+    for worker in made:
+        await worker.store.close()
+
+
+def put(key: str, value: bytes = b"1") -> Put:
+    return Put(kind="thing", key=key, value=value)
+
+
+async def test_a_write_is_known_here_when_it_returns(workers: list[Worker]):
+    await workers[0].following.write(put("a"))
+    assert workers[0].things.values == {"a": b"1"}
+
+
+async def test_a_write_at_another_worker_is_known_soon(workers: list[Worker]):
+    one, two = workers
+    following = asyncio.create_task(two.following.run())
+    await one.following.write(put("a"), put("b"))
+    await one.following.write(Delete(kind="thing", key="a"))
+    async with asyncio.timeout(10):
+        while two.things.values != {"b": b"1"}:
+            await asyncio.sleep(0.01)
+    following.cancel()
+
+
+async def test_other_kinds_are_not_told(workers: list[Worker]):
+    await workers[0].following.write(Put(kind="other", key="a", value=b"1"))
+    assert workers[0].things.values == {}
+
+
+async def test_whoever_is_far_behind_reads_everything_anew(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sqlite, "KEPT_CHANGES", 3)
+    one, two = workers
+    await one.following.write(put("gone"))
+    await two.following.catch_up()
+    await one.following.write(Delete(kind="thing", key="gone"))
+    for number in range(10):
+        await one.following.write(put(str(number)))
+    await two.following.catch_up()
+    assert two.things.values == one.things.values
+    assert "gone" not in two.things.values
+
+
+async def test_a_view_that_fails_keeps_nothing_from_the_others(workers: list[Worker]):
+    worker = workers[0]
+    await worker.following.write(put("bug"), put("a"))
+    assert worker.things.values == {"a": b"1"}
+
+
+async def test_what_is_known_counts_for_fifteen_seconds_without_a_word(
+    workers: list[Worker], clock: ManualClock
+):
+    worker = workers[0]
+    assert worker.following.problem() is None
+    clock.advance(timedelta(seconds=15))
+    assert worker.following.problem() is None
+    clock.advance(timedelta(seconds=1))
+    assert "not been heard of for 16 s" in str(worker.following.problem())
+    await worker.following.catch_up()
+    assert worker.following.problem() is None
+
+
+def test_nothing_counts_before_it_is_read(tmp_path: Path, clock: ManualClock):
+    assert Worker(tmp_path / "kept.db", clock).following.problem()
