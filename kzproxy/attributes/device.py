@@ -42,6 +42,7 @@ class DevicePosture:
         enrolled: Whether a valid certificate of the device CA was presented.
         device_id: The certificate's name for the device; empty unless ``enrolled`` passed.
         thumbprint: SHA-256 of the certificate, hex; empty where none was presented.
+        serial: The certificate's serial number, lower-case hex; empty unless ``enrolled`` passed.
         reason: Why ``enrolled`` is not ``passed``, with the mend, for the user.
         expires_at: End of the certificate, where one was presented.
         vouched_by: SHA-256 of the configured CA certificate that the certificate led to, hex; empty
@@ -60,6 +61,7 @@ class DevicePosture:
     enrolled: Fact
     device_id: str = ""
     thumbprint: str = ""
+    serial: str = ""
     reason: str = ""
     expires_at: datetime | None = None
     vouched_by: str = ""

@@ -115,6 +115,7 @@ class DeviceAuthority:
                 enrolled=Fact.PASSED,
                 device_id=device_id,
                 thumbprint=thumbprint,
+                serial=f"{path[0].serial_number:x}",
                 expires_at=not_after,
                 vouched_by=authority,
             ),
