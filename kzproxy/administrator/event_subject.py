@@ -111,10 +111,8 @@ def _first_alias(listed: object) -> _Fields:
     if not isinstance(listed, list):
         return {}
     # Not aliases of aliases, which RFC 9493 section 3.2.8 forbids.
-    read: list[_Fields] = []
-    for one in listed:
-        if isinstance(one, Mapping) and _format(one) != "aliases" and (found := _user(one)):
-            read.append(found)
+    simple = [one for one in listed if isinstance(one, Mapping) and _format(one) != "aliases"]
+    read: list[_Fields] = [fields for one in simple if (fields := _user(one))]
     return next((one for one in read if "issuer" in one), read[0] if read else _Fields())
 
 
