@@ -19,6 +19,7 @@ from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
+from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
@@ -67,6 +68,7 @@ class ProxySettings:
         reasons: Where users' reasons are kept; None: none are taken.
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
+        signals: Who may say that something about users and devices has changed; None: nobody.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
@@ -86,6 +88,7 @@ class ProxySettings:
     reasons: ReasonSettings | None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    signals: SignalSettings | None = None
     limits: Limits
     drain: timedelta
 
@@ -131,6 +134,7 @@ class _Loader:
                 "reservedNames",
                 "sessions",
                 "shadowPolicyFiles",
+                "signals",
                 "store",
             ),
         )
@@ -141,6 +145,9 @@ class _Loader:
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
+        issuers = with_reserved_names(
+            self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
+        )
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
@@ -151,9 +158,7 @@ class _Loader:
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
             send_decision_id=send_decision_id,
-            issuers=with_reserved_names(
-                self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
-            ),
+            issuers=issuers,
             policy=policy,
             policy_files=policy_files,
             shadow_policy=self._policy(self._policy_files(fields["shadowPolicyFiles"]))
@@ -163,6 +168,7 @@ class _Loader:
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
+            signals=self._signals(fields, issuers),
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
@@ -237,6 +243,15 @@ class _Loader:
         if not directory.parent.is_dir():
             fields["directory"].mistake(f"{directory.parent} is not a directory")
         return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
+
+    def _signals(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...]
+    ) -> SignalSettings | None:
+        if "signals" not in fields:
+            return None
+        if "store" not in fields:
+            fields["signals"].mistake("needs `store`, where what signals say is kept")
+        return load_signals(fields["signals"], self._base, issuers)
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)
