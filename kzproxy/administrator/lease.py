@@ -36,7 +36,7 @@ class EndCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why a stream ends, and the Status its client is told; ``rule`` is policy's, if it is one's."""
+    """Why a stream ends, and the Status its client is told; ``rule`` is empty where it is none."""
 
     cause: EndCause
     error: ProxyError
