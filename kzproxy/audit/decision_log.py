@@ -29,6 +29,7 @@ import msgspec
 
 from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head
 from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
+from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
@@ -169,6 +170,20 @@ class DecisionLog:
         # Whoever is not known has nobody to be told as.
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
+
+    async def record_event(self, event: Event) -> None:
+        """Return once what happens beside requests is written and has reached the disk.
+
+        Raises:
+            ServiceUnavailable: It could not be written; what it says must not be done.
+        """
+        payload = self._encode(event_record(event, at=self._clock.now()))
+        if len(payload) > _MAX_PAYLOAD_BYTES:
+            raise _unavailable(f"the record of an event of {len(payload)} bytes is over the bound")
+        written: Written = asyncio.get_running_loop().create_future()
+        self._add(_Pending(payload, written, durable=True))
+        if problem := await written:
+            raise _unavailable(problem)
 
     async def record_outcome(self, record: CompletedRecord) -> None:
         """Return once the record is written, or held until it can be; never raises."""

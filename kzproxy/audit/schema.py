@@ -242,6 +242,37 @@ class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="c
     cut: Cut | None = None
 
 
+class EventDevice(_Part, frozen=True, kw_only=True):
+    """The device that an event is about; one of the two is there."""
+
+    id: str = ""
+    key_thumbprint: str = ""
+
+
+class EventUser(_Part, frozen=True, kw_only=True):
+    """The person that an event is about, or who caused it."""
+
+    name: str
+    issuer: str = ""
+    subject: str = ""
+
+
+class EventRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="event"):
+    """Written before something that is no request to the cluster is done, or when it is refused."""
+
+    ts: Time
+    event: Annotated[str, Meta(pattern="^[a-z-]+(\\.[a-z-]+)+$")]
+    refused: bool = False
+    message: str = ""
+    audit_id: str = ""
+    by: str = ""
+    user: EventUser | None = None
+    session: str = ""
+    device: EventDevice | None = None
+    source: Source | None = None
+    details: dict[str, str] = {}
+
+
 class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):
     """The first line of a chain."""
 
@@ -274,7 +305,7 @@ class GapRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
 
 
 Lifecycle = StartedRecord | ResumedRecord | StoppedRecord | GapRecord
-Record = DecisionRecord | CompletedRecord | Lifecycle
+Record = DecisionRecord | CompletedRecord | EventRecord | Lifecycle
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
