@@ -197,20 +197,6 @@ class DecisionLog:
         payload = self._encode(event_record(event, at=self._clock.now()))
         await self._written(payload, durable=True)
 
-    async def record_event(self, event: Event) -> None:
-        """Return once what happens beside requests is written and has reached the disk.
-
-        Raises:
-            ServiceUnavailable: It could not be written; what it says must not be done.
-        """
-        payload = self._encode(event_record(event, at=self._clock.now()))
-        if len(payload) > _MAX_PAYLOAD_BYTES:
-            raise _unavailable(f"the record of an event of {len(payload)} bytes is over the bound")
-        written: Written = asyncio.get_running_loop().create_future()
-        self._add(_Pending(payload, written, durable=True))
-        if problem := await written:
-            raise _unavailable(problem)
-
     async def record_outcome(self, record: CompletedRecord) -> None:
         """Return once the record is written, or held until it can be; never raises."""
         written: Written = asyncio.get_running_loop().create_future()

@@ -109,6 +109,17 @@ class Metrics:
             ["stream"],
             registry=registry,
         )
+        self.reverifications = Counter(
+            "kzproxy_reverifications",
+            "Times an identity provider was asked about a session, by what came of it.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.reverification_lag = Gauge(
+            "kzproxy_reverification_lag_seconds",
+            "By how much the session that waits longest is over its time.",
+            registry=registry,
+        )
         self.reloads = Counter(
             "kzproxy_config_reloads",
             "Times the configuration was read again, by outcome.",
