@@ -16,6 +16,7 @@ from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.location import ClientAddress, load_client_address
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
 from kzproxy.config.sources import Sources
@@ -52,6 +53,7 @@ class ProxySettings:
 
     Attributes:
         listen: The API listener.
+        client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
@@ -70,6 +72,7 @@ class ProxySettings:
     """
 
     listen: Address
+    client_address: ClientAddress
     tls: ListenerTls
     ops: Address | None
     upstream: UpstreamSettings
@@ -133,7 +136,7 @@ class _Loader:
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
-        address, tls = self._listen(fields["listen"], fields.get("devices"))
+        address, tls, client_address = self._listen(fields["listen"], fields.get("devices"))
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
@@ -141,6 +144,7 @@ class _Loader:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
             listen=address,
+            client_address=client_address,
             tls=tls,
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
@@ -162,10 +166,12 @@ class _Loader:
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
-    def _listen(self, node: Node, devices: Node | None) -> tuple[Address, ListenerTls]:
+    def _listen(
+        self, node: Node, devices: Node | None
+    ) -> tuple[Address, ListenerTls, ClientAddress]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
-            optional=("minimumTLSVersion",),
+            optional=("minimumTLSVersion", "clientAddress"),
         )
         authority: Path | None = None
         if devices is not None:
@@ -180,7 +186,7 @@ class _Loader:
             device_authority_file=authority,
             minimum_version=_TLS_VERSIONS[version],
         )
-        return _address(fields["address"]), tls
+        return _address(fields["address"]), tls, load_client_address(fields.get("clientAddress"))
 
     def _ops(self, node: Node) -> Address:
         return _address(node.mapping(required=("address",))["address"])
