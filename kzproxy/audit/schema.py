@@ -108,10 +108,11 @@ class Device(_Part, frozen=True, kw_only=True):
 
 
 class Source(_Part, frozen=True, kw_only=True):
-    """The socket's peer."""
+    """Where it came from: the socket's peer, or for whom a load balancer is one."""
 
     address: str
     port: Annotated[int, Meta(ge=0, le=65535)]
+    via: str = ""
 
 
 class Request(_Part, frozen=True, kw_only=True):

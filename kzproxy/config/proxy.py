@@ -17,6 +17,7 @@ from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.location import ClientAddress, load_client_address
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
 from kzproxy.config.signals import SignalSettings, load_signals
@@ -54,6 +55,7 @@ class ProxySettings:
 
     Attributes:
         listen: The API listener.
+        client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
         devices: Who they are, and how a machine becomes one.
         ops: The listener for health and metrics, plain HTTP; None for none.
@@ -74,6 +76,7 @@ class ProxySettings:
     """
 
     listen: Address
+    client_address: ClientAddress
     tls: ListenerTls
     devices: DeviceSettings = field(default_factory=DeviceSettings)
     ops: Address | None
@@ -141,7 +144,7 @@ class _Loader:
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
         devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
-        address, tls = self._listen(fields["listen"], devices)
+        address, tls, client_address = self._listen(fields["listen"], devices)
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
@@ -152,6 +155,7 @@ class _Loader:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
             listen=address,
+            client_address=client_address,
             tls=tls,
             devices=devices,
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
@@ -173,10 +177,12 @@ class _Loader:
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
-    def _listen(self, node: Node, devices: DeviceSettings) -> tuple[Address, ListenerTls]:
+    def _listen(
+        self, node: Node, devices: DeviceSettings
+    ) -> tuple[Address, ListenerTls, ClientAddress]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
-            optional=("minimumTLSVersion",),
+            optional=("minimumTLSVersion", "clientAddress"),
         )
         version = "1.3"
         if "minimumTLSVersion" in fields:
@@ -188,7 +194,7 @@ class _Loader:
             managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
-        return _address(fields["address"]), tls
+        return _address(fields["address"]), tls, load_client_address(fields.get("clientAddress"))
 
     def _ops(self, node: Node) -> Address:
         return _address(node.mapping(required=("address",))["address"])

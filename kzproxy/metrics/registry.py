@@ -78,7 +78,7 @@ class Metrics:
         )
         self.refused_connections = Counter(
             "kzproxy_connections_refused",
-            "Connections over a limit, closed at accept.",
+            "Connections over a limit or of nobody listed, closed at accept.",
             ["limit"],
             registry=registry,
         )
