@@ -18,6 +18,7 @@ from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
+from kzproxy.config.sign_in import SignInSettings, load_sign_in
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
@@ -65,6 +66,7 @@ class ProxySettings:
         reasons: Where users' reasons are kept; None: none are taken.
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
+        sign_in: How people sign in at kzproxy; None: they do not.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
@@ -83,6 +85,7 @@ class ProxySettings:
     reasons: ReasonSettings | None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    sign_in: SignInSettings | None = None
     limits: Limits
     drain: timedelta
 
@@ -128,6 +131,7 @@ class _Loader:
                 "reservedNames",
                 "sessions",
                 "shadowPolicyFiles",
+                "signIn",
                 "store",
             ),
         )
@@ -139,6 +143,9 @@ class _Loader:
         policy = self._policy(policy_files)
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
+        issuers = with_reserved_names(
+            self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
+        )
         return ProxySettings(
             listen=address,
             tls=tls,
@@ -146,9 +153,7 @@ class _Loader:
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
             send_decision_id=send_decision_id,
-            issuers=with_reserved_names(
-                self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
-            ),
+            issuers=issuers,
             policy=policy,
             policy_files=policy_files,
             shadow_policy=self._policy(self._policy_files(fields["shadowPolicyFiles"]))
@@ -158,6 +163,7 @@ class _Loader:
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
+            sign_in=self._sign_in(fields, issuers) if "signIn" in fields else None,
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
@@ -235,6 +241,13 @@ class _Loader:
         if not directory.parent.is_dir():
             fields["directory"].mistake(f"{directory.parent} is not a directory")
         return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
+
+    def _sign_in(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...]
+    ) -> SignInSettings:
+        if "store" not in fields:
+            fields["signIn"].mistake("needs store, where sessions are kept")
+        return load_sign_in(fields["signIn"], issuers, self._base)
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)

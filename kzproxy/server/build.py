@@ -40,6 +40,7 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 
 if TYPE_CHECKING:
+    from kzproxy.server.confirming import Confirming
     from kzproxy.server.kept import Kept
 
 
@@ -100,6 +101,7 @@ class Services:
     deadlines: Deadlines
     metrics: Metrics
     kept: "Kept | None" = None
+    confirming: "Confirming | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,7 @@ def build_services(
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
+    kept = _kept(settings, administrator, clock)
     return Services(
         clock=clock,
         limits=settings.limits,
@@ -165,7 +168,8 @@ def build_services(
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
-        kept=_kept(settings, administrator, clock),
+        kept=kept,
+        confirming=_confirming(settings, kept, clock, metrics),
     )
 
 
@@ -175,6 +179,16 @@ def _kept(settings: ProxySettings, administrator: Administrator, clock: Clock) -
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
 
     return open_kept(settings.store, settings.sessions, administrator, clock)
+
+
+def _confirming(
+    settings: ProxySettings, kept: "Kept | None", clock: Clock, metrics: Metrics
+) -> "Confirming | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.confirming import confirming  # for those who sign people in
+
+    return confirming(kept, clock, metrics)
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:

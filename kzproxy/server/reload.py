@@ -181,6 +181,7 @@ def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
         "decisionLog": was.decision_log != now.decision_log,
         "limits": was.limits != now.limits,
         "store": was.store != now.store,
+        "signIn": (was.sign_in is None) != (now.sign_in is None),
         "sessions": was.sessions != now.sessions,
         "drainTimeoutSeconds": was.drain != now.drain,
     }

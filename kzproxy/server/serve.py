@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -79,7 +79,7 @@ async def serve(
         in_force = InForce(generation, keys, namespaces, services)
         stack.callback(in_force.close)
         reloader = Reloader(config_file, sources, in_force, services, asked=reloading)
-        await stack.enter_async_context(alongside(reloader.run()))
+        await stack.enter_async_context(alongside(reloader.run(), *_confirming(services)))
         listener = Listener(
             sock=listening(settings.listen, shared=worker is not None),
             context=in_force.context,
@@ -137,6 +137,11 @@ async def _running(services: Services, keys: Running[OidcAuthenticator]) -> Asyn
             yield
     finally:
         await services.decisions.close()
+
+
+def _confirming(services: Services) -> Sequence[Coroutine[None, None, None]]:
+    """Return what asks identity providers about sessions, if anybody does."""
+    return () if services.confirming is None else (services.confirming.run(),)
 
 
 @asynccontextmanager
