@@ -13,6 +13,7 @@ from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.authentication import load_authentication
+from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
@@ -53,6 +54,7 @@ class ProxySettings:
     Attributes:
         listen: The API listener.
         tls: What it shows, and whose device certificates it believes.
+        devices: Who they are, and how a machine becomes one.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -71,6 +73,7 @@ class ProxySettings:
 
     listen: Address
     tls: ListenerTls
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -133,7 +136,8 @@ class _Loader:
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
-        address, tls = self._listen(fields["listen"], fields.get("devices"))
+        devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
+        address, tls = self._listen(fields["listen"], devices)
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
@@ -142,6 +146,7 @@ class _Loader:
         return ProxySettings(
             listen=address,
             tls=tls,
+            devices=devices,
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
@@ -162,22 +167,19 @@ class _Loader:
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
-    def _listen(self, node: Node, devices: Node | None) -> tuple[Address, ListenerTls]:
+    def _listen(self, node: Node, devices: DeviceSettings) -> tuple[Address, ListenerTls]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
             optional=("minimumTLSVersion",),
         )
-        authority: Path | None = None
-        if devices is not None:
-            named = devices.mapping(required=("certificateAuthorityFile",))
-            authority = named_file(named["certificateAuthorityFile"], self._base)
         version = "1.3"
         if "minimumTLSVersion" in fields:
             version = fields["minimumTLSVersion"].choice(tuple(_TLS_VERSIONS)) or version
         tls = ListenerTls(
             certificate_file=named_file(fields["certificateFile"], self._base),
             private_key_file=named_file(fields["privateKeyFile"], self._base),
-            device_authority_file=authority,
+            device_authority_file=devices.authority_file,
+            managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
         return _address(fields["address"]), tls

@@ -63,6 +63,9 @@ class InForce:
 
     def _tell_administrator(self) -> None:
         present = self.generation
+        if self._services.kept is not None:
+            parts, enrolment = present.parts, present.settings.devices.enrolment
+            self._services.kept.devices.install(parts.devices, parts.issuer, enrolment)
         self._services.administrator.install(
             present.parts.engine, present.trust, present.namespaces
         )
