@@ -15,7 +15,7 @@ from kzproxy.attributes.device import CheckResult, Fact
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.settings import ValidationRule
 from kzproxy.errors.kinds import Unauthenticated
-from kzproxy.policy.rules import Conditions
+from kzproxy.policy.rules import Conditions, SignIn
 from tests.administrator.signal_world import (
     ALICE,
     IDP,
@@ -502,7 +502,10 @@ async def test_the_assurance_level_is_the_sessions_acr(worker: Worker) -> None:
 
 async def test_a_lower_assurance_is_judged_at_once(tmp_path: Path, clock: ManualClock) -> None:
     strong = allow(
-        "strong", PODS, groups="idp:dev", conditions=Conditions(authentication_classes=("aal2",))
+        "strong",
+        PODS,
+        groups="idp:dev",
+        conditions=Conditions(sign_in=SignIn(classes=frozenset({"aal2"}))),
     )
     worker = await worker_of(tmp_path, clock, 1, strong)
     record = await worker.signed_in(authentication_class="aal2")
