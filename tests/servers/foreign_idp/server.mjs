@@ -8,6 +8,7 @@
 //   users                             {name: {claim: value}}; any password is accepted
 //   idTokenSeconds                    lifetime of an ID token
 //   eventsFile                        one JSON line is appended for each request answered
+//   backchannelLogoutUri              where clients are told of sign-outs; empty: they are not
 // The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
 // its stdin does, and so with the process that started it.
 import { generateKeyPairSync } from 'node:crypto'
@@ -30,6 +31,14 @@ function signingKey (type, options, alg, kid) {
 
 const refreshable = ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code']
 
+function loggedOutAt () {
+  if (!settings.backchannelLogoutUri) return {}
+  return {
+    backchannel_logout_uri: settings.backchannelLogoutUri,
+    backchannel_logout_session_required: true,
+  }
+}
+
 function configuration () {
   return {
     jwks: {
@@ -47,6 +56,7 @@ function configuration () {
         grant_types: refreshable,
         response_types: ['code'],
         require_auth_time: true,
+        ...loggedOutAt(),
       },
       {
         client_id: 'kzproxy-with-secret',
@@ -58,6 +68,7 @@ function configuration () {
         response_types: ['code'],
         require_auth_time: true,
         id_token_signed_response_alg: 'ES256',
+        ...loggedOutAt(),
       },
     ],
     scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
@@ -75,7 +86,10 @@ function configuration () {
       accountId: id,
       claims: () => ({ sub: id, preferred_username: id, ...settings.users[id] }),
     },
+    // Its own refuses to speak to this machine.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     features: {
+      backchannelLogout: { enabled: true },
       deviceFlow: { enabled: true },
       devInteractions: { enabled: true },
       introspection: { enabled: true },
