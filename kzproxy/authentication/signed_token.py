@@ -76,7 +76,7 @@ def read_signed_token(token: str, types: frozenset[str] = SIGN_IN_TYPES) -> Sign
     )
 
 
-def _refuse_extensions(header: Mapping[str, object], types: frozenset[str]) -> None:
+def _refuse_extensions(header: Mapping[str, object]) -> None:
     # RFC 7515 section 4.1.11: what "crit" names must be understood, and kzproxy understands none.
     # "b64" would change what was signed (RFC 7797).
     for name in ("crit", "b64"):
