@@ -277,7 +277,7 @@ class Administrator:
             case Deny() as deny:
                 hint = f": {deny.hint}" if deny.hint else ""
                 ended = f"access ended by kzproxy, policy no longer permits it{hint}"
-                return Ending(cause=EndCause.POLICY, error=Forbidden(ended))
+                return Ending(cause=EndCause.POLICY, error=Forbidden(ended), rule=deny.rule)
 
     def _present_facts(self, lease: Lease, now: datetime) -> Attributes:
         """Return the facts that ``lease`` is to be judged by now.

@@ -15,6 +15,7 @@ from kzproxy.audit.recorded_facts import recorded_namespace, recorded_object
 from kzproxy.audit.schema import (
     Cause,
     CompletedRecord,
+    Cut,
     DecisionRecord,
     Device,
     Impersonated,
@@ -115,6 +116,7 @@ class Outcome:
         bytes_out: Body bytes to the client.
         duration: From the arrival of the head to the last byte.
         message: Why, where the termination does not say all.
+        cut: Where kzproxy ended it before its time.
     """
 
     termination: Termination
@@ -123,6 +125,7 @@ class Outcome:
     bytes_out: int = 0
     duration: timedelta = timedelta(0)
     message: str = ""
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +311,7 @@ def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> Co
         bytes_out=outcome.bytes_out,
         duration_ms=round(outcome.duration / timedelta(milliseconds=1), 3),
         message=visible(outcome.message, MAX_TEXT_CHARS),
+        cut=outcome.cut,
     )
 
 

@@ -236,6 +236,18 @@ class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="de
     shadow: ShadowAnswer | None = None
 
 
+class Cut(_Part, frozen=True, kw_only=True):
+    """Why and how fast kzproxy ended what was under way.
+
+    ``took_ms`` is from when nothing was passed on any more until the client had been told and both
+    sides were closed.
+    """
+
+    cause: str
+    rule: str = ""
+    took_ms: Annotated[float, Meta(ge=0)] = 0.0
+
+
 class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="completed"):
     """Written when a permitted request is over."""
 
@@ -247,6 +259,7 @@ class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="c
     bytes_out: Count = 0
     duration_ms: Annotated[float, Meta(ge=0)] = 0.0
     message: str = ""
+    cut: Cut | None = None
 
 
 class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):
