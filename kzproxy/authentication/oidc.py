@@ -70,7 +70,7 @@ class OidcAuthenticator:
         return frozenset(verifier.issuer.revision for verifier in self._verifiers.values())
 
     def keys_of(self, issuer: str) -> IssuerKeys | None:
-        """Return the keys of an issuer, which ``run`` keeps fresh; None for one not known here."""
+        """Return the keys of one issuer; None where it is not one of this authenticator's."""
         verifier = self._verifiers.get(issuer)
         return None if verifier is None else verifier.keys
 

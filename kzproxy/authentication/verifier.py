@@ -61,20 +61,11 @@ class TokenVerifier:
             MayHoldLater: It does not hold now.
             ServiceUnavailable: The keys that it would be judged with cannot be had.
         """
-        key = self._signer(token)
-        if key is None:
-            await self.keys.sought()
-            key = self._signer(token)
+        key = await self.keys.signer(token)
         if key is None:
             raise self._unsigned(token)
         claims = VerifiedClaims(token.claims)
         return Judgement(identity=self._identity(claims), key=key, claims=claims)
-
-    def _signer(self, token: SignedToken) -> VerificationKey | None:
-        for key in self.keys.current().candidates(token.key_id, token.algorithm):
-            if key.verifies(token.algorithm, token.signing_input, token.signature):
-                return key
-        return None
 
     def _unsigned(self, token: SignedToken) -> Unauthenticated | ServiceUnavailable:
         """Say why no key was found: three cases that want three different things done."""
