@@ -121,7 +121,8 @@ def forget(
 ) -> None:
     """Take a device out of the registry.
 
-    What runs on it ends at once. Its machine can be enrolled again: to keep it out, block it.
+    Its sessions end, and so does what policy permits to devices alone. Its machine can be enrolled
+    again: to keep it out, block it.
     """
     ask = partial(ask_own_endpoint, context=context, kubeconfig=kubeconfig)
     if not yes:
