@@ -67,7 +67,7 @@ def test_kubectl_on_a_blocked_device_ends_and_says_why(
             assert blocked.status == 200
             said = b"".join(cut.communicate(timeout=10))
             assert neighbour.poll() is None
-        # What kubectl does with the end of a watch: it shows why as a row of its table, and exits 0.
+        # What kubectl makes of it: a row of its table that says why, and exit code 0.
         assert b"was blocked by t:root: stolen" in said
         assert cut.returncode == 0
         again = mine("get", "pods")
