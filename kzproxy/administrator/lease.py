@@ -36,10 +36,11 @@ class EndCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """Why a stream ends, and the Status its client is told."""
+    """Why a stream ends, and the Status its client is told; ``rule`` is empty where it is none."""
 
     cause: EndCause
     error: ProxyError
+    rule: str = ""
 
 
 class Ended(Exception):
@@ -195,7 +196,7 @@ def _reached(cause: EndCause, what: str, bound: _Bound) -> Ending:
         f"access ended by kzproxy: {what} {_words(bound.duration)}, as long as rule {bound.rule}"
         " allows; start it again"
     )
-    return Ending(cause=cause, error=Forbidden(message))
+    return Ending(cause=cause, error=Forbidden(message), rule=bound.rule)
 
 
 def lease_end(permit: Permit, credential_end: datetime) -> datetime:

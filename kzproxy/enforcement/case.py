@@ -4,11 +4,12 @@ import os
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import Arrival, Caller, Outcome
-from kzproxy.audit.schema import ShadowAnswer, Termination
+from kzproxy.audit.schema import Cut, ShadowAnswer, Termination
 from kzproxy.http.messages import RequestHead
 from kzproxy.policy.decision import Permit
 from kzproxy.transport.peer import Peer
@@ -29,6 +30,8 @@ class Case:
         termination: How it ended.
         status_code: What was answered; None before.
         ended_because: In words, where the termination does not say all.
+        ending: Why kzproxy ended it before its time, if it did.
+        cut_at: Monotonic seconds; when nothing was passed on any more.
     """
 
     audit_id: str
@@ -47,6 +50,8 @@ class Case:
     termination: Termination = Termination.NORMAL
     status_code: int | None = None
     ended_because: str = ""
+    ending: Ending | None = None
+    cut_at: float = 0.0
     bytes_before: tuple[int, int] = field(default=(0, 0))
 
     @property
@@ -58,6 +63,7 @@ class Case:
             received_at=self.received_at,
             source_address=self.peer.address,
             source_port=self.peer.port,
+            via=self.peer.via,
             method=request.method if request else "",
             target=request.target if request else "",
             user_agent=_first(request, "user-agent"),
@@ -83,7 +89,14 @@ class Case:
             bytes_out=bytes_out - self.bytes_before[1],
             duration=timedelta(seconds=now - self.started),
             message=self.ended_because,
+            cut=self._cut(now),
         )
+
+    def _cut(self, now: float) -> Cut | None:
+        if self.ending is None:
+            return None
+        took_ms = round((now - self.cut_at) * 1000, 3)
+        return Cut(cause=self.ending.cause.value, rule=self.ending.rule, took_ms=took_ms)
 
 
 def new_audit_id() -> str:

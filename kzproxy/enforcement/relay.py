@@ -118,7 +118,8 @@ class Relay:
         """Stop relaying both ways now; ``run`` then says why to the client, and closes hard."""
         if self._ending is not None:
             return
-        self._ending = ending
+        self._ending = self._case.ending = ending
+        self._case.cut_at = asyncio.get_running_loop().time()
         # The abort below must find nothing but this exchange on the connection.
         self._exchange.reusable = False
         self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
