@@ -17,12 +17,14 @@ from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.posture.settings import PostureSettings
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
 
@@ -55,6 +57,7 @@ class ProxySettings:
         listen: The API listener.
         tls: What it shows, and whose device certificates it believes.
         devices: Who they are, and how a machine becomes one.
+        posture: How their state is judged, and whose word is asked for.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -74,6 +77,7 @@ class ProxySettings:
     listen: Address
     tls: ListenerTls
     devices: DeviceSettings = field(default_factory=DeviceSettings)
+    posture: PostureSettings = field(default_factory=PostureSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -126,6 +130,7 @@ class _Loader:
                 "devices",
                 "ops",
                 "limits",
+                "posture",
                 "reasons",
                 "drainTimeoutSeconds",
                 "reservedNames",
@@ -147,6 +152,7 @@ class _Loader:
             listen=address,
             tls=tls,
             devices=devices,
+            posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,

@@ -170,18 +170,25 @@ def build_services(
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
-        kept=_kept(settings, administrator, decisions, clock),
+        kept=_kept(settings, administrator, decisions, metrics, clock),
     )
 
 
 def _kept(
-    settings: ProxySettings, administrator: Administrator, decisions: DecisionLog, clock: Clock
+    settings: ProxySettings,
+    administrator: Administrator,
+    decisions: DecisionLog,
+    metrics: Metrics,
+    clock: Clock,
 ) -> "Kept | None":
     if settings.store is None:
         return None
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
+    from kzproxy.server.kept_posture import follow_posture
 
-    return open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    kept = open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    follow_posture(metrics, kept.posture.keeper.counts)
+    return kept
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
@@ -315,7 +322,7 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
-        device_facts=() if services.kept is None else (services.kept.devices.registry,),
+        device_facts=() if services.kept is None else services.kept.device_facts,
     )
 
 
