@@ -108,10 +108,11 @@ class Device(_Part, frozen=True, kw_only=True):
 
 
 class Source(_Part, frozen=True, kw_only=True):
-    """The socket's peer."""
+    """Where it came from: the socket's peer, or for whom a load balancer is one."""
 
     address: str
     port: Annotated[int, Meta(ge=0, le=65535)]
+    via: str = ""
 
 
 class Request(_Part, frozen=True, kw_only=True):
@@ -273,6 +274,48 @@ class EventRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="event
     details: dict[str, str] = {}
 
 
+class SignalSubjectFields(_Part, frozen=True, kw_only=True):
+    """Whom a signal is about, in the words of its source."""
+
+    issuer: str = ""
+    subject: str = ""
+    email: str = ""
+    session: str = ""
+    device: str = ""
+    everybody: bool = False
+
+
+class SignalReceivedRecord(
+    _Part, frozen=True, kw_only=True, tag_field="kind", tag="signal.received"
+):
+    """Written before what a signal says is done."""
+
+    ts: Time
+    stream: str
+    source: str
+    id: str
+    event: str
+    outcome: str
+    effect: str = ""
+    subject: SignalSubjectFields | None = None
+    observed_at: Time | None = None
+    sessions: tuple[str, ...] = ()
+    sessions_omitted: Count = 0
+    message: str = ""
+    evidence: str = ""
+
+
+class SignalRefusedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="signal.refused"):
+    """Written when something is sent that is no signal, or not from whom it should be."""
+
+    ts: Time
+    stream: str
+    error: str
+    message: str
+    id: str = ""
+    address: str = ""
+
+
 class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):
     """The first line of a chain."""
 
@@ -305,7 +348,8 @@ class GapRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
 
 
 Lifecycle = StartedRecord | ResumedRecord | StoppedRecord | GapRecord
-Record = DecisionRecord | CompletedRecord | EventRecord | Lifecycle
+SignalRecord = SignalReceivedRecord | SignalRefusedRecord
+Record = DecisionRecord | CompletedRecord | EventRecord | SignalRecord | Lifecycle
 
 
 class Envelope(Struct, frozen=True, kw_only=True):

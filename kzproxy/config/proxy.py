@@ -17,9 +17,11 @@ from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.location import ClientAddress, load_client_address
 from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
+from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
@@ -55,6 +57,7 @@ class ProxySettings:
 
     Attributes:
         listen: The API listener.
+        client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
         devices: Who they are, and how a machine becomes one.
         posture: How their state is judged, and whose word is asked for.
@@ -70,11 +73,13 @@ class ProxySettings:
         reasons: Where users' reasons are kept; None: none are taken.
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
+        signals: Who may say that something about users and devices has changed; None: nobody.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
 
     listen: Address
+    client_address: ClientAddress
     tls: ListenerTls
     devices: DeviceSettings = field(default_factory=DeviceSettings)
     posture: PostureSettings = field(default_factory=PostureSettings)
@@ -90,6 +95,7 @@ class ProxySettings:
     reasons: ReasonSettings | None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    signals: SignalSettings | None = None
     limits: Limits
     drain: timedelta
 
@@ -136,20 +142,25 @@ class _Loader:
                 "reservedNames",
                 "sessions",
                 "shadowPolicyFiles",
+                "signals",
                 "store",
             ),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
         devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
-        address, tls = self._listen(fields["listen"], devices)
+        address, tls, client_address = self._listen(fields["listen"], devices)
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
+        issuers = with_reserved_names(
+            self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
+        )
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
             listen=address,
+            client_address=client_address,
             tls=tls,
             devices=devices,
             posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
@@ -157,9 +168,7 @@ class _Loader:
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
             send_decision_id=send_decision_id,
-            issuers=with_reserved_names(
-                self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
-            ),
+            issuers=issuers,
             policy=policy,
             policy_files=policy_files,
             shadow_policy=self._policy(self._policy_files(fields["shadowPolicyFiles"]))
@@ -169,14 +178,17 @@ class _Loader:
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
+            signals=self._signals(fields, issuers),
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
-    def _listen(self, node: Node, devices: DeviceSettings) -> tuple[Address, ListenerTls]:
+    def _listen(
+        self, node: Node, devices: DeviceSettings
+    ) -> tuple[Address, ListenerTls, ClientAddress]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
-            optional=("minimumTLSVersion",),
+            optional=("minimumTLSVersion", "clientAddress"),
         )
         version = "1.3"
         if "minimumTLSVersion" in fields:
@@ -188,7 +200,7 @@ class _Loader:
             managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
-        return _address(fields["address"]), tls
+        return _address(fields["address"]), tls, load_client_address(fields.get("clientAddress"))
 
     def _ops(self, node: Node) -> Address:
         return _address(node.mapping(required=("address",))["address"])
@@ -243,6 +255,15 @@ class _Loader:
         if not directory.parent.is_dir():
             fields["directory"].mistake(f"{directory.parent} is not a directory")
         return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
+
+    def _signals(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...]
+    ) -> SignalSettings | None:
+        if "signals" not in fields:
+            return None
+        if "store" not in fields:
+            fields["signals"].mistake("needs `store`, where what signals say is kept")
+        return load_signals(fields["signals"], self._base, issuers)
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)

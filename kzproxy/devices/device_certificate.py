@@ -124,6 +124,7 @@ class DeviceAuthority:
             enrolled=Fact.UNKNOWN,
             thumbprint=thumbprint,
             key_thumbprint=key,
+            serial=f"{path[0].serial_number:x}",
             reason=_ENROL,
             expires_at=not_after,
         )

@@ -38,6 +38,7 @@ from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
+from kzproxy.enforcement.forwarded_clients import ForwardedClients
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permitted
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
@@ -94,6 +95,8 @@ class EnforcementPoint:
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
     device_facts: tuple[StatesDevice, ...] = ()
+    # None where a connection says by itself whose it is.
+    clients: ForwardedClients | None = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -139,6 +142,8 @@ class EnforcementPoint:
         except ImpersonationRefused as refused:
             await self._find_out_who_asks(refused.head, case)
             raise
+        if self.clients is not None:
+            case.peer = self.clients.peer(case.peer, request)
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
@@ -155,6 +160,8 @@ class EnforcementPoint:
     async def _find_out_who_asks(self, refused: RequestHead, case: Case) -> None:
         """Fill in for the log whose request is refused; it is found out anew each time."""
         case.request = refused
+        if self.clients is not None:
+            case.peer = self.clients.peer(case.peer, refused)
         case.info = self.request_infos.parse(refused.method, refused.target)
         case.device = device = self._device(case.peer, case.received_at)
         case.session_id = (await self._found_out(refused, device, case)).session_id

@@ -18,6 +18,7 @@ from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.decision_endpoints import Judgement
+from kzproxy.enforcement.forwarded_clients import ForwardedClients
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
@@ -28,6 +29,7 @@ from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.network import Addresses
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.server.device_authorities import certificate_issuer, device_authority
 from kzproxy.server.explaining import ExplainingProcess
@@ -56,6 +58,7 @@ class Parts:
         issuer: Issues certificates for them; None where kzproxy does not.
         engine: The policy.
         shadow: Another one that is asked too; None where there is none.
+        proxies: Who alone connects, with PROXY headers; None where clients do themselves.
     """
 
     listener_tls: ssl.SSLContext
@@ -64,6 +67,7 @@ class Parts:
     issuer: "CertificateIssuer | None" = None
     engine: PolicyEngine
     shadow: Shadow | None = None
+    proxies: Addresses | None = None
 
     @property
     def needs_namespace_labels(self) -> bool:
@@ -88,6 +92,7 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
         issuer=certificate_issuer(settings.devices.issuing, devices, clock),
         engine=PolicyEngine(settings.policy),
         shadow=_shadow(settings.shadow_policy),
+        proxies=settings.client_address.proxy_addresses,
     )
 
 
@@ -300,6 +305,7 @@ def _point(
             held=services.held_bodies,
         ),
     )
+    hops = settings.client_address.hop_addresses
     return EnforcementPoint(
         clock=services.clock,
         authenticator=authenticator,
@@ -323,6 +329,7 @@ def _point(
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
         device_facts=() if services.kept is None else services.kept.device_facts,
+        clients=ForwardedClients(hops) if hops is not None else None,
     )
 
 

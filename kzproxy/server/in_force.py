@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.enforcement.alongside import alongside
+from kzproxy.policy.network import Addresses
 from kzproxy.server.build import Generation, Services
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
@@ -40,6 +41,10 @@ class InForce:
     def context(self) -> ssl.SSLContext:
         """Return what a new connection's handshake uses."""
         return self.generation.parts.listener_tls
+
+    def proxies(self) -> Addresses | None:
+        """Return who alone may connect, with PROXY headers; None where clients do themselves."""
+        return self.generation.parts.proxies
 
     def install(self, generation: Generation) -> None:
         """Put ``generation`` in force and end what it does not permit."""
