@@ -6,7 +6,7 @@ new, and what it said is forgotten when its time is over.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from kzproxy.clock.system import Clock
@@ -57,7 +57,7 @@ class PostureProvider:
         settings: ProviderSettings,
         *,
         http: ProviderHttp,
-        devices: Callable[[], Iterable[AskedDevice]],
+        devices: Callable[[], Awaitable[Iterable[AskedDevice]]],
         keeper: PostureKeeper,
         turn: Turn,
         clock: Clock,
@@ -115,7 +115,7 @@ class PostureProvider:
         if problem:
             self._failed(problem)
             return
-        waiting = list(self._devices())
+        waiting = list(await self._devices())
         while waiting:
             some, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             async with asyncio.TaskGroup() as group:

@@ -16,6 +16,7 @@ from kzproxy.posture.asked_device import AskedDevice
 from kzproxy.posture.book import PostureBook
 from kzproxy.posture.intake import PostureIntake, TakesNonces
 from kzproxy.posture.keeper import PostureKeeper
+from kzproxy.posture.met import MetDevices
 from kzproxy.posture.metrics import PostureCounts
 from kzproxy.posture.settings import PostureSettings, ProviderSettings
 from kzproxy.store.following import Following
@@ -33,6 +34,7 @@ class KeptPosture:
     keeper: PostureKeeper
     store: Store
     registry: DeviceRegistry
+    met: MetDevices
     clock: Clock
     _asked: tuple[ProviderSettings, ...] = ()
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -58,7 +60,8 @@ class KeptPosture:
         """Ask the providers that the configuration in force names, until cancelled."""
         while True:
             self._changed.clear()
-            async with alongside(*(one.run() for one in self._providers())):
+            works = [one.run() for one in self._providers()]
+            async with alongside(*works, *([self.met.run()] if works else [])):
                 await self._changed.wait()
 
     def _providers(self) -> "list[PostureProvider]":
@@ -80,9 +83,12 @@ class KeptPosture:
             for settings in self._asked
         ]
 
-    def _devices(self) -> Iterable[AskedDevice]:
-        approved = (one for one in self.registry.all() if one.is_approved)
-        return [AskedDevice(id=one.id, serial=one.serial) for one in approved]
+    async def _devices(self) -> Iterable[AskedDevice]:
+        known = self.registry.all()
+        approved = [AskedDevice(id=one.id, serial=one.serial) for one in known if one.is_approved]
+        # What a CA that is believed of itself calls a device is all that there is to ask by.
+        others = await self.met.ids() - {one.id for one in known}
+        return [*approved, *(AskedDevice(id=one, serial=one) for one in sorted(others))]
 
 
 def keep_posture(
@@ -102,6 +108,7 @@ def keep_posture(
         keeper=PostureKeeper(following, book, events, PostureCounts(), clock),
         store=store,
         registry=registry,
+        met=MetDevices(store, book.met, clock),
         clock=clock,
     )
 

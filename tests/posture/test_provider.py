@@ -47,10 +47,14 @@ async def ask(mdm, authority, scene):
         )
         http = ProviderHttp(settings)
         made.append(http)
+
+        async def asked():
+            return [AskedDevice(id=name, serial=serial) for name, serial in devices]
+
         return PostureProvider(
             settings,
             http=http,
-            devices=lambda: [AskedDevice(id=name, serial=serial) for name, serial in devices],
+            devices=asked,
             keeper=scene.keeper,
             turn=StoreTurn(scene.store, holder),
             clock=scene.clock,
