@@ -159,9 +159,9 @@ def _one(values: Values, name: str) -> str:
 def _required(values: Values, name: str) -> str:
     value = _one(values, name).strip()
     if not value:
-        instead = ", or --sign-in-url URL" if name == "--issuer" else ""
+        instead = "--sign-in-url URL or " if name == "--issuer" else ""
         raise Misused(
-            f"{name} {OPTIONS[name][0]}{instead} is required; `kzproxy credential --help` lists all"
+            f"{instead}{name} {OPTIONS[name][0]} is required; `kzproxy credential --help` lists all"
         )
     return value
 
