@@ -18,6 +18,7 @@ from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
 from kzproxy.config.location import ClientAddress, load_client_address
+from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
 from kzproxy.config.sign_in import SignInSettings, load_sign_in
@@ -26,6 +27,7 @@ from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.posture.settings import PostureSettings
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
 
@@ -50,6 +52,7 @@ class ProxySettings:
         client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
         devices: Who they are, and how a machine becomes one.
+        posture: How their state is judged, and whose word is asked for.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -72,6 +75,7 @@ class ProxySettings:
     client_address: ClientAddress
     tls: ListenerTls
     devices: DeviceSettings = field(default_factory=DeviceSettings)
+    posture: PostureSettings = field(default_factory=PostureSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -126,6 +130,7 @@ class _Loader:
                 "devices",
                 "ops",
                 "limits",
+                "posture",
                 "reasons",
                 "drainTimeoutSeconds",
                 "reservedNames",
@@ -153,6 +158,7 @@ class _Loader:
             client_address=client_address,
             tls=tls,
             devices=devices,
+            posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,

@@ -169,7 +169,7 @@ def build_services(
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
-    kept = _kept(settings, administrator, decisions, clock)
+    kept = _kept(settings, administrator, decisions, metrics, clock)
     return Services(
         clock=clock,
         limits=settings.limits,
@@ -187,13 +187,20 @@ def build_services(
 
 
 def _kept(
-    settings: ProxySettings, administrator: Administrator, decisions: DecisionLog, clock: Clock
+    settings: ProxySettings,
+    administrator: Administrator,
+    decisions: DecisionLog,
+    metrics: Metrics,
+    clock: Clock,
 ) -> "Kept | None":
     if settings.store is None:
         return None
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
+    from kzproxy.server.kept_posture import follow_posture
 
-    return open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    kept = open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    follow_posture(metrics, kept.posture.keeper.counts)
+    return kept
 
 
 def _confirming(
@@ -346,7 +353,7 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
-        device_facts=() if services.kept is None else (services.kept.devices.registry,),
+        device_facts=() if services.kept is None else services.kept.device_facts,
         clients=ForwardedClients(hops) if hops is not None else None,
     )
 

@@ -73,6 +73,7 @@ class InForce:
         if self._services.kept is not None:
             parts, enrolment = present.parts, present.settings.devices.enrolment
             self._services.kept.devices.install(parts.devices, parts.issuer, enrolment)
+            self._services.kept.posture.install(present.settings.posture)
         self._services.administrator.install(
             present.parts.engine, present.trust, present.namespaces
         )
