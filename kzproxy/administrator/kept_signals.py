@@ -38,7 +38,7 @@ def keep_signals(
             administrator.judge_devices_again(frozenset({concern.device_id}))
         else:
             administrator.judge_again_where(
-                lambda attributes: concern.covers(who_is(attributes, sessions.find))
+                lambda known: concern.covers(who_is(known.subject, known.device, sessions.find))
             )
 
     def device_concerned(device_id: str) -> None:

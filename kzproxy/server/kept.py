@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.clock.system import Clock
@@ -28,6 +29,7 @@ class Kept:
     following: Following
     sealer: Sealer
     sessions: SessionDirectory
+    signals: KeptSignals
     administrator: Administrator
     clock: Clock
 
@@ -83,6 +85,8 @@ def open_kept(
         following=following,
         sealer=Sealer(settings.keys),
         sessions=directory,
+        # Last: it contradicts what others say of devices.
+        signals=keep_signals(administrator, following, directory),
         administrator=administrator,
         clock=clock,
     )
