@@ -29,6 +29,7 @@ import msgspec
 
 from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head
 from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
+from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
@@ -181,11 +182,20 @@ class DecisionLog:
 
     async def _written(self, payload: bytes, *, durable: bool) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:
-            raise _unavailable(f"a decision record of {len(payload)} bytes is over the bound")
+            raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         written: Written = asyncio.get_running_loop().create_future()
         self._add(_Pending(payload, written, durable=durable))
         if problem := await written:
             raise _unavailable(problem)
+
+    async def record_event(self, event: Event) -> None:
+        """Return once what happens beside requests is written and has reached the disk.
+
+        Raises:
+            ServiceUnavailable: It could not be written; what it says must not be done.
+        """
+        payload = self._encode(event_record(event, at=self._clock.now()))
+        await self._written(payload, durable=True)
 
     async def record_outcome(self, record: CompletedRecord) -> None:
         """Return once the record is written, or held until it can be; never raises."""

@@ -78,12 +78,13 @@ class Arrival:
     Attributes:
         audit_id: Ours; it is sent upstream as ``Audit-ID``.
         received_at: Aware, UTC.
-        source_address: The socket's peer.
-        source_port: The socket's peer.
+        source_address: The client's.
+        source_port: The client's; 0 where nobody says it.
         method: As received.
         target: As received; only its path is kept where it could not be read.
         user_agent: As received; empty where none.
         client_audit_id: The ``Audit-ID`` that the client sent; empty where none.
+        via: The socket's peer, where that is not the client.
     """
 
     audit_id: str
@@ -94,6 +95,7 @@ class Arrival:
     target: str = ""
     user_agent: str = ""
     client_audit_id: str = ""
+    via: IPAddress | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,7 @@ def decision_record(
         received_at=arrival.received_at,
         user=caller.user,
         device=caller.device,
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
         request=request,
         namespace=recorded_namespace(decision),
         object=recorded_object(decision),
@@ -237,7 +239,7 @@ def own_record(
         received_at=arrival.received_at,
         user=caller.user,
         device=caller.device,
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
         request=request,
     )
 
@@ -263,7 +265,7 @@ def same_decision(
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         received_at=arrival.received_at,
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
     )
 
 
@@ -290,7 +292,7 @@ def refusal_record(
         received_at=arrival.received_at,
         user=None if known.identity is None else _user(known.identity, known.session_id),
         device=None if known.device is None else _device(known.device),
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
         request=_request(known.request, arrival) if known.request else _unread_request(arrival),
     )
 
@@ -402,6 +404,14 @@ def _device(device: DevicePosture) -> Device:
         thumbprint=device.thumbprint,
         reason=visible(device.reason, MAX_TEXT_CHARS),
         expires_at=device.expires_at,
+    )
+
+
+def _source(arrival: Arrival) -> Source:
+    return Source(
+        address=str(arrival.source_address),
+        port=arrival.source_port,
+        via="" if arrival.via is None else str(arrival.via),
     )
 
 

@@ -108,10 +108,11 @@ class Device(_Part, frozen=True, kw_only=True):
 
 
 class Source(_Part, frozen=True, kw_only=True):
-    """The socket's peer."""
+    """Where it came from: the socket's peer, or for whom a load balancer is one."""
 
     address: str
     port: Annotated[int, Meta(ge=0, le=65535)]
+    via: str = ""
 
 
 class Request(_Part, frozen=True, kw_only=True):
@@ -242,6 +243,37 @@ class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="c
     cut: Cut | None = None
 
 
+class EventDevice(_Part, frozen=True, kw_only=True):
+    """The device that an event is about; one of the two is there."""
+
+    id: str = ""
+    key_thumbprint: str = ""
+
+
+class EventUser(_Part, frozen=True, kw_only=True):
+    """The person that an event is about, or who caused it."""
+
+    name: str
+    issuer: str = ""
+    subject: str = ""
+
+
+class EventRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="event"):
+    """Written before something that is no request to the cluster is done, or when it is refused."""
+
+    ts: Time
+    event: Annotated[str, Meta(pattern="^[a-z-]+(\\.[a-z-]+)+$")]
+    refused: bool = False
+    message: str = ""
+    audit_id: str = ""
+    by: str = ""
+    user: EventUser | None = None
+    session: str = ""
+    device: EventDevice | None = None
+    source: Source | None = None
+    details: dict[str, str] = {}
+
+
 class SignalSubjectFields(_Part, frozen=True, kw_only=True):
     """Whom a signal is about, in the words of its source."""
 
@@ -317,7 +349,7 @@ class GapRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
 
 Lifecycle = StartedRecord | ResumedRecord | StoppedRecord | GapRecord
 SignalRecord = SignalReceivedRecord | SignalRefusedRecord
-Record = DecisionRecord | CompletedRecord | SignalRecord | Lifecycle
+Record = DecisionRecord | CompletedRecord | EventRecord | SignalRecord | Lifecycle
 
 
 class Envelope(Struct, frozen=True, kw_only=True):

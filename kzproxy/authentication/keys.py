@@ -7,15 +7,12 @@ ids come in there is at most one fetch in each cool-down.
 
 import asyncio
 import logging
-import socket
-from ipaddress import ip_address
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 
-from kzproxy.authentication.addresses import IPAddress, may_be_sent_to
 from kzproxy.authentication.fetch import FetchFailed, fetch_object, issuer_client
+from kzproxy.authentication.foreign_places import ForeignPlace, refuse_foreign_place
 from kzproxy.authentication.jwks import KeySet, VerificationKey, read_key_set
 from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, KeyLimits
 from kzproxy.authentication.signed_token import SignedToken
@@ -194,30 +191,8 @@ class IssuerKeys:
         place = document.get("jwks_uri")
         if not isinstance(place, str) or not place.isascii() or not place.isprintable():
             raise FetchFailed(f"{source}: its `jwks_uri` is not a URL")
-        await _refuse_foreign_place(place, source)
+        try:
+            await refuse_foreign_place(place, source, "jwks_uri")
+        except ForeignPlace as error:
+            raise FetchFailed(str(error)) from error
         return place
-
-
-async def _refuse_foreign_place(place: str, source: str) -> None:
-    try:
-        target, origin = urlsplit(place), urlsplit(source)
-        target_host, origin_host = target.hostname or "", origin.hostname or ""
-        target_port = target.port or 443
-    except ValueError as error:
-        raise FetchFailed(f"{source}: its `jwks_uri` is not a URL") from error
-    if target.scheme != "https" or not target_host or "@" in target.netloc:
-        raise FetchFailed(f"{source}: its `jwks_uri` is not a plain https URL")
-    if target_host == origin_host:
-        return
-    addresses = await _addresses(target_host, target_port)
-    if not may_be_sent_to(addresses, await _addresses(origin_host, origin.port or 443)):
-        raise FetchFailed(f"{source}: its `jwks_uri` is at an internal or link-local address")
-
-
-async def _addresses(host: str, port: int) -> set[IPAddress]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise FetchFailed(f"the host {host} of `jwks_uri` or its issuer is not known") from error
-    return {ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}

@@ -13,9 +13,11 @@ from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.authentication import load_authentication
+from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.location import ClientAddress, load_client_address
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
 from kzproxy.config.signals import SignalSettings, load_signals
@@ -53,7 +55,9 @@ class ProxySettings:
 
     Attributes:
         listen: The API listener.
+        client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
+        devices: Who they are, and how a machine becomes one.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -72,7 +76,9 @@ class ProxySettings:
     """
 
     listen: Address
+    client_address: ClientAddress
     tls: ListenerTls
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -137,7 +143,8 @@ class _Loader:
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
-        address, tls = self._listen(fields["listen"], fields.get("devices"))
+        devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
+        address, tls, client_address = self._listen(fields["listen"], devices)
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
@@ -148,7 +155,9 @@ class _Loader:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         return ProxySettings(
             listen=address,
+            client_address=client_address,
             tls=tls,
+            devices=devices,
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
@@ -168,25 +177,24 @@ class _Loader:
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
-    def _listen(self, node: Node, devices: Node | None) -> tuple[Address, ListenerTls]:
+    def _listen(
+        self, node: Node, devices: DeviceSettings
+    ) -> tuple[Address, ListenerTls, ClientAddress]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
-            optional=("minimumTLSVersion",),
+            optional=("minimumTLSVersion", "clientAddress"),
         )
-        authority: Path | None = None
-        if devices is not None:
-            named = devices.mapping(required=("certificateAuthorityFile",))
-            authority = named_file(named["certificateAuthorityFile"], self._base)
         version = "1.3"
         if "minimumTLSVersion" in fields:
             version = fields["minimumTLSVersion"].choice(tuple(_TLS_VERSIONS)) or version
         tls = ListenerTls(
             certificate_file=named_file(fields["certificateFile"], self._base),
             private_key_file=named_file(fields["privateKeyFile"], self._base),
-            device_authority_file=authority,
+            device_authority_file=devices.authority_file,
+            managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
-        return _address(fields["address"]), tls
+        return _address(fields["address"]), tls, load_client_address(fields.get("clientAddress"))
 
     def _ops(self, node: Node) -> Address:
         return _address(node.mapping(required=("address",))["address"])

@@ -63,6 +63,7 @@ class Case:
             received_at=self.received_at,
             source_address=self.peer.address,
             source_port=self.peer.port,
+            via=self.peer.via,
             method=request.method if request else "",
             target=request.target if request else "",
             user_agent=_first(request, "user-agent"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
@@ -37,6 +38,7 @@ from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
+from kzproxy.enforcement.forwarded_clients import ForwardedClients
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permitted
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
@@ -46,6 +48,7 @@ from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
+    Forbidden,
     InternalError,
     ProxyError,
     Unauthenticated,
@@ -69,6 +72,7 @@ log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
 _CANCELLED = "kzproxy stopped before it was done"
+_BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 _READS = frozenset({"get", "list", "watch", "head"})
 
 
@@ -90,6 +94,9 @@ class EnforcementPoint:
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
+    device_facts: tuple[StatesDevice, ...] = ()
+    # None where a connection says by itself whose it is.
+    clients: ForwardedClients | None = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -135,6 +142,8 @@ class EnforcementPoint:
         except ImpersonationRefused as refused:
             await self._find_out_who_asks(refused.head, case)
             raise
+        if self.clients is not None:
+            case.peer = self.clients.peer(case.peer, request)
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
@@ -151,6 +160,8 @@ class EnforcementPoint:
     async def _find_out_who_asks(self, refused: RequestHead, case: Case) -> None:
         """Fill in for the log whose request is refused; it is found out anew each time."""
         case.request = refused
+        if self.clients is not None:
+            case.peer = self.clients.peer(case.peer, refused)
         case.info = self.request_infos.parse(refused.method, refused.target)
         case.device = device = self._device(case.peer, case.received_at)
         case.session_id = (await self._found_out(refused, device, case)).session_id
@@ -199,6 +210,8 @@ class EnforcementPoint:
         case.identity, case.session_id = known.identity, known.session_id
         if self.sessions is not None and known.identity.is_session:
             self.sessions.used(known.session_id, case.received_at)
+        if device.state == _BLOCKED:
+            raise Forbidden(device.reason)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:
@@ -250,7 +263,10 @@ class EnforcementPoint:
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
         if self.devices is None:
             return NO_DEVICE
-        return self.devices.assess(self.devices.read(peer.certificates), now)
+        posture = self.devices.assess(self.devices.read(peer.certificates), now)
+        for known in self.device_facts:
+            posture = known.stated(posture)
+        return posture
 
     async def _decide(
         self,

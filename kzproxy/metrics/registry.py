@@ -78,7 +78,7 @@ class Metrics:
         )
         self.refused_connections = Counter(
             "kzproxy_connections_refused",
-            "Connections over a limit, closed at accept.",
+            "Connections over a limit or of nobody listed, closed at accept.",
             ["limit"],
             registry=registry,
         )
@@ -107,6 +107,17 @@ class Metrics:
             "kzproxy_signal_stream_enabled",
             "Whether the transmitter says that it sends.",
             ["stream"],
+            registry=registry,
+        )
+        self.reverifications = Counter(
+            "kzproxy_reverifications",
+            "Times an identity provider was asked about a session, by what came of it.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.reverification_lag = Gauge(
+            "kzproxy_reverification_lag_seconds",
+            "By how much the session that waits longest is over its time.",
             registry=registry,
         )
         self.reloads = Counter(

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.enforcement.alongside import alongside
+from kzproxy.policy.network import Addresses
 from kzproxy.server.build import Generation, Services
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
@@ -41,6 +42,10 @@ class InForce:
         """Return what a new connection's handshake uses."""
         return self.generation.parts.listener_tls
 
+    def proxies(self) -> Addresses | None:
+        """Return who alone may connect, with PROXY headers; None where clients do themselves."""
+        return self.generation.parts.proxies
+
     def install(self, generation: Generation) -> None:
         """Put ``generation`` in force and end what it does not permit."""
         before, self.generation = self.generation, generation
@@ -63,6 +68,9 @@ class InForce:
 
     def _tell_administrator(self) -> None:
         present = self.generation
+        if self._services.kept is not None:
+            parts, enrolment = present.parts, present.settings.devices.enrolment
+            self._services.kept.devices.install(parts.devices, parts.issuer, enrolment)
         self._services.administrator.install(
             present.parts.engine, present.trust, present.namespaces
         )

@@ -35,6 +35,7 @@ from kzproxy.server.startup import checked_account, read_namespaces
 from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
+from kzproxy.transport.connection_limits import OpenConnections
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
 
@@ -86,7 +87,7 @@ async def serve(
             service=in_force,
             deadlines=services.deadlines,
             metrics=services.metrics,
-            limits=settings.limits.connections,
+            connections=OpenConnections(settings.limits.connections, in_force.proxies),
         )
         readiness = _Readiness(in_force, services.decisions)
         ops = OpsApplication(

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.audit.chain import GENESIS, seal
+from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.records import Caller, refusal_record
 from kzproxy.audit.schema import (
     Cause,
@@ -59,6 +60,24 @@ RECORDS: list[Record] = [
         caller=Caller(identity=ALICE, session_id="s", device=LAPTOP, request=LIST_PODS),
     ),
     completed_record(),
+    event_record(Event(name="device.token-made"), at=NOW),
+    event_record(
+        Event(
+            name="device.enrolled",
+            refused=True,
+            message="no",
+            audit_id="a",
+            by="ana",
+            user=("ana", "https://idp", "1"),
+            session="s",
+            device_id="d",
+            key_thumbprint="0" * 64,
+            address=ARRIVAL.source_address,
+            port=1,
+            details={"name": "a laptop"},
+        ),
+        at=NOW,
+    ),
     SignalReceivedRecord(
         ts=NOW,
         stream="okta",
