@@ -49,7 +49,8 @@ class Risks:
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with the risks as they are known now; see ``Restates``."""
         del now
-        subject, device = self._of_person(attributes), self.stated(attributes.device)
+        subject = self.of_person(attributes.subject, attributes.device)
+        device = self.stated(attributes.device)
         if subject is attributes.subject and device is attributes.device:
             return attributes
         return replace(attributes, subject=subject, device=device)
@@ -62,12 +63,12 @@ class Risks:
         risk = highest([posture.risk, *(one.level for one in said if one.of_device)])
         return posture if risk == posture.risk else replace(posture, risk=risk)
 
-    def _of_person(self, attributes: Attributes) -> Identity:
-        subject = attributes.subject
+    def of_person(self, subject: Identity, device: DevicePosture) -> Identity:
+        """Return a caller with their risk as it is known now."""
         record = self._sessions(subject.sign_in) if subject.is_session else None
         levels = [] if record is None else [record.risk]
         if self._kept:
-            who = who_is(subject, attributes.device, self._sessions)
+            who = who_is(subject, device, self._sessions)
             levels += [one.level for one in self._kept.about(who) if not one.of_device]
         risk = highest(levels)
         return subject if risk == subject.risk else replace(subject, risk=risk)

@@ -321,7 +321,10 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
-        device_facts=() if services.kept is None else (services.kept.devices.registry,),
+        device_facts=()
+        if services.kept is None
+        else (services.kept.devices.registry, *services.kept.signals.of_devices),
+        signals=None if services.kept is None else services.kept.signals,
         clients=ForwardedClients(hops) if hops is not None else None,
     )
 
