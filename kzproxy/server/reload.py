@@ -182,6 +182,7 @@ def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
         "limits": was.limits != now.limits,
         "store": was.store != now.store,
         "sessions": was.sessions != now.sessions,
+        "signals": was.signals != now.signals,
         "drainTimeoutSeconds": was.drain != now.drain,
     }
     return [name for name, differs in fields.items() if differs]
