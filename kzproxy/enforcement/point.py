@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
@@ -95,6 +96,7 @@ class EnforcementPoint:
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
     device_facts: tuple[StatesDevice, ...] = ()
+    signals: KeptSignals | None = None
     # None where a connection says by itself whose it is.
     clients: ForwardedClients | None = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
@@ -212,6 +214,8 @@ class EnforcementPoint:
             self.sessions.used(known.session_id, case.received_at)
         if device.state == _BLOCKED:
             raise Forbidden(device.reason)
+        if self.signals is not None:
+            self.signals.check(known.identity, device)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:
@@ -314,8 +318,11 @@ class EnforcementPoint:
             source_address=case.peer.address,
             user_agent=case.arrival.user_agent,
         )
+        subject = standing.identity
+        if self.signals is not None:
+            subject = self.signals.judged_as(subject, standing.device)
         attributes = Attributes(
-            subject=standing.identity,
+            subject=subject,
             device=standing.device,
             request=info,
             environment=environment,

@@ -354,6 +354,7 @@ def _point(
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
         device_facts=() if services.kept is None else services.kept.device_facts,
+        signals=None if services.kept is None else services.kept.signals,
         clients=ForwardedClients(hops) if hops is not None else None,
     )
 
