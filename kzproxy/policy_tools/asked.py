@@ -11,6 +11,7 @@ from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, Identity
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.location import COUNTRY
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.asked_object import asked_object
 from kzproxy.policy_tools.case_fields import duration_in
@@ -55,6 +56,8 @@ class Asked:
     device_enrolled: bool = False
     device_id: str = ""
     source: str
+    country: str = ""
+    asn: int = 0
     at: datetime
     user_agent: str = ""
     reason: str = ""
@@ -78,6 +81,10 @@ def attributes_of(asked: Asked) -> Attributes:
         api_version=asked.api_version,
         query=_query(asked),
     )
+    if asked.country and not COUNTRY.fullmatch(asked.country):
+        raise ValueError(
+            f"{asked.country} is no ISO 3166-1 code of two capital letters, such as DE"
+        )
     if asked.device_id and not asked.device_enrolled:
         raise ValueError("only a device that is enrolled has an id; add --device-enrolled")
     device = DevicePosture(
@@ -90,6 +97,8 @@ def attributes_of(asked: Asked) -> Attributes:
         environment=Environment(
             received_at=at,
             source_address=ip_address(asked.source),
+            country=asked.country,
+            asn=asked.asn,
             user_agent=asked.user_agent,
             reason=asked.reason,
         ),

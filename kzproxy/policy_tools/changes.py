@@ -43,6 +43,7 @@ _RESTS_ON = {
     ChangeKind.SIGN_IN: Dependency.AUTHENTICATION,
     ChangeKind.DEVICE: Dependency.DEVICE,
     ChangeKind.NETWORK: Dependency.NETWORK,
+    ChangeKind.LOCATION: Dependency.LOCATION,
     ChangeKind.TIME: Dependency.TIME,
     ChangeKind.REASON: Dependency.REASON,
     ChangeKind.REQUEST: Dependency.REQUEST,

@@ -23,6 +23,8 @@ def found(condition: str, text: PolicyText, view: RequestView, wanted: object) -
         return f"tier {view.tier}; {_device(text, view.attributes)}"
     reader = {
         "networks": _networks,
+        "countries": _country,
+        "asns": _system,
         "time": _time,
         "device": _device,
         "authentication": _authentication,
@@ -61,6 +63,16 @@ def networks_of(text: PolicyText, attributes: Attributes) -> list[str]:
 def _networks(text: PolicyText, attributes: Attributes) -> str:
     names = ", ".join(networks_of(text, attributes))
     return f"{attributes.environment.source_address}, in {names or 'none of the networks'}"
+
+
+def _country(_: PolicyText, attributes: Attributes) -> str:
+    environment = attributes.environment
+    return f"{environment.source_address}, {environment.country or 'of no known country'}"
+
+
+def _system(_: PolicyText, attributes: Attributes) -> str:
+    environment = attributes.environment
+    return f"{environment.source_address}, {environment.asn or 'of no known autonomous system'}"
 
 
 def _time(_: PolicyText, attributes: Attributes) -> str:

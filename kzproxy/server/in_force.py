@@ -67,10 +67,11 @@ class InForce:
         return {"policy": parts.engine.revision} | shadow
 
     def _tell_administrator(self) -> None:
-        present = self.generation
-        self._services.administrator.install(
-            present.parts.engine, present.trust, present.namespaces
-        )
+        present, administrator = self.generation, self._services.administrator
+        is_elsewhere = self._services.whereabouts.install(present.parts.locations)
+        administrator.install(present.parts.engine, present.trust, present.namespaces)
+        if is_elsewhere:
+            administrator.judge_all_again()
 
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""
