@@ -21,6 +21,8 @@ from kzproxy.audit.schema import (
     Request,
     RuleError,
     ShadowAnswer,
+    SignalReceivedRecord,
+    SignalRecord,
     Source,
     Termination,
     User,
@@ -316,6 +318,23 @@ def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> Co
         message=visible(outcome.message, MAX_TEXT_CHARS),
         cut=outcome.cut,
     )
+
+
+def signal_record(record: SignalRecord) -> SignalRecord:
+    """Make a record of what was sent as a signal safe to keep."""
+    changes: dict[str, object] = _visible_texts(record)
+    if isinstance(record, SignalReceivedRecord):
+        changes["sessions"] = record.sessions[:MAX_ITEMS]
+        changes["sessions_omitted"] = max(0, len(record.sessions) - MAX_ITEMS)
+        if record.subject is not None:
+            subject = record.subject
+            changes["subject"] = msgspec.structs.replace(subject, **_visible_texts(subject))
+    return msgspec.structs.replace(record, **changes)
+
+
+def _visible_texts(record: msgspec.Struct) -> dict[str, object]:
+    texts = msgspec.structs.asdict(record).items()
+    return {name: visible(text, MAX_TEXT_CHARS) for name, text in texts if isinstance(text, str)}
 
 
 def impersonated_identity(

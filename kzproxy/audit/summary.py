@@ -32,6 +32,8 @@ def summarize(record: Mapping[str, Any]) -> Summary:
             text, tone = _decision(record), _tone(record)
         case "completed":
             text, tone = _completed(record), Tone.QUIET
+        case "event":
+            text, tone = _event(record), Tone.BAD if record.get("refused") else Tone.QUIET
         case kind:
             text, tone = f"-- {kind}{_details(record, _LIFECYCLE)}", Tone.QUIET
     return Summary(visible(f"{time} {text}", MAX_TARGET_CHARS), tone)
@@ -64,6 +66,20 @@ def _request(request: Mapping[str, Any]) -> str:
     namespace = f" -n {request['namespace']}" if "namespace" in request else ""
     name = f" {request['name']}" if "name" in request else ""
     return f"{request.get('verb')} {resource}{group}{name}{namespace}"
+
+
+def _event(record: Mapping[str, Any]) -> str:
+    user, device = _part(record, "user"), _part(record, "device")
+    parts = [f"-- {record.get('event')}", "refused" if record.get("refused") else ""]
+    parts.append(_named("user", user.get("name")))
+    parts.append(_named("device", device.get("id") or device.get("key_thumbprint")))
+    parts += [_named(name, record.get(name)) for name in ("session", "by")]
+    parts.append(str(record.get("message", "")))
+    return " ".join(part for part in parts if part)
+
+
+def _named(name: str, value: object) -> str:
+    return f"{name}={value}" if value else ""
 
 
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -69,6 +69,11 @@ class OidcAuthenticator:
         """What an identity of this authenticator may have as ``vouched_by``."""
         return frozenset(verifier.issuer.revision for verifier in self._verifiers.values())
 
+    def keys_of(self, issuer: str) -> IssuerKeys | None:
+        """Return the keys of one issuer; None where it is not one of this authenticator's."""
+        verifier = self._verifiers.get(issuer)
+        return None if verifier is None else verifier.keys
+
     def successor(self, issuers: Sequence[JwtIssuerSettings]) -> "OidcAuthenticator":
         """Make the authenticator for other settings, which has this one's keys where it can.
 

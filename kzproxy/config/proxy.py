@@ -13,6 +13,7 @@ from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.authentication import load_authentication
+from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
@@ -24,6 +25,7 @@ from kzproxy.config.location import (
 )
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
+from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
@@ -61,6 +63,7 @@ class ProxySettings:
         listen: The API listener.
         client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
+        devices: Who they are, and how a machine becomes one.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -74,6 +77,7 @@ class ProxySettings:
         location: What says where addresses are; None: nothing does.
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
+        signals: Who may say that something about users and devices has changed; None: nobody.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
@@ -81,6 +85,7 @@ class ProxySettings:
     listen: Address
     client_address: ClientAddress
     tls: ListenerTls
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -94,6 +99,7 @@ class ProxySettings:
     location: LocationSettings | None = None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    signals: SignalSettings | None = None
     limits: Limits
     drain: timedelta
 
@@ -140,15 +146,20 @@ class _Loader:
                 "reservedNames",
                 "sessions",
                 "shadowPolicyFiles",
+                "signals",
                 "store",
             ),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
-        address, tls, client_address = self._listen(fields["listen"], fields.get("devices"))
+        devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
+        address, tls, client_address = self._listen(fields["listen"], devices)
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
+        issuers = with_reserved_names(
+            self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
+        )
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
         location = load_location(fields.get("location"), self._base)
@@ -157,13 +168,12 @@ class _Loader:
             listen=address,
             client_address=client_address,
             tls=tls,
+            devices=devices,
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
             send_decision_id=send_decision_id,
-            issuers=with_reserved_names(
-                self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
-            ),
+            issuers=issuers,
             policy=policy,
             policy_files=policy_files,
             shadow_policy=self._policy(self._policy_files(fields["shadowPolicyFiles"]))
@@ -174,28 +184,26 @@ class _Loader:
             location=location,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
+            signals=self._signals(fields, issuers),
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
     def _listen(
-        self, node: Node, devices: Node | None
+        self, node: Node, devices: DeviceSettings
     ) -> tuple[Address, ListenerTls, ClientAddress]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
             optional=("minimumTLSVersion", "clientAddress"),
         )
-        authority: Path | None = None
-        if devices is not None:
-            named = devices.mapping(required=("certificateAuthorityFile",))
-            authority = named_file(named["certificateAuthorityFile"], self._base)
         version = "1.3"
         if "minimumTLSVersion" in fields:
             version = fields["minimumTLSVersion"].choice(tuple(_TLS_VERSIONS)) or version
         tls = ListenerTls(
             certificate_file=named_file(fields["certificateFile"], self._base),
             private_key_file=named_file(fields["privateKeyFile"], self._base),
-            device_authority_file=authority,
+            device_authority_file=devices.authority_file,
+            managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
         return _address(fields["address"]), tls, load_client_address(fields.get("clientAddress"))
@@ -253,6 +261,15 @@ class _Loader:
         if not directory.parent.is_dir():
             fields["directory"].mistake(f"{directory.parent} is not a directory")
         return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
+
+    def _signals(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...]
+    ) -> SignalSettings | None:
+        if "signals" not in fields:
+            return None
+        if "store" not in fields:
+            fields["signals"].mistake("needs `store`, where what signals say is kept")
+        return load_signals(fields["signals"], self._base, issuers)
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
@@ -48,6 +49,7 @@ from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.errors.kinds import (
     DownstreamClosed,
+    Forbidden,
     InternalError,
     ProxyError,
     Unauthenticated,
@@ -74,6 +76,7 @@ log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
 _CANCELLED = "kzproxy stopped before it was done"
+_BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 _READS = frozenset({"get", "list", "watch", "head"})
 
 
@@ -95,6 +98,7 @@ class EnforcementPoint:
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
+    device_facts: tuple[StatesDevice, ...] = ()
     # None where a connection says by itself whose it is.
     clients: ForwardedClients | None = None
     # None where nobody says where addresses are.
@@ -216,6 +220,8 @@ class EnforcementPoint:
         case.identity, case.session_id = known.identity, known.session_id
         if self.sessions is not None and known.identity.is_session:
             self.sessions.used(known.session_id, case.received_at)
+        if device.state == _BLOCKED:
+            raise Forbidden(device.reason)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:
@@ -267,7 +273,10 @@ class EnforcementPoint:
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
         if self.devices is None:
             return NO_DEVICE
-        return self.devices.assess(self.devices.read(peer.certificates), now)
+        posture = self.devices.assess(self.devices.read(peer.certificates), now)
+        for known in self.device_facts:
+            posture = known.stated(posture)
+        return posture
 
     async def _decide(
         self,

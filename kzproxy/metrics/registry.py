@@ -91,6 +91,35 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        self.signals = Counter(
+            "kzproxy_signals",
+            "Signals by stream, event and what became of them.",
+            ["stream", "event", "outcome"],
+            registry=registry,
+        )
+        self.stream_verified = Gauge(
+            "kzproxy_signal_stream_verified_timestamp_seconds",
+            "When a stream was last shown to work from end to end, in seconds since 1970.",
+            ["stream"],
+            registry=registry,
+        )
+        self.stream_enabled = Gauge(
+            "kzproxy_signal_stream_enabled",
+            "Whether the transmitter says that it sends.",
+            ["stream"],
+            registry=registry,
+        )
+        self.reverifications = Counter(
+            "kzproxy_reverifications",
+            "Times an identity provider was asked about a session, by what came of it.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.reverification_lag = Gauge(
+            "kzproxy_reverification_lag_seconds",
+            "By how much the session that waits longest is over its time.",
+            registry=registry,
+        )
         self.reloads = Counter(
             "kzproxy_config_reloads",
             "Times the configuration was read again, by outcome.",
@@ -117,6 +146,10 @@ class Metrics:
     def count_request(self, verb: str, code: str, termination: str) -> None:
         """Count one request that has ended."""
         self._counted(self.requests, (verb, code, termination)).inc()
+
+    def count_signal(self, stream: str, event: str, outcome: str) -> None:
+        """Count one signal, or what was sent as one."""
+        self.signals.labels(stream, event, outcome).inc()
 
     def _counted(self, counter: Counter, labels: tuple[str, ...]) -> Counter:
         """Return the counter of these labels; finding it costs more than counting."""

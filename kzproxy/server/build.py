@@ -33,6 +33,7 @@ from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.network import Addresses
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.server.device_authorities import certificate_issuer, device_authority
 from kzproxy.server.explaining import ExplainingProcess
 from kzproxy.server.own_endpoints import own_endpoints
 from kzproxy.server.way import Way, build_api_server
@@ -44,6 +45,7 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 
 if TYPE_CHECKING:
+    from kzproxy.devices.issuing import CertificateIssuer
     from kzproxy.location.locations import Locations
     from kzproxy.server.kept import Kept
 
@@ -56,6 +58,7 @@ class Parts:
         listener_tls: The API listener's context.
         account: kzproxy's own at kube-apiserver.
         devices: Who vouches for devices; None where the operator names nobody.
+        issuer: Issues certificates for them; None where kzproxy does not.
         engine: The policy.
         shadow: Another one that is asked too; None where there is none.
         locations: Say where addresses are; None where nobody does.
@@ -65,6 +68,7 @@ class Parts:
     listener_tls: ssl.SSLContext
     account: Account
     devices: DeviceAuthority | None
+    issuer: "CertificateIssuer | None" = None
     engine: PolicyEngine
     shadow: Shadow | None = None
     locations: "Locations | None" = None
@@ -85,11 +89,12 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
     Raises:
         ConfigurationError: A certificate, key or database is not what it should be.
     """
-    devices = _devices(settings.tls)  # first: TLS says less about the same file
+    devices = device_authority(settings.devices)  # first: TLS says less about the same file
     return Parts(
         listener_tls=_listener_tls(settings.tls),
         account=_account(settings.upstream, clock),
         devices=devices,
+        issuer=certificate_issuer(settings.devices.issuing, devices, clock),
         engine=PolicyEngine(settings.policy),
         shadow=_shadow(settings.shadow_policy),
         locations=_locations(settings.location),
@@ -180,16 +185,18 @@ def build_services(
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
-        kept=_kept(settings, administrator, clock),
+        kept=_kept(settings, administrator, decisions, clock),
     )
 
 
-def _kept(settings: ProxySettings, administrator: Administrator, clock: Clock) -> "Kept | None":
+def _kept(
+    settings: ProxySettings, administrator: Administrator, decisions: DecisionLog, clock: Clock
+) -> "Kept | None":
     if settings.store is None:
         return None
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
 
-    return open_kept(settings.store, settings.sessions, administrator, clock)
+    return open_kept(settings.store, settings.sessions, administrator, decisions, clock)
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
@@ -327,6 +334,7 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
+        device_facts=() if services.kept is None else (services.kept.devices.registry,),
         clients=ForwardedClients(hops) if hops is not None else None,
         locations=parts.locations,
     )
@@ -371,16 +379,6 @@ def _account(settings: UpstreamSettings, clock: Clock) -> Account:
         return Account.of(settings, clock)
     except (OSError, ValueError) as error:
         raise _mistake("upstream", f"certificates do not serve: {_words(error)}") from error
-
-
-def _devices(settings: ListenerTls) -> DeviceAuthority | None:
-    file = settings.device_authority_file
-    if file is None:
-        return None
-    try:
-        return DeviceAuthority(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _mistake(str(file), f"is not a bundle of CA certificates: {error}") from error
 
 
 def _mistake(source: str, message: str) -> ConfigurationError:

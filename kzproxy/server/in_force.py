@@ -67,11 +67,14 @@ class InForce:
         return {"policy": parts.engine.revision} | shadow
 
     def _tell_administrator(self) -> None:
-        present, administrator = self.generation, self._services.administrator
-        is_elsewhere = self._services.whereabouts.install(present.parts.locations)
-        administrator.install(present.parts.engine, present.trust, present.namespaces)
+        present, services = self.generation, self._services
+        if services.kept is not None:
+            parts, enrolment = present.parts, present.settings.devices.enrolment
+            services.kept.devices.install(parts.devices, parts.issuer, enrolment)
+        is_elsewhere = services.whereabouts.install(present.parts.locations)
+        services.administrator.install(present.parts.engine, present.trust, present.namespaces)
         if is_elsewhere:
-            administrator.judge_all_again()
+            services.administrator.judge_all_again()
 
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""

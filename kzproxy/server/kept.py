@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.server.kept_devices import KeptDevices, keep_devices
 from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
@@ -28,6 +30,7 @@ class Kept:
     following: Following
     sealer: Sealer
     sessions: SessionDirectory
+    devices: KeptDevices
     administrator: Administrator
     clock: Clock
 
@@ -44,6 +47,7 @@ class Kept:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.following.run())
             group.create_task(self.sessions.run())
+            group.create_task(self.devices.run())
             group.create_task(self._sweep())
 
     async def _sweep(self) -> None:
@@ -59,11 +63,16 @@ class Kept:
     async def close(self) -> None:
         """Close the store."""
         await self.sessions.note_used()
+        await self.devices.note_seen()
         await self.store.close()
 
 
 def open_kept(
-    settings: StoreSettings, sessions: SessionSettings, administrator: Administrator, clock: Clock
+    settings: StoreSettings,
+    sessions: SessionSettings,
+    administrator: Administrator,
+    events: EventLog,
+    clock: Clock,
 ) -> Kept:
     """Open the store; the caller closes what is returned.
 
@@ -78,11 +87,13 @@ def open_kept(
     directory = SessionDirectory(store, following, clock, sessions)
     directory.on_change(administrator.judge_sessions_again)
     administrator.consult(directory)
+    devices = keep_devices(store, following, directory, administrator, events, clock)
     return Kept(
         store=store,
         following=following,
         sealer=Sealer(settings.keys),
         sessions=directory,
+        devices=devices,
         administrator=administrator,
         clock=clock,
     )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.records import refusal_record
 from kzproxy.audit.schema import GapRecord, Record
 from kzproxy.audit.summary import Tone, summarize
@@ -45,6 +46,25 @@ def as_json(record: Record) -> dict[str, Any]:
             Tone.QUIET,
             "09:30:00.123   ended normal status_code=200 bytes_out=1234 duration_ms=3.021"
             " audit=a-1",
+        ),
+        (
+            event_record(
+                Event(
+                    name="device.blocked",
+                    by="ben",
+                    user=("ana", "", ""),
+                    device_id="4f",
+                    message="stolen",
+                ),
+                at=NOW,
+            ),
+            Tone.QUIET,
+            "09:30:00.123 -- device.blocked user=ana device=4f by=ben stolen",
+        ),
+        (
+            event_record(Event(name="device.enrolled", refused=True, message="no"), at=NOW),
+            Tone.BAD,
+            "09:30:00.123 -- device.enrolled refused no",
         ),
         (GapRecord(ts=NOW, refused=2), Tone.QUIET, "09:30:00.123 -- gap refused=2"),
     ],

@@ -8,11 +8,15 @@
 //   users                             {name: {claim: value}}; any password is accepted
 //   idTokenSeconds                    lifetime of an ID token
 //   eventsFile                        one JSON line is appended for each request answered
-// The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
+//   redirectURIs                      further ones of the client that has a secret
+// A line on stdin is a JSON object of users that takes the place of `users`: who is not in it has no
+// account any more, and what is said of the others is true from then on. "{}" comes back on stdout
+// once it is so. The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
 // its stdin does, and so with the process that started it.
 import { generateKeyPairSync } from 'node:crypto'
 import { appendFileSync, readFileSync } from 'node:fs'
 import https from 'node:https'
+import { createInterface } from 'node:readline'
 import { Provider } from 'oidc-provider'
 
 const settings = JSON.parse(process.argv[2])
@@ -53,7 +57,7 @@ function configuration () {
         client_secret: SECOND_CLIENT_SECRET,
         application_type: 'native',
         token_endpoint_auth_method: 'client_secret_basic',
-        redirect_uris: ['http://127.0.0.1/callback'],
+        redirect_uris: ['http://127.0.0.1/callback', ...settings.redirectURIs],
         grant_types: refreshable,
         response_types: ['code'],
         require_auth_time: true,
@@ -128,5 +132,8 @@ function stop () {
   server.closeAllConnections()
 }
 process.stdin.on('end', stop)
-process.stdin.resume()
+createInterface({ input: process.stdin }).on('line', (line) => {
+  settings.users = JSON.parse(line)
+  process.stdout.write('{}\n')
+})
 process.on('SIGTERM', stop)

@@ -1,0 +1,60 @@
+"""What is remembered of signals, wired: told by the store, asked by the administrator."""
+
+from dataclasses import dataclass
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.concern import Concern
+from kzproxy.administrator.device_signals import Compliance, RevokedCertificates
+from kzproxy.administrator.revocations import Revocations, who_is
+from kzproxy.administrator.risks import Risks
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.store.following import Following
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSignals:
+    """The views; requests are judged by them from when the store is followed."""
+
+    revocations: Revocations
+    risks: Risks
+    compliance: Compliance
+    certificates: RevokedCertificates
+
+
+def keep_signals(
+    administrator: Administrator, following: Following, sessions: SessionDirectory
+) -> KeptSignals:
+    """Make the views, and have what is under way judged again by what they come to know.
+
+    To be called before ``following`` starts, and after whoever says what devices are, which these
+    may contradict.
+    """
+
+    def concerned(concern: Concern) -> None:
+        if concern.subject and concern.issuers:
+            users = frozenset((issuer, concern.subject) for issuer in concern.issuers)
+            administrator.judge_users_again(users)
+        elif concern.device_id:
+            administrator.judge_devices_again(frozenset({concern.device_id}))
+        else:
+            administrator.judge_again_where(
+                lambda attributes: concern.covers(who_is(attributes, sessions.find))
+            )
+
+    def device_concerned(device_id: str) -> None:
+        administrator.judge_devices_again(frozenset({device_id}))
+
+    def certificate_concerned(serial: str) -> None:
+        administrator.judge_again_where(lambda attributes: attributes.device.serial == serial)
+
+    kept = KeptSignals(
+        revocations=Revocations(sessions.find, concerned),
+        risks=Risks(sessions.find, concerned),
+        compliance=Compliance(device_concerned),
+        certificates=RevokedCertificates(certificate_concerned),
+    )
+    # A certificate that is no device's has no device to say anything about: it comes first.
+    for view in (kept.certificates, kept.revocations, kept.risks, kept.compliance):
+        following.follow(view)
+        administrator.consult(view)
+    return kept
