@@ -45,9 +45,19 @@ conditions:
     countries: [DE, FR]
     asns: [64500]
     time: [hours]
-    device: {enrolled: true, tier: 1, belowTier: 2}
+    device:
+      enrolled: true
+      tier: 1
+      managed: true
+      state: approved
+      owner: self
+      checks: {passed: [disk_encrypted, firewall], maxAge: 15m}
+      postureAge: {atMost: 1h}
+      os: [{platform: ubuntu, minVersion: "24.04"}, {platform: macos}]
+      risk: {atMost: LOW}
+      belowTier: 2
     authentication: {maxAge: 8h, classes: [phr], methods: [hwk], issuers: ["https://idp.example"]}
-    session: {maxAge: 12h}
+    session: {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}}
     workload: {spiffeIDs: ["spiffe://example.org/*"]}
     request: {userAgents: ["kubectl/*"], dryRun: true, commands: ["ls *"], containers: [app]}
     all: [first]
@@ -85,9 +95,18 @@ rules:
     countries: [DE]
     asns: [64500, 4200000000]
     time: [hours]
-    device: {enrolled: true, tier: 1}
+    device:
+      enrolled: true
+      tier: 1
+      managed: true
+      state: approved
+      owner: self
+      checks: {passed: [disk_encrypted, firewall], maxAge: 15m}
+      postureAge: {atMost: 1h}
+      os: [{platform: ubuntu, minVersion: "24.04"}, {platform: macos}]
+      risk: {atMost: LOW}
     authentication: {maxAge: 8h, classes: [phr], methods: [hwk], issuers: ["https://idp.example"]}
-    session: {maxAge: 12h}
+    session: {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}}
     workload: {spiffeIDs: ["spiffe://example.org/*"]}
     request: {userAgents: ["kubectl/*"], dryRun: true, commands: ["ls *"], containers: [app]}
     object:
@@ -122,8 +141,8 @@ rules:
 BEYOND_A_SCHEMA = re.compile(
     "|".join(
         [
-            r"is not defined under",
-            r"is already (at|defined)",
+            r"is not defined under|is no tier",
+            r"is already (at|defined)|is level \d+ already",
             r"is no address block|has bits set after its prefix|holds IPv4 addresses",
             r"is no IANA time zone|is no country or part of one",
             r'is no date|"to" must be after "from"|"from" and "to" are the same',

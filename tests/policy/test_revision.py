@@ -41,7 +41,7 @@ def test_it_does_not_depend_on_the_order_of_entries_and_named_conditions():
 
 
 def test_it_stays_the_same_over_versions_of_python():
-    assert revision(RULE) == "cd0350c1e6d271e9bd09ecd3b17311a6"
+    assert revision(RULE) == "48e66acceb1aabcde6235747439f78ee"
 
 
 @pytest.mark.parametrize(
