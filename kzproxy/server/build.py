@@ -61,6 +61,7 @@ class Parts:
         engine: The policy.
         shadow: Another one that is asked too; None where there is none.
         proxies: Who alone connects, with PROXY headers; None where clients do themselves.
+        sign_in_tls: The sign-in listener's context; None where nobody signs in here.
     """
 
     listener_tls: ssl.SSLContext
@@ -70,6 +71,7 @@ class Parts:
     engine: PolicyEngine
     shadow: Shadow | None = None
     proxies: Addresses | None = None
+    sign_in_tls: ssl.SSLContext | None = None
 
     @property
     def needs_namespace_labels(self) -> bool:
