@@ -65,6 +65,7 @@ class Parts:
         shadow: Another one that is asked too; None where there is none.
         locations: Say where addresses are; None where nobody does.
         proxies: Who alone connects, with PROXY headers; None where clients do themselves.
+        sign_in_tls: The sign-in listener's context; None where nobody signs in here.
     """
 
     listener_tls: ssl.SSLContext
@@ -75,6 +76,7 @@ class Parts:
     shadow: Shadow | None = None
     locations: "Locations | None" = None
     proxies: Addresses | None = None
+    sign_in_tls: ssl.SSLContext | None = None
 
     @property
     def needs_namespace_labels(self) -> bool:

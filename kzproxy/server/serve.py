@@ -70,8 +70,7 @@ async def serve(
         keys = Running[Authenticates](_authenticator(settings, services))
         await stack.enter_async_context(_running(services, keys))
         await stack.enter_async_context(_keeping(services))
-        first = _first(settings, parts, keys.present, services)
-        generation = await unless_stopped(stopping, first)
+        generation = await unless_stopped(stopping, _first(settings, parts, keys.present, services))
         if generation is None:
             log.info("stopped before it served")
             return
