@@ -74,8 +74,8 @@ def running_foreign_idp(
     users: Mapping[str, Mapping[str, object]] = USERS,
     id_token_seconds: int = 300,
     port: int = 0,
-    backchannel_logout_uri: str = "",
     redirect_uris: Sequence[str] = (),
+    backchannel_logout_uri: str = "",
 ) -> Iterator[ForeignIdp]:
     """Run a provider for the block; it keeps its events in ``directory``.
 
@@ -90,8 +90,8 @@ def running_foreign_idp(
         "users": users,
         "idTokenSeconds": id_token_seconds,
         "eventsFile": str(events_file),
-        "backchannelLogoutUri": backchannel_logout_uri,
         "redirectURIs": list(redirect_uris),
+        "backchannelLogoutUri": backchannel_logout_uri,
     }
     command = [node(), str(HERE / "server.mjs"), json.dumps(settings)]
     log_file = directory / "foreign-idp.log"

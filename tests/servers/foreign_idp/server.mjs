@@ -8,8 +8,8 @@
 //   users                             {name: {claim: value}}; any password is accepted
 //   idTokenSeconds                    lifetime of an ID token
 //   eventsFile                        one JSON line is appended for each request answered
-//   backchannelLogoutUri              where clients are told of sign-outs; empty: they are not
 //   redirectURIs                      further ones of the client that has a secret
+//   backchannelLogoutUri              where clients are told of sign-outs; empty: they are not
 // A line on stdin is a JSON object of users that takes the place of `users`: who is not in it has no
 // account any more, and what is said of the others is true from then on. "{}" comes back on stdout
 // once it is so. The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
