@@ -7,6 +7,7 @@ import asyncio
 from dataclasses import dataclass
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
@@ -34,13 +35,14 @@ class Kept:
     sessions: SessionDirectory
     devices: KeptDevices
     posture: KeptPosture
+    signals: KeptSignals
     administrator: Administrator
     clock: Clock
 
     @property
     def device_facts(self) -> tuple[StatesDevice, ...]:
         """Who knows more of a device than its certificate says, in the order they are asked."""
-        return self.devices.registry, self.posture.book
+        return self.devices.registry, self.posture.book, *self.signals.of_devices
 
     async def start(self) -> None:
         """Read everything.
@@ -107,6 +109,8 @@ def open_kept(
         sessions=directory,
         devices=devices,
         posture=posture,
+        # Last: it contradicts what others say of devices.
+        signals=keep_signals(administrator, following, directory),
         administrator=administrator,
         clock=clock,
     )
