@@ -75,5 +75,5 @@ def _facts(statements: Iterable[Statement]) -> set[Fact]:
     return {one.fact for one in statements}
 
 
-def _weight(one: Statement) -> tuple[datetime, int, str]:
-    return one.observed_at, one.rank, one.source
+def _weight(one: Statement) -> tuple[datetime, int, str, datetime]:
+    return one.observed_at, one.rank, one.source, one.expires_at

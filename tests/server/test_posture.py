@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from kzproxy.posture.record import KeptCheck, PostureRecord, posture_put
 from kzproxy.posture.source import SourceKind
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
-from tests.proxy.world import World, configuration
+from tests.proxy.raw_client import RawClient
+from tests.proxy.world import POLICY, PREFIX, World, configuration, request
 from tests.server.test_devices import (
     DEVICES,
     MDM,
@@ -29,6 +31,26 @@ from tests.server.test_devices import (
 )
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import scripted_api_server
+
+PODS = {"verbs": ["list", "watch"], "apiGroups": [""], "resources": ["pods"]}
+RULES = [
+    *POLICY["rules"],
+    {
+        "id": "guarded-pods",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}guarded"]},
+        "match": [PODS],
+        "conditions": {"device": {"checks": {"passed": ["secure_boot"]}}},
+    },
+    {
+        "id": "locked-pods",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}locked"]},
+        "match": [PODS],
+        "conditions": {"device": {"checks": {"passed": ["screen_lock"]}}},
+    },
+]
+WATCH = "/api/v1/namespaces/dev/pods?watch=true"
 
 
 class Mdm:
@@ -100,6 +122,7 @@ def world(mdm: tuple[Mdm, int], tmp_path_factory: pytest.TempPathFactory) -> Ite
                 }
             ],
         }
+        (directory / "policy.yaml").write_text(json.dumps(POLICY | {"rules": RULES}))
         with running_proxy(directory, settings) as proxy:
             yield World(directory, authority, issuer, proxy)
 
@@ -145,6 +168,71 @@ def test_what_a_device_said_is_shown_with_its_reasons(world: World) -> None:
     assert (checks["screen_lock"]["fact"], checks["screen_lock"]["why"]) == ("failed", "told so")
     until(lambda: shown(world, "p1")["screen_lock"]["fact"] == "unknown")
     assert shown(world, "p1")["screen_lock"]["why"] == "it was told too long ago"
+
+
+@contextlib.contextmanager
+def watching(world: World, files: tuple[Path, Path], group: str) -> Iterator[RawClient]:
+    with world.client(certificate=files) as client:
+        client.send(request("GET", WATCH, world.token("vera", group)))
+        assert client.head()[0] == 200
+        yield client
+
+
+def is_open(client: RawClient) -> bool:
+    client.tls.settimeout(0.3)
+    try:
+        return bool(client.tls.recv(1))
+    except TimeoutError:
+        return True
+
+
+def test_a_fact_that_turns_ends_the_watches_that_rest_on_it_and_no_others(world: World) -> None:
+    mine, other = enrolled(world, "p3", "vera"), enrolled(world, "p4", "wim")
+    for device in ("p3", "p4"):
+        say(world, device, secure_boot=Fact.PASSED, disk_encrypted=Fact.PASSED)
+    until(lambda: shown(world, "p3") and shown(world, "p4"))
+    with (
+        watching(world, mine, "guarded") as cut,
+        watching(world, mine, "readers") as unguarded,
+        watching(world, other, "guarded") as neighbour,
+    ):
+        say(world, "p3", secure_boot=Fact.PASSED, disk_encrypted=Fact.FAILED)
+        assert is_open(cut)
+
+        say(world, "p3", secure_boot=Fact.FAILED, disk_encrypted=Fact.FAILED)
+        end = cut.to_end()
+
+        assert b"passed secure_boot" in end
+        assert is_open(unguarded)
+        assert is_open(neighbour)
+    with world.client(certificate=mine) as client:
+        refused = client.ask(request("GET", WATCH, world.token("vera", "guarded")))
+    assert refused.status == 403
+    assert "secure_boot failed" in refused.message
+
+
+def test_a_fact_that_grows_old_ends_the_watch_that_rests_on_it(world: World) -> None:
+    files = enrolled(world, "p5", "vera")
+    say(world, "p5", screen_lock=Fact.PASSED)
+    until(lambda: shown(world, "p5"))
+
+    with watching(world, files, "locked") as client:
+        end = client.to_end()
+
+    assert b"screen_lock" in end
+    assert shown(world, "p5")["screen_lock"]["fact"] == "unknown"
+
+
+def test_a_fresh_report_keeps_the_watch_alive_over_the_old_ones_end(world: World) -> None:
+    files = enrolled(world, "p6", "vera")
+    say(world, "p6", screen_lock=Fact.PASSED)
+    until(lambda: shown(world, "p6"))
+
+    with watching(world, files, "locked") as client:
+        for _ in range(8):
+            time.sleep(1)
+            say(world, "p6", screen_lock=Fact.PASSED)
+        assert is_open(client)
 
 
 def test_a_provider_is_asked_and_its_word_counts(world: World, mdm: tuple[Mdm, int]) -> None:
