@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.device_files import DeviceFiles, read_device_files
 from kzproxy.client.exec_credential import (
     EXEC_INFO_VARIABLE,
@@ -22,6 +21,7 @@ from kzproxy.client.exec_credential import (
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.handed_out import TRUSTED_SECONDS, handed_out_before
 from kzproxy.client.held_session import HeldSession
+from kzproxy.client.kept_key import read_client_key
 from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
@@ -134,7 +134,7 @@ def _entry(settings: PluginSettings, info: ExecInfo, environ: Mapping[str, str])
 
 def _key(settings: PluginSettings, cache: TokenCache) -> str:
     """Return the client's key, PEM; empty where somebody has removed it."""
-    return cache.read_text(client_key_name(settings.client.issuer)) or ""
+    return read_client_key(cache, settings.client.issuer) or ""
 
 
 def _seems_refused(cache: TokenCache, key: str, entry: CacheEntry, session: HeldSession) -> bool:

@@ -10,6 +10,7 @@ for what is signed in this process (posture reports, enrolment), beside such a k
 
 import base64
 import hashlib
+import os
 from typing import Protocol
 
 from cryptography import x509
@@ -24,9 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.file_lock import FileLock
+from kzproxy.client.kept_key import client_key_name, read_client_key, write_client_key
+from kzproxy.client.keyring_store import KEYRING
 from kzproxy.client.token_cache import TokenCache
 from kzproxy.clock.system import Clock
 
@@ -98,19 +100,21 @@ def key_id(key: DeviceKey) -> str:
 def client_key(cache: TokenCache, sign_in_url: str, clock: Clock) -> FileKey:
     """Return this client's key at ``sign_in_url``; made where there is none yet.
 
+    It is made in a file, or in the keyring where ``KZPROXY_KEY_STORE`` says ``keyring``.
+
     Raises:
         ClientFailure: It cannot be read or made.
     """
-    name = client_key_name(sign_in_url)
-    if (pem := cache.read_text(name)) is not None:
+    if (pem := read_client_key(cache, sign_in_url)) is not None:
         return FileKey(pem)
     cache.prepare()
-    lock = FileLock(cache.path(f"{name}.lock"), clock)
+    lock = FileLock(cache.path(f"{client_key_name(sign_in_url)}.lock"), clock)
     with lock.held(_LOCK_SECONDS, lambda: None):
-        if (pem := cache.read_text(name)) is not None:  # another process has just made it
-            return FileKey(pem)
+        if (pem := read_client_key(cache, sign_in_url)) is not None:
+            return FileKey(pem)  # another process has just made it
         key = FileKey.generate()
-        cache.write_text(name, key.pem)
+        in_keyring = os.environ.get("KZPROXY_KEY_STORE", "") == KEYRING
+        write_client_key(cache, sign_in_url, key.pem, in_keyring=in_keyring)
         return key
 
 

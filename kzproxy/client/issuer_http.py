@@ -2,14 +2,19 @@
 
 import json
 import ssl
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
-
-import httpx
 
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.clock.system import Clock
+
+# httpx brings a command of its own, and with it rich, pygments and click: more than half of what
+# importing it takes, which kubectl would wait for at each renewal. It does without where it must.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402
 
 MAX_ANSWER_BYTES = 1024 * 1024
 ANSWER_TIMEOUT = timedelta(seconds=15)
