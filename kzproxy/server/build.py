@@ -44,7 +44,9 @@ from kzproxy.upstream.objects import PodObjects
 
 if TYPE_CHECKING:
     from kzproxy.devices.issuing import CertificateIssuer
+    from kzproxy.server.confirming import Confirming
     from kzproxy.server.kept import Kept
+    from kzproxy.server.sign_in import SignIn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ class Parts:
         engine: The policy.
         shadow: Another one that is asked too; None where there is none.
         proxies: Who alone connects, with PROXY headers; None where clients do themselves.
+        sign_in_tls: The sign-in listener's context; None where nobody signs in here.
     """
 
     listener_tls: ssl.SSLContext
@@ -68,6 +71,7 @@ class Parts:
     engine: PolicyEngine
     shadow: Shadow | None = None
     proxies: Addresses | None = None
+    sign_in_tls: ssl.SSLContext | None = None
 
     @property
     def needs_namespace_labels(self) -> bool:
@@ -110,6 +114,8 @@ class Services:
     deadlines: Deadlines
     metrics: Metrics
     kept: "Kept | None" = None
+    confirming: "Confirming | None" = None
+    sign_in: "SignIn | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +171,7 @@ def build_services(
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
+    kept = _kept(settings, administrator, decisions, clock)
     return Services(
         clock=clock,
         limits=settings.limits,
@@ -175,7 +182,9 @@ def build_services(
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
-        kept=_kept(settings, administrator, decisions, clock),
+        kept=kept,
+        confirming=_confirming(settings, kept, clock, metrics),
+        sign_in=_sign_in(settings, kept, clock),
     )
 
 
@@ -187,6 +196,24 @@ def _kept(
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
 
     return open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+
+
+def _confirming(
+    settings: ProxySettings, kept: "Kept | None", clock: Clock, metrics: Metrics
+) -> "Confirming | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.confirming import confirming  # for those who sign people in
+
+    return confirming(kept, clock, metrics)
+
+
+def _sign_in(settings: ProxySettings, kept: "Kept | None", clock: Clock) -> "SignIn | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.sign_in import sign_in  # likewise
+
+    return sign_in(settings.sign_in, kept, clock)
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:

@@ -33,6 +33,7 @@ class InForce:
         self._keys = keys
         self._namespaces = namespaces
         self._tell_administrator()
+        self._tell_providers()
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Have a request served, to its end, by what is in force as it begins."""
@@ -52,6 +53,7 @@ class InForce:
         self._keys.replace(generation.authenticator)
         self._namespaces.replace(generation.namespaces)
         self._tell_administrator()
+        self._tell_providers()
         if before.api_server is not generation.api_server:
             before.api_server.close()
 
@@ -74,6 +76,11 @@ class InForce:
         self._services.administrator.install(
             present.parts.engine, present.trust, present.namespaces
         )
+
+    def _tell_providers(self) -> None:
+        if self._services.confirming is not None:
+            present = self.generation
+            self._services.confirming.install(present.settings, present.authenticator.keys_of)
 
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""
