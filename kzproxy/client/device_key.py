@@ -50,13 +50,17 @@ class DeviceKey(Protocol):
 class FileKey:
     """A key whose bytes can be had.
 
+    Args:
+        pem: P-256.
+        what: Names it in the failure.
+
     Raises:
         ClientFailure: It is not a P-256 key in PEM.
     """
 
-    def __init__(self, pem: str) -> None:
+    def __init__(self, pem: str, what: str = "the client's key") -> None:
         self.pem = pem
-        self._key = _parsed(pem)
+        self._key = _parsed(pem, what)
 
     def __repr__(self) -> str:
         """Name the public key alone."""
@@ -118,11 +122,11 @@ def client_key(cache: TokenCache, sign_in_url: str, clock: Clock) -> FileKey:
         return key
 
 
-def _parsed(pem: str) -> ec.EllipticCurvePrivateKey:
+def _parsed(pem: str, what: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ClientFailure("the client's key is not PEM; remove it and sign in again") from None
+        raise ClientFailure(f"{what} is not a key in PEM; remove it and sign in again") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise ClientFailure("the client's key is not of P-256; remove it and sign in again")
+        raise ClientFailure(f"{what} is not of P-256; remove it and sign in again")
     return key

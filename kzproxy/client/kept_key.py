@@ -6,6 +6,8 @@ out where it is, without being told by an option. See ``plugin_settings`` for wh
 
 import hashlib
 
+from kzproxy.client.device_files import read_device_key
+from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import TokenCache
 
 CLIENT_KEY_SUFFIX = ".client-key.pem"
@@ -20,6 +22,17 @@ def client_key_name(sign_in_url: str) -> str:
     """Return the file's name in the cache: one for each kzproxy, whoever signs in there."""
     digest = hashlib.sha256(sign_in_url.encode()).hexdigest()
     return f"{digest[:_DIGITS]}{CLIENT_KEY_SUFFIX}"
+
+
+def key_in_use(cache: TokenCache, settings: PluginSettings) -> str | None:
+    """Return the key that the session's certificate is for, PEM; None where there is none.
+
+    Raises:
+        ClientFailure: It cannot be read, or others could have read it.
+    """
+    if settings.device_key:
+        return read_device_key(settings.device_key)
+    return read_client_key(cache, settings.client.issuer)
 
 
 def read_client_key(cache: TokenCache, sign_in_url: str) -> str | None:
