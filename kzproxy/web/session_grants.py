@@ -382,10 +382,13 @@ def _check_same_key(key: ec.EllipticCurvePublicKey | None, record: SessionRecord
 
 
 def _step_up(wanted: str) -> OAuthError:
-    """Return the answer that has a client sign in again, more strongly (RFC 9470 section 3)."""
+    """Return the answer that has a client sign in again, more strongly.
+
+    It says how by the members that RFC 9470 section 3 has for it.
+    """
     try:
         said = msgspec.json.decode(wanted, type=dict[str, str | int])
     except msgspec.DecodeError:
         said = {}
     description = said.pop("error_description", "") or "a stronger sign-in is wanted"
-    return OAuthError("insufficient_user_authentication", str(description), further=said)
+    return OAuthError("invalid_grant", str(description), further=said)
