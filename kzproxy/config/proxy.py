@@ -17,7 +17,13 @@ from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
-from kzproxy.config.location import ClientAddress, load_client_address
+from kzproxy.config.location import (
+    ClientAddress,
+    load_client_address,
+    load_location,
+    refuse_to_ask_for_unknown_places,
+)
+from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
 from kzproxy.config.sign_in import SignInSettings, load_sign_in
@@ -25,7 +31,9 @@ from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
+from kzproxy.location.settings import LocationSettings
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.posture.settings import PostureSettings
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
 
@@ -50,6 +58,7 @@ class ProxySettings:
         client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
         devices: Who they are, and how a machine becomes one.
+        posture: How their state is judged, and whose word is asked for.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -60,6 +69,7 @@ class ProxySettings:
         shadow_policy: Rules that are asked too, and change nothing; None where there are none.
         decision_log: Where decisions are written down.
         reasons: Where users' reasons are kept; None: none are taken.
+        location: What says where addresses are; None: nothing does.
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
         signals: Who may say that something about users and devices has changed; None: nobody.
@@ -72,6 +82,7 @@ class ProxySettings:
     client_address: ClientAddress
     tls: ListenerTls
     devices: DeviceSettings = field(default_factory=DeviceSettings)
+    posture: PostureSettings = field(default_factory=PostureSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -82,6 +93,7 @@ class ProxySettings:
     shadow_policy: AccessPolicySet | None = None
     decision_log: DecisionLogSettings
     reasons: ReasonSettings | None
+    location: LocationSettings | None = None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
     signals: SignalSettings | None = None
@@ -126,6 +138,8 @@ class _Loader:
                 "devices",
                 "ops",
                 "limits",
+                "posture",
+                "location",
                 "reasons",
                 "drainTimeoutSeconds",
                 "reservedNames",
@@ -148,11 +162,14 @@ class _Loader:
         )
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
+        location = load_location(fields.get("location"), self._base)
+        refuse_to_ask_for_unknown_places(policy, location, fields["policyFiles"])
         return ProxySettings(
             listen=address,
             client_address=client_address,
             tls=tls,
             devices=devices,
+            posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
@@ -165,6 +182,7 @@ class _Loader:
             else None,
             decision_log=self._decision_log(fields["decisionLog"]),
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
+            location=location,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
             signals=self._signals(fields, issuers),

@@ -183,6 +183,7 @@ def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
         "store": was.store != now.store,
         "signIn": _sign_in_place(was) != _sign_in_place(now),
         "sessions": was.sessions != now.sessions,
+        "signals": was.signals != now.signals,
         "drainTimeoutSeconds": was.drain != now.drain,
     }
     return [name for name, differs in fields.items() if differs]
