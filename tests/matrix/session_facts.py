@@ -39,17 +39,17 @@ def _revoked(stage: Stage, account: Account) -> Turned:
     return Turned(at=at)
 
 
-def _disabled(stage: Stage, account: Account) -> Turned:  # noqa: ARG001
+def _disabled(stage: Stage, account: Account) -> Turned:
     stage.place.change_user("refresh-refused", None)
     return Turned(at=time.monotonic())
 
 
-def _without_group(stage: Stage, account: Account) -> Turned:  # noqa: ARG001
+def _without_group(stage: Stage, account: Account) -> Turned:
     stage.place.change_user("group-removed", {"groups": ["others"]})
     return Turned(at=time.monotonic())
 
 
-def _event(stage: Stage, account: Account) -> Turned:  # noqa: ARG001
+def _event(stage: Stage, account: Account) -> Turned:
     """Have a transmitter push a security event (RFC 8935)."""
     now = int(time.time())
     event = {"event_timestamp": now, "reason_user": {"en": "Your account is being looked at"}}

@@ -175,9 +175,7 @@ def sign_in(place: SignInPlace, user: str, directory: Path) -> SignedIn:
     """Sign somebody in as `kzproxy login` does, on a client that has a new key."""
     key = ec.generate_private_key(ec.SECP256R1())
     made = SignedIn(place=place, user=user, directory=directory, key=key)
-    made.files[1].write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    )
+    made.files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     asyncio.run(_sign_in(made))
     return made
 

@@ -17,8 +17,8 @@ from kzproxy.demo.control_plane import ControlPlane
 from kzproxy.demo.kubeconfig_file import KubeconfigUser
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.pods import apply, pod
-from tests.matrix.streams import POD, PORT_FILE, TICK_SECONDS, Account, Kind, Stream, open_stream
 from tests.matrix.sign_in import SignedIn, SignInPlace, sign_in
+from tests.matrix.streams import POD, PORT_FILE, TICK_SECONDS, Account, Kind, Stream, open_stream
 from tests.proxy.raw_client import Answer
 from tests.proxy.world import PREFIX, World, request
 
