@@ -10,6 +10,7 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import ExtraValues, Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.audit.recorded_device import recorded_device
 from kzproxy.audit.recorded_facts import recorded_namespace, recorded_object
 from kzproxy.audit.schema import (
     Cause,
@@ -156,7 +157,7 @@ def recorded_caller(
 ) -> RecordedCaller:
     """Make the parts; ``impersonated`` comes from ``impersonated_identity``."""
     return RecordedCaller(
-        user=_user(identity, session_id), device=_device(device), impersonated=impersonated
+        user=_user(identity, session_id), device=recorded_device(device), impersonated=impersonated
     )
 
 
@@ -291,7 +292,7 @@ def refusal_record(
         status_code=error.code,
         received_at=arrival.received_at,
         user=None if known.identity is None else _user(known.identity, known.session_id),
-        device=None if known.device is None else _device(known.device),
+        device=None if known.device is None else recorded_device(known.device),
         source=_source(arrival),
         request=_request(known.request, arrival) if known.request else _unread_request(arrival),
     )
@@ -390,21 +391,13 @@ def _user(identity: Identity, session_id: str) -> User:
         authentication_class=visible(identity.authentication_class),
         authentication_methods=visible_all(identity.authentication_methods),
         issued_at=identity.issued_at,
+        session_began_at=identity.session_began_at,
+        risk=visible(identity.risk),
     )
 
 
 def _extra(extra: ExtraValues) -> dict[str, tuple[str, ...]]:
     return {visible(key): visible_all(values) for key, values in extra[:MAX_ITEMS]}
-
-
-def _device(device: DevicePosture) -> Device:
-    return Device(
-        enrolled=device.enrolled.value,
-        id=visible(device.device_id),
-        thumbprint=device.thumbprint,
-        reason=visible(device.reason, MAX_TEXT_CHARS),
-        expires_at=device.expires_at,
-    )
 
 
 def _source(arrival: Arrival) -> Source:

@@ -8,10 +8,11 @@ from ipaddress import ip_address
 
 from kzproxy.attributes.api_object import ApiObject, Labels
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import DevicePosture, Fact
+from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.audit.recorded_device import device_of, texts_of
 from kzproxy.audit.recorded_facts import api_object_of, namespace_labels_of
 from kzproxy.audit.schema import (
     DecisionRecord,
@@ -104,17 +105,16 @@ def _identity(user: User) -> Identity:
         authentication_class=user.authentication_class,
         authentication_methods=user.authentication_methods,
         issued_at=user.issued_at,
+        session_began_at=user.session_began_at,
+        risk=user.risk,
     )
 
 
 def _device(device: Device) -> DevicePosture:
-    return DevicePosture(
-        enrolled=Fact(device.enrolled),
-        device_id=device.id,
-        thumbprint=device.thumbprint,
-        reason=device.reason,
-        expires_at=device.expires_at,
-    )
+    if device.checks_omitted:
+        raise NotReplayable("checks of the device were left out of the record")
+    _require_whole(*texts_of(device))
+    return device_of(device)
 
 
 def _namespace_labels(part: Namespace | None) -> Labels | None:

@@ -95,6 +95,17 @@ class User(_Part, frozen=True, kw_only=True):
     authentication_class: str = ""
     authentication_methods: tuple[str, ...] = ()
     issued_at: Time | None = None
+    session_began_at: Time | None = None
+    risk: str = ""
+
+
+class Check(_Part, frozen=True, kw_only=True):
+    """What was known of one thing about the device, and from when to when."""
+
+    fact: str
+    observed_at: Time
+    expires_at: Time
+    source: str = ""
 
 
 class Device(_Part, frozen=True, kw_only=True):
@@ -105,6 +116,15 @@ class Device(_Part, frozen=True, kw_only=True):
     thumbprint: str = ""
     reason: str = ""
     expires_at: Time | None = None
+    state: str = ""
+    owner: str = ""
+    managed: str = "unknown"
+    checks: dict[str, Check] = {}
+    checks_omitted: Count = 0
+    os: str = ""
+    os_version: str = ""
+    observed_at: Time | None = None
+    risk: str = ""
 
 
 class Source(_Part, frozen=True, kw_only=True):

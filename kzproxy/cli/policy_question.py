@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from kzproxy.cli.policy_options import AT
+from kzproxy.policy.device_features import RISKS
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -26,6 +27,8 @@ class _Pair(click.ParamType[tuple[str, str]]):
 
 
 _PAIR = _Pair()
+# Empty where it is not known, as elsewhere here.
+_RISK = click.Choice([*RISKS, ""])
 _Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 _WHO: tuple[_Decorator, ...] = (
     click.option("--user", help="Name of the user, as kzproxy knows it."),
@@ -36,7 +39,14 @@ _WHO: tuple[_Decorator, ...] = (
     click.option("--spiffe-id", default="", help="SPIFFE ID of a workload."),
     click.option("--signed-in", metavar="AGE", default="", help="How long ago: 90s, 15m, 8h, 30d."),
     click.option(
-        "--session-age", metavar="AGE", default="", help="Age of the token (iat); else --signed-in."
+        "--session-age",
+        metavar="AGE",
+        default="",
+        help="Age of the session, or of the token (iat); else --signed-in.",
+    ),
+    click.option("--session", "session_kept", is_flag=True, help="kzproxy keeps the session."),
+    click.option(
+        "--session-risk", type=_RISK, metavar="LEVEL", default="", help="LOW, MEDIUM or HIGH."
     ),
     click.option("--class", "authentication_class", default="", help="Class (acr) of the sign-in."),
     click.option("--method", "methods", multiple=True, help="A method (amr) of the sign-in."),
@@ -45,6 +55,23 @@ _WHO: tuple[_Decorator, ...] = (
 _FROM_WHERE: tuple[_Decorator, ...] = (
     click.option("--device-enrolled", is_flag=True, help="The device is enrolled."),
     click.option("--device-id", default="", help="Id of the device."),
+    click.option("--device-managed", is_flag=True, help="The organisation manages the device."),
+    click.option("--device-state", default="", help="In the registry: approved, pending, blocked."),
+    click.option("--device-owner", default="", help="User name of who enrolled the device."),
+    click.option(
+        "--device-passed", metavar="CHECK", multiple=True, help="A check of the device that passed."
+    ),
+    click.option(
+        "--device-failed", metavar="CHECK", multiple=True, help="A check of the device that failed."
+    ),
+    click.option(
+        "--posture-age", metavar="AGE", default="", help="Age of the device's report and checks."
+    ),
+    click.option("--os", default="", help="Operating system of the device, such as ubuntu."),
+    click.option("--os-version", default="", help="Its version, such as 24.04."),
+    click.option(
+        "--device-risk", type=_RISK, metavar="LEVEL", default="", help="LOW, MEDIUM or HIGH."
+    ),
     click.option("--from", "source", default="192.0.2.1", show_default=True, metavar="ADDRESS"),
     click.option("--at", type=AT, help="When; by default now."),
     click.option("--user-agent", default="", help="What the client says it is."),

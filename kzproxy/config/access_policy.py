@@ -69,6 +69,7 @@ def _define(documents: Sequence[dict[str, Node]], reader: Reader) -> None:
             reader.contexts.define_networks(fields["networks"])
         if "calendars" in fields:
             reader.contexts.define_calendars(fields["calendars"])
+    reader.name_tiers([fields["tiers"] for fields in documents if "tiers" in fields])
     for fields in documents:
         for key, value in fields["conditions"].entries() if "conditions" in fields else []:
             reader.define_condition(key, value)

@@ -1,11 +1,18 @@
 """The conditions of rules, tiers and named conditions, and the names that policies give them."""
 
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kzproxy.config.document import Node, did_you_mean
 from kzproxy.config.policy_contexts import Contexts
+from kzproxy.config.policy_device import (
+    MAX_LEVEL,
+    DeviceAsked,
+    SessionAsked,
+    read_device,
+    read_session,
+)
 from kzproxy.config.policy_durations import read_duration
 from kzproxy.config.policy_names import checked_name, filled
 from kzproxy.config.policy_selectors import read_label_selector
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
 
 _PLACES = ("networks", "time", "device", "authentication", "session", "workload", "request")
 _FIELDS = (*_PLACES, "object", "all", "any", "none")
-MAX_LEVEL = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,13 @@ class Reader:
         contexts: Networks and calendars.
         named: Named conditions read so far; those that come later are not known yet.
         tiers: Read so far.
+        levels: Of all tiers by name, of those that come later too.
     """
 
     contexts: Contexts
     named: dict[str, NamedCondition]
     tiers: dict[int, Tier]
+    levels: dict[str, int] = field(default_factory=dict)
 
     def define_condition(self, key: Node, node: Node) -> None:
         """Read one named condition; it may use those before it."""
@@ -49,6 +57,21 @@ class Reader:
             key.mistake(f"condition {name} is already defined in another document")
         when, conditions = self._with_expression(node)
         self.named[name] = NamedCondition(name=name, conditions=conditions, when=when)
+
+    def name_tiers(self, lists: Iterable[Node]) -> None:
+        """Note the names of tiers, which conditions before them may use."""
+        for item in (item for each in lists for item in each.sequence()):
+            written = item.raw()
+            name, level = (
+                (written.get("name"), written.get("level"))
+                if isinstance(written, dict)
+                else ("", 0)
+            )
+            if not isinstance(name, str) or not isinstance(level, int):
+                continue
+            if self.levels.get(name, level) != level:
+                item.mistake(f"tier {name} is level {self.levels[name]} already")
+            self.levels.setdefault(name, level)
 
     def define_tier(self, node: Node) -> None:
         """Read one tier; it may use named conditions."""
@@ -86,7 +109,11 @@ class Reader:
         return self._conditions(fields, effect)
 
     def _conditions(self, fields: dict[str, Node], effect: Effect | None) -> Conditions:
-        enrolled, tier, below = _device(fields["device"], effect) if "device" in fields else _ANY
+        device, session = DeviceAsked(), SessionAsked()
+        if "device" in fields:
+            device = read_device(fields["device"], effect, self.levels)
+        if "session" in fields:
+            session = read_session(fields["session"])
         for name in ("authentication", "session"):
             if effect is Effect.DENY and name in fields:
                 fields[name].mistake(
@@ -96,11 +123,14 @@ class Reader:
         return Conditions(
             networks=self.contexts.networks(fields["networks"]) if "networks" in fields else (),
             time=self.contexts.calendars(fields["time"]) if "time" in fields else (),
-            device_enrolled=enrolled,
-            device_tier=tier,
-            device_below_tier=below,
+            device_enrolled=device.enrolled,
+            device_tier=device.tier,
+            device_below_tier=device.below_tier,
+            device=device.features,
             sign_in=_sign_in(fields["authentication"]) if "authentication" in fields else None,
-            session_max_age=_max_age(fields["session"]) if "session" in fields else None,
+            session_max_age=session.max_age,
+            session_kept=session.kept,
+            session_max_risk=session.max_risk,
             workloads=_workloads(fields["workload"]) if "workload" in fields else (),
             request=_request(fields["request"]) if "request" in fields else None,
             api_object=_object(fields["object"]) if "object" in fields else None,
@@ -144,37 +174,6 @@ class Reader:
             return None
 
 
-_ANY: tuple[bool | None, int | None, int | None] = (None, None, None)
-
-
-def _device(node: Node, effect: Effect | None) -> tuple[bool | None, int | None, int | None]:
-    fields = node.mapping(optional=("enrolled", "tier", "belowTier"))
-    if node.is_mapping() and not fields:
-        node.mistake("name enrolled, tier or belowTier")
-    if effect is Effect.DENY and "tier" in fields:
-        fields["tier"].mistake(
-            "a deny rule on good devices is escaped by showing nothing; deny others with belowTier"
-        )
-    if effect is Effect.ALLOW and "belowTier" in fields:
-        fields["belowTier"].mistake("an allow rule can ask for tier only")
-    enrolled = _enrolled(fields["enrolled"], effect) if "enrolled" in fields else None
-    tier = fields["tier"].integer(1, MAX_LEVEL) if "tier" in fields else None
-    below = fields["belowTier"].integer(1, MAX_LEVEL) if "belowTier" in fields else None
-    return enrolled, tier, below
-
-
-def _enrolled(node: Node, effect: Effect | None) -> bool:
-    wanted = node.boolean()
-    if effect is Effect.ALLOW and not wanted:
-        node.mistake("an allow rule can ask for enrolled: true only")
-    if effect is Effect.DENY and wanted:
-        node.mistake(
-            "a deny rule on enrolled devices is escaped by showing no certificate; write"
-            " enrolled: false to deny every device that is not shown to be enrolled"
-        )
-    return wanted
-
-
 def _sign_in(node: Node) -> SignIn:
     fields = node.mapping(optional=("maxAge", "classes", "methods", "issuers"))
     if node.is_mapping() and not fields:
@@ -185,10 +184,6 @@ def _sign_in(node: Node) -> SignIn:
         methods=frozenset(_texts(fields, "methods")),
         issuers=frozenset(_texts(fields, "issuers")),
     )
-
-
-def _max_age(node: Node) -> timedelta:
-    return read_duration(node.mapping(required=("maxAge",))["maxAge"])
 
 
 def _workloads(node: Node) -> tuple[str, ...]:

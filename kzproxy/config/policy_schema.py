@@ -20,8 +20,9 @@ from kzproxy.config.json_schema import (
     without,
 )
 from kzproxy.config.match_schema import LABEL_SELECTOR, MATCH
-from kzproxy.config.policy_conditions import MAX_LEVEL
 from kzproxy.config.policy_contexts import CIDR, DATE, TIME_OF_DAY
+from kzproxy.config.policy_device import MAX_LEVEL
+from kzproxy.config.policy_device_schema import DEVICE, OF_GOOD_DEVICES, SESSION
 from kzproxy.config.policy_durations import DURATION
 from kzproxy.config.policy_names import MAX_MESSAGE_CHARACTERS, NAME
 from kzproxy.config.policy_subjects import ANONYMOUS, SERVICE_ACCOUNT, TRUST_DOMAIN
@@ -135,20 +136,9 @@ def _condition_fields() -> dict[str, Schema]:
     return {
         "networks": _names("The connection comes from one of these networks."),
         "time": _names("One of these calendars is open."),
-        "device": mapping(
-            "What device it is.",
-            {
-                "enrolled": truth("true in allow rules, false in deny rules."),
-                "tier": number("It reaches this tier. Allow rules only.", 1, MAX_LEVEL),
-                "belowTier": number("It does not reach this tier. Deny rules only.", 1, MAX_LEVEL),
-            },
-        ),
+        "device": DEVICE,
         "authentication": mapping("How the person signed in. Not in deny rules.", sign_in),
-        "session": mapping(
-            "How old the session is. Not in deny rules.",
-            {"maxAge": _duration("At most so old.")},
-            ["maxAge"],
-        ),
+        "session": SESSION,
         "workload": mapping(
             "What workload the caller is.",
             {"spiffeIDs": _texts("It has one of these; * stands for any characters.")},
@@ -191,7 +181,9 @@ _ALLOW_CONDITIONS: Schema = {
 }
 _DENY_CONDITIONS: Schema = {
     "properties": {
-        "device": {"properties": {"enrolled": {"enum": [False]}, **without("tier")}},
+        "device": {
+            "properties": {"enrolled": {"enum": [False]}, **without("tier", *OF_GOOD_DEVICES)}
+        },
         **without("authentication", "session"),
     }
 }

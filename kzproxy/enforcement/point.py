@@ -34,7 +34,7 @@ from kzproxy.audit.records import (
 )
 from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
 from kzproxy.authentication.bearer import bearer_token
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
@@ -81,7 +81,7 @@ class EnforcementPoint:
     """Everything a request needs, in the order it needs it."""
 
     clock: Clock
-    authenticator: OidcAuthenticator
+    authenticator: Authenticates
     devices: DeviceAuthority | None
     under_way: UnderWay
     administrator: Administrator
@@ -225,11 +225,9 @@ class EnforcementPoint:
         token = bearer_token(request)
         remembered = self.authenticator.remembered(token)
         case.identity = subject = remembered or await self.authenticator.authenticate(token)
+        case.session_id = session = session_id(subject, device)
         if subject.confirmation and subject.confirmation != device.thumbprint:
-            raise Unauthenticated(
-                "the token is bound to another certificate than the one presented with it"
-            )
-        session = session_id(subject, device)
+            raise _without_its_certificate(subject, device)
         extras = _session_extras(session, device)
         authorization = self.api_server.authorization()
         return Standing(
@@ -395,6 +393,21 @@ class EnforcementPoint:
         self.metrics.count_request(verb, code, case.termination.value)
         if info is None or info.stream is StreamKind.NONE:
             self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)
+
+
+def _without_its_certificate(subject: Identity, device: DevicePosture) -> Unauthenticated:
+    """Return the refusal of a token that came without the certificate that it is bound to.
+
+    Both thumbprints are in the decision's record, too: it may be that the token was stolen.
+    """
+    presented = device.thumbprint or "none"
+    said = "came with another one" if device.thumbprint else "came without any"
+    return Unauthenticated(
+        f"the token is bound to the certificate that it was issued for, and {said};"
+        " use the kubeconfig of the machine that you signed in on, or run `kzproxy login` here",
+        detail=f"the token of {subject.username!r} is bound to certificate"
+        f" {subject.confirmation}, presented was {presented}",
+    )
 
 
 def _session_extras(session: str, device: DevicePosture) -> Headers:

@@ -9,10 +9,12 @@ from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.composed import OfNamed, When
 from kzproxy.policy.condition import Condition, together
 from kzproxy.policy.decision import Dependency
+from kzproxy.policy.device_conditions import device_conditions
 from kzproxy.policy.place_and_time import Enrolled, FromNetwork, InTime, OfTier
 from kzproxy.policy.request_conditions import LikeObject, LikeRequest
 from kzproxy.policy.rules import AccessPolicySet, Conditions
-from kzproxy.policy.sign_in import OfSession, OfWorkload, SignedIn
+from kzproxy.policy.session_conditions import InSession, OfSession, SessionAtRisk
+from kzproxy.policy.sign_in import OfWorkload, SignedIn
 from kzproxy.policy.view import Definitions, RequestView, earliest
 
 if TYPE_CHECKING:
@@ -184,6 +186,7 @@ class Compiler:
             yield OfTier(asked.device_tier, below=False, depends_on=self.tiers)
         if asked.device_below_tier is not None:
             yield OfTier(asked.device_below_tier, below=True, depends_on=self.tiers)
+        yield from device_conditions(asked.device)
 
     def _of_named(self, asked: Conditions) -> OfNamed:
         names = (*asked.all_of, *asked.any_of, *asked.none_of)
@@ -205,5 +208,9 @@ def _of_caller(asked: Conditions) -> Iterator[Condition]:
         yield SignedIn(asked.sign_in)
     if asked.session_max_age is not None:
         yield OfSession(asked.session_max_age)
+    if asked.session_kept:
+        yield InSession()
+    if asked.session_max_risk:
+        yield SessionAtRisk(asked.session_max_risk)
     if asked.workloads:
         yield OfWorkload(asked.workloads)

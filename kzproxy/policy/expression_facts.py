@@ -8,7 +8,17 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
 from kzproxy.attributes.spiffe import Workload, workload_of
 from kzproxy.expressions.language import Facts, Value
+from kzproxy.policy.device_features import RISKS
 from kzproxy.policy.expression import LANGUAGE
+from kzproxy.policy.posture_facts import (
+    failed,
+    is_managed,
+    is_shown,
+    passed,
+    posture_age,
+    unknown,
+)
+from kzproxy.policy.session_conditions import session_start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +87,28 @@ def _authentication_age(attributes: Attributes) -> timedelta | None:
 
 
 def _session_age(attributes: Attributes) -> timedelta | None:
-    subject = attributes.subject
-    since = subject.authenticated_at or subject.issued_at
+    since = session_start(attributes)
     return None if since is None else attributes.environment.received_at - since
+
+
+def _of_device(name: str) -> Callable[[Attributes], Value | None]:
+    """Give a text that is known only of a device that is shown."""
+
+    def value(attributes: Attributes) -> Value | None:
+        device = attributes.device
+        return getattr(device, name) or None if is_shown(device) else None
+
+    return value
+
+
+def _device_risk(attributes: Attributes) -> str | None:
+    device = attributes.device
+    return device.risk if is_shown(device) and device.risk in RISKS else None
+
+
+def _session_risk(attributes: Attributes) -> str | None:
+    risk = attributes.subject.risk
+    return risk if risk in RISKS else None
 
 
 def _labels(attributes: Attributes) -> dict[str, str] | None:
@@ -112,8 +141,23 @@ _OF_REQUEST: dict[str, Callable[[Attributes], Value | None]] = {
     "authentication.acr": lambda a: a.subject.authentication_class or None,
     "authentication.amr": lambda a: list(a.subject.authentication_methods) or None,
     "session.age": _session_age,
+    "session.mode": lambda a: "session" if a.subject.is_session else "direct",
+    "session.bound": lambda a: bool(a.subject.confirmation),
+    "session.risk": _session_risk,
+    "session.riskKnown": lambda a: _session_risk(a) is not None,
     "device.enrolled": _enrolled,
     "device.id": lambda a: a.device.device_id,
+    "device.state": _of_device("state"),
+    "device.owner": _of_device("owner"),
+    "device.managed": is_managed,
+    "device.passed": passed,
+    "device.failed": failed,
+    "device.unknown": unknown,
+    "device.postureAge": posture_age,
+    "device.os": _of_device("os"),
+    "device.osVersion": _of_device("os_version"),
+    "device.risk": _device_risk,
+    "device.riskKnown": lambda a: _device_risk(a) is not None,
     "source.ip": lambda a: str(a.environment.source_address),
     "time.now": lambda a: a.environment.received_at,
     "workload.spiffe_id": _workload(lambda w: w.spiffe_id),

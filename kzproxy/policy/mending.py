@@ -12,10 +12,12 @@ from enum import StrEnum
 from itertools import combinations
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.policy.decision import Permit
+from kzproxy.policy.device_features import NO_FEATURES
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.ideal_device import features_asked, improvements
 from kzproxy.policy.network import Network
+from kzproxy.policy.posture_facts import is_shown
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
 
 _MOST_TURNS = 6
@@ -89,7 +91,8 @@ def steps(
         attributes: Of a request that is denied.
     """
     tried: set[tuple[str, ...]] = set()
-    for several in _together(engine.prospect(attributes).allows[:_MOST_RULES], policies):
+    allows = engine.prospect(attributes).allows[:_MOST_RULES]
+    for several in _together(allows, policies, attributes):
         names = tuple(step.text for step in several)
         if names in tried:
             continue
@@ -104,9 +107,11 @@ def steps(
     return ()
 
 
-def _together(rules: Sequence[Rule], policies: AccessPolicySet) -> Iterator[tuple[Step, ...]]:
+def _together(
+    rules: Sequence[Rule], policies: AccessPolicySet, attributes: Attributes
+) -> Iterator[tuple[Step, ...]]:
     """Yield what the rules might lack: of each rule what it asks for, fewer steps first."""
-    candidates = [list(_candidates(rule, policies)) for rule in rules]
+    candidates = [list(_candidates(rule, policies, attributes)) for rule in rules]
     for size in range(1, _MOST_TOGETHER + 1):
         for of_a_rule in candidates:
             for several in combinations(of_a_rule, size):
@@ -114,7 +119,7 @@ def _together(rules: Sequence[Rule], policies: AccessPolicySet) -> Iterator[tupl
                     yield several
 
 
-def _candidates(rule: Rule, policies: AccessPolicySet) -> Iterator[Step]:
+def _candidates(rule: Rule, policies: AccessPolicySet, attributes: Attributes) -> Iterator[Step]:
     """Yield what the rule might ask for; what is easier comes first."""
     own = rule.conditions
     # What stands under a name or in an expression may be about anything.
@@ -129,13 +134,8 @@ def _candidates(rule: Rule, policies: AccessPolicySet) -> Iterator[Step]:
         )
     if is_open or _asks_for_a_sign_in(rule):
         yield from _sign_ins(rule, asked)
-    if is_open or own.device_enrolled:
-        yield Step(
-            kind=StepKind.DEVICE,
-            text="use an enrolled device, with a kubeconfig that names its certificate",
-            command="kzproxy kubeconfig --device-cert FILE --device-key FILE ...",
-            done=_with_an_enrolled_device,
-        )
+    if is_open or own.device_enrolled or own.device != NO_FEATURES:
+        yield from _devices(rule, policies, attributes)
     yield from _networks(asked)
 
 
@@ -153,9 +153,20 @@ def _with_a_reason(attributes: Attributes) -> Attributes:
     return replace(attributes, environment=replace(attributes.environment, reason="a reason"))
 
 
-def _with_an_enrolled_device(attributes: Attributes) -> Attributes:
-    device = DevicePosture(enrolled=Fact.PASSED, device_id="device", thumbprint="00" * 32)
-    return replace(attributes, device=device)
+def _devices(rule: Rule, policies: AccessPolicySet, attributes: Attributes) -> Iterator[Step]:
+    """Yield what the device would have to be, as it is enrolled or anew."""
+    is_known = is_shown(attributes.device)
+    for each in improvements(features_asked(policies, [rule]), attributes):
+        yield Step(
+            kind=StepKind.DEVICE,
+            text=each.text
+            if is_known
+            else f"{each.text}, with a kubeconfig that names its certificate",
+            command="kzproxy device status"
+            if is_known
+            else "kzproxy kubeconfig --device-cert FILE --device-key FILE ...",
+            done=each.made,
+        )
 
 
 def _sign_ins(rule: Rule, asked: Sequence[Conditions]) -> Iterator[Step]:
@@ -181,6 +192,7 @@ def _signed_in(attributes: Attributes, strength: str, method: str) -> Attributes
         subject,
         authenticated_at=at,
         issued_at=at,
+        session_began_at=at if subject.is_session else None,
         authentication_class=strength or subject.authentication_class,
         authentication_methods=(method,) if method else subject.authentication_methods,
     )

@@ -14,16 +14,27 @@ from datetime import datetime, timedelta
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
-from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet
 
 _REVISION_HEX_DIGITS = 32
 # Made from what stands beside them.
 _DERIVED = frozenset({"zone", "include"})
+# What came to the language later is left out where it says nothing, so that the revision of a
+# policy that does not use it outlives the upgrade.
+_ADDED = {"device": NO_CONDITIONS.device, "session_kept": False, "session_max_risk": ""}
 # One of them is enough, all of them must be, or none of them may: their order says nothing.
 _UNORDERED = frozenset(
     {"namespaces", "names", "blocks", "weekly", "dated", "exceptions", "networks", "calendars"}
     | {"match", "spiffe_ids", "time", "workloads", "all_of", "any_of", "none_of", "conditions"}
-    | {"user_agents", "commands", "containers", "service_accounts", "images", "requirements"}
+    | {
+        "user_agents",
+        "commands",
+        "containers",
+        "service_accounts",
+        "images",
+        "requirements",
+        "platforms",
+    }
 )
 
 
@@ -38,13 +49,17 @@ def _canonical(value: object) -> object:
         return {
             field.name: _field(field.name, getattr(value, field.name))
             for field in fields(value)
-            if field.name not in _DERIVED
+            if field.name not in _DERIVED and not _is_unsaid(field.name, getattr(value, field.name))
         }
     if isinstance(value, frozenset):
         return _sorted(value)
     if isinstance(value, tuple):
         return [_canonical(each) for each in value]
     return _scalar(value)
+
+
+def _is_unsaid(name: str, value: object) -> bool:
+    return name in _ADDED and value == _ADDED[name]
 
 
 def _scalar(value: object) -> object:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kzproxy.policy.calendar import Calendar
+from kzproxy.policy.device_features import NO_FEATURES, DeviceFeatures
 from kzproxy.policy.network import Network
 from kzproxy.policy.obligations import NO_OBLIGATIONS, Obligations
 from kzproxy.policy.selectors import LabelSelector
@@ -121,8 +122,13 @@ class Conditions:
             enrolment is not (failed or unknown); None where it does not matter.
         device_tier: The least tier of the device.
         device_below_tier: The tier that the device does not reach.
+        device: What else the device is shown to be.
         sign_in: How the person signed in.
-        session_max_age: Since the sign-in, or since the token was issued where nobody says more.
+        session_max_age: Since the session began; where none is kept since the sign-in, or since
+            the token was issued where nobody says more.
+        session_kept: kzproxy keeps a session of it.
+        session_max_risk: ``LOW`` or ``MEDIUM``: its risk is known and not above; empty where it
+            does not matter.
         workloads: Globs on SPIFFE IDs, one of which the caller has.
         request: What the request is like.
         api_object: What its object is like.
@@ -136,8 +142,11 @@ class Conditions:
     device_enrolled: bool | None = None
     device_tier: int | None = None
     device_below_tier: int | None = None
+    device: DeviceFeatures = NO_FEATURES
     sign_in: SignIn | None = None
     session_max_age: timedelta | None = None
+    session_kept: bool = False
+    session_max_risk: str = ""
     workloads: tuple[str, ...] = ()
     request: RequestFeatures | None = None
     api_object: ObjectFeatures | None = None

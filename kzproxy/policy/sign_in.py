@@ -1,4 +1,4 @@
-"""Conditions on who calls: how they signed in, since when, as what workload."""
+"""Conditions on who calls: how they signed in, as what workload."""
 
 # ruff: noqa: D102 - what the methods do is said of Condition
 
@@ -35,33 +35,6 @@ class SignedIn:
 
     def found(self, view: RequestView) -> str:
         return sign_in_found(view)
-
-
-class OfSession:
-    """The session began at most so long ago."""
-
-    name = "session"
-    about = Dependency.AUTHENTICATION
-    depends_on = frozenset({Dependency.AUTHENTICATION, Dependency.TIME})
-
-    def __init__(self, max_age: timedelta) -> None:
-        self._max_age = max_age
-
-    def value(self, view: RequestView) -> bool | None:
-        return within(view, session_start(view), self._max_age)
-
-    def turns_at(self, view: RequestView) -> datetime | None:
-        return turn(view, session_start(view), self._max_age)
-
-    def asked(self) -> str:
-        return f"a session of at most {duration_words(self._max_age)}"
-
-    def found(self, view: RequestView) -> str:
-        since = session_start(view)
-        if since is None:
-            return "nobody says when yours began"
-        age = view.attributes.environment.received_at - since
-        return f"yours began {duration_words(age)} ago; sign in again with `kzproxy login`"
 
 
 class OfWorkload(Timeless):
@@ -122,12 +95,6 @@ def one_of(value: str, wanted: frozenset[str]) -> bool | None:
 def some_of(values: Sequence[str], wanted: frozenset[str]) -> bool | None:
     """Whether one of the values is wanted; None where there are none."""
     return not wanted.isdisjoint(values) if values else None
-
-
-def session_start(view: RequestView) -> datetime | None:
-    """Return since when the caller is signed in, as far as anybody says."""
-    subject = view.attributes.subject
-    return subject.authenticated_at or subject.issued_at
 
 
 def sign_in_words(sign_in: SignIn) -> str:

@@ -31,6 +31,8 @@ _WORDS = {
     "device_below_tier": "device",
     "sign_in": "authentication",
     "session_max_age": "session",
+    "session_kept": "session",
+    "session_max_risk": "session",
     "workloads": "workload",
     "api_object": "object",
     "all_of": "all",

@@ -7,19 +7,16 @@ from ipaddress import ip_address
 
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
-from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, Identity
+from kzproxy.attributes.identity import SESSION_METHOD, SPIFFE_ID_EXTRA, Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.asked_object import asked_object
 from kzproxy.policy_tools.case_fields import duration_in
 from kzproxy.policy_tools.case_request import resource_target
+from kzproxy.policy_tools.told_device import THUMBPRINT, ToldDevice, posture_of
 
 _RESOURCE = re.compile(r"(?P<plural>[^./]+)(\.(?P<group>[^/]+))?(/(?P<subresource>.+))?")
-
-
-_THUMBPRINT = "00" * 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +46,22 @@ class Asked:
     spiffe_id: str = ""
     signed_in: str = ""
     session_age: str = ""
+    session_kept: bool = False
+    session_risk: str = ""
     authentication_class: str = ""
     methods: tuple[str, ...] = ()
     bound: bool = False
     device_enrolled: bool = False
     device_id: str = ""
+    device_managed: bool = False
+    device_state: str = ""
+    device_owner: str = ""
+    device_passed: tuple[str, ...] = ()
+    device_failed: tuple[str, ...] = ()
+    posture_age: str = ""
+    os: str = ""
+    os_version: str = ""
+    device_risk: str = ""
     source: str
     at: datetime
     user_agent: str = ""
@@ -78,14 +86,9 @@ def attributes_of(asked: Asked) -> Attributes:
         api_version=asked.api_version,
         query=_query(asked),
     )
-    if asked.device_id and not asked.device_enrolled:
-        raise ValueError("only a device that is enrolled has an id; add --device-enrolled")
-    device = DevicePosture(
-        enrolled=Fact.PASSED, device_id=asked.device_id or "device", thumbprint=_THUMBPRINT
-    )
     return Attributes(
         subject=_identity(asked, at),
-        device=device if asked.device_enrolled else NO_DEVICE,
+        device=posture_of(_device(asked), at),
         request=request,
         environment=Environment(
             received_at=at,
@@ -111,16 +114,39 @@ def _identity(asked: Asked, at: datetime) -> Identity:
         groups=asked.groups,
         uid=asked.uid,
         extra=tuple(sorted(extra.items())),
-        method="oidc",
+        method=SESSION_METHOD if asked.session_kept else "oidc",
         issuer=asked.issuer or "https://issuer.example",
         subject=asked.user,
         expires_at=at + timedelta(hours=1),
-        confirmation=_THUMBPRINT if asked.bound else "",
+        confirmation=THUMBPRINT if asked.bound else "",
         authenticated_at=signed_in,
         authentication_class=asked.authentication_class,
         authentication_methods=asked.methods,
         issued_at=issued,
+        session_began_at=(issued or at) if asked.session_kept else None,
+        risk=asked.session_risk,
     )
+
+
+def _device(asked: Asked) -> ToldDevice:
+    told = ToldDevice(
+        enrolled=True if asked.device_enrolled else None,
+        id=asked.device_id,
+        managed=True if asked.device_managed else None,
+        state=asked.device_state,
+        owner=asked.device_owner,
+        passed=asked.device_passed,
+        failed=asked.device_failed,
+        posture_age=duration_in(asked.posture_age) if asked.posture_age else None,
+        os=asked.os,
+        os_version=asked.os_version,
+        risk=asked.device_risk,
+    )
+    if not asked.device_enrolled and told != ToldDevice():
+        raise ValueError("nothing is known of a device that is not enrolled; add --device-enrolled")
+    if both := {*told.passed} & {*told.failed}:
+        raise ValueError(f"{', '.join(sorted(both))} cannot have passed and failed")
+    return told
 
 
 def _query(asked: Asked) -> tuple[tuple[str, str], ...]:

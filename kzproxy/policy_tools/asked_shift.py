@@ -6,6 +6,7 @@ from typing import Protocol
 
 from kzproxy.policy_tools.condition_cover import plain_shifts
 from kzproxy.policy_tools.definitions_used import Asking, DefinitionsUsed
+from kzproxy.policy_tools.device_cover import devices_cover
 from kzproxy.policy_tools.shift import Shift, compared, together
 
 
@@ -109,7 +110,8 @@ class AskedShift:
         below = self._tier(old.device_below_tier, new.device_below_tier)
         if old.device_below_tier is not None and new.device_below_tier is not None:
             below = below.reversed
-        return enrolment | tier | below
+        features = compared(devices_cover, old.device, new.device)
+        return enrolment | tier | below | features
 
     def _tier(self, old: int | None, new: int | None) -> Shift:
         if old is None and new is None:

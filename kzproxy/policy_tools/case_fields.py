@@ -11,17 +11,27 @@ from ipaddress import IPv6Address, ip_address
 
 from kzproxy.attributes.api_object import ApiObject, Labels
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import Environment, IPAddress
-from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, ExtraValues, Identity
+from kzproxy.attributes.identity import (
+    SESSION_METHOD,
+    SPIFFE_ID_EXTRA,
+    ExtraValues,
+    Identity,
+)
 from kzproxy.config.document import Node
+from kzproxy.policy.device_features import RISKS
 from kzproxy.policy_tools.case_request import read_request
+from kzproxy.policy_tools.told_device import THUMBPRINT, ToldDevice, posture_of
 
 MAPPINGS = {
     "user": ("name", "groups", "uid", "extra", "issuer", "spiffeID"),
     "authentication": ("age", "class", "methods", "bound"),
-    "session": ("age",),
-    "device": ("enrolled", "id"),
+    "session": ("age", "mode", "risk"),
+    "device": (
+        *("enrolled", "id", "managed", "state", "owner", "passed", "failed", "postureAge"),
+        *("os", "osVersion", "risk"),
+    ),
     "object": (
         "labels",
         "privileged",
@@ -43,8 +53,6 @@ _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ANY_ADDRESS = ip_address("192.0.2.1")
 _SIGNED_IN_FOR = timedelta(hours=1)
-# Of no certificate; the same on the token and on the connection is what counts.
-_THUMBPRINT = "00" * 32
 
 Facts = dict[str, "Node | dict[str, Node]"]
 
@@ -86,10 +94,9 @@ def read_attributes(facts: Facts, where: Node) -> Attributes | None:
     if at is None or request is None or "name" not in user:
         return None
     authentication = _mapping(facts, "authentication")
-    bound = "bound" in authentication and authentication["bound"].boolean()
     return Attributes(
         subject=_identity(user, authentication, _mapping(facts, "session"), at),
-        device=_device(_mapping(facts, "device"), _THUMBPRINT if bound else ""),
+        device=_device(_mapping(facts, "device"), at),
         request=request,
         environment=Environment(
             received_at=at,
@@ -183,21 +190,25 @@ def _identity(
     session_age = session.get("age")
     is_bound = "bound" in authentication and authentication["bound"].boolean()
     methods = authentication.get("methods")
+    is_kept = "mode" in session and bool(session["mode"].choice(["session"]))
+    began = at - duration_of(session_age) if session_age is not None else None
     return Identity(
         username=text("name"),
         groups=user["groups"].strings() if "groups" in user else (),
         uid=text("uid"),
         extra=_extra(user),
-        method="oidc",
+        method=SESSION_METHOD if is_kept else "oidc",
         issuer=text("issuer") or "https://issuer.example",
         subject=text("name"),
         sign_in="case",
         expires_at=at + _SIGNED_IN_FOR,
-        confirmation=_THUMBPRINT if is_bound else "",
+        confirmation=THUMBPRINT if is_bound else "",
         authenticated_at=at - duration_of(age) if age is not None else None,
         authentication_class=authentication["class"].string() if "class" in authentication else "",
         authentication_methods=methods.strings() if methods is not None else (),
-        issued_at=at - duration_of(session_age) if session_age is not None else None,
+        issued_at=began,
+        session_began_at=(began or at) if is_kept else None,
+        risk=session["risk"].choice(RISKS) if "risk" in session else "",
     )
 
 
@@ -210,18 +221,34 @@ def _extra(user: dict[str, Node]) -> ExtraValues:
     return tuple(sorted(extra.items()))
 
 
-def _device(fields: dict[str, Node], thumbprint: str) -> DevicePosture:
+def _device(fields: dict[str, Node], at: datetime) -> DevicePosture:
     if "enrolled" not in fields:
-        if "id" in fields:
-            fields["id"].mistake("only a device that is enrolled has an id; write enrolled: true")
-        return NO_DEVICE
-    if not fields["enrolled"].boolean():
-        return DevicePosture(enrolled=Fact.FAILED, reason="the device is not enrolled")
-    return DevicePosture(
-        enrolled=Fact.PASSED,
-        device_id=fields["id"].string() if "id" in fields else "device",
-        thumbprint=thumbprint or _THUMBPRINT,
+        for name in fields:
+            fields[name].mistake(f"only a device that is enrolled has {name}; write enrolled: true")
+        return posture_of(ToldDevice(), at)
+
+    def text(name: str) -> str:
+        return fields[name].string() if name in fields else ""
+
+    def texts(name: str) -> tuple[str, ...]:
+        return fields[name].strings() if name in fields else ()
+
+    told = ToldDevice(
+        enrolled=fields["enrolled"].boolean(),
+        id=text("id"),
+        managed=fields["managed"].boolean() if "managed" in fields else None,
+        state=text("state"),
+        owner=text("owner"),
+        passed=texts("passed"),
+        failed=texts("failed"),
+        posture_age=duration_of(fields["postureAge"]) if "postureAge" in fields else None,
+        os=text("os"),
+        os_version=text("osVersion"),
+        risk=fields["risk"].choice(RISKS) if "risk" in fields else "",
     )
+    for name in {*told.passed} & {*told.failed}:
+        fields["failed"].mistake(f"{name} cannot have passed and failed")
+    return posture_of(told, at)
 
 
 def _namespace_labels(facts: Facts) -> Labels | None:

@@ -12,6 +12,7 @@ from kzproxy.config.json_schema import (
 )
 from kzproxy.config.policy_durations import DURATION
 from kzproxy.policy.decision import Cause
+from kzproxy.policy.device_features import RISKS
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.case_file import (
     API_VERSION,
@@ -132,11 +133,15 @@ def _facts() -> dict[str, Schema]:
                 "bound": truth("Whether the token is bound to the client certificate."),
             },
         ),
-        "session": _may_be_empty("Their session.", {"age": age}),
-        "device": _may_be_empty(
-            "Their device.",
-            {"enrolled": truth("Whether that is shown."), "id": text("Of an enrolled device.")},
+        "session": _may_be_empty(
+            "Their session.",
+            {
+                "age": age,
+                "mode": choice("kzproxy keeps it.", ["session"]),
+                "risk": choice("How high it is.", RISKS),
+            },
         ),
+        "device": _may_be_empty("Their device.", _device_fields(age)),
         "object": _may_be_empty("The object that is asked about.", _object_fields()),
         "request": _may_be_empty("What is asked.", _request_fields()),
         "at": text("When: a time with its offset, as 2026-03-04T10:00:00+01:00."),
@@ -144,6 +149,22 @@ def _facts() -> dict[str, Schema]:
         "userAgent": text("What the client calls itself."),
         "reason": text("What the user has given as a reason."),
         "namespaceLabels": _labels("Of the request's namespace."),
+    }
+
+
+def _device_fields(age: Schema) -> dict[str, Schema]:
+    return {
+        "enrolled": truth("Whether that is shown."),
+        "id": text("Of an enrolled device."),
+        "managed": truth("Whether the organisation manages it."),
+        "state": text("In the registry: approved, pending or blocked."),
+        "owner": text("The user name of who enrolled it."),
+        "passed": _texts("Checks that passed."),
+        "failed": _texts("Checks that failed."),
+        "postureAge": {**age, "description": "How old its newest report is, and each check."},
+        "os": text("The ID of its operating system."),
+        "osVersion": text("The version of that."),
+        "risk": choice("How high it is.", RISKS),
     }
 
 

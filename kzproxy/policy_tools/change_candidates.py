@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.attributes.environment import IPAddress
+from kzproxy.attributes.identity import SESSION_METHOD
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.policy.rules import EVERYONE
+from kzproxy.policy.ideal_device import features_asked, improvements
+from kzproxy.policy.rules import EVERYONE, AccessPolicySet
 from kzproxy.policy_tools.network_places import places_in
 from kzproxy.policy_tools.policy_text import PolicyText
-from kzproxy.policy_tools.strengths import Strength, strengths
+from kzproxy.policy_tools.strengths import Strength, asks_for_session, strengths
 from kzproxy.policy_tools.turns import next_turns
 
 Apply = Callable[[Attributes], Attributes]
@@ -26,6 +27,7 @@ class ChangeKind(StrEnum):
     TIME = "time"
     REASON = "reason"
     REQUEST = "request"
+    SESSION = "session"
     GRANT = "grant"
 
 
@@ -45,24 +47,21 @@ class Candidate:
     same_as: str = ""
 
 
-def candidates(text: PolicyText, attributes: Attributes) -> Iterator[Candidate]:
+def candidates(
+    policies: AccessPolicySet, text: PolicyText, attributes: Attributes
+) -> Iterator[Candidate]:
     """Give what a user can do about it themselves."""
     # First, so that a sign-in is fresh when the wait is over.
     yield from _times(text, attributes)
     yield from _sign_ins(text)
-    yield Candidate(
-        kind=ChangeKind.DEVICE, text="use an enrolled device", ways=(_with_an_enrolled_device,)
-    )
+    yield from _sessions(text, attributes)
+    for each in improvements(features_asked(policies, policies.rules), attributes):
+        yield Candidate(kind=ChangeKind.DEVICE, text=each.text, ways=(each.made,))
     yield from _networks(text)
     yield Candidate(
         kind=ChangeKind.REASON, text="give a reason (kzproxy reason ...)", ways=(_with_a_reason,)
     )
     yield from _dry_runs(attributes)
-
-
-def _with_an_enrolled_device(attributes: Attributes) -> Attributes:
-    device = DevicePosture(enrolled=Fact.PASSED, device_id="device", thumbprint="00" * 32)
-    return replace(attributes, device=device)
 
 
 def _with_a_reason(attributes: Attributes) -> Attributes:
@@ -109,11 +108,29 @@ def _signed_in(attributes: Attributes, strength: Strength) -> Attributes:
         subject,
         authenticated_at=at,
         issued_at=at,
+        session_began_at=at if subject.is_session else None,
         authentication_class=strength.wanted_class or subject.authentication_class,
         authentication_methods=strength.methods or subject.authentication_methods,
         issuer=strength.issuer or subject.issuer,
     )
     return replace(attributes, subject=fresh)
+
+
+def _sessions(text: PolicyText, attributes: Attributes) -> Iterator[Candidate]:
+    """A session that kzproxy keeps, where that is asked for anywhere."""
+    if attributes.subject.is_session or not asks_for_session(text):
+        return
+    yield Candidate(
+        kind=ChangeKind.SESSION,
+        text="use a kubeconfig that signs in at kzproxy (kzproxy kubeconfig)",
+        ways=(_in_session,),
+    )
+
+
+def _in_session(attributes: Attributes) -> Attributes:
+    at = attributes.environment.received_at
+    subject = replace(attributes.subject, method=SESSION_METHOD, session_began_at=at)
+    return replace(attributes, subject=subject)
 
 
 def _networks(text: PolicyText) -> Iterator[Candidate]:

@@ -33,7 +33,7 @@ def changes(
     engine = PolicyEngine(policies)
     # What a user can do themselves comes before what somebody must give them.
     matters = _kinds_that_matter(policies)
-    own = [one for one in candidates(text, attributes) if one.kind in matters]
+    own = [one for one in candidates(policies, text, attributes) if one.kind in matters]
     return _smallest(engine, own, attributes) or _smallest(
         engine, [*own, *grants(text, attributes)], attributes
     )
@@ -41,6 +41,7 @@ def changes(
 
 _RESTS_ON = {
     ChangeKind.SIGN_IN: Dependency.AUTHENTICATION,
+    ChangeKind.SESSION: Dependency.AUTHENTICATION,
     ChangeKind.DEVICE: Dependency.DEVICE,
     ChangeKind.NETWORK: Dependency.NETWORK,
     ChangeKind.TIME: Dependency.TIME,

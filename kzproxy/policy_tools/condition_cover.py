@@ -12,8 +12,9 @@ from kzproxy.policy.calendar import MINUTES_A_DAY, Calendar, DatedWindow, Weekly
 from kzproxy.policy.network import IPNetwork, Network
 from kzproxy.policy.obligations import MultiFactor, Obligations
 from kzproxy.policy.rules import Conditions, ObjectFeatures, RequestFeatures, SignIn
+from kzproxy.policy_tools.device_cover import risk_covers
 from kzproxy.policy_tools.rule_reach import globs_cover, selector_covers
-from kzproxy.policy_tools.shift import Shift, compared
+from kzproxy.policy_tools.shift import Shift, compared, together
 
 _MINUTES_A_WEEK = 7 * MINUTES_A_DAY
 
@@ -24,7 +25,13 @@ def plain_shifts(old: Conditions, new: Conditions) -> dict[str, Shift]:
         "networks": compared(_networks_cover, old.networks, new.networks),
         "time": compared(_times_cover, old.time, new.time),
         "authentication": compared(_sign_ins_cover, old.sign_in, new.sign_in),
-        "session": compared(age_covers, old.session_max_age, new.session_max_age),
+        "session": together(
+            [
+                compared(age_covers, old.session_max_age, new.session_max_age),
+                compared(_flag_covers, old.session_kept, new.session_kept),
+                compared(risk_covers, old.session_max_risk, new.session_max_risk),
+            ]
+        ),
         "workload": compared(_optional_globs_cover, old.workloads, new.workloads),
         "request": compared(_requests_cover, old.request, new.request),
         "object": compared(_objects_cover, old.api_object, new.api_object),
@@ -54,6 +61,10 @@ def _asked_shift(was: object, is_now: object) -> Shift:
 def age_covers(wide: timedelta | None, narrow: timedelta | None) -> bool:
     """Whether what is young enough for ``narrow`` is for ``wide``; None asks for no age."""
     return wide is None or (narrow is not None and narrow <= wide)
+
+
+def _flag_covers(wide: bool, narrow: bool) -> bool:  # noqa: FBT001
+    return narrow or not wide
 
 
 def networks_cover(wide: Iterable[Network], narrow: Iterable[Network]) -> bool:

@@ -15,6 +15,7 @@ from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
 from kzproxy.policy_tools.condition_shift import ConditionShifts
 from kzproxy.policy_tools.definitions_used import Name
 from kzproxy.policy_tools.field_changes import FieldChange, field_changes
+from kzproxy.policy_tools.given_words import Words
 from kzproxy.policy_tools.rule_change import (
     Became,
     RuleChange,
@@ -24,7 +25,6 @@ from kzproxy.policy_tools.rule_change import (
 )
 from kzproxy.policy_tools.shift import Shift, together
 from kzproxy.policy_tools.value_words import (
-    Words,
     calendar_words,
     named_words,
     network_words,

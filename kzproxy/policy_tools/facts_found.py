@@ -5,8 +5,8 @@ from datetime import datetime
 from ipaddress import ip_address, ip_network
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import Fact
 from kzproxy.policy.view import RequestView
+from kzproxy.policy_tools.device_found import device_found
 from kzproxy.policy_tools.policy_text import PolicyText
 
 _MOST_IMAGES = 5
@@ -19,12 +19,12 @@ def found(condition: str, text: PolicyText, view: RequestView, wanted: object) -
     """
     if condition in ("all", "any", "none"):
         return _named(view, wanted)
-    if condition == "device" and isinstance(wanted, Mapping) and "enrolled" not in wanted:
-        return f"tier {view.tier}; {_device(text, view.attributes)}"
+    if condition == "device":
+        tier = f"tier {view.tier}; " if _names_a_tier(wanted) else ""
+        return tier + device_found(view.attributes, wanted)
     reader = {
         "networks": _networks,
         "time": _time,
-        "device": _device,
         "authentication": _authentication,
         "session": _session,
         "workload": _workload,
@@ -32,6 +32,10 @@ def found(condition: str, text: PolicyText, view: RequestView, wanted: object) -
         "object": _object,
     }.get(condition)
     return reader(text, view.attributes) if reader is not None else ""
+
+
+def _names_a_tier(wanted: object) -> bool:
+    return isinstance(wanted, Mapping) and not {"tier", "belowTier"}.isdisjoint(wanted)
 
 
 def _named(view: RequestView, wanted: object) -> str:
@@ -67,13 +71,6 @@ def _time(_: PolicyText, attributes: Attributes) -> str:
     return attributes.environment.received_at.strftime("%a %Y-%m-%d %H:%M %Z")
 
 
-def _device(_: PolicyText, attributes: Attributes) -> str:
-    device = attributes.device
-    if device.enrolled is Fact.PASSED:
-        return f"enrolled as {device.device_id}"
-    return f"enrolment {device.enrolled.value}: {device.reason}"
-
-
 def _authentication(_: PolicyText, attributes: Attributes) -> str:
     subject = attributes.subject
     methods = ", ".join(subject.authentication_methods) or "unknown"
@@ -87,7 +84,12 @@ def _authentication(_: PolicyText, attributes: Attributes) -> str:
 def _session(_: PolicyText, attributes: Attributes) -> str:
     at = attributes.environment.received_at
     subject = attributes.subject
-    return f"signed in {_age(subject.authenticated_at, at)}, token {_age(subject.issued_at, at)}"
+    if subject.is_session:
+        return f"began {_age(subject.session_began_at, at)}, risk {subject.risk or 'unknown'}"
+    return (
+        f"signed in {_age(subject.authenticated_at, at)}, token {_age(subject.issued_at, at)},"
+        " no session that kzproxy keeps"
+    )
 
 
 def _workload(_: PolicyText, attributes: Attributes) -> str:

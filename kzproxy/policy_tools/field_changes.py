@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kzproxy.policy_tools.given_words import Words
 from kzproxy.policy_tools.shift import Shift
-from kzproxy.policy_tools.value_words import Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,13 @@ def strengths(text: PolicyText) -> list[Strength]:
     return [one for one in (found | together) if one != Strength()]
 
 
+def asks_for_session(text: PolicyText) -> bool:
+    """Whether anything asks for a session that kzproxy keeps."""
+    asked = [value for value in _asked(text, "session") if isinstance(value, dict)]
+    is_read = any("session.mode" in when for when in _expressions(text))
+    return is_read or any("mode" in value for value in asked)
+
+
 def _strength(value: dict[object, object]) -> Strength:
     methods = _words(value.get("methods"))[:1]
     return Strength(
@@ -54,14 +61,15 @@ def _strength(value: dict[object, object]) -> Strength:
     )
 
 
-def _asked(text: PolicyText) -> Iterator[object]:
+def _asked(text: PolicyText, word: str = "authentication") -> Iterator[object]:
     for rule in text.rules:
-        yield rule.conditions.get("authentication")
-        yield rule.obligations.get("mfa")
+        yield rule.conditions.get(word)
+        if word == "authentication":
+            yield rule.obligations.get("mfa")
     for definition in text.definitions:
         if isinstance(definition.value, dict):
             within = definition.value.get("conditions", definition.value)
-            yield within.get("authentication") if isinstance(within, dict) else None
+            yield within.get(word) if isinstance(within, dict) else None
 
 
 def _expressions(text: PolicyText) -> Iterator[str]:

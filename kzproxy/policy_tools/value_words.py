@@ -4,9 +4,8 @@ Made from what they mean, not from what is written: two spellings of one meaning
 words. Two rules of the same words decide alike, but for what they name.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
 
 from kzproxy.attributes.spiffe import SERVICE_ACCOUNT_PREFIX
 from kzproxy.policy.calendar import DAYS, Calendar, DatedWindow, WeeklyWindow
@@ -14,10 +13,9 @@ from kzproxy.policy.network import Network
 from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import Conditions, Match, NamedCondition, Rule, SignIn, Tier
 from kzproxy.policy.selectors import LabelRequirement, LabelSelector, Operator
-
-Words = dict[str, Any]
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60))
+from kzproxy.policy_tools.device_words import device_words, risk_words
+from kzproxy.policy_tools.given_words import Words, duration_text
+from kzproxy.policy_tools.given_words import given_words as _given
 
 
 def rule_words(rule: Rule) -> Words:
@@ -69,9 +67,12 @@ def condition_words(asked: Conditions) -> Words:
                     "tier": asked.device_tier,
                     "belowTier": asked.device_below_tier,
                 }
-            ),
+            )
+            | device_words(asked.device),
             "authentication": _sign_in_words(asked.sign_in or SignIn()),
-            "session": _age_words(asked.session_max_age),
+            "session": _age_words(asked.session_max_age)
+            | _given({"mode": "session" if asked.session_kept else None})
+            | risk_words(asked.session_max_risk),
             "workload": _given({"spiffeIDs": sorted({*asked.workloads})}),
             "request": request
             and _given(
@@ -129,15 +130,6 @@ def calendar_words(calendar: Calendar) -> Words:
             and _given({"country": holidays.country, "subdivision": holidays.subdivision}),
         }
     )
-
-
-def duration_text(duration: timedelta) -> str:
-    """Write a duration as policies do, exactly."""
-    seconds = int(duration.total_seconds())
-    for unit, size in _UNITS:
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def _subject_words(rule: Rule) -> Words:
@@ -239,8 +231,3 @@ def _unique(found: Iterable[Words]) -> list[Words]:
     """Return each once, in an order of no meaning."""
     by_text = {repr(each): each for each in found}
     return [by_text[text] for text in sorted(by_text)]
-
-
-def _given(words: Mapping[str, object]) -> Words:
-    """Leave out what is not written: None, and lists, mappings and texts with nothing in them."""
-    return {name: value for name, value in words.items() if value not in (None, [], {}, "")}

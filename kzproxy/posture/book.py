@@ -87,14 +87,17 @@ class PostureBook:
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with what is known of the device now; see ``Restates``."""
         device = attributes.device
-        stated = self.stated(device, now)
+        stated = self._stated(device, now)
         return attributes if stated is device else replace(attributes, device=stated)
 
-    def stated(self, device: DevicePosture, now: datetime) -> DevicePosture:
+    def stated(self, posture: DevicePosture) -> DevicePosture:
         """Return what is so of a device: the same object for the same object, while it is the same.
 
         A device that is not one, whatever its certificate says, has no posture.
         """
+        return self._stated(posture, self._clock.now())
+
+    def _stated(self, device: DevicePosture, now: datetime) -> DevicePosture:
         page = self._pages.get(device.device_id, _EMPTY) if device.device_id else _EMPTY
         so = self._at(device.device_id, page, now)
         if device.checks is so.checks and _rest(device) == _rest(so):

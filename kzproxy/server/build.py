@@ -12,7 +12,7 @@ from kzproxy.administrator.trust import NOBODY, Trust
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.audit.past_decisions import PastDecisions
 from kzproxy.audit.search import LogSearch
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
@@ -124,7 +124,7 @@ class Generation:
 
     settings: ProxySettings
     parts: Parts
-    authenticator: OidcAuthenticator
+    authenticator: Authenticates
     way: Way
     point: EnforcementPoint
 
@@ -237,7 +237,7 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
 def first_generation(
     settings: ProxySettings,
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     services: Services,
     account: str,
 ) -> Generation:
@@ -270,7 +270,7 @@ def next_generation(
 def _generation(
     settings: ProxySettings,
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     way: Way,
     services: Services,
     account: str,
@@ -286,7 +286,7 @@ def _generation(
 
 def _point(
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     way: Way,
     services: Services,
     settings: ProxySettings,

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.policy.network import Addresses
 from kzproxy.server.build import Generation, Services
@@ -23,7 +23,7 @@ class InForce:
     def __init__(
         self,
         generation: Generation,
-        keys: "Running[OidcAuthenticator]",
+        keys: "Running[Authenticates]",
         namespaces: "Running[NamespaceLabels | None]",
         services: Services,
     ) -> None:

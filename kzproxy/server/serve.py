@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
-from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
+from kzproxy.authentication.oidc import Authenticates, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
@@ -67,7 +67,7 @@ async def serve(
     async with AsyncExitStack() as stack:
         services = build_services(settings, parts, clock, version, _own_log(settings, worker))
         _on_signals(stopping, reloading, services.decisions)
-        keys = Running(oidc_authenticator(settings.issuers, clock))
+        keys = Running[Authenticates](oidc_authenticator(settings.issuers, clock))
         await stack.enter_async_context(_running(services, keys))
         await stack.enter_async_context(_keeping(services.kept))
         first = _first(settings, parts, keys.present, services)
@@ -101,7 +101,7 @@ async def serve(
 
 
 async def _first(
-    settings: ProxySettings, parts: Parts, authenticator: OidcAuthenticator, services: Services
+    settings: ProxySettings, parts: Parts, authenticator: Authenticates, services: Services
 ) -> Generation:
     """Make the first generation, once kube-apiserver has said what must be known before."""
     account = await _account(settings, parts, services)
@@ -131,7 +131,7 @@ async def _for_operators(
 
 
 @asynccontextmanager
-async def _running(services: Services, keys: Running[OidcAuthenticator]) -> AsyncIterator[None]:
+async def _running(services: Services, keys: Running[Authenticates]) -> AsyncIterator[None]:
     """Run what runs beside the requests, and close the log at the end."""
     try:
         async with alongside(services.deadlines.run(), services.administrator.run(), keys.run()):

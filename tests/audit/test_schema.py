@@ -156,6 +156,8 @@ def fields_of(
             yield from fields_of(target, definitions, prefix)
         if items := choice.get("items"):
             yield from fields_of(items, definitions, f"{prefix}[]")
+        if isinstance(values := choice.get("additionalProperties"), dict):
+            yield from fields_of(values, definitions, f"{prefix}.*")
         for name, part in choice.get("properties", {}).items():
             path = f"{prefix}.{name}" if prefix else name
             yield path, name in choice["required"]

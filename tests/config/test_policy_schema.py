@@ -43,9 +43,19 @@ conditions:
   every:
     networks: [office]
     time: [hours]
-    device: {enrolled: true, tier: 1, belowTier: 2}
+    device:
+      enrolled: true
+      tier: 1
+      managed: true
+      state: approved
+      owner: self
+      checks: {passed: [disk_encrypted, firewall], maxAge: 15m}
+      postureAge: {atMost: 1h}
+      os: [{platform: ubuntu, minVersion: "24.04"}, {platform: macos}]
+      risk: {atMost: LOW}
+      belowTier: 2
     authentication: {maxAge: 8h, classes: [phr], methods: [hwk], issuers: ["https://idp.example"]}
-    session: {maxAge: 12h}
+    session: {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}}
     workload: {spiffeIDs: ["spiffe://example.org/*"]}
     request: {userAgents: ["kubectl/*"], dryRun: true, commands: ["ls *"], containers: [app]}
     all: [first]
@@ -81,9 +91,18 @@ rules:
   conditions:
     networks: [office]
     time: [hours]
-    device: {enrolled: true, tier: 1}
+    device:
+      enrolled: true
+      tier: 1
+      managed: true
+      state: approved
+      owner: self
+      checks: {passed: [disk_encrypted, firewall], maxAge: 15m}
+      postureAge: {atMost: 1h}
+      os: [{platform: ubuntu, minVersion: "24.04"}, {platform: macos}]
+      risk: {atMost: LOW}
     authentication: {maxAge: 8h, classes: [phr], methods: [hwk], issuers: ["https://idp.example"]}
-    session: {maxAge: 12h}
+    session: {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}}
     workload: {spiffeIDs: ["spiffe://example.org/*"]}
     request: {userAgents: ["kubectl/*"], dryRun: true, commands: ["ls *"], containers: [app]}
     object:
@@ -118,8 +137,8 @@ rules:
 BEYOND_A_SCHEMA = re.compile(
     "|".join(
         [
-            r"is not defined under",
-            r"is already (at|defined)",
+            r"is not defined under|is no tier",
+            r"is already (at|defined)|is level \d+ already",
             r"is no address block|has bits set after its prefix|holds IPv4 addresses",
             r"is no IANA time zone|is no country or part of one",
             r'is no date|"to" must be after "from"|"from" and "to" are the same',

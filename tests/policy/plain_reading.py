@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import Fact
+from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.device_features import DeviceFeatures, Platform
 from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import (
     Conditions,
@@ -257,7 +258,52 @@ def _of_device(
     if conditions.device_below_tier is not None:
         reached = _tier(attributes, definitions) >= conditions.device_below_tier
         answers["below"] = False if reached else None
+    for number, answer in enumerate(_of_posture(conditions.device, attributes)):
+        answers[f"posture {number}"] = answer
     return answers
+
+
+def _of_posture(wanted: DeviceFeatures, attributes: Attributes) -> list[Answer]:
+    """Return an answer to each thing asked: yes, or that it is not shown."""
+    device, now = attributes.device, attributes.environment.received_at
+    good = {
+        name: check
+        for name, check in device.checks
+        if check.fact is Fact.PASSED and now < check.expires_at
+    }
+    told: list[bool] = []
+    if wanted.managed:
+        told.append(device.managed is Fact.PASSED or "managed" in good)
+    if wanted.state:
+        told.append(device.state == wanted.state)
+    if wanted.own:
+        told.append(device.owner == attributes.subject.username)
+    for name in wanted.checks:
+        age = wanted.checks_max_age
+        told.append(name in good and (age is None or now - good[name].observed_at < age))
+    if wanted.posture_max_age is not None:
+        seen = device.observed_at
+        told.append(seen is not None and now - seen < wanted.posture_max_age)
+    if wanted.platforms:
+        told.append(any(_is_platform(each, device) for each in wanted.platforms))
+    if wanted.max_risk:
+        told.append(device.risk in ("LOW", wanted.max_risk))
+    is_shown = device.enrolled is Fact.PASSED
+    return [True if is_shown and each else None for each in told]
+
+
+def _is_platform(wanted: Platform, device: DevicePosture) -> bool:
+    if device.os != wanted.name:
+        return False
+    if not wanted.min_version:
+        return True
+    found = device.os_version.split(".")
+    if not all(part.isascii() and part.isdigit() for part in found):
+        return False
+    least = wanted.min_version.split(".")
+    longest = max(len(found), len(least))
+    filled = [part + ["0"] * (longest - len(part)) for part in (found, least)]
+    return [int(part) for part in filled[0]] >= [int(part) for part in filled[1]]
 
 
 def _of_caller(conditions: Conditions, attributes: Attributes) -> dict[str, Answer]:
@@ -265,8 +311,14 @@ def _of_caller(conditions: Conditions, attributes: Attributes) -> dict[str, Answ
     if conditions.sign_in is not None:
         answers["authentication"] = _signed_in(conditions.sign_in, attributes)
     if conditions.session_max_age is not None:
-        since = attributes.subject.authenticated_at or attributes.subject.issued_at
+        who = attributes.subject
+        since = who.session_began_at or who.authenticated_at or who.issued_at
         answers["session"] = _within(since, conditions.session_max_age, attributes)
+    if conditions.session_kept:
+        answers["kept"] = attributes.subject.method == "session"
+    if conditions.session_max_risk:
+        risk = attributes.subject.risk
+        answers["risk"] = risk in ("LOW", conditions.session_max_risk) if risk else None
     if conditions.workloads:
         spiffe_id = attributes.subject.spiffe_id
         answers["workload"] = bool(spiffe_id) and _fits(conditions.workloads, spiffe_id)

@@ -6,8 +6,9 @@ from datetime import timedelta
 from hypothesis import strategies as st
 
 from kzproxy.attributes.api_object import ApiObject
-from kzproxy.attributes.device import NO_DEVICE
+from kzproxy.attributes.device import NO_DEVICE, CheckResult, Fact
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
+from kzproxy.policy.device_features import NO_FEATURES, RISKS, DeviceFeatures, Platform
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.obligations import NO_OBLIGATIONS, MultiFactor, Obligations
 from kzproxy.policy.rules import (
@@ -59,11 +60,25 @@ NAMED = (
     ),
     NamedCondition(name="some", conditions=Conditions(any_of=("tame", "on-site"))),
     NamedCondition(name="tiered", conditions=Conditions(device_tier=2, all_of=("calm",))),
+    NamedCondition(
+        name="healthy",
+        conditions=Conditions(
+            device=DeviceFeatures(checks=frozenset({"firewall"}), checks_max_age=HOUR)
+        ),
+    ),
+    NamedCondition(name="quiet", conditions=Conditions(session_max_risk="MEDIUM")),
 )
 TIERS = (
     Tier(level=1, name="known", conditions=Conditions(device_enrolled=True)),
     Tier(level=2, name="fresh", conditions=Conditions(all_of=("fresh", "known"))),
     # Reached without those below it, which is odd and allowed.
+    Tier(
+        level=4,
+        name="healthy",
+        conditions=Conditions(
+            device=DeviceFeatures(checks=frozenset({"firewall"})), all_of=("known",)
+        ),
+    ),
     Tier(level=3, name="fixed", conditions=Conditions(networks=(OFFICE,), time=(NIGHT,))),
 )
 
@@ -153,16 +168,40 @@ object_features = st.builds(
     images=few(["good/*", "bad/*"]).map(tuple),
     labels=rarely(label_selectors),
 )
+device_features = st.builds(
+    DeviceFeatures,
+    managed=rarely(st.just(True), otherwise=False),
+    state=rarely(st.sampled_from(["approved", "pending"]), ""),
+    own=rarely(st.just(True), otherwise=False),
+    checks=few(["firewall", "patched"]).map(frozenset),
+    checks_max_age=rarely(st.sampled_from([HOUR / 2, HOUR])),
+    posture_max_age=rarely(st.sampled_from([HOUR / 2, HOUR])),
+    platforms=rarely(
+        few(
+            [
+                Platform(name="ubuntu"),
+                Platform(name="ubuntu", min_version="24.4"),
+                Platform(name="macos", min_version="14"),
+            ],
+            min_size=1,
+        ).map(tuple),
+        (),
+    ),
+    max_risk=rarely(st.sampled_from(["LOW", "MEDIUM"]), ""),
+)
 names_of_conditions = few([each.name for each in NAMED]).map(tuple)
 conditions = st.builds(
     Conditions,
     networks=few([OFFICE]).map(tuple),
     time=few([OFFICE_HOURS, NIGHT]).map(tuple),
     device_enrolled=st.sampled_from([None, None, True, False]),
-    device_tier=rarely(st.integers(1, 3)),
-    device_below_tier=rarely(st.integers(1, 3)),
+    device_tier=rarely(st.integers(1, 4)),
+    device_below_tier=rarely(st.integers(1, 4)),
+    device=rarely(device_features, NO_FEATURES),
     sign_in=rarely(sign_ins),
     session_max_age=rarely(st.just(2 * HOUR)),
+    session_kept=rarely(st.just(True), otherwise=False),
+    session_max_risk=rarely(st.sampled_from(["LOW", "MEDIUM"]), ""),
     workloads=rarely(st.sampled_from([(BUILDER,), ("spiffe://*",)]), ()),
     request=rarely(request_features),
     api_object=rarely(object_features),
@@ -253,8 +292,24 @@ _ONE_ASKED = st.one_of(
             Conditions(request=RequestFeatures(containers=("app",))),
         ]
     ),
-    st.builds(Conditions, device_tier=st.integers(1, 3)),
-    st.builds(Conditions, device_below_tier=st.integers(1, 3)),
+    st.builds(Conditions, device_tier=st.integers(1, 4)),
+    st.builds(Conditions, device_below_tier=st.integers(1, 4)),
+    st.builds(Conditions, device=device_features),
+    st.builds(Conditions, session_kept=st.just(value=True)),
+    st.builds(Conditions, session_max_risk=st.sampled_from(["LOW", "MEDIUM"])),
+    st.sampled_from(
+        [
+            Conditions(device=DeviceFeatures(managed=True)),
+            Conditions(device=DeviceFeatures(state="approved")),
+            Conditions(device=DeviceFeatures(own=True)),
+            Conditions(device=DeviceFeatures(checks=frozenset({"firewall"}), checks_max_age=HOUR)),
+            Conditions(device=DeviceFeatures(posture_max_age=HOUR)),
+            Conditions(
+                device=DeviceFeatures(platforms=(Platform(name="ubuntu", min_version="24.4"),))
+            ),
+            Conditions(device=DeviceFeatures(max_risk="MEDIUM")),
+        ]
+    ),
     st.builds(Conditions, all_of=names_of_conditions),
     st.builds(Conditions, any_of=names_of_conditions),
     st.builds(Conditions, none_of=names_of_conditions),
@@ -354,7 +409,7 @@ objects = st.builds(
 def subjects(draw, at):
     """Strategy for people and workloads."""
     age = st.sampled_from([None, timedelta(), HOUR / 2, HOUR, 2 * HOUR])
-    signed_in, issued = draw(age), draw(age)
+    signed_in, issued, began = draw(age), draw(age), draw(age)
     spiffe_id = draw(st.sampled_from(["", "", BUILDER, "spiffe://example.org/x"]))
     return dataclasses.replace(
         subject(draw(st.sampled_from(USERS)), " ".join(draw(few(GROUPS)))),
@@ -365,6 +420,46 @@ def subjects(draw, at):
         issuer=draw(st.sampled_from(["https://idp.example", "https://other.example"])),
         extra=((SPIFFE_ID_EXTRA, (spiffe_id,)),) if spiffe_id else (),
         confirmation=draw(st.sampled_from(["", "ab" * 32])),
+        method="oidc" if began is None else "session",
+        session_began_at=None if began is None else at - began,
+        risk=draw(st.sampled_from(["", *RISKS])),
+    )
+
+
+@st.composite
+def devices(draw, at):
+    """Strategy for devices: none, one of which nothing is known, and ones that have reported."""
+    known = draw(st.sampled_from([NO_DEVICE, ENROLLED, ENROLLED, ENROLLED]))
+    if draw(st.booleans()):
+        return known
+    ages = st.sampled_from([timedelta(), HOUR / 4, HOUR / 2, HOUR])
+    ends = st.sampled_from([-HOUR / 2, timedelta(), HOUR / 4, HOUR])
+    names = draw(few(["firewall", "managed", "patched"]))
+    checks = [
+        (
+            name,
+            CheckResult(
+                fact=draw(st.sampled_from(Fact)),
+                observed_at=at - draw(ages),
+                expires_at=at + draw(ends),
+                source="self",
+            ),
+        )
+        for name in sorted(names)
+    ]
+    # Some that are no longer enrolled too, of which a posture is left over.
+    enrolled = draw(st.sampled_from([known.enrolled, known.enrolled, Fact.FAILED]))
+    return dataclasses.replace(
+        known,
+        enrolled=enrolled,
+        state=draw(st.sampled_from(["", "approved", "pending", "blocked"])),
+        owner=draw(st.sampled_from(["", *USERS])),
+        managed=draw(st.sampled_from(Fact)),
+        checks=tuple(checks),
+        os=draw(st.sampled_from(["", "ubuntu", "macos"])),
+        os_version=draw(st.sampled_from(["", "24.04", "24.10.1", "14", "14.0", "9", "rolling"])),
+        observed_at=draw(st.none() | ages.map(lambda age: at - age)),
+        risk=draw(st.sampled_from(["", *RISKS])),
     )
 
 
@@ -376,7 +471,7 @@ def requests(draw, paths=TARGETS):
         draw(st.sampled_from(["GET", "POST", "DELETE", "PUT", "PATCH"])),
         draw(paths),
         who=draw(subjects(at)),
-        device=draw(st.sampled_from([ENROLLED, NO_DEVICE])),
+        device=draw(devices(at)),
         come_from=draw(st.sampled_from(["192.0.2.7", "203.0.113.9", "2001:db8::1"])),
         at=at,
     )

@@ -181,6 +181,7 @@ _OF_SUBJECT = {
     "authentication": [
         *("authenticated_at", "issued_at", "issuer"),
         *("authentication_class", "authentication_methods"),
+        *("method", "session_began_at", "risk"),
     ]
 }
 _OF_THE_REST = {"device": ["device"], "namespace": ["namespace_labels"], "object": ["api_object"]}

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import NO_DEVICE
+from kzproxy.attributes.device import NO_DEVICE, CheckResult, Fact
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA, Identity
 from kzproxy.attributes.request_info import RequestInfo
@@ -45,6 +46,33 @@ IDENTITY = Identity(
     authentication_class="phr",
     authentication_methods=("hwk", "user"),
     issued_at=WEDNESDAY_MORNING - timedelta(minutes=5),
+    risk="MEDIUM",
+)
+LAPTOP = replace(
+    ENROLLED,
+    state="approved",
+    owner="spiffe-ci",
+    managed=Fact.PASSED,
+    checks=tuple(
+        (
+            name,
+            CheckResult(
+                fact=fact,
+                observed_at=WEDNESDAY_MORNING - timedelta(minutes=10),
+                expires_at=WEDNESDAY_MORNING + timedelta(minutes=minutes),
+                source="self",
+            ),
+        )
+        for name, fact, minutes in [
+            ("disk_encrypted", Fact.PASSED, 5),
+            ("firewall", Fact.FAILED, 5),
+            ("patched", Fact.PASSED, 0),
+        ]
+    ),
+    os="ubuntu",
+    os_version="24.04",
+    observed_at=WEDNESDAY_MORNING - timedelta(minutes=10),
+    risk="LOW",
 )
 TARGET = "/api/v1/namespaces/dev/pods/web-0/exec?command=ls&command=-l&container=app"
 
@@ -52,7 +80,7 @@ TARGET = "/api/v1/namespaces/dev/pods/web-0/exec?command=ls&command=-l&container
 def attributes(**changes: object) -> Attributes:
     members: dict[str, object] = {
         "subject": IDENTITY,
-        "device": ENROLLED,
+        "device": LAPTOP,
         "request": RequestInfo.parse("POST", TARGET),
         "environment": Environment(
             received_at=WEDNESDAY_MORNING,
@@ -79,6 +107,12 @@ def holds(text: str, **changes: object) -> bool:
         'authentication.known && authentication.age < duration("8h")',
         'authentication.acr == "phr" && "hwk" in authentication.amr',
         'session.age == duration("2h")',
+        'session.mode == "direct" && !session.bound && session.risk == "MEDIUM"',
+        'device.passed == ["disk_encrypted"] && device.failed == ["firewall"]',
+        '"patched" in device.unknown && "edr_running" in device.unknown',
+        'device.state == "approved" && device.managed && device.owner == user.name',
+        'device.os == "ubuntu" && device.osVersion.startsWith("24.")',
+        'device.postureAge == duration("10m") && device.riskKnown && device.risk != "HIGH"',
         'cidr("203.0.113.0/24").containsIP(source.ip)',
         '"office-hours" in time.calendars && time.now.getHours("Europe/Prague") == 11',
         'workload.trust_domain == "example.org" && workload.namespace == "ci"',

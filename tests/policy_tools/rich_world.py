@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy_tools.told_device import ToldDevice, posture_of
 from tests.policy_tools.asking import questions as plain_questions
 from tests.policy_tools.policies import EVERYTHING, rule
 from tests.policy_tools.random_policies import matches
@@ -26,6 +27,8 @@ DEFINITIONS = (
     "  fresh: {authentication: {maxAge: 1h, methods: [hwk]}}\n"
     "tiers:\n- {level: 1, name: known, conditions: {device: {enrolled: true}}}\n"
     "- {level: 2, name: fresh, conditions: {all: [fresh, trusted]}}\n"
+    "- {level: 3, name: healthy, conditions: {device: {checks: {passed: [firewall, patched]}},"
+    " all: [fresh, trusted]}}\n"
 )
 EXPRESSIONS = (
     '"lab" in source.networks || request.name == "web"',
@@ -50,6 +53,12 @@ _OF_EFFECT = {
     "allow": (
         "device: {enrolled: true}",
         "device: {tier: 2}",
+        "device: {tier: healthy}",
+        "device: {checks: {passed: [firewall, disk_encrypted], maxAge: 15m}}",
+        "device: {owner: self, state: approved, postureAge: {atMost: 1h}}",
+        'device: {managed: true, os: [{platform: ubuntu, minVersion: "24.04"}]}',
+        "device: {risk: {atMost: MEDIUM}}",
+        "session: {mode: session}",
         "authentication: {maxAge: 1h, classes: [phr]}",
         "authentication: {methods: [hwk]}",
         'authentication: {issuers: ["https://other.example"]}',
@@ -103,6 +112,27 @@ def policies(draw):
     return rules
 
 
+def devices(at):
+    """Strategy for enrolled devices that have reported."""
+    checks = st.lists(st.sampled_from(["disk_encrypted", "firewall", "patched"]), unique=True)
+    return st.builds(
+        posture_of,
+        st.builds(
+            ToldDevice,
+            enrolled=st.just(value=True),
+            managed=st.sampled_from([None, True]),
+            state=st.sampled_from(["", "approved", "pending"]),
+            owner=st.sampled_from(["", "ann"]),
+            passed=checks.map(tuple),
+            posture_age=st.sampled_from([timedelta(minutes=1), timedelta(minutes=30)]),
+            os=st.sampled_from(["", "ubuntu"]),
+            os_version=st.sampled_from(["", "22.04", "26.04"]),
+            risk=st.sampled_from(["", "LOW", "HIGH"]),
+        ),
+        st.just(at),
+    )
+
+
 @st.composite
 def questions(draw):
     """Strategy for all that a decision rests on."""
@@ -121,6 +151,7 @@ def questions(draw):
         authentication_methods=draw(st.sampled_from([(), ("hwk",), ("otp",)])),
         confirmation=draw(st.sampled_from(["", "00" * 32])),
         extra=extra,
+        **draw(st.sampled_from([{}, {"method": "session", "session_began_at": at}])),
     )
     environment = dataclasses.replace(
         question.environment,
@@ -132,6 +163,7 @@ def questions(draw):
     known = st.builds(ApiObject, privileged=st.booleans(), is_patch=st.just(value=False))
     return dataclasses.replace(
         question,
+        device=draw(st.just(question.device) | devices(at)),
         subject=subject,
         environment=environment,
         api_object=draw(st.none() | known),

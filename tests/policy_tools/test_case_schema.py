@@ -30,8 +30,19 @@ fixtures:
   all:
     user: {name: ann, groups: [g], uid: u, extra: {team: [a]}, issuer: "https://idp.example"}
     authentication: {age: 1h, class: phr, methods: [hwk], bound: true}
-    session: {age: 1h}
-    device: {enrolled: true, id: laptop}
+    session: {age: 1h, mode: session, risk: LOW}
+    device:
+      enrolled: true
+      id: laptop
+      managed: true
+      state: approved
+      owner: ann
+      passed: [firewall]
+      failed: [patched]
+      postureAge: 10m
+      os: ubuntu
+      osVersion: "24.04"
+      risk: LOW
     object:
       labels: {a: b}
       privileged: true

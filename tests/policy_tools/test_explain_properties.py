@@ -21,6 +21,7 @@ from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy_tools.change_candidates import ChangeKind
 from kzproxy.policy_tools.explain import explain_decision
 from kzproxy.policy_tools.policy_text import read_policy_text
+from kzproxy.policy_tools.told_device import ToldDevice, posture_of
 from tests.policy_tools.asking import AT, PATHS
 from tests.policy_tools.policies import loaded, written
 from tests.policy_tools.rich_world import BUILDER, DEFINITIONS, NETWORKS, policies, questions
@@ -191,11 +192,49 @@ def with_environment(attributes, **facts):
     return replace(attributes, environment=replace(attributes.environment, **facts))
 
 
+HEALTHY = {
+    "managed": True,
+    "state": "approved",
+    "passed": ("disk_encrypted", "firewall", "patched"),
+    "posture_age": timedelta(),
+    "os": "ubuntu",
+    "os_version": "24.04",
+    "risk": "LOW",
+}
+
+
 def on_device(wanted, attributes):
+    if wanted == {"enrolled": False} or "belowTier" in wanted:
+        return replace(attributes, device=NO_DEVICE)
     if "tier" in wanted:
         attributes = signed_in({"methods": ["hwk"]}, attributes)
-    is_enrolled = wanted.get("enrolled", "tier" in wanted)
-    return replace(attributes, device=ENROLLED if is_enrolled else NO_DEVICE)
+    told = ToldDevice(enrolled=True, owner=attributes.subject.username, **HEALTHY)
+    return replace(attributes, device=posture_of(told, attributes.environment.received_at))
+
+
+def as_told(text, attributes):
+    """Return the device with what is said of it, and with nothing else that was not so."""
+    at, device = attributes.environment.received_at, attributes.device
+    if device.enrolled is not Fact.PASSED:
+        device = ENROLLED
+    told = ToldDevice(enrolled=True, owner=attributes.subject.username, **HEALTHY)
+    good = posture_of(told, at)
+    if "passes" in text:
+        names = re.findall(r"passes ((?:\w+ and )*\w+)", text)[0].split(" and ")
+        kept = {**dict(device.checks), **{n: c for n, c in good.checks if n in names}}
+        device = replace(device, checks=tuple(sorted(kept.items())), observed_at=at)
+    for words, fields in {
+        "is managed": ["managed"],
+        "is approved": ["state"],
+        "is your own": ["owner"],
+        "has just reported": ["observed_at"],
+        "runs ubuntu 24.04": ["os", "os_version"],
+    }.items():
+        if words in text:
+            device = replace(device, **{name: getattr(good, name) for name in fields})
+    if "is of risk" in text:
+        device = replace(device, risk=words_after("is of risk", text)[0])
+    return replace(attributes, device=device)
 
 
 def signed_in(wanted, attributes):
@@ -206,11 +245,18 @@ def signed_in(wanted, attributes):
             subject,
             authenticated_at=at,
             issued_at=at,
+            session_began_at=at if subject.is_session else None,
             authentication_class=wanted.get("classes", [subject.authentication_class])[0],
             authentication_methods=tuple(wanted.get("methods", subject.authentication_methods)),
             issuer=wanted.get("issuers", [subject.issuer])[0],
         ),
     )
+
+
+def in_session(_, attributes):
+    at = attributes.environment.received_at
+    subject = replace(attributes.subject, method="session", session_began_at=at)
+    return replace(attributes, subject=subject)
 
 
 def as_workload(_, attributes):
@@ -255,7 +301,7 @@ SATISFY = {
     "time": lambda _, a: with_environment(a, received_at=AT),
     "device": on_device,
     "authentication": signed_in,
-    "session": signed_in,
+    "session": lambda wanted, a: in_session(wanted, a) if "mode" in wanted else signed_in({}, a),
     "workload": as_workload,
     "request": like_request,
     "object": lambda w, a: replace(a, api_object=ApiObject(privileged=w["privileged"])),
@@ -282,6 +328,12 @@ def words_after(words, text):
     return re.findall(rf"{words} (\S+?)(?:,| |$)", text)
 
 
+def on_what_is_told(change, attributes):
+    if ChangeKind.SESSION in change.kinds:
+        attributes = in_session({}, attributes)
+    return as_told(change.text, attributes) if ChangeKind.DEVICE in change.kinds else attributes
+
+
 def heeded(change, attributes, data):
     text = change.text
     for (moment,) in [words_after("wait until", text)] if "wait until" in text else []:
@@ -295,8 +347,7 @@ def heeded(change, attributes, data):
         attributes = signed_in({name: w for name, w in asked.items() if w}, attributes)
     if ChangeKind.REASON in change.kinds:
         attributes = with_environment(attributes, reason="a reason")
-    if ChangeKind.DEVICE in change.kinds:
-        attributes = replace(attributes, device=ENROLLED)
+    attributes = on_what_is_told(change, attributes)
     if ChangeKind.NETWORK in change.kinds:
         attributes = with_environment(attributes, source_address=some_address(text, data))
     if ChangeKind.REQUEST in change.kinds:
