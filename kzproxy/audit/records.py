@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from kzproxy.attributes.device import DevicePosture
-from kzproxy.attributes.environment import IPAddress
+from kzproxy.attributes.environment import NOWHERE, IPAddress, Place
 from kzproxy.attributes.identity import ExtraValues, Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.recorded_device import recorded_device
@@ -86,6 +86,7 @@ class Arrival:
         user_agent: As received; empty where none.
         client_audit_id: The ``Audit-ID`` that the client sent; empty where none.
         via: The socket's peer, where that is not the client.
+        place: Where in the world the client is.
     """
 
     audit_id: str
@@ -97,6 +98,7 @@ class Arrival:
     user_agent: str = ""
     client_audit_id: str = ""
     via: IPAddress | None = None
+    place: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -405,6 +407,8 @@ def _source(arrival: Arrival) -> Source:
         address=str(arrival.source_address),
         port=arrival.source_port,
         via="" if arrival.via is None else str(arrival.via),
+        country=arrival.place.country,
+        asn=arrival.place.asn,
     )
 
 

@@ -133,6 +133,8 @@ class Source(_Part, frozen=True, kw_only=True):
     address: str
     port: Annotated[int, Meta(ge=0, le=65535)]
     via: str = ""
+    country: str = ""
+    asn: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
 
 
 class Request(_Part, frozen=True, kw_only=True):

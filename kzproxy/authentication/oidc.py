@@ -47,6 +47,9 @@ class Authenticates(Protocol):
     def successor(self, issuers: Sequence[JwtIssuerSettings]) -> "Authenticates":
         """Make the authenticator for other settings."""
 
+    def keys_of(self, issuer: str) -> IssuerKeys | None:
+        """Return the keys of an issuer."""
+
 
 class OidcAuthenticator:
     """Turns bearer tokens into identities. Everything but ``run`` belongs to the request."""
@@ -94,7 +97,7 @@ class OidcAuthenticator:
         return frozenset(verifier.issuer.revision for verifier in self._verifiers.values())
 
     def keys_of(self, issuer: str) -> IssuerKeys | None:
-        """Return the keys of one issuer; None where it is not one of this authenticator's."""
+        """Return the keys of an issuer, which ``run`` keeps fresh; None for one not known here."""
         verifier = self._verifiers.get(issuer)
         return None if verifier is None else verifier.keys
 

@@ -86,6 +86,7 @@ class Asking:
         else:
             self._notices.say("signing in: open this in a browser on this machine:")
         self._notices.say(f"  {url}")
+        self._say_patience()
         if opens:
             open_browser(url, self._prompting.browser_command)
 
@@ -114,3 +115,9 @@ class Asking:
         if authorization.complete_uri:
             self._notices.say("or open this, and compare the code:")
             self._notices.say(f"  {authorization.complete_uri}")
+        self._say_patience()
+
+    def _say_patience(self) -> None:
+        if self._notices.seen_by_a_person():
+            seconds = self._prompting.timeout_seconds
+            self._notices.say(f"waiting for that, for {seconds} s; Ctrl-C ends it")

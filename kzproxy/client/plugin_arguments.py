@@ -24,8 +24,8 @@ MAX_PORT = 65535
 
 # name: (what follows it, or "" for a switch; what it is for)
 OPTIONS = {
-    "--sign-in-url": ("URL", "kzproxy's own sign-in (https), where kzproxy keeps sessions"),
-    "--issuer": ("URL", "the OpenID issuer to sign in at (https), where it does not"),
+    "--sign-in-url": ("URL", "the URL of kzproxy's own sign-in, where it keeps sessions"),
+    "--issuer": ("URL", "the OpenID issuer to sign in at, where kzproxy keeps none"),
     "--client-id": ("ID", "the OAuth client id that the issuer knows kzproxy's users by"),
     "--client-secret-file": ("FILE", "the client's secret, where it has one"),
     "--scope": ("SCOPE", "ask for this scope; may be repeated"),
@@ -69,7 +69,7 @@ def plugin_help() -> str:
         "Options:",
     ]
     for name, (value, purpose) in OPTIONS.items():
-        lines.append(f"  {f'{name} {value}'.rstrip():<36} {purpose}")
+        lines.append(f"  {f'{name} {value}'.rstrip():<39} {purpose}")
     return "\n".join(lines) + "\n"
 
 

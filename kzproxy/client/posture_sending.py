@@ -1,6 +1,5 @@
-"""The machine's posture, for a renewal: where the collectors are there, and never at its cost."""
+"""The machine's posture, for a renewal: never at its cost."""
 
-import importlib
 from collections.abc import Callable
 
 from kzproxy.client.device_key import DeviceKey
@@ -18,8 +17,11 @@ def posture_report(key: DeviceKey, audience: str, nonce: Callable[[], str]) -> s
         nonce: Returns the server's, or an empty string where it wants no report.
     """
     try:
-        module = importlib.import_module("kzproxy.client.posture.report")
         given = nonce()
-        return str(module.signed_report(key, audience, given)) if given else ""
+        if not given:
+            return ""
+        from kzproxy.client.posture.report import signed_report
+
+        return signed_report(key, audience, given)
     except Exception:  # noqa: BLE001 - see above
         return ""

@@ -236,5 +236,6 @@ class SignInServer:
 
 
 def _session(entry: CacheEntry) -> HeldSession:
-    assert entry.session is not None  # noqa: S101 - the name of the entry says that it is one
+    if entry.session is None:
+        raise ClientFailure("what is kept of this sign-in is no session of kzproxy's")
     return entry.session

@@ -8,8 +8,10 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
@@ -68,6 +70,9 @@ from kzproxy.upstream.impersonation import (
     identity_block,
 )
 
+if TYPE_CHECKING:  # the reader of databases is for those who name one
+    from kzproxy.location.locations import Locations
+
 log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
@@ -95,8 +100,11 @@ class EnforcementPoint:
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
     device_facts: tuple[StatesDevice, ...] = ()
+    signals: KeptSignals | None = None
     # None where a connection says by itself whose it is.
     clients: ForwardedClients | None = None
+    # None where nobody says where addresses are.
+    locations: "Locations | None" = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -142,8 +150,7 @@ class EnforcementPoint:
         except ImpersonationRefused as refused:
             await self._find_out_who_asks(refused.head, case)
             raise
-        if self.clients is not None:
-            case.peer = self.clients.peer(case.peer, request)
+        self._find_out_whence(request, case)
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
@@ -157,11 +164,16 @@ class EnforcementPoint:
             )
             await self.forwarding.forward(permitted)
 
+    def _find_out_whence(self, request: RequestHead, case: Case) -> None:
+        if self.clients is not None:
+            case.peer = self.clients.peer(case.peer, request)
+        if self.locations is not None:
+            case.place = self.locations.place(case.peer.address)
+
     async def _find_out_who_asks(self, refused: RequestHead, case: Case) -> None:
         """Fill in for the log whose request is refused; it is found out anew each time."""
         case.request = refused
-        if self.clients is not None:
-            case.peer = self.clients.peer(case.peer, refused)
+        self._find_out_whence(refused, case)
         case.info = self.request_infos.parse(refused.method, refused.target)
         case.device = device = self._device(case.peer, case.received_at)
         case.session_id = (await self._found_out(refused, device, case)).session_id
@@ -212,6 +224,8 @@ class EnforcementPoint:
             self.sessions.used(known.session_id, case.received_at)
         if device.state == _BLOCKED:
             raise Forbidden(device.reason)
+        if self.signals is not None:
+            self.signals.check(known.identity, device)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:
@@ -312,10 +326,15 @@ class EnforcementPoint:
         environment = Environment(
             received_at=case.received_at,
             source_address=case.peer.address,
+            country=case.place.country,
+            asn=case.place.asn,
             user_agent=case.arrival.user_agent,
         )
+        subject = standing.identity
+        if self.signals is not None:
+            subject = self.signals.judged_as(subject, standing.device)
         attributes = Attributes(
-            subject=standing.identity,
+            subject=subject,
             device=standing.device,
             request=info,
             environment=environment,

@@ -69,13 +69,15 @@ class InForce:
         return {"policy": parts.engine.revision} | shadow
 
     def _tell_administrator(self) -> None:
-        present = self.generation
-        if self._services.kept is not None:
+        present, services = self.generation, self._services
+        if services.kept is not None:
             parts, enrolment = present.parts, present.settings.devices.enrolment
-            self._services.kept.devices.install(parts.devices, parts.issuer, enrolment)
-        self._services.administrator.install(
-            present.parts.engine, present.trust, present.namespaces
-        )
+            services.kept.devices.install(parts.devices, parts.issuer, enrolment)
+            services.kept.posture.install(present.settings.posture)
+        is_elsewhere = services.whereabouts.install(present.parts.locations)
+        services.administrator.install(present.parts.engine, present.trust, present.namespaces)
+        if is_elsewhere:
+            services.administrator.judge_all_again()
 
     def _tell_providers(self) -> None:
         if self._services.confirming is not None:

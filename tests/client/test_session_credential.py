@@ -1,5 +1,6 @@
 """The plugin where kzproxy keeps the session, against a stand-in for its sign-in."""
 
+import base64
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from kzproxy.client.device_key import FileKey, key_id
 from tests.client.plugin_runs import NEVER_COMES_BACK, ROOT
 from tests.client.session_runs import SessionPlugin, session_plugin
 from tests.client.test_credential import HEAVY, SAY_MODULES
@@ -136,6 +138,44 @@ def test_a_certificate_in_the_last_third_of_its_life_is_renewed_once(
     session.let_time_pass()
     assert session.status()["clientCertificateData"] == new["clientCertificateData"]
     assert ["csr" in form for form in sign_in.renewals] == [True, False]
+
+
+def claims(part: str) -> dict[str, object]:
+    return dict(json.loads(base64.urlsafe_b64decode(part + "==")))
+
+
+def test_each_renewal_brings_the_machines_posture_signed_with_the_key(
+    session: SessionPlugin,
+) -> None:
+    session.status()
+    for _ in range(2):
+        session.let_time_pass()
+        session.status()
+    reports = [form["posture"] for form in session.stand_in.renewals]
+    [key] = key_files(session)
+    for number, report in enumerate(reports, start=1):
+        header, body, _ = (part for part in report.split("."))
+        assert claims(header)["kid"] == key_id(FileKey(key.read_text()))
+        assert claims(body)["aud"] == session.stand_in.url
+        assert claims(body)["nonce"] == f"nonce-{number}", "the one of the answer before"
+
+
+def test_a_nonce_that_has_grown_old_is_replaced_by_a_fresh_one(session: SessionPlugin) -> None:
+    session.status()
+    session.let_time_pass()
+    session.change_session(nonce_at=int(time.time()) - 560)
+    session.status()
+    [renewal] = session.stand_in.renewals
+    assert claims(renewal["posture"].split(".")[1])["nonce"] == "fresh-1"
+
+
+def test_a_server_that_wants_no_posture_is_sent_none(session: SessionPlugin) -> None:
+    session.status()
+    session.let_time_pass()
+    session.change_session(nonce="", nonce_endpoint="")
+    session.status()
+    [renewal] = session.stand_in.renewals
+    assert "posture" not in renewal
 
 
 def test_a_new_sign_in_keeps_the_key(session: SessionPlugin) -> None:
