@@ -31,7 +31,7 @@ from tests.authentication.provider_scene import (
     running_demo_provider,
     talking,
 )
-from tests.proxy.process import ProxyProcess
+from tests.proxy.process import ProxyProcess, free_ports
 from tests.proxy.world import configuration
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import scripted_api_server
@@ -156,10 +156,13 @@ def settings_of(
         )
     )
     (directory / "idp.secret").write_text(provider.client_secret)
+    [port] = free_ports(1)
     return settings | {
         "store": {"file": "kept.db", "keysFile": "store.keys"},
         "sessions": {"reverifySeconds": REVERIFY_SECONDS},
         "signIn": {
+            "address": f"127.0.0.1:{port}",
+            "url": f"https://localhost:{port}",
             "providers": [
                 {
                     "issuer": provider.issuer,
