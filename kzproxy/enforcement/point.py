@@ -44,6 +44,7 @@ from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
+from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     InternalError,
@@ -54,7 +55,7 @@ from kzproxy.errors.kinds import (
 from kzproxy.http.messages import Headers, RequestHead
 from kzproxy.http.refused_headers import ImpersonationRefused
 from kzproxy.metrics.registry import Metrics
-from kzproxy.policy.decision import Decision, Deny, Permit
+from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
 from kzproxy.upstream.api_server import ApiServer
@@ -90,6 +91,7 @@ class EnforcementPoint:
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
+    step_ups: StepUps | None = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -282,10 +284,19 @@ class EnforcementPoint:
                     kept = RememberedPermit(decision, record, request.target)
                     self.standings.keep_permit(standing, kept)
                 return decision
-            case Deny():
+            case Deny() | Challenge():
                 error = denial(decision)
                 await self._log(self._record(decision, standing, case, error.message), case)
+                self._want_step_up(decision, standing)
                 raise error
+
+    def _want_step_up(self, decision: Decision, standing: Standing) -> None:
+        """Have the session's next renewal say what sign-in is wanted."""
+        identity = standing.identity
+        if self.step_ups is None or not identity.is_session:
+            return
+        if isinstance(decision, Challenge):
+            self.step_ups.wanted(identity.sign_in, decision)
 
     async def _judge(
         self,
