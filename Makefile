@@ -6,7 +6,7 @@ READY := .venv/.ready
 PYTEST ?= $(BIN)/pytest
 SOAK_MINUTES ?= 10
 
-.PHONY: help demo test check bench bench-quick soak controlplane browser lock format clean
+.PHONY: help demo test check bench bench-quick soak matrix controlplane browser lock format clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 16
@@ -36,6 +36,9 @@ bench-quick: $(READY) ## measure beside nginx alone, once, in under a minute
 
 soak: $(READY) controlplane ## ten minutes of everything at once, and a verdict; SOAK_MINUTES=2 is shorter
 	$(BIN)/python -m soak.run --minutes $(SOAK_MINUTES)
+
+matrix: $(READY) controlplane ## each fact turned under each kind of stream, and how fast it was ended
+	$(PYTEST) --require-cluster -q tests/matrix
 
 controlplane: ## build the real control plane once; prints its directory
 	@$(PYTHON) tests/cluster/build.py

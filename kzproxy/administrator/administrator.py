@@ -111,6 +111,10 @@ class Administrator:
         """Judge again at once what is under way of these people, by issuer and subject."""
         self._judge_each([lease for one in users for lease in self._live.of_user(*one)])
 
+    def judge_again_where(self, concerned: Callable[[Attributes], bool]) -> None:
+        """Judge again what is under way and ``concerned`` says yes of, by what it was permitted."""
+        self._judge_soon(one for one in self._live if concerned(one.permit.attributes))
+
     def judge_namespaces_again(self, names: frozenset[str]) -> None:
         """Judge again at once what is under way and rests on labels of one of these namespaces."""
         self._judge_soon(lease for lease in self._live if lease.rests_on_labels_of(names))

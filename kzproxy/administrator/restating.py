@@ -4,6 +4,20 @@ from datetime import datetime
 from typing import Protocol
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture
+
+
+class StatesDevice(Protocol):
+    """Knows more of a device than its certificate says."""
+
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of the device: the same object for as long as nothing changes.
+
+        Never waits.
+
+        Raises:
+            ServiceUnavailable: Nobody can tell.
+        """
 
 
 class Restates(Protocol):

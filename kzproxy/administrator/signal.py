@@ -62,3 +62,20 @@ class Signal:
     observed_at: datetime
     message: str = ""
     evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignalSource:
+    """Who sends signals, and whom it may speak of.
+
+    Attributes:
+        name: As the configuration names it, for log and metrics.
+        issuer: Its own ``iss``.
+        users_of: The identity providers whose users it may speak of.
+        tenant_wide: Whether it may speak of all of them at once.
+    """
+
+    name: str
+    issuer: str
+    users_of: tuple[str, ...]
+    tenant_wide: bool = False

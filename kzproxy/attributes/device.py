@@ -42,6 +42,9 @@ class DevicePosture:
         enrolled: Whether a valid certificate of the device CA was presented.
         device_id: The certificate's name for the device; empty unless ``enrolled`` passed.
         thumbprint: SHA-256 of the certificate, hex; empty where none was presented.
+        key_thumbprint: SHA-256 of the certificate's public key (DER SubjectPublicKeyInfo), hex;
+            certificates are renewed, the key stays. Empty where there is none that can be read.
+        serial: The certificate's serial number, lower-case hex; empty where none was read.
         reason: Why ``enrolled`` is not ``passed``, with the mend, for the user.
         expires_at: End of the certificate, where one was presented.
         vouched_by: SHA-256 of the configured CA certificate that the certificate led to, hex; empty
@@ -60,6 +63,8 @@ class DevicePosture:
     enrolled: Fact
     device_id: str = ""
     thumbprint: str = ""
+    key_thumbprint: str = ""
+    serial: str = ""
     reason: str = ""
     expires_at: datetime | None = None
     vouched_by: str = ""

@@ -8,12 +8,30 @@ IPAddress = IPv4Address | IPv6Address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where in the world an address is, as far as a database says.
+
+    Attributes:
+        country: ISO 3166-1 alpha-2; empty where it is not known.
+        asn: Number of the autonomous system; 0 where it is not known.
+    """
+
+    country: str = ""
+    asn: int = 0
+
+
+NOWHERE = Place()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
     """The context of one request.
 
     Attributes:
         received_at: Aware, UTC.
-        source_address: The socket's peer; an IPv4-mapped IPv6 address is given as IPv4.
+        source_address: The client's; an IPv4-mapped IPv6 address is given as IPv4.
+        country: Of that address, see ``Place``.
+        asn: The same.
         user_agent: As the client sent it, so only a hint; empty where none.
         reason: What the user gave as the reason for what they do, where they gave one that still
             holds; empty where none.
@@ -22,6 +40,8 @@ class Environment:
 
     received_at: datetime
     source_address: IPAddress
+    country: str = ""
+    asn: int = 0
     user_agent: str = ""
     reason: str = ""
     reason_ends_at: datetime | None = None

@@ -29,12 +29,19 @@ import msgspec
 
 from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head
 from kzproxy.audit.chain_writer import ChainWriter, DecisionLogCounts
+from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
 from kzproxy.audit.recent import RecentRefusals
 from kzproxy.audit.rotation import Rotation, move_aside
-from kzproxy.audit.schema import CompletedRecord, ContinuedAfter, DecisionRecord, Verdict
+from kzproxy.audit.schema import (
+    CompletedRecord,
+    ContinuedAfter,
+    DecisionRecord,
+    SignalRecord,
+    Verdict,
+)
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import Clock
 from kzproxy.errors.configuration import ConfigurationError, Mistake
@@ -160,15 +167,35 @@ class DecisionLog:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
         payload = self._encode(record)
+        await self._written(payload, durable=durable)
+        # Whoever is not known has nobody to be told as.
+        if record.decision is not Verdict.PERMIT and record.user is not None:
+            self.recent.keep(record.audit_id, payload)
+
+    async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
+        """Return once the record is written and, where ``durable``, has reached the disk.
+
+        Raises:
+            ServiceUnavailable: It could not be written; what it says must not be done.
+        """
+        await self._written(self._encode(record), durable=durable)
+
+    async def _written(self, payload: bytes, *, durable: bool) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:
-            raise _unavailable(f"a decision record of {len(payload)} bytes is over the bound")
+            raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         written: Written = asyncio.get_running_loop().create_future()
         self._add(_Pending(payload, written, durable=durable))
         if problem := await written:
             raise _unavailable(problem)
-        # Whoever is not known has nobody to be told as.
-        if record.decision is not Verdict.PERMIT and record.user is not None:
-            self.recent.keep(record.audit_id, payload)
+
+    async def record_event(self, event: Event) -> None:
+        """Return once what happens beside requests is written and has reached the disk.
+
+        Raises:
+            ServiceUnavailable: It could not be written; what it says must not be done.
+        """
+        payload = self._encode(event_record(event, at=self._clock.now()))
+        await self._written(payload, durable=True)
 
     async def record_outcome(self, record: CompletedRecord) -> None:
         """Return once the record is written, or held until it can be; never raises."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from kzproxy.attributes.device import DevicePosture
-from kzproxy.attributes.environment import IPAddress
+from kzproxy.attributes.environment import NOWHERE, IPAddress, Place
 from kzproxy.attributes.identity import ExtraValues, Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.recorded_device import recorded_device
@@ -22,6 +22,8 @@ from kzproxy.audit.schema import (
     Request,
     RuleError,
     ShadowAnswer,
+    SignalReceivedRecord,
+    SignalRecord,
     Source,
     StepUp,
     Termination,
@@ -79,12 +81,14 @@ class Arrival:
     Attributes:
         audit_id: Ours; it is sent upstream as ``Audit-ID``.
         received_at: Aware, UTC.
-        source_address: The socket's peer.
-        source_port: The socket's peer.
+        source_address: The client's.
+        source_port: The client's; 0 where nobody says it.
         method: As received.
         target: As received; only its path is kept where it could not be read.
         user_agent: As received; empty where none.
         client_audit_id: The ``Audit-ID`` that the client sent; empty where none.
+        via: The socket's peer, where that is not the client.
+        place: Where in the world the client is.
     """
 
     audit_id: str
@@ -95,6 +99,8 @@ class Arrival:
     target: str = ""
     user_agent: str = ""
     client_audit_id: str = ""
+    via: IPAddress | None = None
+    place: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +215,7 @@ def decision_record(
         received_at=arrival.received_at,
         user=caller.user,
         device=caller.device,
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
         request=request,
         namespace=recorded_namespace(decision),
         object=recorded_object(decision),
@@ -239,7 +245,7 @@ def own_record(
         received_at=arrival.received_at,
         user=caller.user,
         device=caller.device,
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
         request=request,
     )
 
@@ -265,7 +271,7 @@ def same_decision(
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         received_at=arrival.received_at,
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
     )
 
 
@@ -292,7 +298,7 @@ def refusal_record(
         received_at=arrival.received_at,
         user=None if known.identity is None else _user(known.identity, known.session_id),
         device=None if known.device is None else recorded_device(known.device),
-        source=Source(address=str(arrival.source_address), port=arrival.source_port),
+        source=_source(arrival),
         request=_request(known.request, arrival) if known.request else _unread_request(arrival),
     )
 
@@ -316,6 +322,23 @@ def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> Co
         message=visible(outcome.message, MAX_TEXT_CHARS),
         cut=outcome.cut,
     )
+
+
+def signal_record(record: SignalRecord) -> SignalRecord:
+    """Make a record of what was sent as a signal safe to keep."""
+    changes: dict[str, object] = _visible_texts(record)
+    if isinstance(record, SignalReceivedRecord):
+        changes["sessions"] = record.sessions[:MAX_ITEMS]
+        changes["sessions_omitted"] = max(0, len(record.sessions) - MAX_ITEMS)
+        if record.subject is not None:
+            subject = record.subject
+            changes["subject"] = msgspec.structs.replace(subject, **_visible_texts(subject))
+    return msgspec.structs.replace(record, **changes)
+
+
+def _visible_texts(record: msgspec.Struct) -> dict[str, object]:
+    texts = msgspec.structs.asdict(record).items()
+    return {name: visible(text, MAX_TEXT_CHARS) for name, text in texts if isinstance(text, str)}
 
 
 def impersonated_identity(
@@ -403,6 +426,16 @@ def _user(identity: Identity, session_id: str) -> User:
 
 def _extra(extra: ExtraValues) -> dict[str, tuple[str, ...]]:
     return {visible(key): visible_all(values) for key, values in extra[:MAX_ITEMS]}
+
+
+def _source(arrival: Arrival) -> Source:
+    return Source(
+        address=str(arrival.source_address),
+        port=arrival.source_port,
+        via="" if arrival.via is None else str(arrival.via),
+        country=arrival.place.country,
+        asn=arrival.place.asn,
+    )
 
 
 def _request(info: RequestInfo, arrival: Arrival) -> Request:

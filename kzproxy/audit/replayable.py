@@ -54,6 +54,8 @@ def attributes_of(record: DecisionRecord) -> Attributes:
         environment=Environment(
             received_at=record.received_at,
             source_address=ip_address(record.source.address),
+            country=record.source.country,
+            asn=record.source.asn,
             user_agent=record.request.user_agent,
             reason=record.reason,
         ),
@@ -77,6 +79,10 @@ def check_replayed(
         # Where the decision that was taken rested on it too, it stands there, or was not known.
         if dependency in decision.depends_on - given - {*record.depends_on}:
             raise NotReplayable(why)
+    source = record.source
+    was_looked_up = source.country or source.asn or Dependency.LOCATION in record.depends_on
+    if Dependency.LOCATION in decision.depends_on - given and not was_looked_up:
+        raise NotReplayable("what country the address was in is not in the log")
     asked = record.request
     is_partial = MASK in asked.target or asked.verb in _WITH_OPTIONS_IN_THE_BODY
     if Dependency.REQUEST in decision.depends_on and is_partial:

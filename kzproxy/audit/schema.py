@@ -130,10 +130,13 @@ class Device(_Part, frozen=True, kw_only=True):
 
 
 class Source(_Part, frozen=True, kw_only=True):
-    """The socket's peer."""
+    """Where it came from: the socket's peer, or for whom a load balancer is one."""
 
     address: str
     port: Annotated[int, Meta(ge=0, le=65535)]
+    via: str = ""
+    country: str = ""
+    asn: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
 
 
 class Request(_Part, frozen=True, kw_only=True):
@@ -275,6 +278,79 @@ class CompletedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="c
     cut: Cut | None = None
 
 
+class EventDevice(_Part, frozen=True, kw_only=True):
+    """The device that an event is about; one of the two is there."""
+
+    id: str = ""
+    key_thumbprint: str = ""
+
+
+class EventUser(_Part, frozen=True, kw_only=True):
+    """The person that an event is about, or who caused it."""
+
+    name: str
+    issuer: str = ""
+    subject: str = ""
+
+
+class EventRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="event"):
+    """Written before something that is no request to the cluster is done, or when it is refused."""
+
+    ts: Time
+    event: Annotated[str, Meta(pattern="^[a-z-]+(\\.[a-z-]+)+$")]
+    refused: bool = False
+    message: str = ""
+    audit_id: str = ""
+    by: str = ""
+    user: EventUser | None = None
+    session: str = ""
+    device: EventDevice | None = None
+    source: Source | None = None
+    details: dict[str, str] = {}
+
+
+class SignalSubjectFields(_Part, frozen=True, kw_only=True):
+    """Whom a signal is about, in the words of its source."""
+
+    issuer: str = ""
+    subject: str = ""
+    email: str = ""
+    session: str = ""
+    device: str = ""
+    everybody: bool = False
+
+
+class SignalReceivedRecord(
+    _Part, frozen=True, kw_only=True, tag_field="kind", tag="signal.received"
+):
+    """Written before what a signal says is done."""
+
+    ts: Time
+    stream: str
+    source: str
+    id: str
+    event: str
+    outcome: str
+    effect: str = ""
+    subject: SignalSubjectFields | None = None
+    observed_at: Time | None = None
+    sessions: tuple[str, ...] = ()
+    sessions_omitted: Count = 0
+    message: str = ""
+    evidence: str = ""
+
+
+class SignalRefusedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="signal.refused"):
+    """Written when something is sent that is no signal, or not from whom it should be."""
+
+    ts: Time
+    stream: str
+    error: str
+    message: str
+    id: str = ""
+    address: str = ""
+
+
 class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):
     """The first line of a chain."""
 
@@ -307,7 +383,8 @@ class GapRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="gap"):
 
 
 Lifecycle = StartedRecord | ResumedRecord | StoppedRecord | GapRecord
-Record = DecisionRecord | CompletedRecord | Lifecycle
+SignalRecord = SignalReceivedRecord | SignalRefusedRecord
+Record = DecisionRecord | CompletedRecord | EventRecord | SignalRecord | Lifecycle
 
 
 class Envelope(Struct, frozen=True, kw_only=True):

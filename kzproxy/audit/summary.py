@@ -32,11 +32,18 @@ def summarize(record: Mapping[str, Any]) -> Summary:
             text, tone = _decision(record), _tone(record)
         case "completed":
             text, tone = _completed(record), Tone.QUIET
+        case "signal.received":
+            text, tone = _signal(record), Tone.QUIET
+        case "signal.refused":
+            text, tone = f"-- signal.refused{_details(record, _REFUSED_SIGNAL)}", Tone.BAD
+        case "event":
+            text, tone = _event(record), Tone.BAD if record.get("refused") else Tone.QUIET
         case kind:
             text, tone = f"-- {kind}{_details(record, _LIFECYCLE)}", Tone.QUIET
     return Summary(visible(f"{time} {text}", MAX_TARGET_CHARS), tone)
 
 
+_REFUSED_SIGNAL = ("stream", "error", "message", "id", "address")
 _LIFECYCLE = ("after", "refused", "lost", "torn_bytes", "kzproxy_version")
 
 
@@ -66,6 +73,20 @@ def _request(request: Mapping[str, Any]) -> str:
     return f"{request.get('verb')} {resource}{group}{name}{namespace}"
 
 
+def _event(record: Mapping[str, Any]) -> str:
+    user, device = _part(record, "user"), _part(record, "device")
+    parts = [f"-- {record.get('event')}", "refused" if record.get("refused") else ""]
+    parts.append(_named("user", user.get("name")))
+    parts.append(_named("device", device.get("id") or device.get("key_thumbprint")))
+    parts += [_named(name, record.get(name)) for name in ("session", "by")]
+    parts.append(str(record.get("message", "")))
+    return " ".join(part for part in parts if part)
+
+
+def _named(name: str, value: object) -> str:
+    return f"{name}={value}" if value else ""
+
+
 def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = record.get(name)
     return part if isinstance(part, Mapping) else {}
@@ -74,6 +95,17 @@ def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _completed(record: Mapping[str, Any]) -> str:
     details = _details(record, ("status_code", "bytes_in", "bytes_out", "duration_ms", "message"))
     return f"  ended {record.get('termination')}{details} audit={record.get('audit_id')}"
+
+
+def _signal(record: Mapping[str, Any]) -> str:
+    whom = "".join(f" {name}={value}" for name, value in _part(record, "subject").items())
+    parts = [f"-- signal {record.get('stream')}: {record.get('event')}{whom}"]
+    parts.append(f"[{record.get('outcome')}]")
+    parts += [str(record[name]) for name in ("effect", "message") if name in record]
+    sessions, omitted = record.get("sessions"), record.get("sessions_omitted", 0)
+    if isinstance(sessions, list) and isinstance(omitted, int):
+        parts.append(f"sessions={len(sessions) + omitted}")
+    return " ".join([*parts, f"id={record.get('id')}"])
 
 
 def _details(record: Mapping[str, Any], names: tuple[str, ...]) -> str:

@@ -73,6 +73,23 @@ def identity_of(
     )
 
 
+def changed_groups(claims: VerifiedClaims, issuer: JwtIssuerSettings) -> tuple[str, ...] | None:
+    """Map claims of which only some are known to groups, as for a token of ``issuer``.
+
+    Returns:
+        None where these claims alone do not say the groups: they are made of others too.
+
+    Raises:
+        Unauthenticated: They are not what groups may be.
+    """
+    mapping = issuer.groups
+    if not isinstance(mapping, PrefixedClaim) or mapping.claim not in claims or issuer.user_rules:
+        return None
+    groups = _groups(claims, mapping)
+    _check_reserved("", groups, issuer)
+    return groups
+
+
 def _check_required(claims: VerifiedClaims, issuer: JwtIssuerSettings) -> None:
     for required in issuer.required_claims:
         if required.claim not in claims:

@@ -18,14 +18,16 @@ class FetchFailed(Exception):
     """A document that could not be had; the message says why and names the URL."""
 
 
-def issuer_client(certificate_authority_pem: str, timeout_seconds: float) -> aiohttp.ClientSession:
+def issuer_client(
+    certificate_authority_pem: str, timeout_seconds: float, *, connections: int = 2
+) -> aiohttp.ClientSession:
     """Make a client that trusts one CA bundle, or the system's where none is given.
 
     Proxies and CA paths of the environment are not read. To be closed by whoever makes it.
     """
     trust = ssl.create_default_context(cadata=certificate_authority_pem or None)
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=trust, limit=2),
+        connector=aiohttp.TCPConnector(ssl=trust, limit=connections),
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout_seconds),

@@ -86,6 +86,15 @@ class KeySet:
         ]
         return tuple(fitting[:_MAX_CANDIDATES])
 
+    def signer(
+        self, key_id: str | None, algorithm: str, signing_input: bytes, signature: bytes
+    ) -> VerificationKey | None:
+        """Return the key that a signature holds under; None where it holds under none."""
+        for key in self.candidates(key_id, algorithm):
+            if key.verifies(algorithm, signing_input, signature):
+                return key
+        return None
+
 
 def read_key_set(published: Iterable[object], issuer: str) -> KeySet:
     """Read the members of ``keys``; one that cannot be used is logged and left out."""

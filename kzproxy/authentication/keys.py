@@ -7,22 +7,41 @@ ids come in there is at most one fetch in each cool-down.
 
 import asyncio
 import logging
-import socket
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from typing import Protocol
 
 import aiohttp
 
-from kzproxy.authentication.addresses import IPAddress, may_be_sent_to
 from kzproxy.authentication.fetch import FetchFailed, fetch_object, issuer_client
-from kzproxy.authentication.jwks import KeySet, read_key_set
-from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, JwtIssuerSettings, KeyLimits
+from kzproxy.authentication.foreign_places import ForeignPlace, refuse_foreign_place
+from kzproxy.authentication.jwks import KeySet, VerificationKey, read_key_set
+from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, KeyLimits
+from kzproxy.authentication.signed_token import SignedToken
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
 
 _log = logging.getLogger(__name__)
 
 _NO_KEYS = KeySet(())
+
+
+class KeyPublisher(Protocol):
+    """Who signs, and where their keys are."""
+
+    @property
+    def url(self) -> str:
+        """What they call themselves: the ``iss`` of what they sign."""
+
+    @property
+    def certificate_authority_pem(self) -> str:
+        """Who vouches for their TLS; empty for the system's trust."""
+
+    @property
+    def discovery_document_url(self) -> str:
+        """Where the document is that says where the keys are."""
+
+    @property
+    def key_set_url(self) -> str:
+        """Where the keys are; empty where the discovery document says so."""
 
 
 class IssuerKeys:
@@ -37,7 +56,7 @@ class IssuerKeys:
     """
 
     def __init__(
-        self, issuer: JwtIssuerSettings, clock: Clock, limits: KeyLimits = DEFAULT_KEY_LIMITS
+        self, issuer: KeyPublisher, clock: Clock, limits: KeyLimits = DEFAULT_KEY_LIMITS
     ) -> None:
         self.url = issuer.url
         self.tried = False
@@ -57,6 +76,17 @@ class IssuerKeys:
         if self._clock.monotonic() >= self.usable_until:
             return _NO_KEYS
         return self.published
+
+    async def signer(self, token: SignedToken) -> VerificationKey | None:
+        """Return the key that signed ``token``; asks for newer keys where none of these has."""
+        if (key := self._signer(token)) is None:
+            await self.sought()
+            key = self._signer(token)
+        return key
+
+    def _signer(self, token: SignedToken) -> VerificationKey | None:
+        keys = self.current()
+        return keys.signer(token.key_id, token.algorithm, token.signing_input, token.signature)
 
     def unavailable(self) -> ServiceUnavailable:
         """Return the error for a token that cannot be judged because keys cannot be had."""
@@ -151,6 +181,8 @@ class IssuerKeys:
         return keys
 
     async def _key_set_url(self, client: aiohttp.ClientSession) -> str:
+        if self._issuer.key_set_url:
+            return self._issuer.key_set_url
         source = self._issuer.discovery_document_url
         document = await fetch_object(client, source, limit_bytes=self._limits.document_bytes)
         # OpenID Connect Discovery 1.0 section 4.3: exactly equal, or another party answers.
@@ -159,30 +191,8 @@ class IssuerKeys:
         place = document.get("jwks_uri")
         if not isinstance(place, str) or not place.isascii() or not place.isprintable():
             raise FetchFailed(f"{source}: its `jwks_uri` is not a URL")
-        await _refuse_foreign_place(place, source)
+        try:
+            await refuse_foreign_place(place, source, "jwks_uri")
+        except ForeignPlace as error:
+            raise FetchFailed(str(error)) from error
         return place
-
-
-async def _refuse_foreign_place(place: str, source: str) -> None:
-    try:
-        target, origin = urlsplit(place), urlsplit(source)
-        target_host, origin_host = target.hostname or "", origin.hostname or ""
-        target_port = target.port or 443
-    except ValueError as error:
-        raise FetchFailed(f"{source}: its `jwks_uri` is not a URL") from error
-    if target.scheme != "https" or not target_host or "@" in target.netloc:
-        raise FetchFailed(f"{source}: its `jwks_uri` is not a plain https URL")
-    if target_host == origin_host:
-        return
-    addresses = await _addresses(target_host, target_port)
-    if not may_be_sent_to(addresses, await _addresses(origin_host, origin.port or 443)):
-        raise FetchFailed(f"{source}: its `jwks_uri` is at an internal or link-local address")
-
-
-async def _addresses(host: str, port: int) -> set[IPAddress]:
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise FetchFailed(f"the host {host} of `jwks_uri` or its issuer is not known") from error
-    return {ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}

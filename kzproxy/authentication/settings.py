@@ -118,6 +118,11 @@ class JwtIssuerSettings:
             return self.discovery_url
         return self.url.removesuffix("/") + "/.well-known/openid-configuration"
 
+    @property
+    def key_set_url(self) -> str:
+        """Return nothing: the discovery document says where the keys are."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyLimits:

@@ -24,7 +24,7 @@ MAX_KEY_ID_BYTES = 256
 
 # Absent, or these: an ID token, or an access token (RFC 9068 section 2.1). A logout token, a
 # security event or a DPoP proof is signed by the same keys and says something else.
-_TOKEN_TYPES = frozenset({"jwt", "at+jwt"})
+SIGN_IN_TYPES = frozenset({"jwt", "at+jwt"})
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -48,8 +48,13 @@ class SignedToken:
     signature: bytes = field(repr=False)
 
 
-def read_signed_token(token: str) -> SignedToken:
+def read_signed_token(token: str, types: frozenset[str] = SIGN_IN_TYPES) -> SignedToken:
     """Read the compact form.
+
+    Args:
+        token: As it was sent.
+        types: What ``typ`` may be, in lower case and without ``application/``; a token without
+            one is a ``jwt``.
 
     Raises:
         Unauthenticated: It is not a signed token that kzproxy could verify.
@@ -61,6 +66,7 @@ def read_signed_token(token: str) -> SignedToken:
     header_part, claims_part, signature_part = token.split(".")
     header = _json_object(header_part, "header")
     _refuse_extensions(header)
+    _refuse_other_types(header, types)
     return SignedToken(
         algorithm=_algorithm(header),
         key_id=_key_id(header),
@@ -76,14 +82,18 @@ def _refuse_extensions(header: Mapping[str, object]) -> None:
     for name in ("crit", "b64"):
         if name in header:
             raise Unauthenticated(f"the token's header has `{name}`, which kzproxy does not accept")
+
+
+def _refuse_other_types(header: Mapping[str, object], types: frozenset[str]) -> None:
     token_type = header.get("typ", "JWT")
     if (
         not isinstance(token_type, str)
-        or token_type.lower().removeprefix("application/") not in _TOKEN_TYPES
+        or token_type.lower().removeprefix("application/") not in types
     ):
-        raise Unauthenticated(
-            "the token's `typ` is not that of an ID or access token (JWT or at+jwt)"
-        )
+        wanted = "that of an ID or access token (JWT or at+jwt)"
+        if types is not SIGN_IN_TYPES:
+            wanted = " or ".join(sorted(types))
+        raise Unauthenticated(f"the token's `typ` is not {wanted}")
 
 
 def _algorithm(header: Mapping[str, object]) -> str:

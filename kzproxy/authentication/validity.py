@@ -12,7 +12,7 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.errors.kinds import Unauthenticated
 
 VerifiedClaims = NewType("VerifiedClaims", Mapping[str, object])
-"""Claims under a signature that holds; made in ``oidc`` alone."""
+"""Claims under a signature that holds, or that kzproxy was told by the issuer itself."""
 
 MAX_LEEWAY = timedelta(seconds=60)
 """For ``nbf``, ``iat`` and ``auth_time``, where two clocks differ. A token's end gets none."""

@@ -1,6 +1,6 @@
 """Judge the tokens of one issuer: signature first, then everything that the claims say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from kzproxy.attributes.identity import Identity
@@ -23,10 +23,11 @@ from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A token that holds, and the key that says so."""
+    """A token that holds, what it says, and the key that says so."""
 
     identity: Identity
     key: VerificationKey
+    claims: VerifiedClaims = field(repr=False)
 
 
 class TokenVerifier:
@@ -60,19 +61,11 @@ class TokenVerifier:
             MayHoldLater: It does not hold now.
             ServiceUnavailable: The keys that it would be judged with cannot be had.
         """
-        key = self._signer(token)
-        if key is None:
-            await self.keys.sought()
-            key = self._signer(token)
+        key = await self.keys.signer(token)
         if key is None:
             raise self._unsigned(token)
-        return Judgement(identity=self._identity(VerifiedClaims(token.claims)), key=key)
-
-    def _signer(self, token: SignedToken) -> VerificationKey | None:
-        for key in self.keys.current().candidates(token.key_id, token.algorithm):
-            if key.verifies(token.algorithm, token.signing_input, token.signature):
-                return key
-        return None
+        claims = VerifiedClaims(token.claims)
+        return Judgement(identity=self._identity(claims), key=key, claims=claims)
 
     def _unsigned(self, token: SignedToken) -> Unauthenticated | ServiceUnavailable:
         """Say why no key was found: three cases that want three different things done."""

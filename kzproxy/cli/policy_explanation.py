@@ -51,8 +51,8 @@ def _advice(explanation: PolicyExplanation) -> Iterator[str]:
         yield from (f"  - {change.text}" for change in explanation.changes)
     else:
         yield (
-            "None of the sign-ins, devices, networks, times, reasons, dry runs and groups that"
-            " were tried would change it."
+            "None of the sign-ins, devices, networks, places, times, reasons, dry runs and groups"
+            " that were tried would change it."
         )
 
 

@@ -7,6 +7,7 @@ import click
 
 from kzproxy.cli.policy_options import AT
 from kzproxy.policy.device_features import RISKS
+from kzproxy.policy.location import MAX_ASN
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -73,6 +74,13 @@ _FROM_WHERE: tuple[_Decorator, ...] = (
         "--device-risk", type=_RISK, metavar="LEVEL", default="", help="LOW, MEDIUM or HIGH."
     ),
     click.option("--from", "source", default="192.0.2.1", show_default=True, metavar="ADDRESS"),
+    click.option("--country", default="", help="Country of that address: an ISO code, such as DE."),
+    click.option(
+        "--asn",
+        type=click.IntRange(0, MAX_ASN),
+        default=0,
+        help="Autonomous system of that address.",
+    ),
     click.option("--at", type=AT, help="When; by default now."),
     click.option("--user-agent", default="", help="What the client says it is."),
     click.option("--reason", default="", help="The reason that the user gave."),

@@ -14,6 +14,7 @@ from kzproxy.config.policy_device import (
     read_session,
 )
 from kzproxy.config.policy_durations import read_duration
+from kzproxy.config.policy_location import read_asns, read_countries
 from kzproxy.config.policy_names import checked_name, filled
 from kzproxy.config.policy_selectors import read_label_selector
 from kzproxy.policy.rules import (
@@ -30,7 +31,17 @@ from kzproxy.policy.rules import (
 if TYPE_CHECKING:
     from kzproxy.policy.expression import Expression
 
-_PLACES = ("networks", "time", "device", "authentication", "session", "workload", "request")
+_PLACES = (
+    "networks",
+    "countries",
+    "asns",
+    "time",
+    "device",
+    "authentication",
+    "session",
+    "workload",
+    "request",
+)
 _FIELDS = (*_PLACES, "object", "all", "any", "none")
 
 
@@ -122,6 +133,8 @@ class Reader:
                 )
         return Conditions(
             networks=self.contexts.networks(fields["networks"]) if "networks" in fields else (),
+            countries=read_countries(fields["countries"]) if "countries" in fields else frozenset(),
+            asns=read_asns(fields["asns"]) if "asns" in fields else frozenset(),
             time=self.contexts.calendars(fields["time"]) if "time" in fields else (),
             device_enrolled=device.enrolled,
             device_tier=device.tier,

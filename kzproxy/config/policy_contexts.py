@@ -35,7 +35,7 @@ class Contexts:
             name = checked_name(key)
             if name in self._networks:
                 key.mistake(f"network {name} is already defined in another document")
-            blocks = [_block(item) for item in filled(value, "address blocks")]
+            blocks = [read_block(item) for item in filled(value, "address blocks")]
             known = tuple(block for block in blocks if block is not None)
             self._networks[name] = Network(name=name, blocks=known)
 
@@ -79,7 +79,8 @@ def _named(node: Node, known: dict[str, _Context], section: str) -> tuple[_Conte
     return tuple(found.values())
 
 
-def _block(node: Node) -> IPNetwork | None:
+def read_block(node: Node) -> IPNetwork | None:
+    """Read a CIDR; None where it is none, which is a mistake."""
     text = node.string()
     if not text:
         return None

@@ -24,6 +24,7 @@ from kzproxy.config.policy_contexts import CIDR, DATE, TIME_OF_DAY
 from kzproxy.config.policy_device import MAX_LEVEL
 from kzproxy.config.policy_device_schema import DEVICE, OF_GOOD_DEVICES, SESSION
 from kzproxy.config.policy_durations import DURATION
+from kzproxy.config.policy_location_schema import LOCATION
 from kzproxy.config.policy_names import MAX_MESSAGE_CHARACTERS, NAME
 from kzproxy.config.policy_subjects import ANONYMOUS, SERVICE_ACCOUNT, TRUST_DOMAIN
 from kzproxy.policy.calendar import DAYS
@@ -135,6 +136,7 @@ def _condition_fields() -> dict[str, Schema]:
     }
     return {
         "networks": _names("The connection comes from one of these networks."),
+        **LOCATION,
         "time": _names("One of these calendars is open."),
         "device": DEVICE,
         "authentication": mapping("How the person signed in. Not in deny rules.", sign_in),

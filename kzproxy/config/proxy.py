@@ -3,7 +3,6 @@
 import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 from kzproxy.administrator.reasons import ReasonSettings
@@ -12,16 +11,29 @@ from kzproxy.audit.decision_log import DecisionLogSettings
 from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.access_policy import load_access_policies
+from kzproxy.config.addresses import Address, read_address
 from kzproxy.config.authentication import load_authentication
+from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.config.files import named_file
 from kzproxy.config.limits import Limits, load_limits
+from kzproxy.config.location import (
+    ClientAddress,
+    load_client_address,
+    load_location,
+    refuse_to_ask_for_unknown_places,
+)
+from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
+from kzproxy.config.sign_in import SignInSettings, load_sign_in
+from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
+from kzproxy.location.settings import LocationSettings
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.posture.settings import PostureSettings
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
 
@@ -32,18 +44,9 @@ _DEFAULT_DRAIN_SECONDS = 30
 _MAX_DRAIN_SECONDS = 3600
 _DEFAULT_REASON_SECONDS = 8 * 3600
 _MAX_REASON_SECONDS = 7 * 24 * 3600
-_MAX_PORT = 65535
 _MEBIBYTE = 1024 * 1024
 _MAX_LOG_MEBIBYTES = 1024 * 1024
 _MAX_KEPT_LOGS = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a listener listens."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,10 @@ class ProxySettings:
 
     Attributes:
         listen: The API listener.
+        client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
+        devices: Who they are, and how a machine becomes one.
+        posture: How their state is judged, and whose word is asked for.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -63,14 +69,20 @@ class ProxySettings:
         shadow_policy: Rules that are asked too, and change nothing; None where there are none.
         decision_log: Where decisions are written down.
         reasons: Where users' reasons are kept; None: none are taken.
+        location: What says where addresses are; None: nothing does.
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
+        signals: Who may say that something about users and devices has changed; None: nobody.
+        sign_in: How people sign in at kzproxy; None: they do not.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
 
     listen: Address
+    client_address: ClientAddress
     tls: ListenerTls
+    devices: DeviceSettings = field(default_factory=DeviceSettings)
+    posture: PostureSettings = field(default_factory=PostureSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -81,8 +93,11 @@ class ProxySettings:
     shadow_policy: AccessPolicySet | None = None
     decision_log: DecisionLogSettings
     reasons: ReasonSettings | None
+    location: LocationSettings | None = None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
+    signals: SignalSettings | None = None
+    sign_in: SignInSettings | None = None
     limits: Limits
     drain: timedelta
 
@@ -123,32 +138,43 @@ class _Loader:
                 "devices",
                 "ops",
                 "limits",
+                "posture",
+                "location",
                 "reasons",
                 "drainTimeoutSeconds",
                 "reservedNames",
                 "sessions",
                 "shadowPolicyFiles",
+                "signals",
+                "signIn",
                 "store",
             ),
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
-        address, tls = self._listen(fields["listen"], fields.get("devices"))
+        devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
+        address, tls, client_address = self._listen(fields["listen"], devices)
         send_uid, send_decision_id = self._impersonation(fields["upstream"])
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
+        issuers = with_reserved_names(
+            self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
+        )
         if "reasons" not in fields:
             _refuse_to_ask_in_vain(policy, fields["policyFiles"])
+        location = load_location(fields.get("location"), self._base)
+        refuse_to_ask_for_unknown_places(policy, location, fields["policyFiles"])
         return ProxySettings(
             listen=address,
+            client_address=client_address,
             tls=tls,
+            devices=devices,
+            posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
             send_decision_id=send_decision_id,
-            issuers=with_reserved_names(
-                self._issuers(fields["authenticationFile"]), fields.get("reservedNames")
-            ),
+            issuers=issuers,
             policy=policy,
             policy_files=policy_files,
             shadow_policy=self._policy(self._policy_files(fields["shadowPolicyFiles"]))
@@ -156,34 +182,40 @@ class _Loader:
             else None,
             decision_log=self._decision_log(fields["decisionLog"]),
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
+            location=location,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
+            signals=self._signals(fields, issuers),
+            sign_in=self._sign_in(fields, issuers, tls) if "signIn" in fields else None,
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
 
-    def _listen(self, node: Node, devices: Node | None) -> tuple[Address, ListenerTls]:
+    def _listen(
+        self, node: Node, devices: DeviceSettings
+    ) -> tuple[Address, ListenerTls, ClientAddress]:
         fields = node.mapping(
             required=("address", "certificateFile", "privateKeyFile"),
-            optional=("minimumTLSVersion",),
+            optional=("minimumTLSVersion", "clientAddress"),
         )
-        authority: Path | None = None
-        if devices is not None:
-            named = devices.mapping(required=("certificateAuthorityFile",))
-            authority = named_file(named["certificateAuthorityFile"], self._base)
         version = "1.3"
         if "minimumTLSVersion" in fields:
             version = fields["minimumTLSVersion"].choice(tuple(_TLS_VERSIONS)) or version
         tls = ListenerTls(
             certificate_file=named_file(fields["certificateFile"], self._base),
             private_key_file=named_file(fields["privateKeyFile"], self._base),
-            device_authority_file=authority,
+            device_authority_file=devices.authority_file,
+            managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
-        return _address(fields["address"]), tls
+        return (
+            read_address(fields["address"]),
+            tls,
+            load_client_address(fields.get("clientAddress")),
+        )
 
     def _ops(self, node: Node) -> Address:
-        return _address(node.mapping(required=("address",))["address"])
+        return read_address(node.mapping(required=("address",))["address"])
 
     def _impersonation(self, upstream: Node) -> tuple[bool, bool]:
         fields = upstream.mapping(optional=("impersonation", "inCluster", "kubeconfig", "server"))
@@ -236,6 +268,22 @@ class _Loader:
             fields["directory"].mistake(f"{directory.parent} is not a directory")
         return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
 
+    def _signals(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...]
+    ) -> SignalSettings | None:
+        if "signals" not in fields:
+            return None
+        if "store" not in fields:
+            fields["signals"].mistake("needs `store`, where what signals say is kept")
+        return load_signals(fields["signals"], self._base, issuers)
+
+    def _sign_in(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...], tls: ListenerTls
+    ) -> SignInSettings:
+        if "store" not in fields:
+            fields["signIn"].mistake("needs store, where sessions are kept")
+        return load_sign_in(fields["signIn"], issuers, self._base, tls)
+
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)
         return timedelta(seconds=seconds)
@@ -248,20 +296,3 @@ def _refuse_to_ask_in_vain(policy: AccessPolicySet, policy_files: Node) -> None:
             f"rule {asking} asks users for a reason, which nobody can give:"
             " set reasons.directory, where reasons are kept"
         )
-
-
-def _address(node: Node) -> Address:
-    """Read ``HOST:PORT``, the host being an IP address; ``[::1]:8443`` for IPv6."""
-    text = node.string()
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    try:
-        ip_address(host)
-        number = int(port)
-    except ValueError:
-        if text:
-            node.mistake(f"{text!r} must be ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
-        return Address(host="127.0.0.1", port=0)
-    if not 0 <= number <= _MAX_PORT:
-        node.mistake(f"{number} is not a port")
-    return Address(host=host, port=number)

@@ -27,7 +27,7 @@ from kzproxy.demo.certificate_parts import (
     unsigned,
 )
 from kzproxy.demo.private_file import write_private_file
-from kzproxy.devices.device_certificate import DEVICE_URN
+from kzproxy.devices.names import DEVICE_URN
 
 # A certificate begins a little before now, for machines whose clocks differ.
 CLOCK_SKEW = timedelta(minutes=5)

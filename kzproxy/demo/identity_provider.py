@@ -20,6 +20,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from kzproxy.clock.system import Clock
+from kzproxy.demo.idp_account_pages import AccountPages
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_browser import FormGuard
 from kzproxy.demo.idp_clients import KZPROXY_CLIENT
 from kzproxy.demo.idp_codes import AuthorizationCodes
@@ -29,6 +31,7 @@ from kzproxy.demo.idp_discovery import discovery_document
 from kzproxy.demo.idp_end_session import EndSession
 from kzproxy.demo.idp_errors import OAuthError, PageRefusal
 from kzproxy.demo.idp_grants import Grants
+from kzproxy.demo.idp_introspection import Introspection
 from kzproxy.demo.idp_keys import SigningKeys
 from kzproxy.demo.idp_pages import Pages, add_security_headers
 from kzproxy.demo.idp_requests import MAX_BODY_BYTES
@@ -51,6 +54,7 @@ class IdentityProvider:
     Attributes:
         issuer: The ``iss`` of its tokens, and the root of all its addresses.
         keys: What it signs with; ``keys.rotate()`` is for tests.
+        accounts: What has become of its people; the page ``/accounts`` changes it too.
     """
 
     def __init__(self, issuer: str, settings: IdentityProviderSettings, clock: Clock) -> None:
@@ -58,9 +62,12 @@ class IdentityProvider:
         self.keys = SigningKeys(clock, settings.algorithm, settings.lifetimes)
         self._algorithm = settings.algorithm
         self._pages = Pages(issuer=issuer)
-        clients = {KZPROXY_CLIENT.client_id: KZPROXY_CLIENT}
+        self.accounts = Accounts()
+        clients = {
+            client.client_id: client for client in (KZPROXY_CLIENT, *settings.confidential_clients)
+        }
         guard = FormGuard()
-        grants = Grants(clock, settings.lifetimes)
+        grants = Grants(clock, settings.lifetimes, self.accounts)
         codes = AuthorizationCodes(clock, grants, settings.lifetimes)
         devices = DeviceAuthorizations(clock, grants, settings)
         self._sign_in = SignIn(
@@ -72,8 +79,10 @@ class IdentityProvider:
                 pages=self._pages,
                 guard=guard,
                 lifetimes=settings.lifetimes,
+                accounts=self.accounts,
             )
         )
+        self._introspection = Introspection(issuer=issuer, clients=clients, grants=grants)
         self._tokens = TokenEndpoint(
             clients=clients,
             codes=codes,
@@ -93,7 +102,8 @@ class IdentityProvider:
             verification_uri=f"{issuer}/device",
             lifetime_seconds=int(settings.lifetimes.device_code.total_seconds()),
         )
-        self._device_pages = DevicePages(devices, self._pages, guard)
+        self._device_pages = DevicePages(devices, self._pages, guard, self.accounts)
+        self._account_pages = AccountPages(self.accounts, self._pages, guard)
         self._end_session = EndSession(
             issuer=issuer, keys=self.keys, grants=grants, pages=self._pages, guard=guard
         )
@@ -113,12 +123,15 @@ class IdentityProvider:
                 web.post("/sign-in", self._sign_in.submit),
                 web.post("/token", self._tokens.token),
                 web.post("/revoke", self._tokens.revoke),
+                web.post("/introspect", self._introspection.answer),
                 web.get("/userinfo", self._tokens.userinfo),
                 web.post("/userinfo", self._tokens.userinfo),
                 web.post("/device-authorization", self._device.begin),
                 web.get("/device", self._device_pages.ask_for_code),
                 web.post("/device", self._device_pages.check_code),
                 web.post("/device/decide", self._device_pages.decide),
+                web.get("/accounts", self._account_pages.show),
+                web.post("/accounts", self._account_pages.change),
                 web.get("/end-session", self._end_session.ask),
                 web.post("/end-session", self._end_session.confirm),
             ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kzproxy.demo.idp_clients import SCOPES, Client
 from kzproxy.demo.idp_errors import PageRefusal, RedirectedError
 from kzproxy.demo.idp_forms import Parameters
+from kzproxy.demo.idp_grants import PLAIN_CLASS, STRONG_CLASS
 from kzproxy.demo.idp_users import demo_user
 
 # RFC 7636 section 4.2: base64url of a SHA-256, which is always 43 characters.
@@ -24,6 +25,7 @@ class AuthorizationRequest:
 
     Attributes:
         login_hint: The name of the user that the client expects; empty where it names none we know.
+        authentication_class: What the sign-in will be said to be worth (``acr``).
     """
 
     client: Client
@@ -33,6 +35,7 @@ class AuthorizationRequest:
     nonce: str
     code_challenge: str
     login_hint: str = ""
+    authentication_class: str = PLAIN_CLASS
 
 
 def parse_authorization_request(
@@ -62,6 +65,7 @@ def parse_authorization_request(
         nonce=parameters["nonce"],
         code_challenge=parameters["code_challenge"],
         login_hint=_known_user(parameters["login_hint"]),
+        authentication_class=_authentication_class(parameters["acr_values"]),
     )
 
 
@@ -115,6 +119,11 @@ def _prompt_fault(parameters: Parameters) -> tuple[str, str] | None:
         return "invalid_request", "prompt none goes with no other"
     # Each sign-in here is a fresh one: there is no session at the provider to go on with.
     return "login_required", "the demo provider always asks"
+
+
+def _authentication_class(asked: str) -> str:
+    """Return the stronger class where it is asked for: a demo can only say so."""
+    return STRONG_CLASS if STRONG_CLASS in asked.split() else PLAIN_CLASS
 
 
 def _known_user(hint: str) -> str:

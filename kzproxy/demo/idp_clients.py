@@ -1,6 +1,6 @@
-"""Who may ask the demo identity provider for tokens: public native clients (RFC 8252)."""
+"""Who may ask the demo identity provider for tokens: native clients (RFC 8252), and servers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 SCOPES = ("openid", "profile", "email", "groups", "offline_access")
@@ -8,15 +8,17 @@ SCOPES = ("openid", "profile", "email", "groups", "offline_access")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
-    """A registered public client: it has no secret, so PKCE is what binds a code to it.
+    """A registered client; PKCE binds a code to it, whether or not it has a secret.
 
     Attributes:
         redirect_uris: Registered exactly, but that loopback ones are registered without a port.
+        secret: Of a confidential client; empty for a public one.
     """
 
     client_id: str
     name: str
     redirect_uris: tuple[str, ...]
+    secret: str = field(default="", repr=False)
 
     def accepts_redirect(self, uri: str) -> bool:
         """Return whether answers may be sent to ``uri``.

@@ -41,6 +41,7 @@ class AuthorizationCodes:
             user=user,
             scopes=request.scopes,
             authenticated_at=self._clock.now(),
+            authentication_class=request.authentication_class,
         )
         code = new_secret()
         self._codes.put(digest(code), _Code(request, grant), self._lifetime)

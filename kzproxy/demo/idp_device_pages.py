@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_browser import FormGuard
 from kzproxy.demo.idp_device import DeviceAuthorization, DeviceAuthorizations
 from kzproxy.demo.idp_errors import PageRefusal
@@ -17,7 +18,14 @@ _TYPING = "type the code"
 class DevicePages:
     """Three pages: the code, the person, the end."""
 
-    def __init__(self, devices: DeviceAuthorizations, pages: Pages, guard: FormGuard) -> None:
+    def __init__(
+        self,
+        devices: DeviceAuthorizations,
+        pages: Pages,
+        guard: FormGuard,
+        accounts: Accounts,
+    ) -> None:
+        self._accounts = accounts
         self._devices = devices
         self._pages = pages
         self._guard = guard
@@ -53,6 +61,8 @@ class DevicePages:
         user = demo_user(parameters["user"])
         if user is None:
             raise PageRefusal("There is no such user here.")
+        if not self._accounts.is_enabled(user.name):
+            raise PageRefusal(f"The account {user.name} is disabled.", status=403)
         self._devices.approve(waiting, user)
         return self._pages.message(
             "You are signed in",

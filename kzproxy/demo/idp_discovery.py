@@ -3,6 +3,7 @@
 from typing import Any
 
 from kzproxy.demo.idp_clients import SCOPES
+from kzproxy.demo.idp_grants import PLAIN_CLASS, STRONG_CLASS
 from kzproxy.demo.idp_settings import SigningAlgorithm
 from kzproxy.demo.idp_token_endpoint import DEVICE_CODE_GRANT
 
@@ -10,6 +11,8 @@ _CLAIMS = (
     *("iss", "sub", "aud", "azp", "exp", "iat", "auth_time", "nonce", "sid", "amr", "acr"),
     *("preferred_username", "name", "email", "email_verified", "groups"),
 )
+
+_SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
 
 def discovery_document(issuer: str, algorithm: SigningAlgorithm) -> dict[str, Any]:
@@ -22,6 +25,7 @@ def discovery_document(issuer: str, algorithm: SigningAlgorithm) -> dict[str, An
         "jwks_uri": f"{issuer}/jwks.json",
         "revocation_endpoint": f"{issuer}/revoke",
         "device_authorization_endpoint": f"{issuer}/device-authorization",
+        "introspection_endpoint": f"{issuer}/introspect",
         "end_session_endpoint": f"{issuer}/end-session",
         "scopes_supported": list(SCOPES),
         "response_types_supported": ["code"],
@@ -29,9 +33,11 @@ def discovery_document(issuer: str, algorithm: SigningAlgorithm) -> dict[str, An
         "grant_types_supported": ["authorization_code", "refresh_token", DEVICE_CODE_GRANT],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": [str(algorithm)],
-        "token_endpoint_auth_methods_supported": ["none"],
-        "revocation_endpoint_auth_methods_supported": ["none"],
+        "token_endpoint_auth_methods_supported": [*_SECRET_METHODS, "none"],
+        "revocation_endpoint_auth_methods_supported": [*_SECRET_METHODS, "none"],
+        "introspection_endpoint_auth_methods_supported": list(_SECRET_METHODS),
         "code_challenge_methods_supported": ["S256"],
+        "acr_values_supported": [PLAIN_CLASS, STRONG_CLASS],
         "claims_supported": list(_CLAIMS),
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "authorization_response_iss_parameter_supported": True,

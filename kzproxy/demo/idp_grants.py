@@ -1,9 +1,10 @@
 """Grants: one sign-in of one user for one client, and everything that can be revoked with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from kzproxy.clock.system import Clock
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_settings import Lifetimes
 from kzproxy.demo.idp_store import ExpiringStore, digest, new_secret
 from kzproxy.demo.idp_users import DemoUser
@@ -11,6 +12,12 @@ from kzproxy.demo.idp_users import DemoUser
 MAX_GRANTS = 4096
 MAX_TOKENS = 16384
 """Enough for days of one person's work; a store that is full forgets its oldest."""
+
+PLAIN_CLASS = "0"
+"""OpenID Connect Core section 2: no level of assurance at all."""
+
+STRONG_CLASS = "urn:kzproxy:demo:strong"
+"""Said of a sign-in that was asked to be strong, so that step-up can be seen; worth no more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +28,7 @@ class Grant:
         session: The ``sid`` of its ID tokens, and its name here.
         authenticated_at: When the user pressed the button; it stays the same over refreshes.
         ends_at: No refreshing past this.
+        authentication_class: What the sign-in is said to be worth.
     """
 
     session: str
@@ -29,6 +37,7 @@ class Grant:
     scopes: tuple[str, ...]
     authenticated_at: datetime
     ends_at: datetime
+    authentication_class: str = PLAIN_CLASS
 
 
 @dataclass(slots=True)
@@ -43,9 +52,10 @@ class Grants:
     Ending a grant ends them all: each token names its grant, and is worth nothing without it.
     """
 
-    def __init__(self, clock: Clock, lifetimes: Lifetimes) -> None:
+    def __init__(self, clock: Clock, lifetimes: Lifetimes, accounts: Accounts) -> None:
         self._clock = clock
         self._lifetimes = lifetimes
+        self._accounts = accounts
         self._grants = ExpiringStore[Grant](clock, maximum=MAX_GRANTS)
         self._access = ExpiringStore[str](clock, maximum=MAX_TOKENS)
         self._refresh = ExpiringStore[_RefreshToken](clock, maximum=MAX_TOKENS)
@@ -57,6 +67,7 @@ class Grants:
         user: DemoUser,
         scopes: tuple[str, ...],
         authenticated_at: datetime,
+        authentication_class: str = PLAIN_CLASS,
     ) -> Grant:
         """Begin a grant."""
         grant = Grant(
@@ -66,6 +77,7 @@ class Grants:
             scopes=scopes,
             authenticated_at=authenticated_at,
             ends_at=self._clock.now() + self._lifetimes.grant,
+            authentication_class=authentication_class,
         )
         self._grants.put(grant.session, grant, self._lifetimes.grant)
         return grant
@@ -75,8 +87,14 @@ class Grants:
         self._grants.take(session)
 
     def live(self, session: str) -> Grant | None:
-        """Return the grant while it lives."""
-        return self._grants.get(session)
+        """Return the grant while it lives, with its user as they are now.
+
+        That of a disabled user does not live; it does again when they are enabled.
+        """
+        grant = self._grants.get(session)
+        if grant is None or not self._accounts.is_enabled(grant.user.name):
+            return None
+        return replace(grant, user=self._accounts.present(grant.user))
 
     def new_access_token(self, grant: Grant) -> str:
         """Return an opaque token that opens userinfo."""
@@ -111,6 +129,16 @@ class Grants:
             return None
         kept.used = True
         return grant
+
+    def introspected(self, token: str, *, client_id: str) -> Grant | None:
+        """Return the living grant of an access or refresh token of ``client_id`` that is good."""
+        name = digest(token)
+        refresh = self._refresh.get(name)
+        session = self._access.get(name)
+        if refresh is not None and not refresh.used:
+            session = refresh.session
+        grant = None if session is None else self.live(session)
+        return grant if grant is not None and grant.client_id == client_id else None
 
     def revoke(self, token: str, *, client_id: str) -> None:
         """Revoke a token of ``client_id`` (RFC 7009 section 2); an unknown one is no error.

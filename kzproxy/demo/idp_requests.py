@@ -23,21 +23,6 @@ async def form_parameters(request: web.Request) -> Parameters:
     return Parameters((name, value) for name, value in form.items() if isinstance(value, str))
 
 
-async def client_parameters(request: web.Request) -> Parameters:
-    """Read a form that a client sends by itself.
-
-    Raises:
-        OAuthError: It cannot be read, or tries to authenticate the client: all clients here are
-            public, and a secret that is not checked must not look as if it were.
-    """
-    parameters = await form_parameters(request)
-    if parameters.fault:
-        raise OAuthError("invalid_request", parameters.fault)
-    if "Authorization" in request.headers or parameters["client_secret"]:
-        raise OAuthError("invalid_client", "this client has no secret", status=401)
-    return parameters
-
-
 async def page_parameters(request: web.Request) -> Parameters:
     """Read a form that a page of ours sends.
 

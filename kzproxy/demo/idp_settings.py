@@ -5,6 +5,7 @@ from datetime import timedelta
 from enum import StrEnum
 from ipaddress import ip_address
 
+from kzproxy.demo.idp_clients import Client
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 
 
@@ -48,6 +49,7 @@ class IdentityProviderSettings:
         address: A loopback address; anything else is refused.
         port: 0 picks a free one.
         poll_interval_seconds: RFC 8628 ``interval``.
+        confidential_clients: Servers that sign people in here, besides kzproxy's native client.
     """
 
     address: str = "127.0.0.1"
@@ -55,6 +57,7 @@ class IdentityProviderSettings:
     algorithm: SigningAlgorithm = SigningAlgorithm.RS256
     lifetimes: Lifetimes = Lifetimes()
     poll_interval_seconds: int = 5
+    confidential_clients: tuple[Client, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what would put a sign-in without passwords within reach of others.

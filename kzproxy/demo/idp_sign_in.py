@@ -7,6 +7,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import web
 
 from kzproxy.clock.system import Clock
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_authorization import AuthorizationRequest, parse_authorization_request
 from kzproxy.demo.idp_browser import FormGuard
 from kzproxy.demo.idp_clients import Client
@@ -32,6 +33,7 @@ class SignInCollaborators:
     pages: Pages
     guard: FormGuard
     lifetimes: Lifetimes
+    accounts: Accounts
 
 
 class SignIn:
@@ -67,6 +69,8 @@ class SignIn:
             raise PageRefusal("This page has been used or is too old. Run the command once more.")
         if user is None:
             return self._cancelled(wish)
+        if not self._with.accounts.is_enabled(user.name):
+            raise PageRefusal(f"The account {user.name} is disabled.", status=403)
         return self._back(
             wish.redirect_uri,
             {"code": self._with.codes.new(wish, user), "state": wish.state},

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from kzproxy.demo.idp_authorization import granted_scopes
+from kzproxy.demo.idp_client_authentication import authenticated_client
 from kzproxy.demo.idp_clients import Client
 from kzproxy.demo.idp_codes import AuthorizationCodes
 from kzproxy.demo.idp_device import DeviceAuthorizations
 from kzproxy.demo.idp_errors import OAuthError
 from kzproxy.demo.idp_forms import Parameters
 from kzproxy.demo.idp_grants import Grant, Grants
-from kzproxy.demo.idp_requests import client_parameters
 from kzproxy.demo.idp_tokens import TokenIssuer, user_claims
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -38,8 +38,7 @@ class TokenEndpoint:
 
     async def token(self, request: web.Request) -> web.Response:
         """Answer the token endpoint."""
-        parameters = await client_parameters(request)
-        client = registered(parameters, self._clients)
+        parameters, client = await authenticated_client(request, self._clients)
         match parameters["grant_type"]:
             case "authorization_code":
                 return self._by_code(parameters, client)
@@ -53,8 +52,7 @@ class TokenEndpoint:
 
     async def revoke(self, request: web.Request) -> web.Response:
         """Answer the revocation endpoint: 200 for whatever token (RFC 7009 section 2.2)."""
-        parameters = await client_parameters(request)
-        client = registered(parameters, self._clients)
+        parameters, client = await authenticated_client(request, self._clients)
         if not parameters["token"]:
             raise OAuthError("invalid_request", "token is required")
         self._grants.revoke(parameters["token"], client_id=client.client_id)
@@ -107,8 +105,7 @@ class DeviceEndpoint:
 
     async def begin(self, request: web.Request) -> web.Response:
         """Answer the device authorization endpoint."""
-        parameters = await client_parameters(request)
-        client = registered(parameters, self._clients)
+        parameters, client = await authenticated_client(request, self._clients)
         scopes = granted_scopes(parameters["scope"])
         if "openid" not in scopes:
             raise OAuthError("invalid_scope", "scope must hold openid")
@@ -125,15 +122,3 @@ class DeviceEndpoint:
                 "interval": waiting.interval.seconds,
             }
         )
-
-
-def registered(parameters: Parameters, clients: Mapping[str, Client]) -> Client:
-    """Return the client that asks.
-
-    Raises:
-        OAuthError: ``invalid_client``.
-    """
-    client = clients.get(parameters["client_id"])
-    if client is None:
-        raise OAuthError("invalid_client", "no client of this name is registered", status=401)
-    return client

@@ -5,7 +5,7 @@ import hashlib
 from typing import Any
 
 from kzproxy.clock.system import Clock
-from kzproxy.demo.idp_grants import Grant, Grants
+from kzproxy.demo.idp_grants import STRONG_CLASS, Grant, Grants
 from kzproxy.demo.idp_keys import SigningKeys
 from kzproxy.demo.idp_settings import Lifetimes
 
@@ -52,9 +52,9 @@ class TokenIssuer:
             "auth_time": int(grant.authenticated_at.timestamp()),
             "sid": grant.session,
             # RFC 8176: "user" says that somebody was present, which is all that pressing a button
-            # shows; Core section 2: acr "0" says that it is no level of assurance at all.
-            "amr": ["user"],
-            "acr": "0",
+            # shows. The stronger class says more than is so, for step-up to be seen.
+            "amr": ["user", "mfa"] if grant.authentication_class == STRONG_CLASS else ["user"],
+            "acr": grant.authentication_class,
             "at_hash": _half_hash(access_token),
             **user_claims(grant),
         }

@@ -1,4 +1,4 @@
-"""The device's name, from a client certificate of the device CA.
+"""The device's name, from a client certificate of the device CA or of an MDM's.
 
 TLS has verified the chain before it is read here, but without looking at the time: the listener
 sets ``X509_V_FLAG_NO_CHECK_TIME``, so that an expired certificate is a refusal that names its mend
@@ -8,19 +8,17 @@ a listener that trusts another CA by mistake must not enrol that CA's certificat
 """
 
 import hashlib
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
-
-DEVICE_URN = "urn:kzproxy:device:"
+from kzproxy.devices.names import CLIENT_URN, DEVICE_ID, DEVICE_URN, key_thumbprint
 
 MAX_CHAIN = 8
 """Device CAs have a root and one or two intermediates."""
@@ -28,9 +26,9 @@ MAX_CHAIN = 8
 # Of some hundred bytes each, beside the chain's own kilobytes, which live as long.
 _MAX_REMEMBERED = 4096
 
-_DEVICE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-
 _ENROL_AGAIN = "enrol the device again, or ask your administrator for a new device certificate"
+_ENROL = "this machine is not enrolled as a device; enrol it with `kzproxy device enroll`"
+_SIGN_IN_AGAIN = "sign in again with `kzproxy login`, which brings a new one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +40,18 @@ class DeviceCertificate:
         thumbprint: SHA-256 of the certificate, hex. It binds a token (RFC 8705 section 3.1), and
             must not be what a revocation names: an ECDSA signature has a second form that also
             holds, so a certificate's holder can give it a second thumbprint.
+        key_thumbprint: SHA-256 of its public key, hex; empty where that cannot be read.
         not_before: The latest beginning in the chain; None where it cannot be read.
         not_after: The earliest end in the chain; None where it cannot be read.
         fault: Why it is not a device's, whatever the time is; empty where it is one.
         authority: SHA-256 of the CA certificate that its chain led to, hex; empty where ``fault``
             is not.
-        in_time: What it says of the device while the time is right; None where ``fault`` is.
+        in_time: What it says while the time is right; None where ``fault`` is.
     """
 
     device_id: str = ""
     thumbprint: str
+    key_thumbprint: str = ""
     not_before: datetime | None = None
     not_after: datetime | None = None
     fault: str = ""
@@ -60,22 +60,35 @@ class DeviceCertificate:
 
 
 class DeviceAuthority:
-    """Reads and judges certificates of one device CA.
+    """Reads and judges certificates of the device CA, and of the CA of an MDM where there is one.
+
+    An MDM's CA vouches for more than the device CA does: its devices are managed. Clients that are
+    no devices have certificates too, of the device CA, which say so.
 
     Remembers what it has read, in bounds: a client comes back with the same certificate, and to
     read one costs more than a whole request.
 
     Attributes:
-        fingerprints: SHA-256 of each of its certificates, hex.
+        fingerprints: SHA-256 of each of their certificates, hex.
+        managed: Those of the MDM's CA.
     """
 
-    def __init__(self, certificate_authority_pem: bytes) -> None:
-        """Take the CA's certificates.
+    def __init__(
+        self,
+        certificate_authority_pem: bytes | None,
+        managed_authority_pem: bytes | None = None,
+    ) -> None:
+        """Take the CAs' certificates; None where there is no such CA.
 
         Raises:
-            ValueError: There is no certificate in the PEM text, or one cannot be read.
+            ValueError: There is no certificate in a PEM text, one cannot be read, or one is in
+                both.
         """
-        self._authorities = tuple(x509.load_pem_x509_certificates(certificate_authority_pem))
+        own, foreign = _bundle(certificate_authority_pem), _bundle(managed_authority_pem)
+        self.managed = frozenset(_fingerprint(authority) for authority in foreign)
+        if any(_fingerprint(authority) in self.managed for authority in own):
+            raise ValueError("the same certificate is in both CAs")
+        self._authorities = own + foreign
         self._read_before: dict[tuple[bytes, ...], DeviceCertificate] = {}
         self.fingerprints = frozenset(_fingerprint(authority) for authority in self._authorities)
 
@@ -97,27 +110,51 @@ class DeviceAuthority:
 
     def _read(self, chain: tuple[bytes, ...]) -> DeviceCertificate:
         thumbprint = hashlib.sha256(chain[0]).hexdigest()
+        key = ""
         try:
             certificates = _certificates(chain)
+            key = _key_thumbprint(certificates[0])
             path = self._path(certificates)
-            device_id = _device_id(path[0])
+            authority = _fingerprint(path[-1])
+            device_id = self._holder(path[0], authority)
         except _Fault as fault:
-            return DeviceCertificate(thumbprint=thumbprint, fault=str(fault))
+            return DeviceCertificate(thumbprint=thumbprint, key_thumbprint=key, fault=str(fault))
         not_after = min(certificate.not_valid_after_utc for certificate in path)
-        authority = _fingerprint(path[-1])
+        known = DevicePosture(
+            enrolled=Fact.UNKNOWN,
+            thumbprint=thumbprint,
+            key_thumbprint=key,
+            serial=f"{path[0].serial_number:x}",
+            reason=_ENROL,
+            expires_at=not_after,
+        )
         return DeviceCertificate(
             device_id=device_id,
             thumbprint=thumbprint,
+            key_thumbprint=key,
             not_before=max(certificate.not_valid_before_utc for certificate in path),
             not_after=not_after,
             authority=authority,
-            in_time=DevicePosture(
-                enrolled=Fact.PASSED,
-                device_id=device_id,
-                thumbprint=thumbprint,
-                expires_at=not_after,
-                vouched_by=authority,
-            ),
+            in_time=self._vouched_for(known, device_id, authority) if device_id else known,
+        )
+
+    def _holder(self, certificate: x509.Certificate, authority: str) -> str:
+        """Return the name of the device that holds it; empty where a client does that is none."""
+        extensions = _client_extensions(certificate)
+        if authority not in self.managed and _urn_names(extensions, CLIENT_URN):
+            if _urn_names(extensions, DEVICE_URN):
+                raise _Fault("the client certificate names a device, and a client that is none")
+            return ""
+        return _device_id(certificate, extensions)
+
+    def _vouched_for(self, known: DevicePosture, device_id: str, authority: str) -> DevicePosture:
+        return replace(
+            known,
+            enrolled=Fact.PASSED,
+            device_id=device_id,
+            reason="",
+            vouched_by=authority,
+            managed=Fact.PASSED if authority in self.managed else Fact.UNKNOWN,
         )
 
     def assess(self, certificate: DeviceCertificate | None, now: datetime) -> DevicePosture:
@@ -127,10 +164,13 @@ class DeviceAuthority:
         fault = certificate.fault or _time_fault(certificate, now)
         if not fault and certificate.in_time is not None:
             return certificate.in_time
+        is_client = not certificate.fault and not certificate.device_id
+        mend = _SIGN_IN_AGAIN if is_client else _ENROL_AGAIN
         return DevicePosture(
             enrolled=Fact.FAILED,
             thumbprint=certificate.thumbprint,
-            reason=f"{fault or 'the client certificate was not judged'}; {_ENROL_AGAIN}",
+            key_thumbprint=certificate.key_thumbprint,
+            reason=f"{fault or 'the client certificate was not judged'}; {mend}",
             expires_at=certificate.not_after,
         )
 
@@ -164,6 +204,10 @@ class _Fault(Exception):
     """Why a certificate is not a device's; the message is for the user."""
 
 
+def _bundle(pem: bytes | None) -> tuple[x509.Certificate, ...]:
+    return () if pem is None else tuple(x509.load_pem_x509_certificates(pem))
+
+
 def _fingerprint(certificate: x509.Certificate) -> str:
     return certificate.fingerprint(hashes.SHA256()).hex()
 
@@ -184,19 +228,31 @@ def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> No
         raise _Fault("the client certificate is not from the device CA") from error
 
 
-def _device_id(certificate: x509.Certificate) -> str:
+def _key_thumbprint(certificate: x509.Certificate) -> str:
+    try:
+        return key_thumbprint(certificate.public_key())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise _Fault("the client certificate's key cannot be read") from error
+
+
+def _client_extensions(certificate: x509.Certificate) -> x509.Extensions:
+    """Return the extensions of a certificate that is one for client authentication."""
     extensions = _extensions(certificate)
     if _is_authority(extensions):
         raise _Fault("the client certificate is a certificate authority's, not a device's")
     if not _is_for_clients(extensions):
         raise _Fault("the client certificate is not for client authentication (EKU clientAuth)")
-    names = _urn_names(extensions) or _common_names(certificate)
+    return extensions
+
+
+def _device_id(certificate: x509.Certificate, extensions: x509.Extensions) -> str:
+    names = _urn_names(extensions, DEVICE_URN) or _common_names(certificate)
     if len(names) != 1:
         raise _Fault(
             f"the client certificate must name one device, as URI {DEVICE_URN}<id> or as its"
             f" common name, and it names {len(names)}"
         )
-    if not _DEVICE_ID.fullmatch(names[0]):
+    if not DEVICE_ID.fullmatch(names[0]):
         raise _Fault(
             "the client certificate's device name is not 1 to 128 letters, digits or . _ : -"
         )
@@ -225,16 +281,16 @@ def _is_for_clients(extensions: x509.Extensions) -> bool:
     return ExtendedKeyUsageOID.CLIENT_AUTH in usage
 
 
-def _urn_names(extensions: x509.Extensions) -> list[str]:
+def _urn_names(extensions: x509.Extensions, namespace: str) -> list[str]:
     try:
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return []
     # The scheme and namespace of a URN have no case (RFC 8141 section 3.1).
     return [
-        uri[len(DEVICE_URN) :]
+        uri[len(namespace) :]
         for uri in names.get_values_for_type(x509.UniformResourceIdentifier)
-        if uri[: len(DEVICE_URN)].lower() == DEVICE_URN
+        if uri[: len(namespace)].lower() == namespace
     ]
 
 
@@ -249,13 +305,13 @@ def _common_names(certificate: x509.Certificate) -> list[str]:
 def _time_fault(certificate: DeviceCertificate, now: datetime) -> str:
     if certificate.not_before is None or certificate.not_after is None:
         return "the client certificate's validity cannot be read"
+    what = "device certificate" if certificate.device_id else "client certificate"
     if now < certificate.not_before:
         return (
-            f"the device certificate is valid only from {_shown(certificate.not_before)} on;"
-            " compare the clocks"
+            f"the {what} is valid only from {_shown(certificate.not_before)} on; compare the clocks"
         )
     if now > certificate.not_after:
-        return f"the device certificate expired at {_shown(certificate.not_after)}"
+        return f"the {what} expired at {_shown(certificate.not_after)}"
     return ""
 
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.environment import NOWHERE, Place
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import Arrival, Caller, Outcome
@@ -23,6 +24,7 @@ class Case:
         audit_id: Ours, sent to kube-apiserver as ``Audit-ID`` and told to the client.
         received_at: Aware, UTC.
         started: Monotonic seconds.
+        place: Where in the world the peer is.
         judged: Whether policy has judged it and the record of that stands in the log.
         permit: What it was permitted, once that stands in the log.
         is_own: Whether it is for an endpoint of kzproxy's own, and that stands in the log.
@@ -38,6 +40,7 @@ class Case:
     peer: Peer
     received_at: datetime
     started: float
+    place: Place = NOWHERE
     request: RequestHead | None = None
     info: RequestInfo | None = None
     identity: Identity | None = None
@@ -63,6 +66,8 @@ class Case:
             received_at=self.received_at,
             source_address=self.peer.address,
             source_port=self.peer.port,
+            via=self.peer.via,
+            place=self.place,
             method=request.method if request else "",
             target=request.target if request else "",
             user_agent=_first(request, "user-agent"),

@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.case import Case
@@ -43,6 +44,7 @@ class Asked:
 
     Attributes:
         identity: Who asks; authenticated.
+        device: With what device.
         session_id: Of its sign-in.
         method: One of the endpoint's.
         rest: What follows the endpoint's name in the path, without the slash; may be empty.
@@ -60,6 +62,7 @@ class Asked:
     body: bytes
     received_at: datetime
     audit_id: str
+    device: DevicePosture = NO_DEVICE
 
 
 class OwnEndpoint(Protocol):
@@ -134,6 +137,7 @@ class OwnEndpoints:
             body=await _body(exchange, request, endpoint.max_body_bytes),
             received_at=case.received_at,
             audit_id=case.audit_id,
+            device=case.device or NO_DEVICE,
         )
         plan = endpoint.plan(asked)
         if endpoint.judged:

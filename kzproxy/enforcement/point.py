@@ -8,8 +8,11 @@ import asyncio
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals
+from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
 from kzproxy.administrator.shadow import Shadow
@@ -33,10 +36,11 @@ from kzproxy.audit.records import (
 )
 from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
 from kzproxy.authentication.bearer import bearer_token
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
+from kzproxy.enforcement.forwarded_clients import ForwardedClients
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permitted
 from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
@@ -47,6 +51,7 @@ from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.errors.kinds import (
     DownstreamClosed,
+    Forbidden,
     InternalError,
     ProxyError,
     Unauthenticated,
@@ -66,10 +71,14 @@ from kzproxy.upstream.impersonation import (
     identity_block,
 )
 
+if TYPE_CHECKING:  # the reader of databases is for those who name one
+    from kzproxy.location.locations import Locations
+
 log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
 _CANCELLED = "kzproxy stopped before it was done"
+_BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 _READS = frozenset({"get", "list", "watch", "head"})
 
 
@@ -78,7 +87,7 @@ class EnforcementPoint:
     """Everything a request needs, in the order it needs it."""
 
     clock: Clock
-    authenticator: OidcAuthenticator
+    authenticator: Authenticates
     devices: DeviceAuthority | None
     under_way: UnderWay
     administrator: Administrator
@@ -91,7 +100,14 @@ class EnforcementPoint:
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
+    # None where kzproxy keeps no sessions.
     step_ups: StepUps | None = None
+    device_facts: tuple[StatesDevice, ...] = ()
+    signals: KeptSignals | None = None
+    # None where a connection says by itself whose it is.
+    clients: ForwardedClients | None = None
+    # None where nobody says where addresses are.
+    locations: "Locations | None" = None
     request_infos: RequestInfoMemo = field(default_factory=RequestInfoMemo, repr=False)
     # Made anew for each generation of the configuration, on which standings rest too.
     standings: Standings = field(default_factory=Standings, init=False, repr=False)
@@ -137,6 +153,7 @@ class EnforcementPoint:
         except ImpersonationRefused as refused:
             await self._find_out_who_asks(refused.head, case)
             raise
+        self._find_out_whence(request, case)
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
         standing = await self._standing(request, case)
@@ -150,9 +167,16 @@ class EnforcementPoint:
             )
             await self.forwarding.forward(permitted)
 
+    def _find_out_whence(self, request: RequestHead, case: Case) -> None:
+        if self.clients is not None:
+            case.peer = self.clients.peer(case.peer, request)
+        if self.locations is not None:
+            case.place = self.locations.place(case.peer.address)
+
     async def _find_out_who_asks(self, refused: RequestHead, case: Case) -> None:
         """Fill in for the log whose request is refused; it is found out anew each time."""
         case.request = refused
+        self._find_out_whence(refused, case)
         case.info = self.request_infos.parse(refused.method, refused.target)
         case.device = device = self._device(case.peer, case.received_at)
         case.session_id = (await self._found_out(refused, device, case)).session_id
@@ -201,6 +225,10 @@ class EnforcementPoint:
         case.identity, case.session_id = known.identity, known.session_id
         if self.sessions is not None and known.identity.is_session:
             self.sessions.used(known.session_id, case.received_at)
+        if device.state == _BLOCKED:
+            raise Forbidden(device.reason)
+        if self.signals is not None:
+            self.signals.check(known.identity, device)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:
@@ -214,11 +242,9 @@ class EnforcementPoint:
         token = bearer_token(request)
         remembered = self.authenticator.remembered(token)
         case.identity = subject = remembered or await self.authenticator.authenticate(token)
+        case.session_id = session = session_id(subject, device)
         if subject.confirmation and subject.confirmation != device.thumbprint:
-            raise Unauthenticated(
-                "the token is bound to another certificate than the one presented with it"
-            )
-        session = session_id(subject, device)
+            raise _without_its_certificate(subject, device)
         extras = _session_extras(session, device)
         authorization = self.api_server.authorization()
         return Standing(
@@ -252,7 +278,10 @@ class EnforcementPoint:
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
         if self.devices is None:
             return NO_DEVICE
-        return self.devices.assess(self.devices.read(peer.certificates), now)
+        posture = self.devices.assess(self.devices.read(peer.certificates), now)
+        for known in self.device_facts:
+            posture = known.stated(posture)
+        return posture
 
     async def _decide(
         self,
@@ -309,10 +338,15 @@ class EnforcementPoint:
         environment = Environment(
             received_at=case.received_at,
             source_address=case.peer.address,
+            country=case.place.country,
+            asn=case.place.asn,
             user_agent=case.arrival.user_agent,
         )
+        subject = standing.identity
+        if self.signals is not None:
+            subject = self.signals.judged_as(subject, standing.device)
         attributes = Attributes(
-            subject=standing.identity,
+            subject=subject,
             device=standing.device,
             request=info,
             environment=environment,
@@ -390,6 +424,21 @@ class EnforcementPoint:
         self.metrics.count_request(verb, code, case.termination.value)
         if info is None or info.stream is StreamKind.NONE:
             self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)
+
+
+def _without_its_certificate(subject: Identity, device: DevicePosture) -> Unauthenticated:
+    """Return the refusal of a token that came without the certificate that it is bound to.
+
+    Both thumbprints are in the decision's record, too: it may be that the token was stolen.
+    """
+    presented = device.thumbprint or "none"
+    said = "came with another one" if device.thumbprint else "came without any"
+    return Unauthenticated(
+        f"the token is bound to the certificate that it was issued for, and {said};"
+        " use the kubeconfig of the machine that you signed in on, or run `kzproxy login` here",
+        detail=f"the token of {subject.username!r} is bound to certificate"
+        f" {subject.confirmation}, presented was {presented}",
+    )
 
 
 def _session_extras(session: str, device: DevicePosture) -> Headers:

@@ -1,6 +1,6 @@
 """Every metric, named once. No user name and no path is ever a label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -78,7 +78,7 @@ class Metrics:
         )
         self.refused_connections = Counter(
             "kzproxy_connections_refused",
-            "Connections over a limit, closed at accept.",
+            "Connections over a limit or of nobody listed, closed at accept.",
             ["limit"],
             registry=registry,
         )
@@ -89,6 +89,35 @@ class Metrics:
             "kzproxy_upstream_rejections",
             "Answers naming kzproxy's own account: an alarm, impersonation is broken.",
             ["code"],
+            registry=registry,
+        )
+        self.signals = Counter(
+            "kzproxy_signals",
+            "Signals by stream, event and what became of them.",
+            ["stream", "event", "outcome"],
+            registry=registry,
+        )
+        self.stream_verified = Gauge(
+            "kzproxy_signal_stream_verified_timestamp_seconds",
+            "When a stream was last shown to work from end to end, in seconds since 1970.",
+            ["stream"],
+            registry=registry,
+        )
+        self.stream_enabled = Gauge(
+            "kzproxy_signal_stream_enabled",
+            "Whether the transmitter says that it sends.",
+            ["stream"],
+            registry=registry,
+        )
+        self.reverifications = Counter(
+            "kzproxy_reverifications",
+            "Times an identity provider was asked about a session, by what came of it.",
+            ["outcome"],
+            registry=registry,
+        )
+        self.reverification_lag = Gauge(
+            "kzproxy_reverification_lag_seconds",
+            "By how much the session that waits longest is over its time.",
             registry=registry,
         )
         self.reloads = Counter(
@@ -118,6 +147,10 @@ class Metrics:
         """Count one request that has ended."""
         self._counted(self.requests, (verb, code, termination)).inc()
 
+    def count_signal(self, stream: str, event: str, outcome: str) -> None:
+        """Count one signal, or what was sent as one."""
+        self.signals.labels(stream, event, outcome).inc()
+
     def _counted(self, counter: Counter, labels: tuple[str, ...]) -> Counter:
         """Return the counter of these labels; finding it costs more than counting."""
         known = self._children.get(labels)
@@ -129,6 +162,23 @@ class Metrics:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""
         family = CounterMetricFamily
         self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+
+    def follow_each(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
+        """Show totals by the values of ``labels``, as another part has them at each scrape."""
+
+        def family() -> Metric:
+            found = CounterMetricFamily(name, documentation, labels=labels)
+            for values, total in read().items():
+                found.add_metric(values, total)
+            return found
+
+        self._registry.register(_Followed(family))
 
     def follow_state(self, name: str, documentation: str, read: Callable[[], bool]) -> None:
         """Show 1 or 0, as another part has it at each scrape."""

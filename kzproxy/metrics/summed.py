@@ -16,8 +16,13 @@ from prometheus_client.registry import Collector
 _Key = tuple[str, tuple[tuple[str, str], ...]]
 _Join = Callable[[float, float], float]
 
-# Where a sum would say nothing: all show the same of the one, and of the other the worst counts.
-_JOINS: dict[str, _Join] = {"kzproxy_build_info": max, "kzproxy_config_reload_success": min}
+# Where a sum would say nothing: all show the same, or the worst counts, or the latest.
+_JOINS: dict[str, _Join] = {
+    "kzproxy_build_info": max,
+    "kzproxy_config_reload_success": min,
+    "kzproxy_signal_stream_enabled": min,
+    "kzproxy_signal_stream_verified_timestamp_seconds": max,
+}
 _LASTING = frozenset({"counter", "histogram"})
 
 

@@ -10,6 +10,7 @@ from kzproxy.policy.composed import OfNamed, When
 from kzproxy.policy.condition import Condition, together
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.device_conditions import device_conditions
+from kzproxy.policy.location import FromCountry, FromSystem
 from kzproxy.policy.place_and_time import Enrolled, FromNetwork, InTime, OfTier
 from kzproxy.policy.request_conditions import LikeObject, LikeRequest
 from kzproxy.policy.rules import AccessPolicySet, Conditions
@@ -163,8 +164,7 @@ class Compiler:
         return ConditionCheck(tuple(found))
 
     def _conditions(self, asked: Conditions) -> Iterator[Condition]:
-        if asked.networks:
-            yield FromNetwork(asked.networks)
+        yield from _of_place(asked)
         if asked.time:
             yield self._in_time(asked.time)
         yield from self._of_device(asked)
@@ -201,6 +201,15 @@ class Compiler:
     def _of_expression(self, when: "Expression") -> frozenset[Dependency]:
         rests = when.depends_on.union(*(self.named[name] for name in when.conditions))
         return rests | self.tiers if "device.tier" in when.reads else rests
+
+
+def _of_place(asked: Conditions) -> Iterator[Condition]:
+    if asked.networks:
+        yield FromNetwork(asked.networks)
+    if asked.countries:
+        yield FromCountry(asked.countries)
+    if asked.asns:
+        yield FromSystem(asked.asns)
 
 
 def _of_caller(asked: Conditions) -> Iterator[Condition]:

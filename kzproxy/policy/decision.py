@@ -19,6 +19,7 @@ class Dependency(StrEnum):
 
     IDENTITY = "identity"
     NETWORK = "network"
+    LOCATION = "location"
     TIME = "time"
     DEVICE = "device"
     AUTHENTICATION = "authentication"

@@ -65,6 +65,9 @@ ATTRIBUTES = {
     "device.riskKnown": BOOL,
     "source.ip": STRING,
     "source.networks": STRINGS,
+    "source.country": STRING,
+    "source.asn": INT,
+    "source.geoKnown": BOOL,
     "time.now": TIMESTAMP,
     "time.calendars": STRINGS,
     "workload.spiffe_id": STRING,
@@ -112,6 +115,9 @@ _ROOTS = {
     "object": Dependency.OBJECT,
 }
 _BY_ITSELF = {
+    "source.country": Dependency.LOCATION,
+    "source.asn": Dependency.LOCATION,
+    "source.geoKnown": Dependency.LOCATION,
     "request.reason": Dependency.REASON,
     "request.namespace_known": Dependency.NAMESPACE,
     "request.namespace_labels": Dependency.NAMESPACE,

@@ -21,7 +21,10 @@ _REVISION_HEX_DIGITS = 32
 _DERIVED = frozenset({"zone", "include"})
 # What came to the language later is left out where it says nothing, so that the revision of a
 # policy that does not use it outlives the upgrade.
-_ADDED = {"device": NO_CONDITIONS.device, "session_kept": False, "session_max_risk": ""}
+_ADDED = {
+    name: getattr(NO_CONDITIONS, name)
+    for name in ("device", "session_kept", "session_max_risk", "countries", "asns")
+}
 # One of them is enough, all of them must be, or none of them may: their order says nothing.
 _UNORDERED = frozenset(
     {"namespaces", "names", "blocks", "weekly", "dated", "exceptions", "networks", "calendars"}

@@ -117,6 +117,8 @@ class Conditions:
 
     Attributes:
         networks: The request comes from one of them; empty where it does not matter.
+        countries: It comes from one of them, ISO codes; empty where it does not matter.
+        asns: It comes from one of these autonomous systems; empty where it does not matter.
         time: One of these calendars is open; empty where it does not matter.
         device_enrolled: True asks for a device whose enrolment is shown, False for one whose
             enrolment is not (failed or unknown); None where it does not matter.
@@ -138,6 +140,8 @@ class Conditions:
     """
 
     networks: tuple[Network, ...] = ()
+    countries: frozenset[str] = frozenset()
+    asns: frozenset[int] = frozenset()
     time: tuple[Calendar, ...] = ()
     device_enrolled: bool | None = None
     device_tier: int | None = None

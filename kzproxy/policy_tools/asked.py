@@ -10,6 +10,7 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import SESSION_METHOD, SPIFFE_ID_EXTRA, Identity
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.location import COUNTRY
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.asked_object import asked_object
 from kzproxy.policy_tools.case_fields import duration_in
@@ -63,6 +64,8 @@ class Asked:
     os_version: str = ""
     device_risk: str = ""
     source: str
+    country: str = ""
+    asn: int = 0
     at: datetime
     user_agent: str = ""
     reason: str = ""
@@ -86,6 +89,10 @@ def attributes_of(asked: Asked) -> Attributes:
         api_version=asked.api_version,
         query=_query(asked),
     )
+    if asked.country and not COUNTRY.fullmatch(asked.country):
+        raise ValueError(
+            f"{asked.country} is no ISO 3166-1 code of two capital letters, such as DE"
+        )
     return Attributes(
         subject=_identity(asked, at),
         device=posture_of(_device(asked), at),
@@ -93,6 +100,8 @@ def attributes_of(asked: Asked) -> Attributes:
         environment=Environment(
             received_at=at,
             source_address=ip_address(asked.source),
+            country=asked.country,
+            asn=asked.asn,
             user_agent=asked.user_agent,
             reason=asked.reason,
         ),

@@ -21,6 +21,7 @@ from kzproxy.attributes.identity import (
 )
 from kzproxy.config.document import Node
 from kzproxy.policy.device_features import RISKS
+from kzproxy.policy.location import COUNTRY, MAX_ASN
 from kzproxy.policy_tools.case_request import read_request
 from kzproxy.policy_tools.told_device import THUMBPRINT, ToldDevice, posture_of
 
@@ -46,7 +47,7 @@ MAPPINGS = {
         *("method", "path"),
     ),
 }
-VALUES = ("at", "from", "userAgent", "reason", "namespaceLabels")
+VALUES = ("at", "from", "country", "asn", "userAgent", "reason", "namespaceLabels")
 FIELDS = (*MAPPINGS, *VALUES)
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
@@ -101,6 +102,8 @@ def read_attributes(facts: Facts, where: Node) -> Attributes | None:
         environment=Environment(
             received_at=at,
             source_address=_address(facts),
+            country=_country(facts),
+            asn=_asn(facts),
             user_agent=_text(facts, "userAgent"),
             reason=_text(facts, "reason"),
         ),
@@ -175,6 +178,19 @@ def _address(facts: Facts) -> IPAddress:
         return _ANY_ADDRESS
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+def _country(facts: Facts) -> str:
+    value = facts.get("country")
+    text = value.string() if isinstance(value, Node) else ""
+    if isinstance(value, Node) and text and not COUNTRY.fullmatch(text):
+        value.mistake(f"{text} is no ISO 3166-1 code of two capital letters, such as DE")
+    return text
+
+
+def _asn(facts: Facts) -> int:
+    value = facts.get("asn")
+    return value.integer(1, MAX_ASN) if isinstance(value, Node) else 0
 
 
 def _identity(

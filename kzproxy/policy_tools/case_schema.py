@@ -7,12 +7,14 @@ from kzproxy.config.json_schema import (
     choice,
     filled_list,
     mapping,
+    number,
     text,
     truth,
 )
 from kzproxy.config.policy_durations import DURATION
 from kzproxy.policy.decision import Cause
 from kzproxy.policy.device_features import RISKS
+from kzproxy.policy.location import COUNTRY, MAX_ASN
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.case_file import (
     API_VERSION,
@@ -147,6 +149,8 @@ def _facts() -> dict[str, Schema]:
         "request": _may_be_empty("What is asked.", _request_fields()),
         "at": text("When: a time with its offset, as 2026-03-04T10:00:00+01:00."),
         "from": text("The address that the connection comes from."),
+        "country": text("Of that address, ISO 3166-1, such as DE.", COUNTRY),
+        "asn": number("Of that address: its autonomous system.", 1, MAX_ASN),
         "userAgent": text("What the client calls itself."),
         "reason": text("What the user has given as a reason."),
         "namespaceLabels": _labels("Of the request's namespace."),

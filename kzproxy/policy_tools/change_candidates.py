@@ -11,7 +11,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.ideal_device import features_asked, improvements
 from kzproxy.policy.rules import EVERYONE, AccessPolicySet
 from kzproxy.policy_tools.network_places import places_in
-from kzproxy.policy_tools.policy_text import PolicyText
+from kzproxy.policy_tools.policy_text import PolicyText, asked_for
 from kzproxy.policy_tools.strengths import Strength, asks_for_session, strengths
 from kzproxy.policy_tools.turns import next_turns
 
@@ -24,6 +24,7 @@ class ChangeKind(StrEnum):
     SIGN_IN = "sign-in"
     DEVICE = "device"
     NETWORK = "network"
+    LOCATION = "location"
     TIME = "time"
     REASON = "reason"
     REQUEST = "request"
@@ -58,6 +59,7 @@ def candidates(
     for each in improvements(features_asked(policies, policies.rules), attributes):
         yield Candidate(kind=ChangeKind.DEVICE, text=each.text, ways=(each.made,))
     yield from _networks(text)
+    yield from _countries(text)
     yield Candidate(
         kind=ChangeKind.REASON, text="give a reason (kzproxy reason ...)", ways=(_with_a_reason,)
     )
@@ -150,6 +152,24 @@ def _networks(text: PolicyText) -> Iterator[Candidate]:
 def _coming_from(address: IPAddress) -> Apply:
     return lambda attributes: replace(
         attributes, environment=replace(attributes.environment, source_address=address)
+    )
+
+
+def _countries(text: PolicyText) -> Iterator[Candidate]:
+    for word, what in (("countries", "country"), ("asns", "autonomous system")):
+        for value in asked_for(text, word):
+            yield Candidate(
+                kind=ChangeKind.LOCATION,
+                text=f"come from {what} {value}",
+                ways=(_being_in(word, value),),
+            )
+
+
+def _being_in(word: str, value: object) -> Apply:
+    field = "country" if word == "countries" else "asn"
+    return lambda attributes: replace(
+        attributes,
+        environment=replace(attributes.environment, **{field: value}),  # type: ignore[arg-type]
     )
 
 

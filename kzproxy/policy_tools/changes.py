@@ -44,6 +44,7 @@ _RESTS_ON = {
     ChangeKind.SESSION: Dependency.AUTHENTICATION,
     ChangeKind.DEVICE: Dependency.DEVICE,
     ChangeKind.NETWORK: Dependency.NETWORK,
+    ChangeKind.LOCATION: Dependency.LOCATION,
     ChangeKind.TIME: Dependency.TIME,
     ChangeKind.REASON: Dependency.REASON,
     ChangeKind.REQUEST: Dependency.REQUEST,

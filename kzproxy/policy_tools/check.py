@@ -8,7 +8,12 @@ from pathlib import Path
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy_tools.finding import Finding
-from kzproxy.policy_tools.lint_conditions import deny_that_can_error, network_only, wildcard
+from kzproxy.policy_tools.lint_conditions import (
+    country_left_out,
+    deny_that_can_error,
+    network_only,
+    wildcard,
+)
 from kzproxy.policy_tools.lint_definitions import expired, unused
 from kzproxy.policy_tools.lint_matches import cluster_scoped, never_matches
 from kzproxy.policy_tools.lint_obligations import unmeetable
@@ -36,6 +41,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     wildcard,
     unused,
     deny_that_can_error,
+    country_left_out,
     unmeetable,
     cluster_scoped,
 )

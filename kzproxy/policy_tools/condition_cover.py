@@ -7,6 +7,7 @@ which the unknown does not hold, and of deny rules, for which it does.
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
+from typing import TypeVar
 
 from kzproxy.policy.calendar import MINUTES_A_DAY, Calendar, DatedWindow, WeeklyWindow
 from kzproxy.policy.network import IPNetwork, Network
@@ -16,6 +17,7 @@ from kzproxy.policy_tools.device_cover import risk_covers
 from kzproxy.policy_tools.rule_reach import globs_cover, selector_covers
 from kzproxy.policy_tools.shift import Shift, compared, together
 
+_One = TypeVar("_One", str, int)
 _MINUTES_A_WEEK = 7 * MINUTES_A_DAY
 
 
@@ -23,6 +25,8 @@ def plain_shifts(old: Conditions, new: Conditions) -> dict[str, Shift]:
     """Return how each kind of condition differs that does not hang on other definitions."""
     return {
         "networks": compared(_networks_cover, old.networks, new.networks),
+        "countries": compared(_one_of_covers, old.countries, new.countries),
+        "asns": compared(_one_of_covers, old.asns, new.asns),
         "time": compared(_times_cover, old.time, new.time),
         "authentication": compared(_sign_ins_cover, old.sign_in, new.sign_in),
         "session": together(
@@ -125,7 +129,7 @@ def _windows_cover(wide: Iterable[DatedWindow], narrow: Iterable[DatedWindow]) -
     return all(any(w.start <= each.start and each.end <= w.end for w in held) for each in narrow)
 
 
-def _one_of_covers(wide: frozenset[str], narrow: frozenset[str]) -> bool:
+def _one_of_covers(wide: frozenset[_One], narrow: frozenset[_One]) -> bool:
     return not wide or (bool(narrow) and narrow <= wide)
 
 

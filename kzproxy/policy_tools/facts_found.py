@@ -24,6 +24,8 @@ def found(condition: str, text: PolicyText, view: RequestView, wanted: object) -
         return tier + device_found(view.attributes, wanted)
     reader = {
         "networks": _networks,
+        "countries": _country,
+        "asns": _system,
         "time": _time,
         "authentication": _authentication,
         "session": _session,
@@ -65,6 +67,16 @@ def networks_of(text: PolicyText, attributes: Attributes) -> list[str]:
 def _networks(text: PolicyText, attributes: Attributes) -> str:
     names = ", ".join(networks_of(text, attributes))
     return f"{attributes.environment.source_address}, in {names or 'none of the networks'}"
+
+
+def _country(_: PolicyText, attributes: Attributes) -> str:
+    environment = attributes.environment
+    return f"{environment.source_address}, {environment.country or 'of no known country'}"
+
+
+def _system(_: PolicyText, attributes: Attributes) -> str:
+    environment = attributes.environment
+    return f"{environment.source_address}, {environment.asn or 'of no known autonomous system'}"
 
 
 def _time(_: PolicyText, attributes: Attributes) -> str:

@@ -20,6 +20,7 @@ class Lint(StrEnum):
     NEVER_MATCHES = "never-matches"
     COVERED = "covered"
     NETWORK_ONLY = "network-only"
+    COUNTRY_LEFT_OUT = "country-left-out"
     WILDCARD = "wildcard"
     UNUSED = "unused"
     EXPIRED = "expired"
@@ -33,6 +34,7 @@ SEVERITIES = {
     Lint.NEVER_MATCHES: Severity.ERROR,
     Lint.COVERED: Severity.WARNING,
     Lint.NETWORK_ONLY: Severity.ERROR,
+    Lint.COUNTRY_LEFT_OUT: Severity.WARNING,
     Lint.WILDCARD: Severity.WARNING,
     Lint.UNUSED: Severity.WARNING,
     Lint.EXPIRED: Severity.WARNING,

@@ -1,11 +1,16 @@
 """Rules that ask too little, or that can fail to be judged."""
 
+import re
 from collections.abc import Iterator
 
 from kzproxy.policy.vocabulary import ALL
 from kzproxy.policy_tools.covering import positive
 from kzproxy.policy_tools.finding import Finding, Lint
 from kzproxy.policy_tools.policy_text import WORKLOADS, PolicyText, RuleText
+
+# Each says where somebody stands, and nothing of who it is.
+_PLACES = frozenset({"networks", "countries", "asns", "all"})
+_COUNTRY_LEFT_OUT = re.compile(r"![^=].*\bsource\.country\b|\bsource\.country\s*!=", re.DOTALL)
 
 
 def network_only(text: PolicyText) -> Iterator[Finding]:
@@ -17,7 +22,7 @@ def network_only(text: PolicyText) -> Iterator[Finding]:
         if {kind for kind, _ in rule.subjects} <= WORKLOADS:
             continue
         names = set(rule.conditions) | _within_named(rule, text)
-        if names and names <= {"networks", "all"} and not rule.when and not rule.obligations:
+        if names and names <= _PLACES and not rule.when and not rule.obligations:
             message = (
                 "rests on the network alone, which is a place and no proof; ask for a device, a"
                 " fresh sign-in or an obligation too, or check with --allow-network-only"
@@ -76,6 +81,26 @@ def deny_that_can_error(text: PolicyText) -> Iterator[Finding]:
                 rule=rule.id,
                 message="where the object cannot be read, this denies every request that gets so"
                 " far",
+            )
+
+
+def country_left_out(text: PolicyText) -> Iterator[Finding]:
+    """Find allow rules that let in from everywhere but some countries."""
+    named = {d.name: d.value for d in text.definitions if d.section == "conditions"}
+    for rule in _allows(text):
+        none = rule.conditions.get("none")
+        asked = [named.get(str(name)) for name in none] if isinstance(none, list) else []
+        field = "conditions" if any(isinstance(a, dict) and "countries" in a for a in asked) else ""
+        if _COUNTRY_LEFT_OUT.search(rule.when) and "source.geoKnown" not in rule.when:
+            field = "when"
+        if field:
+            yield Finding(
+                lint=Lint.COUNTRY_LEFT_OUT,
+                place=rule.at(field),
+                rule=rule.id,
+                message="lets in from every country but some, which an address elsewhere passes;"
+                " where nobody knows the country it lets nobody in: name those that are meant, or"
+                " deny the others, and say source.geoKnown where an expression asks",
             )
 
 

@@ -100,6 +100,20 @@ def read_policy_text(paths: Sequence[Path]) -> PolicyText:
     )
 
 
+def asked_for(text: PolicyText, word: str) -> list[object]:
+    """Return what the lists under ``word`` hold, in all conditions; each once."""
+    found: dict[object, None] = {}
+    written = [rule.conditions for rule in text.rules]
+    for definition in text.definitions:
+        if isinstance(definition.value, dict):
+            within = definition.value.get("conditions", definition.value)
+            written.append(within if isinstance(within, dict) else {})
+    for conditions in written:
+        listed = conditions.get(word)
+        found |= dict.fromkeys(listed if isinstance(listed, list) else [])
+    return list(found)
+
+
 def _fields(node: Node) -> dict[str, Node]:
     return {key.string(): value for key, value in node.entries()}
 

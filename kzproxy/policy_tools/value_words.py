@@ -60,6 +60,8 @@ def condition_words(asked: Conditions) -> Words:
     return _given(
         {
             "networks": sorted(each.name for each in asked.networks),
+            "countries": sorted(asked.countries),
+            "asns": sorted(asked.asns),
             "time": sorted(each.name for each in asked.time),
             "device": _given(
                 {

@@ -9,15 +9,17 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.administrator.trust import NOBODY, Trust
+from kzproxy.administrator.whereabouts import Whereabouts
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.audit.past_decisions import PastDecisions
 from kzproxy.audit.search import LogSearch
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.decision_endpoints import Judgement
+from kzproxy.enforcement.forwarded_clients import ForwardedClients
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
@@ -26,9 +28,12 @@ from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.point import EnforcementPoint
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.location.settings import LocationSettings
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.network import Addresses
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.server.device_authorities import certificate_issuer, device_authority
 from kzproxy.server.explaining import ExplainingProcess
 from kzproxy.server.own_endpoints import own_endpoints
 from kzproxy.server.way import Way, build_api_server
@@ -40,7 +45,11 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 
 if TYPE_CHECKING:
+    from kzproxy.devices.issuing import CertificateIssuer
+    from kzproxy.location.locations import Locations
+    from kzproxy.server.confirming import Confirming
     from kzproxy.server.kept import Kept
+    from kzproxy.server.sign_in import SignIn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,15 +60,23 @@ class Parts:
         listener_tls: The API listener's context.
         account: kzproxy's own at kube-apiserver.
         devices: Who vouches for devices; None where the operator names nobody.
+        issuer: Issues certificates for them; None where kzproxy does not.
         engine: The policy.
         shadow: Another one that is asked too; None where there is none.
+        locations: Say where addresses are; None where nobody does.
+        proxies: Who alone connects, with PROXY headers; None where clients do themselves.
+        sign_in_tls: The sign-in listener's context; None where nobody signs in here.
     """
 
     listener_tls: ssl.SSLContext
     account: Account
     devices: DeviceAuthority | None
+    issuer: "CertificateIssuer | None" = None
     engine: PolicyEngine
     shadow: Shadow | None = None
+    locations: "Locations | None" = None
+    proxies: Addresses | None = None
+    sign_in_tls: ssl.SSLContext | None = None
 
     @property
     def needs_namespace_labels(self) -> bool:
@@ -74,15 +91,18 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
     """Make everything that can be wrong in a file, and say what is.
 
     Raises:
-        ConfigurationError: A certificate or key is not what it should be.
+        ConfigurationError: A certificate, key or database is not what it should be.
     """
-    devices = _devices(settings.tls)  # first: TLS says less about the same file
+    devices = device_authority(settings.devices)  # first: TLS says less about the same file
     return Parts(
         listener_tls=_listener_tls(settings.tls),
         account=_account(settings.upstream, clock),
         devices=devices,
+        issuer=certificate_issuer(settings.devices.issuing, devices, clock),
         engine=PolicyEngine(settings.policy),
         shadow=_shadow(settings.shadow_policy),
+        locations=_locations(settings.location),
+        proxies=settings.client_address.proxy_addresses,
     )
 
 
@@ -95,11 +115,14 @@ class Services:
     under_way: UnderWay
     held_bodies: HeldBodies
     administrator: Administrator
+    whereabouts: Whereabouts
     decisions: DecisionLog
     past: PastDecisions
     deadlines: Deadlines
     metrics: Metrics
     kept: "Kept | None" = None
+    confirming: "Confirming | None" = None
+    sign_in: "SignIn | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +135,7 @@ class Generation:
 
     settings: ProxySettings
     parts: Parts
-    authenticator: OidcAuthenticator
+    authenticator: Authenticates
     way: Way
     point: EnforcementPoint
 
@@ -155,26 +178,59 @@ def build_services(
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
+    kept = _kept(settings, administrator, decisions, metrics, clock)
+    whereabouts = Whereabouts()
+    administrator.consult(whereabouts)
     return Services(
         clock=clock,
         limits=settings.limits,
         under_way=UnderWay(settings.limits.identities),
         held_bodies=HeldBodies(),
         administrator=administrator,
+        whereabouts=whereabouts,
         decisions=decisions,
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
-        kept=_kept(settings, administrator, clock),
+        kept=kept,
+        confirming=_confirming(settings, kept, clock, metrics),
+        sign_in=_sign_in(settings, kept, clock),
     )
 
 
-def _kept(settings: ProxySettings, administrator: Administrator, clock: Clock) -> "Kept | None":
+def _kept(
+    settings: ProxySettings,
+    administrator: Administrator,
+    decisions: DecisionLog,
+    metrics: Metrics,
+    clock: Clock,
+) -> "Kept | None":
     if settings.store is None:
         return None
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
+    from kzproxy.server.kept_posture import follow_posture
 
-    return open_kept(settings.store, settings.sessions, administrator, clock)
+    kept = open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    follow_posture(metrics, kept.posture.keeper.counts)
+    return kept
+
+
+def _confirming(
+    settings: ProxySettings, kept: "Kept | None", clock: Clock, metrics: Metrics
+) -> "Confirming | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.confirming import confirming  # for those who sign people in
+
+    return confirming(kept, clock, metrics)
+
+
+def _sign_in(settings: ProxySettings, kept: "Kept | None", clock: Clock) -> "SignIn | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.sign_in import sign_in  # likewise
+
+    return sign_in(settings.sign_in, kept, clock)
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
@@ -211,7 +267,7 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
 def first_generation(
     settings: ProxySettings,
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     services: Services,
     account: str,
 ) -> Generation:
@@ -238,13 +294,16 @@ def next_generation(
         way = Way.of(way.api_server, services, labels=labels)
     if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
+    was, now = before.parts.locations, parts.locations
+    if was is not None and now is not None and was.revision == now.revision:
+        parts = replace(parts, locations=was)  # and what it has looked up
     return _generation(settings, parts, authenticator, way, services, account)
 
 
 def _generation(
     settings: ProxySettings,
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     way: Way,
     services: Services,
     account: str,
@@ -260,7 +319,7 @@ def _generation(
 
 def _point(
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     way: Way,
     services: Services,
     settings: ProxySettings,
@@ -286,6 +345,7 @@ def _point(
             held=services.held_bodies,
         ),
     )
+    hops = settings.client_address.hop_addresses
     return EnforcementPoint(
         clock=services.clock,
         authenticator=authenticator,
@@ -308,6 +368,10 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
+        device_facts=() if services.kept is None else services.kept.device_facts,
+        signals=None if services.kept is None else services.kept.signals,
+        clients=ForwardedClients(hops) if hops is not None else None,
+        locations=parts.locations,
     )
 
 
@@ -319,6 +383,18 @@ def _forwarding(settings: ProxySettings, account: str) -> ForwardingSettings:
 
 def _shadow(policy: AccessPolicySet | None) -> Shadow | None:
     return Shadow(PolicyEngine(policy)) if policy is not None else None
+
+
+def _locations(settings: LocationSettings | None) -> "Locations | None":
+    if settings is None:
+        return None
+    # The reader of databases is for those who name one.
+    from kzproxy.location.locations import LocationRefused, Locations
+
+    try:
+        return Locations.load(settings)
+    except LocationRefused as error:
+        raise _mistake(str(error.path), str(error)) from error
 
 
 def _fingerprints(parts: Parts) -> frozenset[str]:
@@ -338,16 +414,6 @@ def _account(settings: UpstreamSettings, clock: Clock) -> Account:
         return Account.of(settings, clock)
     except (OSError, ValueError) as error:
         raise _mistake("upstream", f"certificates do not serve: {_words(error)}") from error
-
-
-def _devices(settings: ListenerTls) -> DeviceAuthority | None:
-    file = settings.device_authority_file
-    if file is None:
-        return None
-    try:
-        return DeviceAuthority(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise _mistake(str(file), f"is not a bundle of CA certificates: {error}") from error
 
 
 def _mistake(source: str, message: str) -> ConfigurationError:

@@ -5,8 +5,9 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.enforcement.alongside import alongside
+from kzproxy.policy.network import Addresses
 from kzproxy.server.build import Generation, Services
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
@@ -22,7 +23,7 @@ class InForce:
     def __init__(
         self,
         generation: Generation,
-        keys: "Running[OidcAuthenticator]",
+        keys: "Running[Authenticates]",
         namespaces: "Running[NamespaceLabels | None]",
         services: Services,
     ) -> None:
@@ -32,6 +33,7 @@ class InForce:
         self._keys = keys
         self._namespaces = namespaces
         self._tell_administrator()
+        self._tell_providers()
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Have a request served, to its end, by what is in force as it begins."""
@@ -41,12 +43,17 @@ class InForce:
         """Return what a new connection's handshake uses."""
         return self.generation.parts.listener_tls
 
+    def proxies(self) -> Addresses | None:
+        """Return who alone may connect, with PROXY headers; None where clients do themselves."""
+        return self.generation.parts.proxies
+
     def install(self, generation: Generation) -> None:
         """Put ``generation`` in force and end what it does not permit."""
         before, self.generation = self.generation, generation
         self._keys.replace(generation.authenticator)
         self._namespaces.replace(generation.namespaces)
         self._tell_administrator()
+        self._tell_providers()
         if before.api_server is not generation.api_server:
             before.api_server.close()
 
@@ -62,10 +69,20 @@ class InForce:
         return {"policy": parts.engine.revision} | shadow
 
     def _tell_administrator(self) -> None:
-        present = self.generation
-        self._services.administrator.install(
-            present.parts.engine, present.trust, present.namespaces
-        )
+        present, services = self.generation, self._services
+        if services.kept is not None:
+            parts, enrolment = present.parts, present.settings.devices.enrolment
+            services.kept.devices.install(parts.devices, parts.issuer, enrolment)
+            services.kept.posture.install(present.settings.posture)
+        is_elsewhere = services.whereabouts.install(present.parts.locations)
+        services.administrator.install(present.parts.engine, present.trust, present.namespaces)
+        if is_elsewhere:
+            services.administrator.judge_all_again()
+
+    def _tell_providers(self) -> None:
+        if self._services.confirming is not None:
+            present = self.generation
+            self._services.confirming.install(present.settings, present.authenticator.keys_of)
 
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""

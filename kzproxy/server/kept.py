@@ -7,11 +7,16 @@ import asyncio
 from dataclasses import dataclass
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
+from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.server.kept_devices import KeptDevices, keep_devices
+from kzproxy.server.kept_posture import KeptPosture, keep_posture
 from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
@@ -28,8 +33,16 @@ class Kept:
     following: Following
     sealer: Sealer
     sessions: SessionDirectory
+    devices: KeptDevices
+    posture: KeptPosture
+    signals: KeptSignals
     administrator: Administrator
     clock: Clock
+
+    @property
+    def device_facts(self) -> tuple[StatesDevice, ...]:
+        """Who knows more of a device than its certificate says, in the order they are asked."""
+        return self.devices.registry, self.posture.book, *self.signals.of_devices
 
     async def start(self) -> None:
         """Read everything.
@@ -44,6 +57,8 @@ class Kept:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.following.run())
             group.create_task(self.sessions.run())
+            group.create_task(self.devices.run())
+            group.create_task(self.posture.run())
             group.create_task(self._sweep())
 
     async def _sweep(self) -> None:
@@ -52,6 +67,7 @@ class Kept:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.sessions.sweep(self.clock.now())
+            self.posture.book.sweep(self.clock.now())
             before, problem = problem, self.following.problem()
             if problem and not before:
                 self.administrator.judge_all_again()
@@ -59,11 +75,16 @@ class Kept:
     async def close(self) -> None:
         """Close the store."""
         await self.sessions.note_used()
+        await self.devices.note_seen()
         await self.store.close()
 
 
 def open_kept(
-    settings: StoreSettings, sessions: SessionSettings, administrator: Administrator, clock: Clock
+    settings: StoreSettings,
+    sessions: SessionSettings,
+    administrator: Administrator,
+    events: EventLog,
+    clock: Clock,
 ) -> Kept:
     """Open the store; the caller closes what is returned.
 
@@ -78,11 +99,18 @@ def open_kept(
     directory = SessionDirectory(store, following, clock, sessions)
     directory.on_change(administrator.judge_sessions_again)
     administrator.consult(directory)
+    devices = keep_devices(store, following, directory, administrator, events, clock)
+    registry = devices.registry
+    posture = keep_posture(store, following, registry, administrator, events, clock)
     return Kept(
         store=store,
         following=following,
         sealer=Sealer(settings.keys),
         sessions=directory,
+        devices=devices,
+        posture=posture,
+        # Last: it contradicts what others say of devices.
+        signals=keep_signals(administrator, following, directory),
         administrator=administrator,
         clock=clock,
     )

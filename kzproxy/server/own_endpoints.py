@@ -49,6 +49,20 @@ def own_endpoints(
     }
     if sessions is not None:
         by_name["sessions"] = SessionsEndpoint(sessions)
+    if kept is not None:
+        by_name |= _device_endpoints(kept)
     if reasons is not None:
         by_name["reason"] = ReasonEndpoint(reasons)
     return OwnEndpoints(by_name)
+
+
+def _device_endpoints(kept: "Kept") -> dict[str, OwnEndpoint]:
+    from kzproxy.enforcement.device_endpoints import DeviceEndpoint, Devices, DevicesEndpoint
+
+    devices = Devices(
+        registry=kept.devices.registry, sessions=kept.sessions, book=kept.posture.book
+    )
+    return {
+        "device": DeviceEndpoint(devices),
+        "devices": DevicesEndpoint(devices, kept.devices.administration),
+    }

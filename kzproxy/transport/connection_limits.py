@@ -5,10 +5,12 @@ Every figure is per worker: each counts what it has itself accepted.
 
 import resource
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Network
 
+from kzproxy.policy.network import Addresses
 from kzproxy.transport.peer import peer_address
 
 # What is open beside connections: logs, listeners, the selector, the issuers' keys, the probes.
@@ -52,36 +54,62 @@ DEFAULT_CONNECTION_LIMITS = ConnectionLimits()
 
 
 class Excess(StrEnum):
-    """Which bound a connection is over."""
+    """Which bound a connection is over; ``UNLISTED``: it comes from nobody who may connect."""
 
     TOTAL = "total"
     ADDRESS = "address"
+    UNLISTED = "unlisted"
+
+
+def no_proxies() -> None:
+    """Say that clients connect themselves."""
 
 
 class OpenConnections:
-    """Counts connections from accept to close."""
+    """Counts connections from accept to close, and says which are taken.
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    Attributes:
+        limits: What they are held to.
+        proxies: Called for each connection: who alone may connect, each time with a PROXY header
+            that names the client; None where clients connect themselves.
+    """
+
+    def __init__(
+        self, limits: ConnectionLimits, proxies: Callable[[], Addresses | None] = no_proxies
+    ) -> None:
+        self.limits = limits
+        self.proxies = proxies
         self._total = limits.connections or connections_by_open_files()
         self._per_address = limits.connections_per_address
         self._of_address: Counter[str] = Counter()
         self._open = 0
 
     def admit(self, host: str) -> Excess | None:
-        """Count a connection, or say which bound it is over; then it is not counted."""
+        """Count a connection, or say which bound it is over; then it is not counted.
+
+        Of one whose client is not known yet ``host`` is empty: ``attribute`` must follow.
+        """
         if self._open >= self._total:
             return Excess.TOTAL
+        excess = self.attribute(host) if host else None
+        if excess is None:
+            self._open += 1
+        return excess
+
+    def attribute(self, host: str) -> Excess | None:
+        """Count a connection as its client's, or say that this is over the bound."""
         site = _site(host)
         if self._of_address[site] >= self._per_address:
             return Excess.ADDRESS
         self._of_address[site] += 1
-        self._open += 1
         return None
 
     def release(self, host: str) -> None:
-        """Forget a connection that was admitted."""
-        site = _site(host)
+        """Forget a connection that was admitted; ``host`` is empty where it is still nobody's."""
         self._open -= 1
+        if not host:
+            return
+        site = _site(host)
         self._of_address[site] -= 1
         if not self._of_address[site]:
             del self._of_address[site]

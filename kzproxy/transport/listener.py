@@ -9,15 +9,17 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.client_connection import ClientConnection, Service
-from kzproxy.transport.connection_limits import ConnectionLimits, Excess, OpenConnections
+from kzproxy.transport.connection_limits import Excess, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.peer import Peer, peer_address
+from kzproxy.transport.proxy_protocol import ProxyHeaderInvalid, read_origin
 from kzproxy.transport.tls import verified_chain
 from kzproxy.transport.tls_stream import TlsStream
 
@@ -31,6 +33,11 @@ _REST_SECONDS = 0.1
 # A flood must not become a flood of lines.
 _SECONDS_BETWEEN_WARNINGS = 60.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_EXCESS_WORDS = {
+    Excess.TOTAL: "total limit is used up",
+    Excess.ADDRESS: "address limit is used up",
+    Excess.UNLISTED: "it is not in listen.clientAddress.proxyProtocol.from",
+}
 
 
 def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
@@ -53,6 +60,26 @@ def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.so
     return sock
 
 
+@dataclass(slots=True, kw_only=True)
+class _Accepted:
+    """A connection from accept to close.
+
+    Attributes:
+        host: The client's address.
+        port: The client's.
+        via: The socket's peer, once it is known to be another than the client; else empty.
+        counted: The address that it is counted under; empty while that is not known.
+        has_header: Whether a PROXY header comes first.
+    """
+
+    sock: socket.socket
+    host: str
+    port: int
+    via: str = ""
+    counted: str
+    has_header: bool
+
+
 class Listener:
     """Accepts connections for as long as ``run`` runs.
 
@@ -60,7 +87,7 @@ class Listener:
         sock: Bound and listening; closed by ``stop_accepting``.
         context: Called for each connection, so that a renewed certificate is used from then on.
         service: Answers the requests.
-        limits: How many connections are taken, and how long one may keep us waiting.
+        connections: How many are taken and from whom, and how long one may keep us waiting.
     """
 
     def __init__(
@@ -71,7 +98,7 @@ class Listener:
         service: Service,
         deadlines: Deadlines,
         metrics: Metrics,
-        limits: ConnectionLimits,
+        connections: OpenConnections,
     ) -> None:
         self._sock = sock
         self._context = context
@@ -79,11 +106,12 @@ class Listener:
         self._deadlines = deadlines
         self._heads = RequestHeadMemo()
         self._metrics = metrics
-        self._limits = limits
-        self._open = OpenConnections(limits)
+        self._limits = connections.limits
+        self._open = connections
         self._warned_at = -math.inf
         self._connections: set[ClientConnection] = set()
-        self._accepted: asyncio.Queue[tuple[socket.socket, str, int]] = asyncio.Queue()
+        # None after the last.
+        self._accepted: asyncio.Queue[_Accepted | None] = asyncio.Queue()
         self._stopped = False
         self._loop = asyncio.get_running_loop()
 
@@ -96,12 +124,11 @@ class Listener:
     async def run(self) -> None:
         """Serve until cancelled, or until ``stop_accepting`` and the last connection has ended."""
         async with asyncio.TaskGroup() as group:
-            accepted = self._accepted
             if not self._stopped:
-                self._loop.add_reader(self._sock, self._accept, accepted)
+                self._loop.add_reader(self._sock, self._accept)
             try:
-                while (connection := await accepted.get())[0] is not self._sock:
-                    group.create_task(self._serve(*connection))
+                while (accepted := await self._accepted.get()) is not None:
+                    group.create_task(self._serve(accepted))
             finally:
                 self._close()
 
@@ -109,7 +136,7 @@ class Listener:
         """Close the socket and end idle connections; those in use end after their request."""
         self._stopped = True
         self._close()
-        self._accepted.put_nowait((self._sock, "", 0))
+        self._accepted.put_nowait(None)
         for connection in list(self._connections):
             connection.drain()
 
@@ -118,7 +145,7 @@ class Listener:
             self._loop.remove_reader(self._sock)
             self._sock.close()
 
-    def _accept(self, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]") -> None:
+    def _accept(self) -> None:
         for _ in range(_ACCEPTS_A_TURN):
             try:
                 sock, name = self._sock.accept()
@@ -127,64 +154,100 @@ class Listener:
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                self._rest(error, accepted)
+                self._rest(error)
                 return
-            excess = self._open.admit(name[0])
-            if excess is None:
-                accepted.put_nowait((sock, name[0], name[1]))
-            else:
-                self._turn_away(sock, name[0], excess)
+            self._take(sock, name[0], name[1])
+
+    def _take(self, sock: socket.socket, host: str, port: int) -> None:
+        proxies = self._open.proxies()
+        counted = host if proxies is None else ""
+        if proxies is not None and not proxies.hold(peer_address(host)):
+            self._turn_away(sock, host, Excess.UNLISTED)
+        elif (excess := self._open.admit(counted)) is not None:
+            self._turn_away(sock, host, excess)
+        else:
+            has_header = proxies is not None
+            self._accepted.put_nowait(
+                _Accepted(sock=sock, host=host, port=port, counted=counted, has_header=has_header)
+            )
 
     def _turn_away(self, sock: socket.socket, host: str, excess: Excess) -> None:
         """Reset a connection that is one too many: nothing is spent on it, and its client knows."""
         self._metrics.refused_connections.labels(excess.value).inc()
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        sock.close()
+        _reset(sock)
         now = self._loop.time()
         if now - self._warned_at >= _SECONDS_BETWEEN_WARNINGS:
             self._warned_at = now
-            log.warning("connection of %s turned away: %s limit is used up", host, excess.value)
+            log.warning("connection of %s turned away: %s", host, _EXCESS_WORDS[excess])
 
-    def _rest(
-        self, error: OSError, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]"
-    ) -> None:
+    def _rest(self, error: OSError) -> None:
         log.warning("cannot accept: %s; resting", errno.errorcode.get(error.errno or 0, "?"))
         self._metrics.accept_failures.inc()
         self._loop.remove_reader(self._sock)
-        self._loop.call_later(_REST_SECONDS, self._accept_again, accepted)
+        self._loop.call_later(_REST_SECONDS, self._accept_again)
 
-    def _accept_again(self, accepted: "asyncio.Queue[tuple[socket.socket, str, int]]") -> None:
+    def _accept_again(self) -> None:
         if self._sock.fileno() >= 0:
-            self._loop.add_reader(self._sock, self._accept, accepted)
+            self._loop.add_reader(self._sock, self._accept)
 
-    async def _serve(self, sock: socket.socket, host: str, port: int) -> None:
+    async def _serve(self, accepted: _Accepted) -> None:
         try:
-            await self._serve_connection(sock, host, port)
+            await self._serve_connection(accepted)
         except Exception:
             # The last resort: a bug met while serving one client must not end all the others.
-            log.exception("bug on the connection of %s; it is closed", host)
-            sock.close()
+            log.exception("bug on the connection of %s; it is closed", accepted.host)
+            accepted.sock.close()
         finally:
-            self._open.release(host)
+            self._open.release(accepted.counted)
 
-    async def _serve_connection(self, sock: socket.socket, host: str, port: int) -> None:
-        try:
-            stream = self._stream(sock)
-        except OSError as error:  # The client has gone between accept and here.
-            log.info("connection from %s lost: %s", host, error)
-            sock.close()
+    async def _serve_connection(self, accepted: _Accepted) -> None:
+        # One deadline for all that comes before the first request.
+        deadline = self._deadlines.after(self._limits.handshake_seconds)
+        if accepted.has_header and not await self._learn_client(accepted):
             return
         try:
-            peer = await self._shake_hands(stream, host, port)
+            stream = self._stream(accepted.sock)
+        except OSError as error:  # The client has gone between accept and here.
+            log.info("connection from %s lost: %s", accepted.host, error)
+            accepted.sock.close()
+            return
+        try:
+            peer = await self._shake_hands(stream, accepted, deadline)
         except (StreamBroken, TimeoutError) as error:
             self._metrics.handshake_failures.inc()
-            log.info("handshake with %s failed: %s", host, error)
+            log.info("handshake with %s failed: %s", accepted.host, error)
             stream.abort()
             return
         except BaseException:
             stream.abort()
             raise
+        await self._serve_stream(stream, peer)
+
+    async def _learn_client(self, accepted: _Accepted) -> bool:
+        """Read the PROXY header; where that does not serve, close and return false."""
+        sock, proxy = accepted.sock, accepted.host
+        try:
+            sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+            async with asyncio.timeout(self._limits.handshake_seconds):
+                origin = await read_origin(sock, self._loop)
+        except (ProxyHeaderInvalid, OSError, TimeoutError) as error:
+            self._metrics.handshake_failures.inc()
+            log.info("%s sent: %s", proxy, str(error) or "no PROXY header in time")
+            _reset(sock)
+            return False
+        except BaseException:
+            sock.close()
+            raise
+        if origin is not None:
+            accepted.via, accepted.host, accepted.port = proxy, str(origin.address), origin.port
+        excess = self._open.attribute(accepted.host)
+        if excess is not None:
+            self._turn_away(sock, accepted.host, excess)
+            return False
+        accepted.counted = accepted.host
+        return True
+
+    async def _serve_stream(self, stream: TlsStream, peer: Peer) -> None:
         connection = ClientConnection(
             stream=stream,
             peer=peer,
@@ -212,12 +275,23 @@ class Listener:
         )
         return TlsStream(tls, self._loop)
 
-    async def _shake_hands(self, stream: TlsStream, host: str, port: int) -> Peer:
+    async def _shake_hands(self, stream: TlsStream, accepted: _Accepted, deadline: float) -> Peer:
         self._deadlines.keep(stream)
-        stream.deadline = self._deadlines.after(self._limits.handshake_seconds)
+        stream.deadline = deadline
         await stream.handshake()
         stream.deadline = math.inf
         if stream.tls.session_reused:
             # Only TLS 1.2 by session id gets here; it would bring back a certificate unverified.
             raise StreamBroken("session resumption is refused")
-        return Peer(address=peer_address(host), port=port, certificates=verified_chain(stream.tls))
+        return Peer(
+            address=peer_address(accepted.host),
+            port=accepted.port,
+            certificates=verified_chain(stream.tls),
+            via=peer_address(accepted.via) if accepted.via else None,
+        )
+
+
+def _reset(sock: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    sock.close()

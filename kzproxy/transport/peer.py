@@ -1,4 +1,4 @@
-"""The other end of a connection, as the socket and TLS vouch for it."""
+"""The other end of a connection, as the socket, TLS and whom we believe vouch for it."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -9,16 +9,19 @@ class Peer:
     """Who is connected.
 
     Attributes:
-        address: The socket's peer; an IPv4-mapped IPv6 address is given as IPv4, so that one
-            client has one address however it came.
-        port: The peer's port.
+        address: The client's: that of the socket's peer, or the one that a load balancer in front
+            gives. An IPv4-mapped IPv6 address is given as IPv4, so that one client has one address
+            however it came.
+        port: The client's port; 0 where nobody says it.
         certificates: The chain that TLS verified up to the device CA, DER, leaf first; empty where
             no certificate was presented. Its dates are *not* checked by TLS.
+        via: The socket's peer, where the client is another; else None.
     """
 
     address: IPv4Address | IPv6Address
     port: int
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
+    via: IPv4Address | IPv6Address | None = None
 
 
 def peer_address(host: str) -> IPv4Address | IPv6Address:

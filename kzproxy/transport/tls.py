@@ -26,14 +26,16 @@ class ListenerTls:
     Attributes:
         certificate_file: PEM, leaf first.
         private_key_file: PEM.
-        device_authority_file: PEM bundle of the CAs that name devices; None asks for no
-            certificate at all.
+        device_authority_file: PEM bundle of the CAs that name devices; None for none.
+        managed_authority_file: PEM bundle of the CAs of an MDM; with neither, no certificate is
+            asked for at all.
         minimum_version: 1.3 unless the operator lowers it to 1.2.
     """
 
     certificate_file: Path
     private_key_file: Path
     device_authority_file: Path | None = None
+    managed_authority_file: Path | None = None
     minimum_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
 
 
@@ -48,8 +50,10 @@ def listener_context(settings: ListenerTls) -> ssl.SSLContext:
     _harden(context, settings.minimum_version)
     context.num_tickets = 0
     context.load_cert_chain(settings.certificate_file, settings.private_key_file)
-    if settings.device_authority_file is not None:
-        context.load_verify_locations(settings.device_authority_file)
+    for authorities in (settings.device_authority_file, settings.managed_authority_file):
+        if authorities is None:
+            continue
+        context.load_verify_locations(authorities)
         context.verify_mode = ssl.CERT_OPTIONAL
         context.verify_flags |= ssl.VerifyFlags(_NO_CHECK_TIME)
     return context
@@ -89,7 +93,7 @@ def _harden(context: ssl.SSLContext, minimum_version: ssl.TLSVersion) -> None:
     context.set_alpn_protocols([HTTP_1_1])
 
 
-def verified_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
+def verified_chain(sock: ssl.SSLSocket | ssl.SSLObject) -> tuple[bytes, ...]:
     """Return the chain that TLS verified, DER, leaf first; empty without a certificate.
 
     ``getpeercert`` gives the leaf alone and ``get_verified_chain`` is public from CPython 3.13 on;
@@ -98,7 +102,7 @@ def verified_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
     public = getattr(sock, "get_verified_chain", None)
     if public is not None:
         return tuple(public() or ())
-    underlying: Any = sock._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
+    underlying: Any = sock._sslobj  # type: ignore[union-attr]  # noqa: SLF001
     certificates = underlying.get_verified_chain() or ()
     return tuple(certificate.public_bytes(_ENCODING_DER) for certificate in certificates)
 

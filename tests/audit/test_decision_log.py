@@ -14,6 +14,7 @@ import pytest_asyncio
 
 from kzproxy.audit.chain import GENESIS, verify_chain
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.events import Event
 from kzproxy.audit.rotation import Rotation, moved_files
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import SystemClock
@@ -83,6 +84,21 @@ async def test_a_record_is_in_the_file_when_it_is_acknowledged(
     await log.record_outcome(completed_record("one"))
     assert kinds(path) == ["started", "decision", "decision", "completed"]
     check_chain(path)
+
+
+async def test_an_event_is_in_the_file_when_it_is_acknowledged(
+    log: DecisionLog, path: Path
+) -> None:
+    await log.record_event(Event(name="device.forgotten", device_id="4f"))
+    line = lines_of(path)[-1]
+    assert (line["kind"], line["event"], line["device"]) == (
+        "event",
+        "device.forgotten",
+        {"id": "4f"},
+    )
+    check_chain(path)
+    await log.close()
+    await refused(log.record_event(Event(name="device.forgotten", device_id="5a")))
 
 
 async def test_the_records_of_one_tick_are_one_write(log: DecisionLog, path: Path) -> None:

@@ -28,6 +28,8 @@ from kzproxy.audit.visible import MAX_NAME_CHARS, MAX_TARGET_CHARS, MAX_TEXT_CHA
 from kzproxy.errors import kinds
 from kzproxy.errors.kinds import BadRequest, InternalError, ProxyError, Unauthenticated
 from kzproxy.policy import decision as policy_decision
+from kzproxy.policy.decision import Challenge, Deny
+from kzproxy.policy.step_up import StepUp
 from tests.audit.samples import (
     ALICE,
     ARRIVAL,

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.audit.chain import GENESIS, seal
+from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.records import Caller, refusal_record
 from kzproxy.audit.schema import (
     Cause,
@@ -20,6 +21,9 @@ from kzproxy.audit.schema import (
     GapRecord,
     Record,
     ResumedRecord,
+    SignalReceivedRecord,
+    SignalRefusedRecord,
+    SignalSubjectFields,
     StartedRecord,
     StoppedRecord,
     Termination,
@@ -56,6 +60,40 @@ RECORDS: list[Record] = [
         caller=Caller(identity=ALICE, session_id="s", device=LAPTOP, request=LIST_PODS),
     ),
     completed_record(),
+    event_record(Event(name="device.token-made"), at=NOW),
+    event_record(
+        Event(
+            name="device.enrolled",
+            refused=True,
+            message="no",
+            audit_id="a",
+            by="ana",
+            user=("ana", "https://idp", "1"),
+            session="s",
+            device_id="d",
+            key_thumbprint="0" * 64,
+            address=ARRIVAL.source_address,
+            port=1,
+            details={"name": "a laptop"},
+        ),
+        at=NOW,
+    ),
+    SignalReceivedRecord(
+        ts=NOW,
+        stream="okta",
+        source="https://idp.example.com",
+        id="24c6",
+        event="session-revoked",
+        outcome="applied",
+        effect="ends sessions",
+        subject=SignalSubjectFields(issuer="https://idp.example.com", subject="00u1"),
+        observed_at=NOW,
+        sessions=("0" * 32,),
+        sessions_omitted=1,
+        message="m",
+        evidence="e",
+    ),
+    SignalRefusedRecord(ts=NOW, stream="okta", error="invalid_key", message="m", address="::1"),
     StartedRecord(ts=NOW, kzproxy_version="0.1.0", torn_bytes=3),
     ResumedRecord(ts=NOW, kzproxy_version="0.1.0", after=ContinuedAfter.ROTATION),
     StoppedRecord(ts=NOW),

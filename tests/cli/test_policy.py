@@ -183,6 +183,7 @@ rules:
 - id: list
   effect: allow
   subjects: {groups: [g]}
+  conditions: {countries: [DE], asns: [64500]}
   match:
   - {verbs: [list], apiGroups: [apps], resources: [deployments], labelSelector: "team=a"}
   when: request.version == "v1beta1" && request.field_selector == "a=b"
@@ -215,7 +216,8 @@ def every_fact(tmp_path):
         " --container app --object POD --session-age 5m --signed-in 2h --uid 7 --extra k/d=v"
         " --extra k/d=w --issuer https://i.example --device-enrolled --device-id laptop-7 --bound"
         " connect pods/exec web -n dev",
-        "--api-version v1beta1 --field-selector a=b --label-selector team=a list deployments.apps",
+        "--api-version v1beta1 --field-selector a=b --label-selector team=a --country DE"
+        " --asn 64500 list deployments.apps",
         "--dry-run --object POD update pods web -n dev",
     ],
 )
@@ -228,7 +230,15 @@ def test_explain_is_told_every_fact_that_a_rule_looks_at(every_fact, tmp_path, a
         result = kzproxy(*every_fact, *words)
     assert (result.exit_code, result.output.split()[0]) == (0, "allowed"), result.output
     for number, word in enumerate(words):
-        if word in ("--bound", "--dry-run", "--container", "--uid", "--label-selector"):
+        if word in (
+            "--bound",
+            "--dry-run",
+            "--container",
+            "--uid",
+            "--label-selector",
+            "--country",
+            "--asn",
+        ):
             few = words[:number] + words[number + (1 if word in ("--bound", "--dry-run") else 2) :]
             assert kzproxy(*every_fact, *few).exit_code == 1
 
@@ -238,6 +248,7 @@ def test_explain_is_told_every_fact_that_a_rule_looks_at(every_fact, tmp_path, a
     [
         ("--object POD list pods", "looks at no object of a request to list pods"),
         ("--object POD create deployments.apps", "holds a Pod, and the request is for deployments"),
+        ("--country de list pods", "de is no ISO 3166-1 code"),
         ("--device-id x list pods", "add --device-enrolled"),
         ("--namespace-label env list pods", "env must be written KEY=VALUE"),
         ("--dry-run get /version", "dryRun goes with a resource, not with a path"),

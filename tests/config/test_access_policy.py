@@ -236,8 +236,8 @@ EXPECTED = """
 23:47: system:anonymous never comes here: requests without a credential are refused
     before
 24:10: must be a list, not a mapping
-25:15: name networks, time, device, authentication, session, workload, request, object,
-    all, any or none, or leave them out
+25:15: name networks, countries, asns, time, device, authentication, session, workload, request,
+    object, all, any or none, or leave them out
 26:7: rule two is already at FILE:21; choose another name
 28:47: "x" is no ServiceAccount; write "NAMESPACE/NAME"
 30:5: apiGroups must be set here: name resources and their apiGroups ("" is the core

@@ -42,6 +42,8 @@ conditions:
   first: {networks: [office]}
   every:
     networks: [office]
+    countries: [DE, FR]
+    asns: [64500]
     time: [hours]
     device:
       enrolled: true
@@ -90,6 +92,8 @@ rules:
   - {verbs: [create], apiGroups: [""], resources: [pods]}
   conditions:
     networks: [office]
+    countries: [DE]
+    asns: [64500, 4200000000]
     time: [hours]
     device:
       enrolled: true

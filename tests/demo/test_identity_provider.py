@@ -7,7 +7,7 @@ import pytest
 
 from kzproxy.demo.idp_requests import MAX_BODY_BYTES
 
-PAGES = ["/", "/device", "/authorize", "/end-session", "/nowhere"]
+PAGES = ["/", "/device", "/accounts", "/authorize", "/end-session", "/nowhere"]
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_authorization import AuthorizationRequest
 from kzproxy.demo.idp_clients import KZPROXY_CLIENT
 from kzproxy.demo.idp_codes import AuthorizationCodes
@@ -18,7 +19,7 @@ GOOD = {"client_id": "kzproxy", "redirect_uri": REDIRECT, "verifier": VERIFIER}
 
 @pytest.fixture
 def codes(clock):
-    return AuthorizationCodes(clock, Grants(clock, Lifetimes()), Lifetimes())
+    return AuthorizationCodes(clock, Grants(clock, Lifetimes(), Accounts()), Lifetimes())
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_clients import KZPROXY_CLIENT
 from kzproxy.demo.idp_device import MAX_WRONG_CODES, DeviceAuthorizations
 from kzproxy.demo.idp_errors import OAuthError
@@ -14,7 +15,9 @@ from kzproxy.demo.idp_users import DEMO_USERS
 
 @pytest.fixture
 def devices(clock):
-    return DeviceAuthorizations(clock, Grants(clock, Lifetimes()), IdentityProviderSettings())
+    return DeviceAuthorizations(
+        clock, Grants(clock, Lifetimes(), Accounts()), IdentityProviderSettings()
+    )
 
 
 def told(devices, device_code):

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from kzproxy.demo.idp_accounts import Accounts
 from kzproxy.demo.idp_grants import Grants
 from kzproxy.demo.idp_settings import Lifetimes
 from kzproxy.demo.idp_users import DEMO_USERS
@@ -11,7 +12,7 @@ from kzproxy.demo.idp_users import DEMO_USERS
 
 @pytest.fixture
 def grants(clock):
-    return Grants(clock, Lifetimes(grant=timedelta(minutes=30)))
+    return Grants(clock, Lifetimes(grant=timedelta(minutes=30)), Accounts())
 
 
 @pytest.fixture

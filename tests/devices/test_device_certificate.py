@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from kzproxy.attributes.device import NO_DEVICE, Fact
 from kzproxy.devices.device_certificate import MAX_CHAIN, DeviceAuthority
+from kzproxy.devices.names import key_thumbprint
 from kzproxy.transport.tls import ListenerTls, listener_context, verified_chain
 from tests.servers.authority import Authority
 
@@ -338,3 +339,47 @@ def test_an_expired_certificate_comes_through_tls_and_is_refused_here(listener, 
     posture = DEVICES.assess(DEVICES.read(chain), NOW)
     assert posture.enrolled is Fact.FAILED
     assert "expired at 2024-02-01T00:00:00Z" in posture.reason
+
+
+MDM = Authority.root("MDM root")
+BOTH = DeviceAuthority(ROOT.pem, MDM.pem)
+
+
+def test_a_device_of_the_mdm_is_managed():
+    posture = posture_of(MDM.issue(common_names=["C02XL0"]), devices=BOTH)
+    assert posture.enrolled is Fact.PASSED
+    assert posture.device_id == "C02XL0"
+    assert posture.managed is Fact.PASSED
+    assert posture.vouched_by in BOTH.managed
+    assert posture_of(ROOT.device("laptop-1"), devices=BOTH).managed is Fact.UNKNOWN
+
+
+def test_the_mdm_alone_may_vouch_for_devices():
+    managed_alone = DeviceAuthority(None, MDM.pem)
+    assert posture_of(MDM.device("a"), devices=managed_alone).managed is Fact.PASSED
+    assert posture_of(ROOT.device("a"), devices=managed_alone).enrolled is Fact.FAILED
+
+
+def test_a_ca_that_is_the_mdms_and_our_own_is_an_error():
+    with pytest.raises(ValueError, match="in both"):
+        DeviceAuthority(ROOT.pem + MDM.pem, MDM.pem)
+
+
+def test_e7_a_certificate_that_names_a_device_and_a_client_is_neither():
+    names = [uri("urn:kzproxy:device:a"), uri("urn:kzproxy:client:b")]
+    posture = posture_of(ROOT.issue(common_names=["a"], alternative_names=names))
+    assert posture.enrolled is Fact.FAILED
+    assert "a client that is none" in posture.reason
+
+
+def test_e7_a_clients_common_name_does_not_make_it_a_device():
+    issued = ROOT.issue(common_names=["a"], alternative_names=[uri("URN:kzproxy:CLIENT:b")])
+    posture = posture_of(issued)
+    assert posture.enrolled is Fact.UNKNOWN
+    assert posture.device_id == ""
+
+
+def test_renewed_certificates_of_a_key_have_its_thumbprint():
+    issued = ROOT.device("a")
+    assert posture_of(issued).key_thumbprint == key_thumbprint(issued.key.public_key())
+    assert posture_of(STRANGER.device("a")).key_thumbprint != ""

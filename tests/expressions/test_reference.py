@@ -15,7 +15,7 @@ REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "expressions.md"
 
 def test_every_attribute_is_told_and_no_other() -> None:
     section = REFERENCE[REFERENCE.index("## Attributes") : REFERENCE.index("## Functions")]
-    assert re.findall(r"^\| `([a-z_.]+)` \|", section, re.MULTILINE) == list(ATTRIBUTES)
+    assert re.findall(r"^\| `([A-Za-z_.]+)` \|", section, re.MULTILINE) == list(ATTRIBUTES)
 
 
 @pytest.mark.parametrize(

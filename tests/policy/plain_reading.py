@@ -249,6 +249,10 @@ def _of_place_and_time(conditions: Conditions, attributes: Attributes) -> dict[s
         address = environment.source_address
         blocks = [block for network in conditions.networks for block in network.blocks]
         answers["networks"] = any(address in block for block in blocks)
+    if conditions.countries:
+        answers["countries"] = _is_one_of(environment.country, conditions.countries)
+    if conditions.asns:
+        answers["asns"] = environment.asn in conditions.asns if environment.asn else None
     if conditions.time:
         answers["time"] = any(c.is_open(environment.received_at) for c in conditions.time)
     return answers

@@ -193,6 +193,8 @@ names_of_conditions = few([each.name for each in NAMED]).map(tuple)
 conditions = st.builds(
     Conditions,
     networks=few([OFFICE]).map(tuple),
+    countries=rarely(few(["DE", "FR"], min_size=1).map(frozenset), frozenset()),
+    asns=rarely(few([64500, 64501], min_size=1).map(frozenset), frozenset()),
     time=few([OFFICE_HOURS, NIGHT]).map(tuple),
     device_enrolled=st.sampled_from([None, None, True, False]),
     device_tier=rarely(st.integers(1, 4)),
@@ -283,6 +285,8 @@ _ONE_ASKED = st.one_of(
     st.builds(Conditions, sign_in=sign_ins),
     st.builds(Conditions, session_max_age=st.just(2 * HOUR)),
     st.builds(Conditions, workloads=st.just(("spiffe://*",))),
+    st.builds(Conditions, countries=st.just(frozenset({"DE"}))),
+    st.builds(Conditions, asns=st.just(frozenset({64500}))),
     st.builds(Conditions, request=request_features),
     st.builds(Conditions, api_object=object_features),
     st.sampled_from(
@@ -479,6 +483,8 @@ def requests(draw, paths=TARGETS):
         question.environment,
         user_agent=draw(st.sampled_from(["", "kubectl/v1.36", "k9s"])),
         reason=draw(st.sampled_from(["", "INC-1"])),
+        country=draw(st.sampled_from(["", "DE", "AT"])),
+        asn=draw(st.sampled_from([0, 64500, 64502])),
     )
     labels = draw(st.none() | few([("env", "prod"), ("team", "a")]).map(lambda f: tuple(sorted(f))))
     return dataclasses.replace(

@@ -85,6 +85,8 @@ def attributes(**changes: object) -> Attributes:
         "environment": Environment(
             received_at=WEDNESDAY_MORNING,
             source_address=ip_address("203.0.113.7"),
+            country="DE",
+            asn=64500,
             user_agent="kubectl/v1.36.0",
         ),
         "namespace_labels": (("env", "prod"),),

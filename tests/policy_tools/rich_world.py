@@ -34,12 +34,15 @@ EXPRESSIONS = (
     '"lab" in source.networks || request.name == "web"',
     'authentication.acr == "phr" && request.user_agent.startsWith("kubectl/")',
     'request.reason.contains("INC-")',
+    'source.geoKnown && source.country != "AT" || source.asn == 64500',
     "conditions.fresh && !(device.tier > 2)",
     'user.extra["k"].exists(v, v == "x")',
 )
 _CONDITIONS = (
     "networks: [office]",
     "networks: [lab, home]",
+    "countries: [DE, FR]",
+    "asns: [64500]",
     "time: [hours]",
     'workload: {spiffeIDs: ["spiffe://example.org/*"]}',
     'request: {userAgents: ["kubectl/*"]}',
@@ -158,6 +161,8 @@ def questions(draw):
         source_address=ip_address(
             draw(st.sampled_from(["192.0.2.7", "192.0.2.200", "198.51.100.1", "203.0.113.7"]))
         ),
+        country=draw(st.sampled_from(["", "DE", "AT"])),
+        asn=draw(st.sampled_from([0, 64500, 64501])),
         user_agent=draw(st.sampled_from(["", "kubectl/v1.36", "k9s"])),
     )
     known = st.builds(ApiObject, privileged=st.booleans(), is_patch=st.just(value=False))

@@ -59,6 +59,8 @@ fixtures:
       name: web
       labelSelector: a=b
       dryRun: true
+    country: DE
+    asn: 64500
     userAgent: kubectl/1
     reason: INC-1
     namespaceLabels: {env: dev}

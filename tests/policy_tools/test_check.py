@@ -80,6 +80,31 @@ def test_a_rule_that_rests_on_the_network_alone_is_found_unless_allowed(tmp_path
     assert found(path, allow_network_only=True) == []
 
 
+@pytest.mark.parametrize("asked", ["countries: [DE]", "asns: [64500]"])
+def test_a_rule_that_rests_on_a_country_alone_is_found_too(tmp_path, asked):
+    path = written(tmp_path, rule("a", "allow", PODS, f"conditions: {{{asked}}}"))
+    assert found(path) == [("network-only", "a", 5)]
+
+
+@pytest.mark.parametrize(
+    ("more", "lint"),
+    [
+        ("conditions: {none: [there], device: {enrolled: true}}", "country-left-out"),
+        ("conditions: {all: [there], device: {enrolled: true}}", ""),
+        ("when: '!(source.country in [\"DE\"])'", "country-left-out"),
+        ("when: 'source.country != \"DE\"'", "country-left-out"),
+        ("when: 'source.geoKnown && source.country != \"DE\"'", ""),
+        ("when: 'source.country == \"DE\"'", ""),
+        ('when: \'source.country == "DE" && request.name != "x"\'', ""),
+    ],
+)
+def test_a_rule_that_lets_in_from_everywhere_but_some_countries_is_found(tmp_path, more, lint):
+    definitions = "conditions: {there: {countries: [DE]}}\n"
+    rules = rule("a", "allow", PODS, more) + rule("b", "deny", PODS, "conditions: {all: [there]}")
+    lints = [each for each, _, _ in found(written(tmp_path, rules, definitions))]
+    assert lints == ([lint] if lint else [])
+
+
 def test_a_wildcard_that_asks_nothing_is_found(tmp_path):
     assert found(written(tmp_path, rule("a", "allow", EVERYTHING))) == [("wildcard", "a", 5)]
     assert found(written(tmp_path, rule("a", "allow", EVERYTHING, DEVICE))) == []

@@ -298,6 +298,8 @@ NAMED = {
 }
 SATISFY = {
     "networks": from_network,
+    "countries": lambda wanted, a: with_environment(a, country=wanted[0]),
+    "asns": lambda wanted, a: with_environment(a, asn=wanted[0]),
     "time": lambda _, a: with_environment(a, received_at=AT),
     "device": on_device,
     "authentication": signed_in,
@@ -347,6 +349,7 @@ def heeded(change, attributes, data):
         attributes = signed_in({name: w for name, w in asked.items() if w}, attributes)
     if ChangeKind.REASON in change.kinds:
         attributes = with_environment(attributes, reason="a reason")
+    attributes = moved(text, attributes)
     attributes = on_what_is_told(change, attributes)
     if ChangeKind.NETWORK in change.kinds:
         attributes = with_environment(attributes, source_address=some_address(text, data))
@@ -359,6 +362,14 @@ def heeded(change, attributes, data):
         (group,) = words_after("be made a member of", text)
         groups = (*attributes.subject.groups, group)
         attributes = replace(attributes, subject=replace(attributes.subject, groups=groups))
+    return attributes
+
+
+def moved(text, attributes):
+    for country in words_after("come from country", text):
+        attributes = with_environment(attributes, country=country)
+    for number in words_after("come from autonomous system", text):
+        attributes = with_environment(attributes, asn=int(number))
     return attributes
 
 

@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import NO_DEVICE
+from kzproxy.attributes.environment import Place
 from kzproxy.audit.chain import GENESIS, seal
 from kzproxy.audit.records import (
     Arrival,
@@ -130,6 +131,7 @@ def record_of(engine: PolicyEngine, attributes: Attributes, number: int) -> Deci
         audit_id=f"a-{number}",
         received_at=environment.received_at,
         source_address=environment.source_address,
+        place=Place(country=environment.country, asn=environment.asn),
         source_port=1,
         method=attributes.request.method,
         target=attributes.request.target,
@@ -230,6 +232,22 @@ def test_facts_that_nobody_asked_for_are_left_out_and_counted(tmp_path: Path) ->
         new = engine_of(tmp_path, POLICY | {"rules": [plain, rule]})
         replayed.take(new, record_of(old, asked(*target), 1))
         assert (replayed.judged, replayed.left_out) == (0, {why: 1})
+
+
+def test_where_an_address_was_is_taken_from_the_log_and_never_guessed(tmp_path: Path) -> None:
+    plain = {key: each for key, each in POLICY["rules"][0].items() if key != "conditions"}
+    old = engine_of(tmp_path, POLICY | {"rules": [plain]})
+    new = engine_of(tmp_path, POLICY | {"rules": [plain | {"conditions": {"countries": ["DE"]}}]})
+    question = asked(*TARGETS[0])
+    there = replace(question, environment=replace(question.environment, country="AT"))
+
+    unknown, known = Replayed(), Replayed()
+    unknown.take(new, record_of(old, question, 1))
+    known.take(new, record_of(old, there, 2))
+
+    why = "what country the address was in is not in the log"
+    assert (unknown.judged, unknown.left_out) == (0, {why: 1})
+    assert (known.judged, sum(known.flips.values())) == (1, 1)
 
 
 def test_labels_that_were_left_out_of_a_record_are_not_guessed(tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class RawClient:
         alpn: tuple[str, ...] = ("http/1.1",),
         seconds: float = _SECONDS,
         source: str = "127.0.0.1",
+        preamble: bytes = b"",
     ) -> None:
         context = ssl.create_default_context(cafile=authority)
         context.set_alpn_protocols(list(alpn))
@@ -54,6 +55,7 @@ class RawClient:
         )
         # As every real client does; else a request waits for the acknowledgement of the handshake.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.sendall(preamble)
         self.tls = context.wrap_socket(sock, server_hostname="localhost")
         self._buffer = b""
 

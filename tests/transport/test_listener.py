@@ -9,7 +9,7 @@ import pytest
 from kzproxy.clock.system import SystemClock
 from kzproxy.http.messages import Length, ResponseHead
 from kzproxy.metrics.registry import Metrics
-from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS
+from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.listener import Listener, listening_socket
@@ -32,7 +32,7 @@ def listener(context: Callable[[], ssl.SSLContext]) -> Listener:
         service=Greeting(),
         deadlines=Deadlines(SystemClock()),
         metrics=Metrics(version=""),
-        limits=DEFAULT_CONNECTION_LIMITS,
+        connections=OpenConnections(DEFAULT_CONNECTION_LIMITS),
     )
 
 

@@ -2,10 +2,11 @@
 
 import fcntl
 import json
+import os
 import shutil
 import ssl
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,16 +35,29 @@ class ForeignIdp:
         issuer: ``https://localhost:PORT``.
         ca_file: The authority of its certificate.
         events_file: A JSON line for each request that it answered.
+        process: What runs it.
     """
 
     issuer: str
     ca_file: Path
     events_file: Path
+    process: subprocess.Popen[bytes]
 
     def events(self, route: str) -> list[dict[str, object]]:
         """Return what was asked at ``route`` (oidc-provider's name for it) so far."""
         lines = self.events_file.read_text().splitlines() if self.events_file.exists() else []
         return [event for event in map(json.loads, lines) if event.get("route") == route]
+
+    def change_users(self, users: Mapping[str, Mapping[str, object]]) -> None:
+        """Let exactly these people have accounts, of whom exactly this is said."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(users).encode() + b"\n")
+        self.process.stdin.flush()
+        for line in self.process.stdout:
+            if line == b"{}\n":  # oidc-provider says other things there too
+                return
+        raise RuntimeError("the foreign IdP has ended")
 
     def trust(self) -> ssl.SSLContext:
         """Return a TLS context that trusts this provider."""
@@ -60,6 +74,8 @@ def running_foreign_idp(
     users: Mapping[str, Mapping[str, object]] = USERS,
     id_token_seconds: int = 300,
     port: int = 0,
+    redirect_uris: Sequence[str] = (),
+    backchannel_logout_uri: str = "",
 ) -> Iterator[ForeignIdp]:
     """Run a provider for the block; it keeps its events in ``directory``.
 
@@ -74,12 +90,18 @@ def running_foreign_idp(
         "users": users,
         "idTokenSeconds": id_token_seconds,
         "eventsFile": str(events_file),
+        "redirectURIs": list(redirect_uris),
+        "backchannelLogoutUri": backchannel_logout_uri,
     }
     command = [node(), str(HERE / "server.mjs"), json.dumps(settings)]
     log_file = directory / "foreign-idp.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=os.environ | {"NODE_EXTRA_CA_CERTS": str(ca_file)},
         )
     assert process.stdin
     assert process.stdout
@@ -88,7 +110,10 @@ def running_foreign_idp(
         if not line:
             raise RuntimeError(f"the foreign IdP did not start:\n{log_file.read_text()}")
         yield ForeignIdp(
-            issuer=json.loads(line)["issuer"], ca_file=ca_file, events_file=events_file
+            issuer=json.loads(line)["issuer"],
+            ca_file=ca_file,
+            events_file=events_file,
+            process=process,
         )
     finally:
         process.stdin.close()  # its sign to stop, also when this process is killed

@@ -8,11 +8,16 @@
 //   users                             {name: {claim: value}}; any password is accepted
 //   idTokenSeconds                    lifetime of an ID token
 //   eventsFile                        one JSON line is appended for each request answered
-// The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
+//   redirectURIs                      further ones of the client that has a secret
+//   backchannelLogoutUri              where clients are told of sign-outs; empty: they are not
+// A line on stdin is a JSON object of users that takes the place of `users`: who is not in it has no
+// account any more, and what is said of the others is true from then on. "{}" comes back on stdout
+// once it is so. The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
 // its stdin does, and so with the process that started it.
 import { generateKeyPairSync } from 'node:crypto'
 import { appendFileSync, readFileSync } from 'node:fs'
 import https from 'node:https'
+import { createInterface } from 'node:readline'
 import { Provider } from 'oidc-provider'
 
 const settings = JSON.parse(process.argv[2])
@@ -29,6 +34,14 @@ function signingKey (type, options, alg, kid) {
 }
 
 const refreshable = ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code']
+
+function loggedOutAt () {
+  if (!settings.backchannelLogoutUri) return {}
+  return {
+    backchannel_logout_uri: settings.backchannelLogoutUri,
+    backchannel_logout_session_required: true,
+  }
+}
 
 function configuration () {
   return {
@@ -47,17 +60,19 @@ function configuration () {
         grant_types: refreshable,
         response_types: ['code'],
         require_auth_time: true,
+        ...loggedOutAt(),
       },
       {
         client_id: 'kzproxy-with-secret',
         client_secret: SECOND_CLIENT_SECRET,
         application_type: 'native',
         token_endpoint_auth_method: 'client_secret_basic',
-        redirect_uris: ['http://127.0.0.1/callback'],
+        redirect_uris: ['http://127.0.0.1/callback', ...settings.redirectURIs],
         grant_types: refreshable,
         response_types: ['code'],
         require_auth_time: true,
         id_token_signed_response_alg: 'ES256',
+        ...loggedOutAt(),
       },
     ],
     scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
@@ -75,7 +90,10 @@ function configuration () {
       accountId: id,
       claims: () => ({ sub: id, preferred_username: id, ...settings.users[id] }),
     },
+    // Its own refuses to speak to this machine.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     features: {
+      backchannelLogout: { enabled: true },
       deviceFlow: { enabled: true },
       devInteractions: { enabled: true },
       introspection: { enabled: true },
@@ -128,5 +146,8 @@ function stop () {
   server.closeAllConnections()
 }
 process.stdin.on('end', stop)
-process.stdin.resume()
+createInterface({ input: process.stdin }).on('line', (line) => {
+  settings.users = JSON.parse(line)
+  process.stdout.write('{}\n')
+})
 process.on('SIGTERM', stop)

@@ -1,0 +1,153 @@
+"""What others say against devices: that they do not comply, that a certificate is revoked.
+
+Each source has a say of its own: who takes back what it said lifts nothing that another one said.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import CheckResult, DevicePosture, Fact
+from kzproxy.store.store import Entry
+
+COMPLIANCE_KIND = "device-signal"
+CERTIFICATE_KIND = "revoked-certificate"
+CHECK = "compliant"
+
+_SOURCE = "signal:"
+# It holds until its source takes it back: no date is late enough to be forgotten.
+_LASTS = timedelta(days=36500)
+
+DevicesConcerned = Callable[[str], None]
+
+
+class NotCompliant(msgspec.Struct, frozen=True, kw_only=True):
+    """What one source says of one device."""
+
+    device_id: str
+    source: str
+    observed_at: datetime
+
+
+class RevokedCertificate(msgspec.Struct, frozen=True, kw_only=True):
+    """A device certificate that is not taken any more, by its serial number in lower-case hex."""
+
+    serial: str
+    observed_at: datetime
+
+
+class Compliance:
+    """Devices that somebody says do not comply. A ``View`` of the store, and ``Restates``."""
+
+    kind = COMPLIANCE_KIND
+
+    def __init__(self, concerned: DevicesConcerned) -> None:
+        """Begin empty; ``concerned`` is told each device of which something else is known."""
+        self._concerned = concerned
+        self._by_key: dict[str, NotCompliant] = {}
+        self._by_device: dict[str, dict[str, NotCompliant]] = {}
+        self._decoder = msgspec.json.Decoder(NotCompliant)
+
+    def restate(self, attributes: Attributes, now: datetime) -> Attributes:
+        """Return the facts with the check that fails, or no longer does; see ``Restates``."""
+        del now
+        device = self.stated(attributes.device)
+        return attributes if device is attributes.device else replace(attributes, device=device)
+
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of a device; see ``StatesDevice``."""
+        against = self._by_device.get(posture.device_id) if posture.device_id else None
+        present = next((result for name, result in posture.checks if name == CHECK), None)
+        wanted = _failed(against.values()) if against else None
+        is_ours = present is not None and present.source.startswith(_SOURCE)
+        if wanted == present or (wanted is None and not is_ours):
+            return posture
+        return _with_check(posture, wanted)
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        """See ``View``."""
+        for key in set(self._by_key) - {entry.key for entry in entries}:
+            self.changed(key, None)
+        for entry in entries:
+            self.changed(entry.key, entry)
+
+    def changed(self, key: str, entry: Entry | None) -> None:
+        """See ``View``."""
+        before = self._by_key.pop(key, None)
+        if before is not None:
+            said = self._by_device[before.device_id]
+            del said[key]
+            if not said:
+                del self._by_device[before.device_id]
+        after = None if entry is None else self._decoder.decode(entry.value)
+        if after is not None:
+            self._by_key[key] = after
+            self._by_device.setdefault(after.device_id, {})[key] = after
+        for one in {said.device_id for said in (before, after) if said is not None}:
+            self._concerned(one)
+
+
+class RevokedCertificates:
+    """Device certificates that were revoked. A ``View`` of the store, and ``Restates``."""
+
+    kind = CERTIFICATE_KIND
+
+    def __init__(self, concerned: Callable[[str], None]) -> None:
+        """Begin empty; ``concerned`` is told the serial number of each that is revoked."""
+        self._concerned = concerned
+        self._serials: dict[str, str] = {}
+        self._revoked: frozenset[str] = frozenset()
+        self._decoder = msgspec.json.Decoder(RevokedCertificate)
+
+    def restate(self, attributes: Attributes, now: datetime) -> Attributes:
+        """Return the facts with a device that is none, where its certificate is revoked."""
+        del now
+        device = self.stated(attributes.device)
+        return attributes if device is attributes.device else replace(attributes, device=device)
+
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of a device; see ``StatesDevice``."""
+        if posture.serial not in self._revoked or posture.enrolled is not Fact.PASSED:
+            return posture
+        return replace(
+            posture,
+            enrolled=Fact.FAILED,
+            device_id="",
+            vouched_by="",
+            reason="the device certificate was revoked; enrol the device again",
+        )
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        """See ``View``."""
+        self._serials.clear()
+        for entry in entries:
+            self.changed(entry.key, entry)
+
+    def changed(self, key: str, entry: Entry | None) -> None:
+        """See ``View``."""
+        self._serials.pop(key, None)
+        if entry is not None:
+            self._serials[key] = self._decoder.decode(entry.value).serial
+        self._revoked = frozenset(self._serials.values())
+        if entry is not None:
+            self._concerned(self._serials[key])
+
+
+def _failed(said: Iterable[NotCompliant]) -> CheckResult:
+    newest = max(said, key=lambda one: (one.observed_at, one.source))
+    return CheckResult(
+        fact=Fact.FAILED,
+        observed_at=newest.observed_at,
+        expires_at=newest.observed_at + _LASTS,
+        source=_SOURCE + newest.source,
+    )
+
+
+def _with_check(device: DevicePosture, result: CheckResult | None) -> DevicePosture:
+    others = [(name, known) for name, known in device.checks if name != CHECK]
+    if result is not None:
+        others.append((CHECK, result))
+    return replace(device, checks=tuple(sorted(others, key=lambda one: one[0])))

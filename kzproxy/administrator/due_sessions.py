@@ -1,0 +1,107 @@
+"""When each session is to be confirmed by its identity provider again, and which comes next."""
+
+import heapq
+import zlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.administrator.session_directory import KIND, SessionDirectory
+from kzproxy.store.store import Entry
+
+# Of the interval. The later bound leaves time for the answer, so that what changes at the provider
+# is noticed within the interval; the width spreads sessions that began together.
+_EARLIEST, _LATEST = 0.7, 0.9
+_STEPS = 1 << 16
+
+
+class DueSessions:
+    """Knows for each session when it is due. A ``View`` of the store, after the directory's.
+
+    A session becomes due at once where ``verified_at`` is set back: that is how whoever hears that
+    something has changed has the provider asked, whichever worker does the asking.
+    """
+
+    kind = KIND
+
+    def __init__(self, directory: SessionDirectory) -> None:
+        """Take the directory, which follows the store already."""
+        self._directory = directory
+        self._due: dict[str, datetime] = {}
+        self._heap: list[tuple[datetime, str]] = []
+        self._ready: set[str] = set()
+
+    def __len__(self) -> int:
+        """Return how many sessions wait for their time, or for their turn."""
+        return len(self._due)
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        """See ``View``."""
+        self._due.clear()
+        self._heap.clear()
+        self._ready.clear()
+        for entry in entries:
+            self.schedule(entry.key)
+
+    def changed(self, key: str, _entry: Entry | None) -> None:
+        """See ``View``."""
+        self.schedule(key)
+
+    def schedule(self, session_id: str, not_before: datetime | None = None) -> None:
+        """Have a session be due when its confirmation grows old, or later if told so.
+
+        A ``not_before`` holds until the session changes.
+        """
+        record = self._directory.find(session_id)
+        if record is None or record.ended_at is not None:
+            self._due.pop(session_id, None)
+            self._ready.discard(session_id)
+            return
+        due = due_at(record, self._directory.settings.reverify)
+        due = due if not_before is None else max(due, not_before)
+        if self._due.get(session_id) != due:
+            self._due[session_id] = due
+            self._ready.discard(session_id)
+            heapq.heappush(self._heap, (due, session_id))
+
+    def hurry(self, session_id: str, now: datetime) -> None:
+        """Have a session that waits be due now."""
+        if session_id in self._due:
+            self._due[session_id] = now
+            self._ready.discard(session_id)
+            heapq.heappush(self._heap, (now, session_id))
+
+    def take(self, count: int, now: datetime) -> list[SessionRecord]:
+        """Take sessions that are due, at most ``count``: those that were used last first.
+
+        Each is to be scheduled again by the caller.
+        """
+        while self._heap and self._heap[0][0] <= now:
+            due, session_id = heapq.heappop(self._heap)
+            if self._due.get(session_id) == due:
+                self._ready.add(session_id)
+        records = filter(None, (self._directory.find(one) for one in self._ready))
+        taken = heapq.nlargest(count, records, key=lambda one: one.seen_at)
+        for record in taken:
+            self._ready.discard(record.id)
+            del self._due[record.id]
+        return taken
+
+
+def wanted_again(record: SessionRecord, *, now: datetime, interval: timedelta) -> SessionRecord:
+    """Return a session that is due at once, even where its provider is being asked just now.
+
+    It holds meanwhile as far as the grace reaches.
+    """
+    # Set back in any case, so that an answer to an earlier question is known to be one.
+    before = record.verified_at - timedelta(microseconds=1)
+    return msgspec.structs.replace(record, verified_at=min(before, now - interval))
+
+
+def due_at(record: SessionRecord, interval: timedelta) -> datetime:
+    """Return when a session is to be confirmed: within ``interval``, each at its own time."""
+    asked_about = f"{record.id} {record.verified_at.timestamp()}".encode()
+    share = zlib.crc32(asked_about) % _STEPS / _STEPS
+    return record.verified_at + interval * (_EARLIEST + (_LATEST - _EARLIEST) * share)

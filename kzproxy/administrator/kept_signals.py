@@ -1,0 +1,80 @@
+"""What is remembered of signals, wired: told by the store, asked by the administrator."""
+
+from dataclasses import dataclass
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.concern import Concern
+from kzproxy.administrator.device_signals import Compliance, RevokedCertificates
+from kzproxy.administrator.restating import StatesDevice
+from kzproxy.administrator.revocations import Revocations, who_is
+from kzproxy.administrator.risks import Risks
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.identity import Identity
+from kzproxy.store.following import Following
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptSignals:
+    """The views; requests are judged by them from when the store is followed."""
+
+    revocations: Revocations
+    risks: Risks
+    compliance: Compliance
+    certificates: RevokedCertificates
+
+    @property
+    def of_devices(self) -> tuple[StatesDevice, ...]:
+        """Those that know something of devices; to be asked after all others."""
+        return self.certificates, self.compliance, self.risks
+
+    def check(self, subject: Identity, device: DevicePosture) -> None:
+        """Refuse a caller whose credential is not taken any more.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        self.revocations.check(subject, device)
+
+    def judged_as(self, subject: Identity, device: DevicePosture) -> Identity:
+        """Return a caller with what is known beside their credential: the risk."""
+        return self.risks.of_person(subject, device)
+
+
+def keep_signals(
+    administrator: Administrator, following: Following, sessions: SessionDirectory
+) -> KeptSignals:
+    """Make the views, and have what is under way judged again by what they come to know.
+
+    To be called before ``following`` starts, and after whoever says what devices are, which these
+    may contradict.
+    """
+
+    def concerned(concern: Concern) -> None:
+        if concern.subject and concern.issuers:
+            users = frozenset((issuer, concern.subject) for issuer in concern.issuers)
+            administrator.judge_users_again(users)
+        elif concern.device_id:
+            administrator.judge_devices_again(frozenset({concern.device_id}))
+        else:
+            administrator.judge_again_where(
+                lambda known: concern.covers(who_is(known.subject, known.device, sessions.find))
+            )
+
+    def device_concerned(device_id: str) -> None:
+        administrator.judge_devices_again(frozenset({device_id}))
+
+    def certificate_concerned(serial: str) -> None:
+        administrator.judge_again_where(lambda attributes: attributes.device.serial == serial)
+
+    kept = KeptSignals(
+        revocations=Revocations(sessions.find, concerned),
+        risks=Risks(sessions.find, concerned),
+        compliance=Compliance(device_concerned),
+        certificates=RevokedCertificates(certificate_concerned),
+    )
+    # A certificate that is no device's has no device to say anything about: it comes first.
+    for view in (kept.certificates, kept.revocations, kept.risks, kept.compliance):
+        following.follow(view)
+        administrator.consult(view)
+    return kept

@@ -1,0 +1,201 @@
+"""Ask the identity provider about one session, and do what follows from its answer."""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
+
+import msgspec
+
+from kzproxy.administrator.session import SessionEnd, SessionRecord
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.attributes.identity import Identity
+from kzproxy.authentication.provider_client import ProviderClient
+from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
+from kzproxy.store.sealing import Sealer, Unsealable
+
+log = logging.getLogger(__name__)
+
+Providers = Callable[[str], ProviderClient | None]
+"""Finds the provider of an issuer, as the configuration in force has it."""
+
+BY = "identity provider"
+"""Who ends a session here, for the log."""
+
+
+class Outcome(StrEnum):
+    """What came of asking; a closed set for metrics."""
+
+    CONFIRMED = "confirmed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    OVER = "over"
+
+
+class _SessionOver(Exception):
+    """The session ended while its provider was asked."""
+
+
+class ProviderCheck:
+    """Asks about sessions, one at a time for each session."""
+
+    def __init__(
+        self, directory: SessionDirectory, sealer: Sealer, providers: Providers, clock: Clock
+    ) -> None:
+        self._directory = directory
+        self._sealer = sealer
+        self._providers = providers
+        self._clock = clock
+        # New refresh tokens that the store did not take: the old one is spent, so these are all
+        # that is left of the sign-in until they can be written.
+        self._unwritten: dict[str, str] = {}
+        self._silent: set[str] = set()
+
+    async def check(self, record: SessionRecord) -> Outcome:
+        """Ask, and keep what comes of it; never raises for what a provider or the store does.
+
+        Nothing is written where the provider is silent: the directory refuses a session by itself
+        once its confirmation is too old.
+        """
+        asked_at = self._clock.now()
+        try:
+            identity = await self._confirmed(record)
+            self._heard(record.issuer)
+            return await self._take(record, identity, asked_at)
+        except ProviderRefusal as no:
+            words = f"the identity provider no longer confirms it ({no})"
+            return await self._end(record, words)
+        except Unauthenticated as no:
+            words = f"what the identity provider says of you now is not accepted: {no.message}"
+            return await self._end(record, words)
+        except _SessionOver:
+            return Outcome.OVER
+        except (ProviderSilence, Unsealable, ServiceUnavailable) as error:
+            self._not_heard(record, error)
+            return Outcome.FAILED
+
+    async def write_unwritten(self) -> None:
+        """Try again to keep what the store did not take."""
+        for session_id, token in list(self._unwritten.items()):
+            try:
+                await self._write(session_id, token)
+            except (Unauthenticated, ServiceUnavailable):
+                continue
+
+    async def _confirmed(self, record: SessionRecord) -> Identity | None:
+        provider = self._providers(record.issuer)
+        if provider is None:
+            raise ProviderSilence(f"{record.issuer} is not a provider of `signIn` any more")
+        return await provider.confirm(
+            self._refresh_token(record), record.subject, partial(self._keep, record, provider)
+        )
+
+    def _refresh_token(self, record: SessionRecord) -> str:
+        unwritten = self._unwritten.get(record.id)
+        if unwritten is not None:
+            return unwritten
+        return self._sealer.open(record.refresh, refresh_context(record.id)).decode()
+
+    async def _keep(self, record: SessionRecord, provider: ProviderClient, token: str) -> None:
+        self._unwritten[record.id] = token
+        try:
+            await self._write(record.id, token)
+        except Unauthenticated as error:
+            # It ended meanwhile, and its new token must not outlive it at the provider.
+            del self._unwritten[record.id]
+            await provider.revoke(token)
+            raise _SessionOver from error
+
+    async def _write(self, session_id: str, token: str) -> None:
+        sealed = self._sealer.seal(token.encode(), refresh_context(session_id))
+        await self._directory.update(session_id, partial(_with_refresh, sealed=sealed))
+        if self._unwritten.get(session_id) == token:
+            del self._unwritten[session_id]
+
+    async def _take(
+        self, record: SessionRecord, identity: Identity | None, asked_at: datetime
+    ) -> Outcome:
+        if identity is not None and identity.username != record.username:
+            words = f"the identity provider calls you {identity.username} now"
+            return await self._end(record, words)
+        change = partial(confirmed, before=record, identity=identity, asked_at=asked_at)
+        try:
+            await self._directory.update(record.id, change)
+        except Unauthenticated as error:
+            raise _SessionOver from error
+        return Outcome.CONFIRMED
+
+    def _heard(self, issuer: str) -> None:
+        if issuer in self._silent:
+            self._silent.discard(issuer)
+            log.info("sessions of %s can be confirmed again", issuer)
+
+    def _not_heard(self, record: SessionRecord, error: Exception) -> None:
+        # Thousands of sessions may wait for one provider, and one line says it.
+        level = logging.DEBUG if record.issuer in self._silent else logging.WARNING
+        self._silent.add(record.issuer)
+        log.log(
+            level,
+            "session %s cannot be confirmed by %s, nor perhaps others; each is refused from %s"
+            " after it was last confirmed: %s",
+            record.id,
+            record.issuer,
+            self._directory.settings.reverify + self._directory.settings.grace,
+            _words(error),
+        )
+
+    async def _end(self, record: SessionRecord, words: str) -> Outcome:
+        log.info("session %s of %s ends: %s", record.id, record.username, words)
+        self._unwritten.pop(record.id, None)
+        try:
+            await self._directory.end(record.id, SessionEnd.DISABLED, words, by=BY)
+        except ServiceUnavailable as error:
+            log.warning("session %s could not be ended: %s", record.id, _words(error))
+            return Outcome.FAILED
+        return Outcome.REFUSED
+
+
+def confirmed(
+    record: SessionRecord, *, before: SessionRecord, identity: Identity | None, asked_at: datetime
+) -> SessionRecord:
+    """Return a session as the provider confirmed it.
+
+    When and how the person signed in stays as it was: a refresh is nobody's sign-in.
+
+    Args:
+        record: As it is now.
+        before: As it was when the provider was asked.
+        identity: Who the provider says the person is; None where it does not say.
+        asked_at: When it was asked.
+    """
+    # Set back while the answer was under way: what has changed since may not be in it.
+    wanted_again = record.verified_at < before.verified_at
+    verified_at = record.verified_at if wanted_again else max(record.verified_at, asked_at)
+    changed = msgspec.structs.replace(record, verified_at=verified_at)
+    if identity is None:
+        return changed
+    return msgspec.structs.replace(
+        changed,
+        groups=identity.groups,
+        uid=identity.uid,
+        extra=identity.extra,
+        vouched_by=identity.vouched_by,
+    )
+
+
+def refresh_context(session_id: str) -> str:
+    """Return what the refresh token of a session is sealed for."""
+    return f"session:{session_id}:refresh"
+
+
+def _with_refresh(record: SessionRecord, sealed: bytes) -> SessionRecord:
+    return msgspec.structs.replace(record, refresh=sealed)
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ServiceUnavailable):
+        return error.detail or error.message
+    return str(error)

@@ -1,0 +1,258 @@
+"""Go back to the identity providers for every session, again and again.
+
+On one worker only, the one that holds the store's lease for it: a refresh token is good once, and
+two that redeem the same one end the sign-in. Never as a stampede: each session has its own time
+within the interval, questions begin at no more than twice the rate that is needed over time, and
+few are under way at once with one provider, however many sessions are due.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from kzproxy.administrator.due_sessions import DueSessions, wanted_again
+from kzproxy.administrator.provider_check import Outcome, ProviderCheck, Providers
+from kzproxy.administrator.session import SessionEnd, SessionRecord
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
+from kzproxy.metrics.registry import Metrics
+from kzproxy.store.following import Following
+from kzproxy.store.sealing import Sealer
+from kzproxy.store.store import Store
+
+log = logging.getLogger(__name__)
+
+LEASE = "reverification"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReverificationLimits:
+    """How providers are asked.
+
+    Attributes:
+        at_once: Questions under way with one provider.
+        least_per_second: Questions that may begin each second, however few sessions there are.
+        turn: Between two looks at what is due.
+        lease: For how long a worker is the one that asks, without a word of its own.
+        lease_renewed: How often it says that it still is.
+        lease_left: What must be left of the lease for a question to begin: longer than a question
+            takes, so that no other worker asks about the same session meanwhile.
+        retry: After a question that failed, at most.
+        idle_leeway: Other workers write down which sessions were used only now and then.
+    """
+
+    at_once: int = 16
+    least_per_second: float = 5.0
+    turn: timedelta = timedelta(seconds=0.1)
+    lease: timedelta = timedelta(seconds=40)
+    lease_renewed: timedelta = timedelta(seconds=5)
+    lease_left: timedelta = timedelta(seconds=25)
+    retry: timedelta = timedelta(seconds=15)
+    idle_leeway: timedelta = timedelta(seconds=90)
+
+
+DEFAULT_LIMITS = ReverificationLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What reverification works with."""
+
+    store: Store
+    following: Following
+    directory: SessionDirectory
+    sealer: Sealer
+    providers: Providers
+    clock: Clock
+    metrics: Metrics
+
+
+class Reverification:
+    """Asks about each session in time, while it holds the lease."""
+
+    def __init__(
+        self, shared: Shared, holder: str, limits: ReverificationLimits = DEFAULT_LIMITS
+    ) -> None:
+        """Follow the store; to be made before the following starts.
+
+        Args:
+            shared: What all workers have alike.
+            holder: This worker's name, which no other has.
+            limits: How providers are asked.
+        """
+        self._with = shared
+        self._holder = holder
+        self._limits = limits
+        self._due = DueSessions(shared.directory)
+        self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
+        self._under_way: Counter[str] = Counter()
+        self._asked_about: set[str] = set()
+        self._allowance = 1.0
+        self._allowed_at = self._lease_asked_at = self._held_until = shared.clock.monotonic()
+        shared.following.follow(self._due)
+        shared.metrics.reverification_lag.set_function(self.lag_seconds)
+
+    async def verify_now(self, session_ids: Iterable[str]) -> None:
+        """Have the provider asked about these sessions soon, by whichever worker asks.
+
+        Raises:
+            ServiceUnavailable: It cannot be written.
+        """
+        interval = self._with.directory.settings.reverify
+        change = partial(wanted_again, now=self._with.clock.now(), interval=interval)
+        for session_id in session_ids:
+            try:
+                await self._with.directory.update(session_id, change)
+            except Unauthenticated:
+                continue  # it has ended, which is as good
+
+    def providers_changed(self) -> None:
+        """Ask soon about the sessions whose identity was mapped by settings no longer in force.
+
+        Until then they are nobody's, for nobody stands behind what they say.
+        """
+        now = self._with.clock.now()
+        for record in self._with.directory.all():
+            provider = self._with.providers(record.issuer)
+            if provider is not None and record.vouched_by != provider.settings.issuer.revision:
+                self._due.hurry(record.id, now)
+
+    def lag_seconds(self) -> float:
+        """Return by how much the session that has waited longest is over its time; 0 elsewhere."""
+        if not self._is_held():
+            return 0.0
+        waiting = [one.verified_at for one in self._with.directory.all() if one.ended_at is None]
+        if not waiting:
+            return 0.0
+        due = min(waiting) + self._with.directory.settings.reverify
+        return max(0.0, (self._with.clock.now() - due).total_seconds())
+
+    async def run(self) -> None:
+        """Ask until cancelled; questions under way are then heard to their end."""
+        stopped: asyncio.CancelledError | None = None
+        async with asyncio.TaskGroup() as asking:
+            try:
+                while True:
+                    await self._turn(asking)
+                    await asyncio.sleep(self._limits.turn.total_seconds())
+            except asyncio.CancelledError as cancelled:
+                # An answer may hold a new refresh token, and the old one is spent already: to drop
+                # it would end somebody's sign-in. Each answer has a time-out, so this ends soon.
+                stopped = cancelled
+        await self._let_go()
+        if stopped is not None:
+            raise stopped
+
+    async def turn(self) -> None:
+        """Look once at what is due, and return when all that was begun has ended."""
+        async with asyncio.TaskGroup() as asking:
+            await self._turn(asking)
+
+    async def _turn(self, asking: asyncio.TaskGroup) -> None:
+        """Begin what may begin now; never raises for what the store does."""
+        try:
+            await self._hold()
+            await self._check.write_unwritten()
+        except ServiceUnavailable as error:
+            log.warning("sessions cannot be confirmed: %s", error.detail or error.message)
+        if not self._is_held():
+            return
+        for record in self._due.take(self._may_begin(), self._with.clock.now()):
+            is_busy = self._under_way[record.issuer] >= self._limits.at_once
+            if is_busy or record.id in self._asked_about:
+                self._due.schedule(record.id)
+                continue
+            self._allowance -= 1
+            self._under_way[record.issuer] += 1
+            self._asked_about.add(record.id)
+            asking.create_task(self._ask(record))
+
+    async def _ask(self, record: SessionRecord) -> None:
+        """Ask about one session; sees to its own errors."""
+        outcome = Outcome.FAILED
+        try:
+            outcome = await self._outcome(record)
+        except ServiceUnavailable as error:
+            log.warning("session %s could not be ended: %s", record.id, error.detail)
+        except Exception:
+            log.exception("bug while session %s was to be confirmed", record.id)
+        finally:
+            self._asked_about.discard(record.id)
+            self._under_way[record.issuer] -= 1
+            self._with.metrics.reverifications.labels(outcome.value).inc()
+            self._due.schedule(
+                record.id, self._retry_at(record) if outcome is Outcome.FAILED else None
+            )
+
+    async def _outcome(self, record: SessionRecord) -> Outcome:
+        cause = self._over(record)
+        if cause is None:
+            return await self._check.check(record)
+        await self._with.directory.end(record.id, cause, _WORDS[cause], by="kzproxy")
+        return Outcome.OVER
+
+    def _over(self, record: SessionRecord) -> SessionEnd | None:
+        """Return why a session has ended by itself, so that nobody need be asked about it."""
+        now, idle = self._with.clock.now(), self._with.directory.settings.idle
+        if now >= record.ends_at:
+            return SessionEnd.OVER
+        if now >= record.seen_at + idle + self._limits.idle_leeway:
+            return SessionEnd.IDLE
+        return None
+
+    def _retry_at(self, record: SessionRecord) -> datetime:
+        # After half of the time at least, and not all at the same time.
+        share = 0.5 + zlib.crc32(record.id.encode()) % 1000 / 2000
+        retry = min(self._limits.retry, self._with.directory.settings.reverify / 4)
+        return self._with.clock.now() + retry * share
+
+    def _may_begin(self) -> int:
+        """Return how many questions may begin, by the time since this was last asked."""
+        interval = self._with.directory.settings.reverify.total_seconds()
+        per_second = max(self._limits.least_per_second, 2 * len(self._due) / interval)
+        now = self._with.clock.monotonic()
+        self._allowance += (now - self._allowed_at) * per_second
+        self._allowance = min(self._allowance, max(1.0, per_second))
+        self._allowed_at = now
+        return int(self._allowance)
+
+    def _is_held(self) -> bool:
+        left = self._held_until - self._with.clock.monotonic()
+        return left >= self._limits.lease_left.total_seconds()
+
+    async def _hold(self) -> None:
+        now = self._with.clock.monotonic()
+        if now < self._lease_asked_at:
+            return
+        self._lease_asked_at = now + self._limits.lease_renewed.total_seconds()
+        had = now < self._held_until
+        seconds = self._limits.lease.total_seconds()
+        if not await self._with.store.hold(LEASE, self._holder, seconds):
+            self._held_until = now
+            return
+        if not had:
+            # Another worker may just have kept a new refresh token; ask with no older one.
+            await self._with.following.catch_up()
+            log.info("this worker confirms sessions at the identity providers")
+        self._held_until = now + seconds
+
+    async def _let_go(self) -> None:
+        if self._with.clock.monotonic() >= self._held_until:
+            return
+        self._held_until = self._with.clock.monotonic()
+        try:
+            await self._with.store.hold(LEASE, self._holder, 0)
+        except ServiceUnavailable as error:
+            log.warning("the lease %s could not be given up: %s", LEASE, error.detail)
+
+
+_WORDS = {
+    SessionEnd.OVER: "it has lasted as long as a session may",
+    SessionEnd.IDLE: "it was not used for too long",
+}

@@ -1,0 +1,142 @@
+"""Sign-ins that hold no longer although a token says that they do.
+
+A session ends in the store. A token that an issuer signed cannot be taken back, so it is remembered
+whose tokens from before when are not taken. This also holds for a session that began elsewhere in
+the moment in which the others were ended.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from kzproxy.administrator.concern import Concern, ConcernIndex, Who, who_calls, who_has
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.identity import Identity
+from kzproxy.authentication.validity import MAX_LEEWAY
+from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.store.store import Entry
+
+KIND = "revocation"
+
+Concerned = Callable[[Concern], None]
+Sessions = Callable[[str], SessionRecord | None]
+
+
+class Needed(StrEnum):
+    """What mends it."""
+
+    SIGN_IN = "sign-in"
+    TOKEN = "token"  # noqa: S105 - a fresh one, made after that moment
+
+
+class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is not taken any more.
+
+    Attributes:
+        concern: Of whom.
+        before: What is from this moment or earlier; by the issuer's clock.
+        taken_at: When kzproxy heard of it.
+        needed: What counts: when the person signed in, or when the token was made.
+        message: For the user.
+    """
+
+    concern: Concern
+    before: datetime
+    taken_at: datetime
+    needed: Needed = Needed.SIGN_IN
+    message: str = ""
+
+    def ends(self, subject: Identity, who: Who) -> bool:
+        """Whether the credential of ``subject``, whom this is about, holds no longer."""
+        if subject.is_session:
+            began = subject.session_began_at
+            in_time = began is not None and began > self.taken_at
+            if self.needed is Needed.TOKEN or in_time:
+                return False
+        return is_from_before(self.before, subject, who, self.concern, self.needed)
+
+
+def is_from_before(
+    before: datetime, subject: Identity, who: Who, concern: Concern, needed: Needed
+) -> bool:
+    """Whether what ``subject`` shows is from ``before`` or earlier; where nobody knows, it is."""
+    if needed is Needed.TOKEN:
+        return subject.issued_at is None or subject.issued_at <= before
+    if concern.idp_session and concern.idp_session == who.idp_session:
+        return True  # the one session that it names is over, whenever it began
+    if subject.authenticated_at is not None:
+        return subject.authenticated_at <= before
+    if subject.session_began_at is not None:
+        # By kzproxy's clock, and ``before`` is by another's.
+        return subject.session_began_at - MAX_LEEWAY <= before
+    return subject.issued_at is None or subject.issued_at <= before
+
+
+class Revocations:
+    """A ``View`` of the store, and ``Restates``."""
+
+    kind = KIND
+
+    def __init__(self, sessions: Sessions, concerned: Concerned) -> None:
+        """Begin empty.
+
+        Args:
+            sessions: Finds a session by its id.
+            concerned: Told whom a change is about.
+        """
+        self._sessions = sessions
+        self._concerned = concerned
+        self._kept: ConcernIndex[Revocation] = ConcernIndex()
+        self._decoder = msgspec.json.Decoder(Revocation)
+
+    def restate(self, attributes: Attributes, now: datetime) -> Attributes:
+        """Return the same; see ``Restates``.
+
+        Raises:
+            Unauthenticated: The credential is not taken any more.
+        """
+        del now
+        self.check(attributes.subject, attributes.device)
+        return attributes
+
+    def check(self, subject: Identity, device: DevicePosture) -> None:
+        """Refuse a caller whose credential is not taken any more.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        if not self._kept:
+            return
+        who = who_is(subject, device, self._sessions)
+        for one in self._kept.about(who):
+            if one.ends(subject, who):
+                raise Unauthenticated(
+                    f"{one.message or 'your sign-in was ended'}; sign in again with `kzproxy login`"
+                )
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        """See ``View``."""
+        self._kept.clear()
+        for entry in entries:
+            self.changed(entry.key, entry)
+
+    def changed(self, key: str, entry: Entry | None) -> None:
+        """See ``View``."""
+        self._kept.drop(key)
+        if entry is not None:
+            revocation = self._decoder.decode(entry.value)
+            self._kept.keep(key, revocation.concern, revocation)
+            self._concerned(revocation.concern)
+
+
+def who_is(subject: Identity, device: DevicePosture, sessions: Sessions) -> Who:
+    """Return a caller by all names."""
+    record = sessions(subject.sign_in) if subject.is_session else None
+    if record is None:
+        return who_calls(subject, device.device_id)
+    who = who_has(record)
+    return who if who.device_id else who._replace(device_id=device.device_id)

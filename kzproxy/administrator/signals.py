@@ -1,0 +1,251 @@
+"""Takes signals: writes down what each does, all of it or nothing, and has it done at once.
+
+Whatever a signal does is one write of the store together with its id: once its sender is told that
+it was taken, neither a crash nor a second delivery changes anything.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from kzproxy.administrator.concern import Concern, who_has
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.administrator.session_directory import (
+    KIND,
+    SessionDirectory,
+    read_session,
+    session_put,
+)
+from kzproxy.administrator.signal import Signal, SignalSource, SignalSubject
+from kzproxy.administrator.signal_effects import (
+    KEPT,
+    Effects,
+    Taking,
+    devices_of,
+    digest,
+    effects_of,
+    order_of,
+)
+from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.records import signal_record
+from kzproxy.audit.schema import SignalReceivedRecord, SignalSubjectFields
+from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.store.following import Following
+from kzproxy.store.store import Conflict, Delete, Put, Store
+
+SEEN_KIND = "seen-signal"
+ORDER_KIND = "signal-order"
+_TRIES = 8
+
+Issuers = Callable[[], Sequence[JwtIssuerSettings]]
+
+
+class Outcome(StrEnum):
+    """What became of a signal; a closed set for log and metrics."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    OUTDATED = "outdated"
+    NOBODY = "nobody"
+    NOT_ALLOWED = "not-allowed"
+
+
+class _LastApplied(msgspec.Struct, frozen=True):
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    outcome: Outcome
+    words: str
+    sessions: tuple[str, ...] = ()
+    writes: tuple[Put | Delete, ...] = ()
+
+
+class Signals:
+    """The one place where signals take effect."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        following: Following,
+        sessions: SessionDirectory,
+        issuers: Issuers,
+        decisions: DecisionLog,
+        clock: Clock,
+    ) -> None:
+        """Take over the collaborators; ``issuers`` are those of the configuration in force."""
+        self._store = store
+        self._following = following
+        self._sessions = sessions
+        self._issuers = issuers
+        self._decisions = decisions
+        self._clock = clock
+
+    async def take(self, signal: Signal, source: SignalSource) -> Outcome:
+        """Do what ``signal`` asks; once this returns it is done, here and for good.
+
+        Streams at this worker have been judged again by then; others see it within a moment.
+
+        Raises:
+            ServiceUnavailable: It could not be written down; nothing was done.
+        """
+        is_recorded = False
+        for _ in range(_TRIES):
+            await self._following.catch_up()
+            plan = await self._plan(signal, source)
+            if not is_recorded:
+                await self._record(signal, source, plan)
+                is_recorded = True
+            if not plan.writes:
+                return plan.outcome
+            try:
+                await self._following.write(*plan.writes)
+            except Conflict:
+                continue  # a session was changed, or the same came to another worker
+            return plan.outcome
+        raise ServiceUnavailable("sessions change too often; send it again", retry_after_seconds=1)
+
+    async def _plan(self, signal: Signal, source: SignalSource) -> _Plan:
+        if signal.subject.tenant and not source.tenant_wide:
+            return _Plan(
+                outcome=Outcome.NOT_ALLOWED,
+                words="nothing: it is about all users, which the configuration does not allow",
+            )
+        seen = digest(signal.source, signal.id)
+        if await self._store.get(SEEN_KIND, seen) is not None:
+            return _Plan(outcome=Outcome.REPEATED, words="nothing: it was taken before")
+        now = self._clock.now()
+        noted = Put(kind=SEEN_KIND, key=seen, value=b"{}", expires_at=now + KEPT, expected=None)
+        concern = self._concern(signal.subject, source)
+        if concern is None:
+            words = "nothing: it is about nobody that this source may speak of"
+            return _Plan(outcome=Outcome.NOBODY, words=words, writes=(noted,))
+        concerned = self._concerned(concern)
+        taking = Taking(
+            signal=signal,
+            source=source,
+            concern=concern,
+            issuers={one.url: one for one in self._issuers()},
+            devices=devices_of(concerned),
+            reverify=self._sessions.settings.reverify,
+            now=now,
+        )
+        order = await self._in_order(taking)
+        if order is None:
+            words = "nothing: something later is known of the same"
+            return _Plan(outcome=Outcome.OUTDATED, words=words, writes=(noted,))
+        effects = effects_of(taking)
+        changed = await self._changed(concerned, effects)
+        return _Plan(
+            outcome=Outcome.APPLIED,
+            words=effects.words,
+            sessions=tuple(one.key for one in changed),
+            writes=(noted, order, *changed, *effects.kept),
+        )
+
+    def _concern(self, subject: SignalSubject, source: SignalSource) -> Concern | None:
+        issuers = self._spoken_of(subject, source)
+        if not issuers and not subject.device_id:
+            return None
+        return Concern(
+            issuers=issuers,
+            subject=subject.subject,
+            email=subject.email,
+            usernames=self._usernames(subject.email, issuers),
+            idp_session=subject.idp_session,
+            device_id=subject.device_id,
+            everybody=subject.tenant,
+        )
+
+    def _spoken_of(self, subject: SignalSubject, source: SignalSource) -> tuple[str, ...]:
+        """Return whose users may be meant; a source's own name stands for all of its own."""
+        named = subject.issuer.rstrip("/")
+        if not named or named == source.issuer.rstrip("/"):
+            return source.users_of
+        return tuple(one for one in source.users_of if one.rstrip("/") == named)
+
+    def _usernames(self, email: str, issuers: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+        """Return what those are called here whose name is made of their address alone."""
+        if not email:
+            return ()
+        return tuple(
+            (one.url, one.username.prefix + email)
+            for one in self._issuers()
+            if one.url in issuers
+            and isinstance(one.username, PrefixedClaim)
+            and one.username.claim == "email"
+        )
+
+    def _concerned(self, concern: Concern) -> tuple[SessionRecord, ...]:
+        return tuple(one for one in self._candidates(concern) if concern.covers(who_has(one)))
+
+    def _candidates(self, concern: Concern) -> Sequence[SessionRecord]:
+        if concern.subject:
+            found = [self._sessions.of_user(one, concern.subject) for one in concern.issuers]
+            return [record for records in found for record in records]
+        if concern.device_id:
+            return self._sessions.of_device(concern.device_id)
+        return self._sessions.holding()
+
+    async def _in_order(self, taking: Taking) -> Put | None:
+        """Return what remembers this one as the last; None where a later one was applied."""
+        key = order_of(taking)
+        entry = await self._store.get(ORDER_KIND, key)
+        at = taking.signal.observed_at
+        if entry is not None and msgspec.json.decode(entry.value, type=_LastApplied).at > at:
+            return None
+        return Put(
+            kind=ORDER_KIND,
+            key=key,
+            value=msgspec.json.encode(_LastApplied(at)),
+            expires_at=taking.now + KEPT,
+            expected=None if entry is None else entry.revision,
+        )
+
+    async def _changed(
+        self, concerned: tuple[SessionRecord, ...], effects: Effects
+    ) -> tuple[Put, ...]:
+        if effects.change is None:
+            return ()
+        puts = []
+        for one in concerned:
+            entry = await self._store.get(KIND, one.id)
+            record = None if entry is None else read_session(entry)
+            if entry is None or record is None or record.ended_at is not None:
+                continue
+            changed = effects.change(record)
+            if changed != record:
+                puts.append(session_put(changed, entry.revision))
+        return tuple(puts)
+
+    async def _record(self, signal: Signal, source: SignalSource, plan: _Plan) -> None:
+        subject = signal.subject
+        record = SignalReceivedRecord(
+            ts=self._clock.now(),
+            stream=source.name,
+            source=signal.source,
+            id=signal.id,
+            event=signal.kind.value,
+            subject=SignalSubjectFields(
+                issuer=subject.issuer,
+                subject=subject.subject,
+                email=subject.email,
+                session=subject.idp_session,
+                device=subject.device_id,
+                everybody=subject.tenant,
+            ),
+            observed_at=signal.observed_at,
+            outcome=plan.outcome.value,
+            effect=plan.words,
+            sessions=plan.sessions,
+            message=signal.message,
+            evidence=signal.evidence,
+        )
+        await self._decisions.record_signal(signal_record(record), durable=True)

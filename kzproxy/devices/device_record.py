@@ -1,0 +1,131 @@
+"""What the registry keeps of a device."""
+
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from kzproxy.store.store import ANY, Entry, Put
+
+KIND = "device"
+
+MAX_NAME_CHARS = 128
+
+_encoder = msgspec.json.Encoder()
+
+
+class DeviceState(StrEnum):
+    """Whether a device counts as one."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    BLOCKED = "blocked"
+
+
+class ApprovedBy(StrEnum):
+    """What a device was approved by."""
+
+    ADMINISTRATOR = "admin"
+    TOKEN = "token"  # noqa: S105 - a word for it, not one
+    POLICY = "policy"
+
+
+class Owner(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Whose device it is: as the identity provider and as kube-apiserver know them.
+
+    Attributes:
+        issuer: Empty where the device came with a token that names nobody's sign-in.
+        subject: Empty where ``issuer`` is.
+        username: Empty where nobody is known.
+    """
+
+    issuer: str = ""
+    subject: str = ""
+    username: str = ""
+
+
+NOBODY = Owner()
+
+
+class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One device; times are aware, UTC.
+
+    Attributes:
+        id: What its certificates call it.
+        key_thumbprint: SHA-256, hex, of its public key (DER SubjectPublicKeyInfo). Empty for a
+            device of an MDM's CA, which kzproxy has never seen the key of.
+        state: In force.
+        owner: Who enrolled it, or was meant to.
+        name: As its owner calls it.
+        serial: As it says itself; may be empty.
+        platform: As it says itself, such as ``linux``; may be empty.
+        enrolled_at: When.
+        approved_how: What approved it; None while nothing has.
+        approved_by: Who did; of a token, who made it.
+        approved_at: When.
+        blocked_by: Who blocked it; empty while it is not.
+        blocked_at: When.
+        blocked_reason: For its user; may be empty.
+        last_seen: When it last got a certificate or was heard of, give or take an hour.
+        certificate_ends_at: End of its newest certificate; None where it has had none.
+        same_serial_as: Id of the device that said it has this serial before; empty where none did.
+    """
+
+    id: str
+    key_thumbprint: str
+    state: DeviceState
+    owner: Owner = NOBODY
+    name: str = ""
+    serial: str = ""
+    platform: str = ""
+    enrolled_at: datetime
+    approved_how: ApprovedBy | None = None
+    approved_by: str = ""
+    approved_at: datetime | None = None
+    blocked_by: str = ""
+    blocked_at: datetime | None = None
+    blocked_reason: str = ""
+    last_seen: datetime | None = None
+    certificate_ends_at: datetime | None = None
+    same_serial_as: str = ""
+
+    @property
+    def is_approved(self) -> bool:
+        """Whether it counts as a device."""
+        return self.state is DeviceState.APPROVED
+
+
+def device_put(record: DeviceRecord, expected: int | None = ANY) -> Put:
+    """Return the write that keeps ``record``."""
+    return Put(kind=KIND, key=record.id, value=_encoder.encode(record), expected=expected)
+
+
+def read_device(entry: Entry) -> DeviceRecord:
+    """Return what ``entry`` keeps."""
+    return msgspec.json.decode(entry.value, type=DeviceRecord)
+
+
+def approved(record: DeviceRecord, how: ApprovedBy, by: str, at: datetime) -> DeviceRecord:
+    """Return ``record`` approved."""
+    return msgspec.structs.replace(
+        record,
+        state=DeviceState.APPROVED,
+        approved_how=how,
+        approved_by=by,
+        approved_at=at,
+    )
+
+
+def blocked(record: DeviceRecord, by: str, reason: str, at: datetime) -> DeviceRecord:
+    """Return ``record`` blocked."""
+    return msgspec.structs.replace(
+        record, state=DeviceState.BLOCKED, blocked_by=by, blocked_reason=reason, blocked_at=at
+    )
+
+
+def unblocked(record: DeviceRecord) -> DeviceRecord:
+    """Return ``record`` as it was before it was blocked: approved, or not yet."""
+    before = DeviceState.PENDING if record.approved_how is None else DeviceState.APPROVED
+    return msgspec.structs.replace(
+        record, state=before, blocked_by="", blocked_reason="", blocked_at=None
+    )

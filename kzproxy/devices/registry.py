@@ -1,0 +1,247 @@
+"""The devices that kzproxy knows, in memory as the store has them.
+
+A certificate alone makes no device: it is one while the registry has it, approved, with the key
+that the certificate is for. Devices of a CA that others issue with, such as an MDM's, need no
+entry; one that is blocked has one.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import msgspec
+
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.devices.device_index import DeviceIndex
+from kzproxy.devices.device_record import KIND, DeviceRecord, DeviceState, device_put, read_device
+from kzproxy.devices.names import ClientName, DeviceName
+from kzproxy.devices.registered_posture import blocked_words, registered
+from kzproxy.errors.kinds import Forbidden, NotServed, ServiceUnavailable
+from kzproxy.store.following import Following
+from kzproxy.store.store import Conflict, Delete, Entry, Put, Store
+
+SEEN_EVERY = timedelta(hours=1)
+"""How exactly it is written down when a device was last heard of."""
+
+_TRIES = 8
+# A few hundred bytes for each certificate in use.
+_MAX_REMEMBERED = 4096
+
+Change = Callable[[DeviceRecord], DeviceRecord]
+
+
+class DeviceRegistry:
+    """Finds devices, changes them, and says what is so of them. A ``View``, and ``Restates``."""
+
+    kind = KIND
+
+    def __init__(self, store: Store, following: Following) -> None:
+        """Follow the store."""
+        self._store = store
+        self._following = following
+        self._believed: frozenset[str] = frozenset()
+        self._index = DeviceIndex()
+        # By the certificate's thumbprint: what it says, and what is so.
+        self._stated: dict[str, tuple[DevicePosture, DevicePosture]] = {}
+        self._seen: dict[str, datetime] = {}
+        self._listeners: list[Callable[[frozenset[str]], None]] = []
+        following.follow(self)
+
+    def believe(self, authorities: frozenset[str]) -> None:
+        """Let devices need no entry that these vouch for: SHA-256 of CA certificates, hex.
+
+        Those are an MDM's, and any that others issue with.
+        """
+        if authorities != self._believed:
+            self._believed = authorities
+            self._stated.clear()
+
+    @property
+    def takes_devices_without_entry(self) -> bool:
+        """Whether there are authorities that are believed of themselves."""
+        return bool(self._believed)
+
+    def on_change(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Have ``listener`` told the ids of devices that are judged otherwise from now on."""
+        self._listeners.append(listener)
+
+    def find(self, device_id: str) -> DeviceRecord | None:
+        """Return a device by its id."""
+        return self._index.find(device_id)
+
+    def of_key(self, thumbprint: str) -> DeviceRecord | None:
+        """Return the device that a key is of."""
+        return next(iter(self._index.of_key(thumbprint)), None)
+
+    def of_serial(self, serial: str) -> tuple[DeviceRecord, ...]:
+        """Return the devices that say they have this serial; none for an empty one."""
+        return self._index.of_serial(serial)
+
+    def of_owner(self, issuer: str, subject: str) -> tuple[DeviceRecord, ...]:
+        """Return the devices of one person."""
+        return self._index.of_owner(issuer, subject)
+
+    def all(self) -> tuple[DeviceRecord, ...]:
+        """Return every device, the one that was enrolled last first."""
+        return tuple(sorted(self._index, key=lambda one: one.enrolled_at, reverse=True))
+
+    def name_of_key(self, thumbprint: str) -> DeviceName | ClientName:
+        """Return what a certificate for a key may say: a device's id, if it is an approved one's.
+
+        Raises:
+            Forbidden: The device whose key it is, is blocked.
+        """
+        record = self.of_key(thumbprint)
+        if record is None or record.state is DeviceState.PENDING:
+            return ClientName.of_key(thumbprint)
+        if record.state is DeviceState.BLOCKED:
+            raise Forbidden(blocked_words(record))
+        return DeviceName(device_id=record.id)
+
+    def restate(self, attributes: Attributes, now: datetime) -> Attributes:
+        """Return the facts with what is known of the device now; see ``Restates``.
+
+        Raises:
+            Forbidden: The device is blocked.
+            ServiceUnavailable: Nobody can tell.
+        """
+        device = attributes.device
+        stated = self.stated(device)
+        if stated.state == DeviceState.BLOCKED:
+            raise Forbidden(stated.reason)
+        if stated.state and stated.device_id:
+            self._seen[stated.device_id] = now
+        return attributes if stated is device else replace(attributes, device=stated)
+
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of a device whose certificate says ``posture``.
+
+        The same object for the same object for as long as nothing changes, and for what it has
+        itself returned.
+
+        Raises:
+            ServiceUnavailable: Nobody can tell.
+        """
+        if not posture.key_thumbprint:
+            return posture
+        self._check_in_touch()
+        known = self._stated.get(posture.thumbprint)
+        if known is not None and posture in known:
+            said, so = known
+            return posture if posture is not said and posture == so else so
+        so = registered(posture, self, self._believed)
+        if so == posture:
+            return posture
+        if len(self._stated) >= _MAX_REMEMBERED:
+            self._stated.clear()
+        self._stated[posture.thumbprint] = (posture, so)
+        return so
+
+    def _check_in_touch(self) -> None:
+        problem = self._following.problem()
+        if problem is not None:
+            raise ServiceUnavailable(
+                "kzproxy cannot tell whether your device is still enrolled; try again",
+                detail=problem,
+                retry_after_seconds=1,
+            )
+
+    async def add(self, record: DeviceRecord, *others: Put | Delete) -> None:
+        """Keep a new device, together with ``others`` or not at all.
+
+        Raises:
+            Conflict: It is there, or one of ``others`` found another state than it expected.
+            ServiceUnavailable: It cannot be written.
+        """
+        await self._following.write(device_put(record, None), *others)
+
+    async def update(self, device_id: str, change: Change, *others: Put | Delete) -> DeviceRecord:
+        """Change a device as it is in the store now; return it as it is then.
+
+        Args:
+            device_id: Of any.
+            change: Called again where somebody else changed it meanwhile; must have no effect, and
+                may raise.
+            others: Written together with it, or not at all.
+
+        Raises:
+            NotServed: There is no such device.
+            Conflict: One of ``others`` found another state than it expected.
+            ServiceUnavailable: It cannot be written.
+        """
+        for _ in range(_TRIES):
+            entry = await self._store.get(KIND, device_id)
+            if entry is None:
+                raise NotServed(f"there is no device {device_id}")
+            record = read_device(entry)
+            changed = change(record)
+            if changed == record and not others:
+                return record
+            try:
+                await self._following.write(device_put(changed, entry.revision), *others)
+            except Conflict as conflict:
+                if conflict.kind != KIND:
+                    raise
+                continue
+            return changed
+        raise ServiceUnavailable("the device changes too often; try again", retry_after_seconds=1)
+
+    async def remove(self, device_id: str) -> None:
+        """Keep a device no longer; does nothing where it is not there.
+
+        Raises:
+            ServiceUnavailable: It cannot be written.
+        """
+        await self._following.write(Delete(kind=KIND, key=device_id))
+
+    async def note_seen(self) -> None:
+        """Write down which devices were heard of since this was last called, give or take.
+
+        Raises:
+            ServiceUnavailable: It cannot be written.
+        """
+        seen, self._seen = self._seen, {}
+        for device_id, at in seen.items():
+            record = self.find(device_id)
+            if record is not None and _is_news(record, at):
+                await self._note(device_id, at)
+
+    async def _note(self, device_id: str, at: datetime) -> None:
+        def heard_of(record: DeviceRecord) -> DeviceRecord:
+            return msgspec.structs.replace(record, last_seen=at) if _is_news(record, at) else record
+
+        try:
+            await self.update(device_id, heard_of)
+        except NotServed:
+            return  # forgotten meanwhile
+
+    def replaced(self, entries: Sequence[Entry]) -> None:
+        """See ``View``."""
+        before = {record.id: record for record in self._index}
+        after = {entry.key: read_device(entry) for entry in entries}
+        self._index = DeviceIndex(after.values())
+        changed = {one for one in before | after if before.get(one) != after.get(one)}
+        self._tell(frozenset(changed))
+
+    def changed(self, key: str, entry: Entry | None) -> None:
+        """See ``View``."""
+        before = self._index.find(key)
+        after = None if entry is None else read_device(entry)
+        self._index.replace(key, after)
+        if before is None or after is None or _judged_by(before) != _judged_by(after):
+            self._tell(frozenset({key}))
+
+    def _tell(self, ids: frozenset[str]) -> None:
+        # All of it: what concerns a certificate may be another device's, which had its key before.
+        self._stated.clear()
+        for listener in self._listeners:
+            listener(ids)
+
+
+def _judged_by(record: DeviceRecord) -> tuple[object, ...]:
+    return record.state, record.key_thumbprint, record.owner, record.blocked_reason
+
+
+def _is_news(record: DeviceRecord, at: datetime) -> bool:
+    return record.last_seen is None or at - record.last_seen >= SEEN_EVERY

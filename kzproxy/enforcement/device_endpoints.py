@@ -1,0 +1,327 @@
+"""``/kzproxy.dev/v1/device`` and ``.../devices``: what devices there are, and what becomes of them.
+
+The first shows callers their own. The second is about everybody's, for whom policy permits it; what
+is done stands in the decision log twice, as policy's permit and as the event that it is.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+import msgspec
+
+from kzproxy.administrator.device_administration import DeviceAdministration, Doing
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.devices.device_record import DeviceRecord, DeviceState
+from kzproxy.devices.names import DEVICE_ID
+from kzproxy.devices.registry import DeviceRegistry
+from kzproxy.enforcement.own_endpoints import Asked
+from kzproxy.enforcement.shown_posture import ShownPosture, shown_posture
+from kzproxy.errors.kinds import BadRequest, NotServed
+from kzproxy.posture.book import PostureBook
+
+_MAX_REASON_CHARS = 200
+_MAX_USER_CHARS = 1024
+_TOKENS = "tokens"
+_DEFAULT_TOKEN_SECONDS = 24 * 3600
+_MAX_TOKEN_SECONDS = 30 * 24 * 3600
+
+
+class ShownDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A device for people to read."""
+
+    id: str
+    state: str
+    user: str
+    enrolled_at: datetime
+    issuer: str = ""
+    subject: str = ""
+    name: str = ""
+    serial: str = ""
+    platform: str = ""
+    key_thumbprint: str = ""
+    approved_how: str = ""
+    approved_by: str = ""
+    approved_at: datetime | None = None
+    blocked_by: str = ""
+    blocked_at: datetime | None = None
+    blocked_reason: str = ""
+    last_seen: datetime | None = None
+    certificate_ends_at: datetime | None = None
+    same_serial_as: str = ""
+    sessions: int = 0
+    posture: ShownPosture | None = None
+
+
+class ShownDevices(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer to a list."""
+
+    devices: tuple[ShownDevice, ...]
+
+
+class PresentedDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What the certificate of a request says, and what is so of it."""
+
+    enrolled: str
+    id: str = ""
+    state: str = ""
+    reason: str = ""
+    managed: str = ""
+    expires_at: datetime | None = None
+
+
+class OwnDevices(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer about one's own devices."""
+
+    presented: PresentedDevice
+    devices: tuple[ShownDevice, ...]
+
+
+class MadeToken(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """The answer to the making of a token; it is shown this once."""
+
+    token: str
+    expires_at: datetime
+    for_user: str = ""
+
+
+class BlockBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why a device is blocked, for its user."""
+
+    reason: str = ""
+
+
+class NoBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Nothing."""
+
+
+class TokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """Whom a token is for, and how long it is good."""
+
+    for_user: str = ""
+    seconds: int = _DEFAULT_TOKEN_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """The devices, with the sessions on them."""
+
+    registry: DeviceRegistry
+    sessions: SessionDirectory
+    book: PostureBook
+
+    def shown_whole(self, record: DeviceRecord, now: datetime) -> ShownDevice:
+        """Return what people may know of ``record``, with the state that the device is in."""
+        posture = shown_posture(self.book, record.id, now)
+        return msgspec.structs.replace(self.shown(record), posture=posture)
+
+    def shown(self, record: DeviceRecord) -> ShownDevice:
+        """Return what people may know of ``record``."""
+        return ShownDevice(
+            id=record.id,
+            state=record.state.value,
+            user=record.owner.username,
+            issuer=record.owner.issuer,
+            subject=record.owner.subject,
+            name=record.name,
+            serial=record.serial,
+            platform=record.platform,
+            key_thumbprint=record.key_thumbprint,
+            enrolled_at=record.enrolled_at,
+            approved_how="" if record.approved_how is None else record.approved_how.value,
+            approved_by=record.approved_by,
+            approved_at=record.approved_at,
+            blocked_by=record.blocked_by,
+            blocked_at=record.blocked_at,
+            blocked_reason=record.blocked_reason,
+            last_seen=record.last_seen,
+            certificate_ends_at=record.certificate_ends_at,
+            same_serial_as=record.same_serial_as,
+            sessions=len(self.sessions.of_device(record.id)),
+        )
+
+
+class DeviceEndpoint:
+    """Every caller's own devices."""
+
+    judged = False
+    methods = frozenset({"GET"})
+    max_body_bytes = 0
+
+    def __init__(self, devices: Devices) -> None:
+        self._devices = devices
+
+    def plan(self, asked: Asked) -> str:
+        """Check the request; see ``OwnEndpoint``.
+
+        Raises:
+            NotServed: There is nothing below this path.
+        """
+        if asked.rest or asked.query:
+            raise NotServed("there is nothing below /kzproxy.dev/v1/device, and it takes no query")
+        return "asks for their own devices"
+
+    async def answer(self, asked: Asked) -> OwnDevices:
+        """Do it; see ``OwnEndpoint``."""
+        one, posture = asked.identity, asked.device
+        theirs = self._devices.registry.of_owner(one.issuer, one.subject)
+        return OwnDevices(
+            presented=PresentedDevice(
+                enrolled=posture.enrolled.value,
+                id=posture.device_id,
+                state=posture.state,
+                reason=posture.reason,
+                managed=posture.managed.value,
+                expires_at=posture.expires_at,
+            ),
+            devices=tuple(
+                self._devices.shown_whole(record, asked.received_at) for record in theirs
+            ),
+        )
+
+
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+_Answer = ShownDevice | ShownDevices | MadeToken
+
+
+class DevicesEndpoint:
+    """Everybody's devices, for whom policy permits the path."""
+
+    judged = True
+    methods = frozenset({"GET", "POST", "DELETE"})
+    max_body_bytes = 4 * 1024
+
+    def __init__(self, devices: Devices, administration: DeviceAdministration) -> None:
+        self._devices = devices
+        self._administration = administration
+
+    def plan(self, asked: Asked) -> str:
+        """Check the request; see ``OwnEndpoint``.
+
+        Raises:
+            BadRequest: It cannot be read.
+            NotServed: There is no such path.
+        """
+        return self._order(asked).plan
+
+    async def answer(self, asked: Asked) -> _Answer:
+        """Do it; see ``OwnEndpoint``.
+
+        Raises:
+            NotServed: There is no such device.
+        """
+        return await self._order(asked).run()
+
+    def _order(self, asked: Asked) -> "_Order":
+        device_id, slash, action = asked.rest.partition("/")
+        if asked.method != "GET" and asked.query:
+            raise BadRequest(f"{asked.method} of devices takes no query")
+        if asked.method == "POST" and asked.rest == _TOKENS:
+            return self._token(asked)
+        if asked.rest and not DEVICE_ID.fullmatch(device_id):
+            raise NotServed("a device's id is 1 to 128 letters, digits or . _ : -")
+        match asked.method:
+            case "GET" if not asked.rest:
+                return self._list(asked)
+            case "GET" if not slash and not asked.query:
+                return _Order(
+                    f"asks for device {device_id}", lambda: self._show(device_id, asked.received_at)
+                )
+            case "DELETE" if device_id and not slash:
+                return self._forget(device_id, asked)
+            case "POST" if action in ("approve", "block", "unblock"):
+                return self._change(device_id, action, asked)
+            case _:
+                raise NotServed(f"kzproxy has no endpoint {asked.method} devices/{asked.rest}")
+
+    def _list(self, asked: Asked) -> "_Order":
+        query = dict(asked.query)
+        if len(query) != len(asked.query) or not query.keys() <= {"user", "state"}:
+            raise BadRequest("GET of devices takes each of user, state once")
+        if query.get("state", DeviceState.PENDING) not in set(DeviceState):
+            raise BadRequest("state is one of " + ", ".join(DeviceState))
+
+        async def listed() -> ShownDevices:
+            return ShownDevices(
+                devices=tuple(
+                    self._devices.shown(one)
+                    for one in self._devices.registry.all()
+                    if query.get("user", one.owner.username) == one.owner.username
+                    and query.get("state", one.state) == one.state
+                )
+            )
+
+        return _Order("asks for devices", listed)
+
+    async def _show(self, device_id: str, now: datetime) -> ShownDevice:
+        record = self._devices.registry.find(device_id)
+        if record is None:
+            raise NotServed(f"there is no device {device_id}")
+        return self._devices.shown_whole(record, now)
+
+    def _forget(self, device_id: str, asked: Asked) -> "_Order":
+        async def forgotten() -> ShownDevice:
+            return self._devices.shown(await self._administration.forget(device_id, _doing(asked)))
+
+        return _Order(f"forgets device {device_id}", forgotten)
+
+    def _change(self, device_id: str, action: str, asked: Asked) -> "_Order":
+        reason = ""
+        if action == "block":
+            reason = _read(asked, BlockBody).reason
+            _check(reason, _MAX_REASON_CHARS, "reason")
+        else:
+            _read(asked, NoBody)
+
+        async def changed() -> ShownDevice:
+            doing = _doing(asked)
+            match action:
+                case "approve":
+                    record = await self._administration.approve(device_id, doing)
+                case "block":
+                    record = await self._administration.block(device_id, reason, doing)
+                case _:
+                    record = await self._administration.unblock(device_id, doing)
+            return self._devices.shown(record)
+
+        return _Order(f"has device {device_id} {action}ed", changed)
+
+    def _token(self, asked: Asked) -> "_Order":
+        body = _read(asked, TokenBody)
+        _check(body.for_user, _MAX_USER_CHARS, "user")
+        if not 1 <= body.seconds <= _MAX_TOKEN_SECONDS:
+            raise BadRequest(f"a one-time token is good for 1 to {_MAX_TOKEN_SECONDS} seconds")
+
+        async def made() -> MadeToken:
+            lifetime = timedelta(seconds=body.seconds)
+            token, kept = await self._administration.make_token(
+                body.for_user, lifetime, _doing(asked)
+            )
+            return MadeToken(token=token, expires_at=kept.expires_at, for_user=kept.for_user)
+
+        return _Order("makes a one-time token for enrolment", made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a request asks for: in a line, and as what does it."""
+
+    plan: str
+    run: Callable[[], Awaitable[_Answer]]
+
+
+def _doing(asked: Asked) -> Doing:
+    return Doing(by=asked.identity.username, audit_id=asked.audit_id, at=asked.received_at)
+
+
+def _read(asked: Asked, kind: type[_Body]) -> _Body:
+    try:
+        return msgspec.json.decode(asked.body or b"{}", type=kind)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body is not what this takes", detail=str(error)) from error
+
+
+def _check(text: str, most: int, what: str) -> None:
+    if len(text) > most or not text.isprintable():
+        raise BadRequest(f"the {what} must be at most {most} characters that print")

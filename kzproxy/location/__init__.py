@@ -1,0 +1,1 @@
+"""Where in the world addresses are, as the databases say that an operator names."""

@@ -1,0 +1,160 @@
+"""A provider of posture over HTTP: an MDM or EDR that is asked about each device, again and again.
+
+Of several workers one asks: whoever holds the lease. A provider that does not answer says nothing
+new, and what it said is forgotten when its time is over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Protocol
+
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.posture.asked_device import AskedDevice
+from kzproxy.posture.keeper import PostureKeeper
+from kzproxy.posture.provider_answer import provider_record
+from kzproxy.posture.provider_http import NotAnswered, NotKnownThere, ProviderHttp
+from kzproxy.posture.settings import ProviderSettings
+from kzproxy.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_LEASE_SECONDS = 60.0
+_LOOK_SECONDS = 5.0
+_AT_ONCE = 4
+
+
+class Turn(Protocol):
+    """Whose turn it is to do what one process must do for all."""
+
+    async def hold(self, name: str, seconds: float) -> bool:
+        """Take or keep a turn; whether this process has it now.
+
+        Raises:
+            ServiceUnavailable: Nobody can tell.
+        """
+
+
+class StoreTurn:
+    """A turn by the store's lease; see ``Turn``."""
+
+    def __init__(self, store: Store, holder: str) -> None:
+        """Take the store, and a name that no other process has."""
+        self._store = store
+        self._holder = holder
+
+    async def hold(self, name: str, seconds: float) -> bool:
+        """Take or keep it; see ``Turn``."""
+        return await self._store.hold(name, self._holder, seconds)
+
+
+class PostureProvider:
+    """Asks one provider."""
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        *,
+        http: ProviderHttp,
+        devices: Callable[[], Awaitable[Iterable[AskedDevice]]],
+        keeper: PostureKeeper,
+        turn: Turn,
+        clock: Clock,
+    ) -> None:
+        """Take its collaborators.
+
+        Args:
+            settings: Where it is, and what its answers mean.
+            http: The way there.
+            devices: Those that count now.
+            keeper: Of what it says.
+            turn: Whether it is for this process to ask.
+            clock: For when.
+
+        Attributes:
+            problem: Why it did not answer; empty where it did.
+        """
+        self._settings = settings
+        self._http = http
+        self._devices = devices
+        self._keeper = keeper
+        self._turn = turn
+        self._counts = keeper.counts
+        self._clock = clock
+        self._next_round = clock.monotonic()
+        self.problem = ""
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        try:
+            while True:
+                await self.look()
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            await self._http.close()
+
+    async def look(self) -> None:
+        """Ask about all devices if it is time to, and if this process is the one that asks."""
+        if self._clock.monotonic() < self._next_round:
+            return
+        try:
+            if await self._hold():
+                self._next_round = self._clock.monotonic() + self._settings.every.total_seconds()
+                await self._round()
+        except ServiceUnavailable as error:
+            log.warning("provider %s is not asked: %s", self._settings.name, error.detail)
+
+    async def _hold(self) -> bool:
+        # Longer than a round's pause: whoever asks goes on asking, or two would by turns.
+        seconds = _LEASE_SECONDS + self._settings.every.total_seconds()
+        return await self._turn.hold(f"posture-provider/{self._settings.name}", seconds)
+
+    async def _round(self) -> None:
+        problem = self._http.renew_headers()
+        if problem:
+            self._failed(problem)
+            return
+        waiting = list(await self._devices())
+        while waiting:
+            some, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
+            async with asyncio.TaskGroup() as group:
+                for device in some:
+                    group.create_task(self._ask(device))
+            if not await self._hold():
+                return
+
+    async def _ask(self, device: AskedDevice) -> None:
+        try:
+            document = await self._http.ask(device.id, device.serial)
+            record = provider_record(document, device.id, self._settings, self._clock.now())
+            await self._keeper.keep(record)
+        except NotKnownThere:
+            await self._forget(device)
+        except NotAnswered as failure:
+            self._failed(str(failure))
+            return
+        except ServiceUnavailable as error:
+            log.warning("what %s says cannot be kept: %s", self._settings.name, error.detail)
+            return
+        self._answered()
+
+    async def _forget(self, device: AskedDevice) -> None:
+        try:
+            await self._keeper.drop(device.id, self._settings.name)
+        except ServiceUnavailable as error:
+            log.warning("what %s said cannot be dropped: %s", self._settings.name, error.detail)
+
+    def _answered(self) -> None:
+        if self.problem:
+            log.warning("posture provider %s answers again", self._settings.name)
+            self.problem = ""
+        answers = self._counts.provider_answers
+        answers[self._settings.name] = answers.get(self._settings.name, 0) + 1
+
+    def _failed(self, problem: str) -> None:
+        if problem != self.problem:
+            log.warning("posture provider %s: %s", self._settings.name, problem)
+            self.problem = problem
+        failures = self._counts.provider_failures
+        failures[self._settings.name] = failures.get(self._settings.name, 0) + 1

@@ -1,0 +1,126 @@
+"""The registry of devices put together, where the configuration has devices and a store."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.device_administration import DeviceAdministration
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.audit.events import EventLog
+from kzproxy.clock.system import Clock
+from kzproxy.devices.device_certificate import DeviceAuthority
+from kzproxy.devices.enrolment import Enrolment
+from kzproxy.devices.enrolment_settings import EnrolmentSettings
+from kzproxy.devices.enrolment_token import EnrolmentTokens
+from kzproxy.devices.issuing import CertificateIssuer
+from kzproxy.devices.registry import DeviceRegistry
+from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.store.following import Following
+from kzproxy.store.nonces import Nonces
+from kzproxy.store.store import Store
+from kzproxy.web.device_enrolment import Callers, DeviceEnrolment
+
+log = logging.getLogger(__name__)
+
+_NOTED_EVERY_SECONDS = 60.0
+
+
+@dataclass(slots=True, kw_only=True)
+class KeptDevices:
+    """What is kept of devices.
+
+    Attributes:
+        enrolment: None while the configuration in force issues nothing.
+    """
+
+    registry: DeviceRegistry
+    tokens: EnrolmentTokens
+    administration: DeviceAdministration
+    events: EventLog
+    clock: Clock
+    enrolment: Enrolment | None = None
+
+    def install(
+        self,
+        authority: DeviceAuthority | None,
+        issuer: CertificateIssuer | None,
+        settings: EnrolmentSettings,
+    ) -> None:
+        """Go by these from now on.
+
+        Args:
+            authority: Whose certificates are devices; None: nobody's.
+            issuer: Issues certificates; None: nobody does.
+            settings: Of enrolment.
+        """
+        believed = frozenset[str]()
+        if authority is not None:
+            # With an issuer of our own, what the device CA vouches for must be in the registry.
+            believed = authority.fingerprints if issuer is None else authority.managed
+        self.registry.believe(believed)
+        if issuer is None:
+            self.enrolment = None
+        elif self.enrolment is None:
+            self.enrolment = Enrolment(
+                self.registry, self.tokens, issuer, self.events, self.clock, settings
+            )
+        else:
+            self.enrolment.issuer, self.enrolment.settings = issuer, settings
+
+    def present_enrolment(self) -> Enrolment:
+        """Return what enrols by the configuration in force.
+
+        Raises:
+            ServiceUnavailable: Nothing does.
+        """
+        if self.enrolment is None:
+            raise ServiceUnavailable("this kzproxy issues no device certificates")
+        return self.enrolment
+
+    def endpoints(self, nonces: Nonces, callers: Callers, url: str) -> DeviceEnrolment:
+        """Return what serves enrolment on the sign-in listener, whatever is in force.
+
+        Args:
+            nonces: That proofs are over.
+            callers: Knows who is signed in.
+            url: ``signIn.url``.
+        """
+        return DeviceEnrolment(
+            self.present_enrolment, nonces, callers, self.administration.settle, url=url
+        )
+
+    async def run(self) -> None:
+        """Write down now and then which devices were heard of, until cancelled."""
+        while True:
+            await asyncio.sleep(_NOTED_EVERY_SECONDS)
+            await self.note_seen()
+
+    async def note_seen(self) -> None:
+        """Write down which devices were heard of since this was last called."""
+        try:
+            await self.registry.note_seen()
+        except ServiceUnavailable as error:
+            log.warning("it cannot be noted which devices were heard of: %s", error.detail)
+
+
+def keep_devices(
+    store: Store,
+    following: Following,
+    sessions: SessionDirectory,
+    administrator: Administrator,
+    events: EventLog,
+    clock: Clock,
+) -> KeptDevices:
+    """Put it together; ``following`` has not started."""
+    registry = DeviceRegistry(store, following)
+    tokens = EnrolmentTokens(store)
+    registry.on_change(administrator.judge_devices_again)
+    administrator.consult(registry)
+    return KeptDevices(
+        registry=registry,
+        tokens=tokens,
+        administration=DeviceAdministration(registry, sessions, tokens, events),
+        events=events,
+        clock=clock,
+    )

@@ -1,0 +1,126 @@
+"""When sessions are due: each within the interval, at its own time, the ones in use first."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kzproxy.administrator.due_sessions import DueSessions, due_at, wanted_again
+from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
+from tests.administrator.kept_sessions import KeptSessions
+from tests.authentication.manual_clock import ManualClock
+
+INTERVAL = timedelta(seconds=60)
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+
+
+def record_of(number: int, verified_at: datetime) -> SessionRecord:
+    return SessionRecord(
+        id=f"{number:032x}",
+        username="alice",
+        issuer="https://idp.example.com",
+        subject="s",
+        began_at=NOON,
+        ends_at=NOON + timedelta(hours=12),
+        seen_at=NOON,
+        verified_at=verified_at,
+        key_thumbprint="",
+    )
+
+
+@given(st.integers(0, 2**128 - 1), st.timedeltas(timedelta(), timedelta(days=9999)))
+def test_each_is_due_within_the_interval_and_not_much_sooner(number, later):
+    record = record_of(number, NOON + later)
+    assert INTERVAL * 0.7 <= due_at(record, INTERVAL) - record.verified_at <= INTERVAL * 0.9
+
+
+def test_sessions_that_were_confirmed_together_are_not_due_together():
+    due = sorted(due_at(record_of(number, NOON), INTERVAL) for number in range(1000))
+    assert len(set(due)) > 950
+    a_second = Counter(int((one - NOON).total_seconds()) for one in due)
+    assert set(a_second) == set(range(42, 54))
+    assert max(a_second.values()) < 140
+
+
+def test_who_is_wanted_again_is_due_at_once_and_holds_as_long_as_before_or_less():
+    for age in (timedelta(), timedelta(seconds=30), timedelta(minutes=4)):
+        now = NOON + age
+        record = wanted_again(record_of(1, NOON), now=now, interval=INTERVAL)
+        assert due_at(record, INTERVAL) <= now
+        assert record.verified_at < NOON
+        assert record.verified_at >= min(NOON, now - INTERVAL) - timedelta(seconds=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def kept(tmp_path: Path, clock: ManualClock):
+    kept = KeptSessions(tmp_path / "kept.db", clock, SessionSettings(per_user=100))
+    await kept.following.start()
+    yield kept
+    await kept.store.close()
+
+
+def ids(records: list[SessionRecord]) -> list[int]:
+    return [int(record.id, 16) for record in records]
+
+
+async def test_the_ones_in_use_come_first_and_each_is_taken_once(kept, clock):
+    due = DueSessions(kept.directory)
+    kept.following.follow(due)
+    for number in range(1, 6):
+        seen_at = clock.now() - timedelta(minutes=number)
+        await kept.directory.begin(kept.record(number, seen_at=seen_at))
+    assert len(due) == 5
+    assert due.take(10, clock.now()) == []
+    clock.advance(INTERVAL)
+    assert ids(due.take(2, clock.now())) == [1, 2]
+    assert ids(due.take(10, clock.now())) == [3, 4, 5]
+    assert due.take(10, clock.now()) == []
+    assert len(due) == 0
+
+
+async def test_one_that_ended_is_not_due(kept, clock):
+    due = DueSessions(kept.directory)
+    kept.following.follow(due)
+    await kept.directory.begin(record := kept.record())
+    clock.advance(INTERVAL)
+    await kept.directory.end(record.id, SessionEnd.REVOKED, "", by="root")
+    assert due.take(10, clock.now()) == []
+    due.schedule(record.id)
+    due.schedule("unknown")
+    assert len(due) == 0
+
+
+async def test_one_that_is_put_off_waits_unless_it_changes(kept, clock):
+    due = DueSessions(kept.directory)
+    kept.following.follow(due)
+    await kept.directory.begin(record := kept.record())
+    clock.advance(INTERVAL)
+    assert ids(due.take(1, clock.now())) == [1]
+    due.schedule(record.id, clock.now() + timedelta(seconds=10))
+    assert due.take(1, clock.now()) == []
+    clock.advance(timedelta(seconds=10))
+    assert ids(due.take(1, clock.now())) == [1]
+    due.schedule(record.id, clock.now() + timedelta(seconds=10))
+
+    def again(record: SessionRecord) -> SessionRecord:
+        return wanted_again(record, now=clock.now(), interval=INTERVAL)
+
+    await kept.directory.update(record.id, again)
+    assert ids(due.take(1, clock.now())) == [1]
+
+
+async def test_those_that_are_read_at_the_start_are_known(kept, clock):
+    await kept.directory.begin(kept.record(1))
+    await kept.directory.begin(kept.record(2, verified_at=clock.now() - timedelta(hours=1)))
+    due = DueSessions(kept.directory)
+    due.replaced(await kept.store.entries("session"))
+    assert len(due) == 2
+    assert ids(due.take(10, clock.now())) == [2]

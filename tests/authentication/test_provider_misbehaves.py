@@ -1,0 +1,413 @@
+"""What a provider could say that must not be taken for a sign-in, nor for a no."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kzproxy.authentication.keys import IssuerKeys
+from kzproxy.authentication.provider_client import ProviderClient
+from kzproxy.authentication.provider_errors import (
+    MAX_TOLD_CHARACTERS,
+    ProviderRefusal,
+    ProviderSilence,
+    told,
+)
+from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSettings, Reverify
+from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim, RequiredClaim
+from kzproxy.errors.kinds import Unauthenticated
+from tests.authentication.provider_scene import Kept
+from tests.servers.scripted_provider import ScriptedProvider, serving_provider
+from tests.servers.tokens import SigningKey
+
+LIMITS = ProviderLimits(answer_timeout=timedelta(seconds=0.3), answer_bytes=64 * 1024)
+NONCE = "a-nonce"
+
+
+@pytest.fixture
+async def provider(tmp_path, authority):
+    async with serving_provider(tmp_path, authority) as served:
+        yield served
+
+
+def settings_of(provider: ScriptedProvider, **changes: object) -> ProviderSettings:
+    issuer = JwtIssuerSettings(
+        url=provider.url,
+        audiences=("kubernetes", "other"),
+        certificate_authority_pem=provider.authority.pem.decode(),
+        username=PrefixedClaim(claim="name", prefix=""),
+        groups=PrefixedClaim(claim="groups", prefix=""),
+        required_claims=(RequiredClaim(claim="employed", value="yes"),),
+    )
+    members: dict[str, object] = {"issuer": issuer, "client_id": "kz", "client_secret": "s"}
+    return ProviderSettings(**(members | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def client_of(provider, clock):
+    made = []
+
+    async def make(**changes: object) -> ProviderClient:
+        settings = settings_of(provider, **changes)
+        keys = IssuerKeys(settings.issuer, clock)
+        await keys.fetch()
+        made.append(ProviderClient(settings, keys, clock, LIMITS))
+        return made[-1]
+
+    yield make
+    for client in made:
+        await client.close()
+
+
+@pytest.fixture
+async def client(client_of):
+    return await client_of()
+
+
+def claims(clock, **changes: object) -> dict[str, object]:
+    now = int(clock.now().timestamp())
+    good: dict[str, object] = {
+        "sub": "s-1",
+        "name": "alice",
+        "groups": ["dev"],
+        "employed": "yes",
+        "aud": "kz",
+        "iat": now,
+        "exp": now + 300,
+        "auth_time": now,
+        "nonce": NONCE,
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def tokens(provider, clock, **changes: object) -> dict[str, object]:
+    """A token answer whose ID token has these changes."""
+    return {
+        "token_type": "Bearer",
+        "access_token": "access",
+        "refresh_token": "refresh-2",
+        "id_token": provider.key.token({"iss": provider.url} | claims(clock, **changes)),
+    }
+
+
+async def redeem(client, **changes: object):
+    members: dict[str, object] = {"redirect_uri": "https://kz/cb", "verifier": "v", "nonce": NONCE}
+    return await client.redeem_code("code", **(members | changes))
+
+
+async def confirm(client, kept=None):
+    return await client.confirm("refresh-1", "s-1", kept or Kept())
+
+
+async def test_a_good_answer_is_taken(client, provider, clock):
+    provider.answer("token", tokens(provider, clock, sid="sid-1", azp="kz", aud=["kz", "x"]))
+    signed_in = await redeem(client, max_age=timedelta(minutes=1))
+    assert (signed_in.identity.username, signed_in.identity.groups) == ("alice", ("dev",))
+    assert (signed_in.idp_session, signed_in.refresh_token) == ("sid-1", "refresh-2")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"aud": "kubernetes"}, "another audience"),  # ours, but not of kzproxy as a client
+        ({"aud": ["kz", "x"]}, "several audiences"),
+        ({"aud": ["kz", "x"], "azp": "x"}, "several audiences"),
+        ({"azp": "x"}, "`azp` is another client"),
+        ({"azp": None, "aud": None}, "`aud`"),
+        ({"iss": "https://evil.example"}, "another issuer's"),
+        ({"iss": None}, "another issuer's"),
+        ({"nonce": None}, "no `nonce`"),
+        ({"nonce": ""}, "another sign-in"),
+        ({"nonce": 7}, "no `nonce`"),
+        ({"nonce": "other"}, "another sign-in"),
+        ({"exp": 1}, "expired"),
+        ({"auth_time": None}, "when you signed in"),
+        ({"auth_time": 1}, "did not ask you to sign in again"),
+        ({"employed": "no"}, "`employed`"),
+        ({"name": None}, "no claim `name`"),
+        ({"events": {}}, "logout token"),
+    ],
+)
+async def test_an_id_token_that_is_not_the_answer_to_this_sign_in_is_refused(
+    client, provider, clock, changes, why
+):
+    good = {"iss": provider.url} | claims(clock)
+    made = {name: value for name, value in (good | changes).items() if value is not None}
+    answer = tokens(provider, clock) | {"id_token": provider.key.token(made)}
+    provider.answer("token", answer)
+    with pytest.raises(Unauthenticated, match=re.escape(why)):
+        await redeem(client, max_age=timedelta(minutes=1))
+
+
+async def test_a_forged_signature_is_refused_and_an_unknown_key_is_no_word(client, provider, clock):
+    made = {"iss": provider.url} | claims(clock)
+    for forged, expected in (
+        (SigningKey.make("key-1").token(made), Unauthenticated),
+        (SigningKey.make("key-2").token(made), ProviderSilence),
+        ("not.a.token", Unauthenticated),
+        ("", ProviderSilence),
+    ):
+        provider.answer("token", tokens(provider, clock) | {"id_token": forged})
+        with pytest.raises(expected):
+            await redeem(client)
+        with pytest.raises(expected):
+            await confirm(client)
+
+
+async def test_a_clock_that_runs_ahead_is_no_word(client, provider, clock):
+    later = int(clock.now().timestamp()) + 3600
+    provider.answer("token", tokens(provider, clock, iat=later, exp=later + 300))
+    with pytest.raises(ProviderSilence, match="compare the clocks"):
+        await confirm(client)
+
+
+@pytest.mark.parametrize("changes", [{"sub": "s-2"}, {"employed": "no"}, {"name": ""}])
+async def test_a_refresh_that_names_nobody_who_may_come_in_is_not_accepted(
+    client, provider, clock, changes
+):
+    provider.answer("token", tokens(provider, clock, **changes))
+    kept = Kept()
+    with pytest.raises(Unauthenticated):
+        await confirm(client, kept)
+    assert kept.tokens == ["refresh-2"]
+
+
+async def test_a_refresh_token_that_stays_is_not_kept_anew(client, provider, clock):
+    kept = Kept()
+    for answer in (
+        tokens(provider, clock) | {"refresh_token": "refresh-1"},
+        {k: v for k, v in tokens(provider, clock).items() if k != "refresh_token"},
+    ):
+        provider.answer("token", answer)
+        assert await confirm(client, kept)
+    assert kept.tokens == []
+
+
+async def test_no_id_token_at_a_refresh_is_no_word_and_says_what_to_set(client, provider, clock):
+    answer = tokens(provider, clock)
+    del answer["id_token"]
+    provider.answer("token", answer)
+    kept = Kept()
+    with pytest.raises(ProviderSilence, match="reverify: userinfo"):
+        await confirm(client, kept)
+    assert kept.tokens == ["refresh-2"]
+
+
+REFUSALS = ("invalid_grant", "access_denied", "interaction_required", "login_required")
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+@pytest.mark.parametrize("status", [200, 400, 401, 403])
+async def test_a_no_about_the_person_is_a_refusal(client, provider, error, status):
+    provider.answer("token", {"error": error, "error_description": "Account gone"}, status)
+    with pytest.raises(ProviderRefusal, match="Account gone"):
+        await confirm(client)
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ({"error": "invalid_client"}, 401),
+        ({"error": "unauthorized_client"}, 400),
+        ({"error": "invalid_request"}, 400),
+        ({"error": "temporarily_unavailable"}, 400),
+        ({"error": "invalid_grant"}, 429),
+        ({"error": "invalid_grant"}, 500),
+        ({"error": "invalid_grant"}, 503),
+        ({"error": ["invalid_grant"]}, 400),
+        ({}, 400),
+        ({}, 404),
+        ([], 400),
+        ({"token_type": "DPoP", "access_token": "a", "id_token": "b"}, 200),
+        ({"token_type": "Bearer", "access_token": 7}, 200),
+        ({"token_type": "Bearer", "refresh_token": "é"}, 200),
+        ({"token_type": "Bearer", "id_token": "x" * 65537}, 200),
+        ([], 200),
+        ("invalid_grant", 200),
+    ],
+)
+async def test_anything_else_is_no_word_about_the_person(client, provider, document, status):
+    provider.answer("token", document, status)
+    with pytest.raises(ProviderSilence):
+        await confirm(client)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_with_the_secret(client, provider, status):
+    provider.answer_with("token", b"", status, location=f"{provider.url}/revoke")
+    with pytest.raises(ProviderSilence, match=f"the answer is {status}"):
+        await confirm(client)
+    assert [place for place, _, _ in provider.asked] == ["token"]
+
+
+async def test_answers_are_bounded_in_size_and_time_and_read_as_they_are(client, provider):
+    provider.answer_with("token", b" " * 70_000)
+    with pytest.raises(ProviderSilence, match="longer than"):
+        await confirm(client)
+    provider.answer_with("token", b"x", content_encoding="gzip")
+    with pytest.raises(ProviderSilence, match="compressed"):
+        await confirm(client)
+    provider.answer_with("token", b"<html>")
+    with pytest.raises(ProviderSilence, match="not JSON"):
+        await confirm(client)
+    provider.answer_with("token", b"[" * 30_000)
+    with pytest.raises(ProviderSilence, match="not JSON"):
+        await confirm(client)
+    provider.hang("token")
+    with pytest.raises(ProviderSilence, match="TimeoutError"):
+        await confirm(client)
+
+
+# Discovery
+
+
+@pytest.mark.parametrize(
+    ("member", "value", "why"),
+    [
+        ("issuer", "https://evil.example", "its `issuer` is not"),
+        ("issuer", None, "its `issuer` is not"),
+        ("token_endpoint", None, "no `token_endpoint`"),
+        ("token_endpoint", "http://127.0.0.1/token", "not a plain https URL"),
+        ("token_endpoint", "https://user@127.0.0.1/token", "not a plain https URL"),
+        ("token_endpoint", "https://127.0.0.1/token#x", "not a plain https URL"),
+        ("token_endpoint", 7, "not a plain https URL"),
+        ("token_endpoint", "https://169.254.169.254/token", "link-local"),
+        ("introspection_endpoint", "https://[fe80::1]/x", "link-local"),
+        ("authorization_endpoint", None, "no `authorization_endpoint`"),
+        ("code_challenge_methods_supported", ["plain"], "without S256"),
+        ("response_types_supported", ["token"], "without code"),
+        ("token_endpoint_auth_methods_supported", ["private_key_jwt"], "by a secret"),
+    ],
+)
+async def test_a_discovery_document_that_is_not_safe_is_not_used(
+    client, provider, member, value, why
+):
+    provider.discovery[member] = value
+    with pytest.raises(ProviderSilence, match=re.escape(why)):
+        await confirm(client)
+    assert provider.asked == []
+
+
+@pytest.mark.parametrize(
+    ("way", "member"),
+    [(Reverify.USERINFO, "userinfo_endpoint"), (Reverify.INTROSPECTION, "introspection_endpoint")],
+)
+async def test_a_provider_without_what_the_way_needs_says_so(client_of, provider, way, member):
+    client = await client_of(reverify=way)
+    provider.discovery[member] = None
+    with pytest.raises(ProviderSilence, match=f"no `{member}`.*reverify: {way}"):
+        await confirm(client)
+
+
+@pytest.mark.parametrize(
+    ("methods", "in_form"),
+    [
+        (None, False),
+        (["client_secret_post", "client_secret_basic"], False),
+        (["client_secret_post"], True),
+    ],
+)
+async def test_the_secret_goes_where_the_provider_takes_it(
+    client, provider, clock, methods, in_form
+):
+    provider.discovery["token_endpoint_auth_methods_supported"] = methods
+    provider.answer("token", tokens(provider, clock))
+    await confirm(client)
+    _, form, authorization = provider.asked[0]
+    assert ("client_secret" in form) is in_form
+    assert bool(authorization) is not in_form
+
+
+async def test_discovery_is_fetched_once_an_hour_and_its_last_good_word_kept(
+    client, provider, clock
+):
+    provider.answer("token", tokens(provider, clock))
+    provider.fetched.clear()
+    await confirm(client)
+    await confirm(client)
+    assert len(provider.fetched) == 1
+    provider.answer("discovery", {}, 500)
+    clock.advance(timedelta(hours=2))
+    provider.answer("token", tokens(provider, clock))
+    await confirm(client)
+    await confirm(client)  # within the cool-down
+    assert len(provider.fetched) == 2
+    clock.advance(timedelta(hours=11))
+    with pytest.raises(ProviderSilence, match="the answer is 500"):
+        await confirm(client)
+
+
+# Userinfo and introspection
+
+
+async def test_userinfo_that_does_not_open_is_a_no_and_other_answers_are_none(
+    client_of, provider, clock
+):
+    client = await client_of(reverify=Reverify.USERINFO)
+    provider.answer("token", tokens(provider, clock))
+    provider.answer("userinfo", {"error": "invalid_token"}, 401)
+    with pytest.raises(ProviderRefusal):
+        await confirm(client)
+    for document, status in (({}, 200), ({"error": "insufficient_scope"}, 403), ({}, 404)):
+        provider.answer("userinfo", document, status)
+        with pytest.raises(ProviderSilence):
+            await confirm(client)
+    assert provider.asked[1][2] == "Bearer access"
+
+
+async def test_userinfo_is_mapped_like_a_token(client_of, provider, clock):
+    client = await client_of(reverify=Reverify.USERINFO)
+    provider.answer("token", tokens(provider, clock))
+    person = {"sub": "s-1", "name": "alice", "groups": ["ops"], "employed": "yes", "iss": "evil"}
+    provider.answer("userinfo", person)
+    identity = await confirm(client)
+    assert (identity.issuer, identity.groups) == (provider.url, ("ops",))
+    for changes in ({"sub": "s-2"}, {"employed": "no"}, {"name": "system:admin"}):
+        provider.answer("userinfo", person | changes)
+        with pytest.raises(Unauthenticated):
+            await confirm(client)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"active": False}, ProviderRefusal),
+        ({"active": True, "sub": "s-2"}, Unauthenticated),
+        ({"active": "true"}, ProviderSilence),
+        ({"active": 1}, ProviderSilence),
+        ({}, ProviderSilence),
+    ],
+)
+async def test_introspection_is_a_yes_only_where_it_says_so(
+    client_of, provider, document, expected
+):
+    client = await client_of(reverify=Reverify.INTROSPECTION)
+    provider.answer("introspect", document)
+    with pytest.raises(expected):
+        await confirm(client)
+
+
+async def test_revoking_minds_no_no_but_a_silence(client, provider):
+    provider.answer_with("revoke", b"")
+    await client.revoke("r")
+    provider.answer("revoke", {"error": "invalid_grant"}, 400)
+    await client.revoke("r")
+    provider.answer("revoke", {"error": "unsupported_token_type"}, 400)
+    with pytest.raises(ProviderSilence):
+        await client.revoke("r")
+
+
+async def test_a_provider_that_takes_nothing_back_is_not_asked_to(client, provider):
+    provider.discovery["revocation_endpoint"] = None
+    await client.revoke("r")
+    assert await client.end_session_url() == ""
+    assert provider.asked == []
+
+
+@given(st.text())
+def test_what_a_provider_says_is_shown_on_one_short_line(text):
+    shown = told(text)
+    assert shown.isprintable()
+    assert len(shown) <= MAX_TOLD_CHARACTERS + 3

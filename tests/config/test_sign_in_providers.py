@@ -1,0 +1,90 @@
+"""``signIn.providers``: what is taken, and every mistake at its place."""
+
+from pathlib import Path
+
+import pytest
+
+from kzproxy.authentication.provider_settings import ProviderSettings, Reverify
+from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
+from kzproxy.config.document import Mistakes, read_document
+from kzproxy.config.sign_in_providers import load_providers
+
+ISSUER = JwtIssuerSettings(
+    url="https://idp.example.com",
+    audiences=("kubernetes",),
+    username=PrefixedClaim(claim="sub", prefix=""),
+)
+LEAST = "- {issuer: https://idp.example.com, clientID: kzproxy, clientSecretFile: idp.secret"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "idp.secret").write_text("the secret\n")
+    (tmp_path / "ca.crt").write_text("PEM\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_text("a\x00b")
+    return tmp_path
+
+
+def load(
+    directory: Path, text: str, issuers: tuple[JwtIssuerSettings, ...] = (ISSUER,)
+) -> tuple[tuple[ProviderSettings, ...], list[str]]:
+    file = directory / "providers.yaml"
+    file.write_text(text)
+    mistakes = Mistakes()
+    found = load_providers(read_document(file, mistakes), issuers, directory)
+    return found, [str(mistake) for mistake in mistakes.found]
+
+
+def test_the_least(directory):
+    found, mistakes = load(directory, LEAST + "}")
+    assert mistakes == []
+    assert found == (
+        ProviderSettings(issuer=ISSUER, client_id="kzproxy", client_secret="the secret"),
+    )
+    assert found[0].reverify is Reverify.REFRESH
+    assert found[0].own_issuer.audiences == ("kzproxy",)
+    assert "the secret" not in repr(found)
+
+
+def test_everything(directory):
+    found, mistakes = load(
+        directory,
+        LEAST
+        + ", scopes: [openid, groups, openid], certificateAuthorityFile: ca.crt,"
+        + " reverify: introspection}",
+    )
+    assert mistakes == []
+    assert found[0].scopes == ("openid", "groups")
+    assert found[0].certificate_authority_pem == "PEM\n"
+    assert found[0].reverify is Reverify.INTROSPECTION
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("[]", "at least one provider"),
+        ("{}", "a list"),
+        ("- {}", "issuer, clientID, clientSecretFile must be set"),
+        (LEAST + ", colour: blue}", "colour"),
+        (LEAST + ", scopes: [groups]}", "must have openid"),
+        (LEAST + ", scopes: [openid, a b]}", "one word"),
+        (LEAST + ", scopes: []}", "must not be empty"),
+        (LEAST + ", reverify: never}", "refresh, userinfo, introspection"),
+        (LEAST + ", certificateAuthorityFile: none.crt}", "is not a file"),
+        (LEAST.replace("idp.secret", "none") + "}", "is not a file"),
+        (LEAST.replace("idp.secret", "empty") + "}", "is empty"),
+        (LEAST.replace("idp.secret", "binary") + "}", "one client secret"),
+        (LEAST.replace("idp.example", "other.example") + "}", "no issuer of the authentication"),
+        (LEAST + "}\n" + LEAST + "}", "there twice"),
+    ],
+)
+def test_mistakes_are_told_at_their_place(directory, text, part):
+    _, mistakes = load(directory, text)
+    assert any(part in mistake for mistake in mistakes), mistakes
+    assert all(mistake.startswith(f"{directory}/providers.yaml:") for mistake in mistakes)
+
+
+def test_issuers_that_could_not_be_read_are_told_once(directory):
+    found, mistakes = load(directory, LEAST + "}", issuers=())
+    assert (found, mistakes) == ((), [])

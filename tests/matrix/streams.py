@@ -1,0 +1,271 @@
+"""The kinds of streams, each held open by a real client to which something comes all the time."""
+
+import contextlib
+import os
+import re
+import socket
+import ssl
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tests.cluster.kubectl import SPDY, WEBSOCKET, Kubectl
+from tests.proxy.raw_client import RawClient
+from tests.proxy.world import request
+
+POD = "matrix"
+TICK_SECONDS = 0.05
+PORT_FILE = "matrix-port"
+
+_BEGIN_SECONDS = 30.0
+_STOP_SECONDS = 10.0
+
+
+class Kind(StrEnum):
+    """A kind of stream."""
+
+    WATCH_JSON = "watch JSON"
+    WATCH_PROTOBUF = "watch protobuf"
+    LOGS = "logs -f"
+    EXEC_WEBSOCKET = "exec WebSocket"
+    EXEC_SPDY = "exec SPDY"
+    ATTACH = "attach"
+    FORWARD_WEBSOCKET = "port-forward WebSocket"
+    FORWARD_SPDY = "port-forward SPDY"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """How one user reaches kzproxy.
+
+    Attributes:
+        kubectl: With the user's kubeconfig, in the namespace of the pod.
+        port: kzproxy's.
+        token: What a client without kubectl sends.
+        authority: Of kzproxy's certificate.
+        certificate: The user's device's, with its key; None for none.
+        source: The address that a client without kubectl comes from.
+    """
+
+    kubectl: Kubectl
+    port: int
+    token: str
+    authority: Path
+    certificate: tuple[Path, Path] | None = None
+    source: str = "127.0.0.1"
+
+
+class Stream:
+    """One stream that is open, and what has come of it.
+
+    Attributes:
+        kind: Of it.
+        received: The end of what came, some kilobytes.
+        errors: What the client said on its standard error.
+        last_at: Monotonic; when the last byte came.
+        ended_at: Monotonic; None while it runs.
+        exit_code: The client's; None while it runs, or where it is not a program.
+    """
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.received = b""
+        self.errors = b""
+        self.last_at = 0.0
+        self.ended_at: float | None = None
+        self.exit_code: int | None = None
+        self._ends: list[Callable[[], None]] = []
+        self._threads: list[threading.Thread] = []
+        self._begun = threading.Event()
+
+    def took(self, data: bytes) -> None:
+        self.last_at = time.monotonic()
+        self.received = (self.received + data)[-8192:]
+        self._begun.set()
+
+    def is_over(self) -> None:
+        self.ended_at = time.monotonic()
+        self._begun.set()
+
+    def wait_until_begun(self) -> None:
+        assert self._begun.wait(_BEGIN_SECONDS), f"{self.kind}: nothing came; {self.errors!r}"
+        assert self.ended_at is None, f"{self.kind}: ended at once; {self.errors!r}"
+
+    def wait_until_over(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while self.ended_at is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.ended_at is not None
+
+    def goes_on(self, seconds: float) -> bool:
+        """Whether something comes from now on, which is waited for that long."""
+        since, deadline = time.monotonic(), time.monotonic() + seconds
+        while self.last_at <= since and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.ended_at is None and self.last_at > since
+
+    def on_stop(self, end: Callable[[], None]) -> None:
+        self._ends.append(end)
+
+    def stop(self) -> None:
+        for end in reversed(self._ends):
+            with contextlib.suppress(OSError):
+                end()
+        for thread in self._threads:
+            thread.join(_STOP_SECONDS)
+
+    def in_thread(self, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+
+def open_stream(kind: Kind, account: Account, port_of_pod: str) -> Stream:
+    """Begin a stream; it need not have received anything yet."""
+    if kind is Kind.WATCH_PROTOBUF:
+        return _protobuf_watch(account)
+    arguments, transport = _COMMANDS[kind]
+    if kind in (Kind.FORWARD_WEBSOCKET, Kind.FORWARD_SPDY):
+        return _forward(kind, account, [*arguments, f":{port_of_pod}"], transport)
+    return _kubectl(kind, account, arguments, transport)
+
+
+_EXEC = ("exec", POD, "--container=server", "--", "sh", "-c")
+_TICKING = (*_EXEC, f"while sleep {TICK_SECONDS}; do echo tick; done")
+_FORWARD = ("port-forward", f"pod/{POD}")
+_COMMANDS: Mapping[Kind, tuple[Sequence[str], Mapping[str, str]]] = {
+    Kind.WATCH_JSON: (("get", "configmaps", "--watch"), WEBSOCKET),
+    Kind.LOGS: (("logs", "--follow", POD, "--container=ticker"), WEBSOCKET),
+    Kind.EXEC_WEBSOCKET: (_TICKING, WEBSOCKET),
+    Kind.EXEC_SPDY: (_TICKING, SPDY),
+    Kind.ATTACH: (("attach", POD, "--container=ticker"), WEBSOCKET),
+    Kind.FORWARD_WEBSOCKET: (_FORWARD, WEBSOCKET),
+    Kind.FORWARD_SPDY: (_FORWARD, SPDY),
+}
+
+
+def _kubectl(
+    kind: Kind, account: Account, arguments: Sequence[str], transport: Mapping[str, str]
+) -> Stream:
+    stream = Stream(kind)
+    kubectl = account.kubectl.using(extra=transport)
+    process = _started(kubectl, arguments, stream)
+    stream.in_thread(lambda: _read_output(process, stream))
+    return stream
+
+
+def _started(
+    kubectl: Kubectl, arguments: Sequence[str], stream: Stream
+) -> "subprocess.Popen[bytes]":
+    process = subprocess.Popen(
+        kubectl.command(*arguments),
+        env=kubectl.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    stream.on_stop(process.kill)
+    stream.in_thread(lambda: _read_errors(process, stream))
+    return process
+
+
+def _read_output(process: "subprocess.Popen[bytes]", stream: Stream) -> None:
+    assert process.stdout is not None
+    with process.stdout as output:
+        while data := os.read(output.fileno(), 65536):
+            stream.took(data)
+    stream.exit_code = process.wait()
+    stream.is_over()
+
+
+def _read_errors(process: "subprocess.Popen[bytes]", stream: Stream) -> None:
+    assert process.stderr is not None
+    with process.stderr as errors:
+        while data := os.read(errors.fileno(), 65536):
+            stream.errors = (stream.errors + data)[-8192:]
+
+
+def _forward(
+    kind: Kind, account: Account, arguments: Sequence[str], transport: Mapping[str, str]
+) -> Stream:
+    """Hold a connection through kubectl's port-forward, over which the pod sends."""
+    stream = Stream(kind)
+    kubectl = account.kubectl.using(extra=transport)
+    process = _started(kubectl, arguments, stream)
+
+    def run() -> None:
+        assert process.stdout is not None
+        with process.stdout as output:
+            found = re.search(rb"127\.0\.0\.1:(\d+)", output.readline())
+            if found is not None:
+                _receive(int(found[1]), stream)
+            stream.exit_code = process.wait()
+        stream.is_over()
+
+    stream.in_thread(run)
+    return stream
+
+
+def _receive(port: int, stream: Stream) -> None:
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        stream.on_stop(lambda: connection.shutdown(socket.SHUT_RDWR))
+        with contextlib.suppress(OSError):
+            while data := connection.recv(65536):
+                stream.took(data)
+
+
+def _protobuf_watch(account: Account) -> Stream:
+    """Watch as controllers do; each event comes after its length in four bytes."""
+    stream = Stream(Kind.WATCH_PROTOBUF)
+    client = RawClient(
+        account.port,
+        account.authority,
+        certificate=account.certificate,
+        source=account.source,
+        seconds=120.0,
+    )
+    stream.on_stop(lambda: client.tls.shutdown(socket.SHUT_RDWR))
+    target = f"/api/v1/namespaces/{account.kubectl.namespace}/configmaps?watch=1"
+    accept = "Accept: application/vnd.kubernetes.protobuf;stream=watch"
+
+    def run() -> None:
+        client.send(request("GET", target, account.token, accept))
+        try:
+            client.head()
+            while data := client.receive():
+                stream.took(data)
+        except (OSError, ssl.SSLError, ConnectionError) as error:
+            stream.errors = str(error).encode()
+        client.tls.close()
+        stream.is_over()
+
+    stream.in_thread(run)
+    return stream
+
+
+class SilentReader:
+    """A watch whose client does not read: what was sent to it waits in the kernel."""
+
+    def __init__(self, account: Account) -> None:
+        self._client = RawClient(
+            account.port,
+            account.authority,
+            certificate=account.certificate,
+            source=account.source,
+        )
+        # Small, so that kzproxy too has to wait for it before long.
+        self._client.tls.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        target = f"/api/v1/namespaces/{account.kubectl.namespace}/configmaps?watch=1"
+        self._client.send(request("GET", target, account.token))
+        _, headers = self._client.head()
+        self.audit_id = headers["audit-id"][0]
+
+    def close(self) -> None:
+        # Reset: what nobody read must not hold the other side.
+        self._client.tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._client.tls.close()

@@ -1,0 +1,164 @@
+"""Each fact that a decision can depend on is turned while each kind of stream runs.
+
+``make matrix`` runs this and prints what was measured.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from kzproxy.demo.control_plane import ControlPlane
+from tests.cluster.kubectl import Kubectl
+from tests.cluster.namespaces import fresh_namespace
+from tests.matrix.facts import DIRECT_FACTS, Fact, groups_of, policy_of
+from tests.matrix.stage import Stage, feeding, start_pod
+from tests.matrix.streams import Account, Kind, SilentReader, Stream
+from tests.matrix.table import MEASURED, SILENT, Cell
+from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.process import running_proxy
+from tests.proxy.world import World, configuration, request
+from tests.servers.authority import Authority
+
+pytestmark = pytest.mark.cluster
+
+FACTS = DIRECT_FACTS
+_TOLD_SECONDS = 0.25
+# What kubectl itself takes to end, where two cores do everything.
+_CLIENT_SECONDS = 15.0
+
+
+@pytest.fixture(scope="module")
+def stage(
+    control_plane: ControlPlane,
+    administrator: httpx.Client,
+    upstream_kubeconfig: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Stage]:
+    directory = tmp_path_factory.mktemp("matrix")
+    authority = Authority.root()
+    admin = Kubectl.of(control_plane)
+    admin.out("apply", "-f", "-", stdin=json.dumps(_let_in(groups_of(FACTS))).encode())
+    with (
+        fresh_namespace(administrator, "matrix") as namespace,
+        issuer_in_thread(directory, authority) as issuer,
+    ):
+        settings = configuration(
+            directory, authority, issuer, {"kubeconfig": {"file": str(upstream_kubeconfig)}}
+        )
+        (directory / "policy.yaml").write_text(json.dumps(policy_of(FACTS)))
+        port = start_pod(admin.using(namespace=namespace))
+        with running_proxy(directory, settings) as proxy, feeding(administrator, namespace):
+            made = Stage(World(directory, authority, issuer, proxy), control_plane, namespace, port)
+            made.neighbours = made.open(made.direct("neighbour", "neighbours"))
+            yield made
+            for stream in made.neighbours.values():
+                stream.stop()
+
+
+@pytest.fixture(scope="module", params=FACTS, ids=lambda fact: fact.name)
+def fact(request: pytest.FixtureRequest) -> Fact:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def turned(stage: Stage, fact: Fact) -> dict[Kind | str, Cell]:
+    """Turn the fact once, under streams of every kind, and look at each."""
+    account = fact.arrange(stage)
+    streams = stage.open(account)
+    silent = SilentReader(account)
+    try:
+        at = fact.turn(stage, account).at
+        cells = {kind: _looked_at(stage, fact, streams[kind], at) for kind in Kind}
+        cells |= {SILENT: _let_go_of(stage, fact, silent, at)}
+        _is_refused_next(stage, fact, account)
+    finally:
+        silent.close()
+        for stream in streams.values():
+            stream.stop()
+    MEASURED[fact.name] = cells
+    return cells
+
+
+@pytest.mark.parametrize("kind", [*Kind, SILENT])
+def test_a_stream_ends_with_what_it_rests_on(turned: dict[Kind | str, Cell], kind: Kind) -> None:
+    assert turned[kind].problems == []
+
+
+def _let_in(groups: list[str]) -> dict[str, object]:
+    """Return the binding that lets kube-apiserver permit the groups everything."""
+    kind = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{kind}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "kzproxy-matrix"},
+        "roleRef": {"apiGroup": kind, "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "Group", "apiGroup": kind, "name": group} for group in groups],
+    }
+
+
+def _looked_at(stage: Stage, fact: Fact, stream: Stream, at: float) -> Cell:
+    """Wait for the end of one stream, and say what is wrong with it."""
+    cell = Cell()
+    if not stream.wait_until_over(max(0.0, at - time.monotonic()) + fact.seconds + _CLIENT_SECONDS):
+        cell.problems.append("it is still open")
+    cell.late_ms = max(0.0, (stream.last_at - at) * 1000)
+    if cell.late_ms > fact.seconds * 1000:
+        cell.problems.append(f"bytes came {cell.late_ms:.0f} ms after the fact")
+    if stream.ended_at is not None and stream.ended_at < at - 0.05:
+        cell.problems.append(f"it ended {at - stream.ended_at:.2f} s before the fact")
+    cell.problems += _said(fact, stream)
+    neighbour = stage.neighbours[stream.kind]
+    if not neighbour.goes_on(_CLIENT_SECONDS):
+        cell.problems.append(f"the neighbour's stream suffered: {neighbour.errors!r}")
+    return cell
+
+
+def _said(fact: Fact, stream: Stream) -> list[str]:
+    """Say what is wrong with what the client printed and how it ended."""
+    match stream.kind:
+        case Kind.WATCH_JSON:
+            code, where, wanted = 0, stream.received, fact.says.encode()
+        case Kind.WATCH_PROTOBUF:
+            code, where, wanted = None, stream.received, fact.says.encode()
+        case Kind.EXEC_WEBSOCKET | Kind.EXEC_SPDY | Kind.ATTACH:
+            code, where, wanted = 1, stream.errors, fact.says.encode()
+        case Kind.LOGS:
+            ends = (b"connection reset by peer", b"unexpected EOF")
+            told = any(end in stream.errors for end in ends)
+            code, where, wanted = 1, stream.errors, b"" if told else ends[0]
+        case Kind.FORWARD_WEBSOCKET | Kind.FORWARD_SPDY:
+            code, where, wanted = 1, stream.errors, b"lost connection to pod"
+    problems = []
+    if stream.exit_code != code:
+        problems.append(f"exit code {stream.exit_code} and not {code}: {stream.errors!r}")
+    if wanted not in where:
+        problems.append(f"{wanted!r} is not in {where[-600:]!r}")
+    return problems
+
+
+def _let_go_of(stage: Stage, fact: Fact, silent: SilentReader, at: float) -> Cell:
+    """See in the log that a stream was ended whose client reads nothing."""
+    cell = Cell()
+    wall_at = time.time() + at - time.monotonic()
+    _, outcome = stage.world.proxy.finished(silent.audit_id)
+    cut = outcome.get("cut", {})
+    if cut.get("cause") != fact.cause:
+        cell.problems.append(f"the record says {outcome}")
+    ended = datetime.fromisoformat(outcome["ts"]).timestamp() - cut.get("took_ms", 0) / 1000
+    cell.late_ms = max(0.0, (ended - wall_at) * 1000)
+    if cell.late_ms > fact.seconds * 1000:
+        cell.problems.append(f"it was ended {cell.late_ms:.0f} ms after the fact")
+    if cut.get("took_ms", 0) > (_TOLD_SECONDS + 0.25) * 1000:
+        cell.problems.append(f"the end took {cut['took_ms']} ms")
+    return cell
+
+
+def _is_refused_next(stage: Stage, fact: Fact, account: Account) -> None:
+    with stage.world.client(certificate=account.certificate) as client:
+        status = client.ask(request("GET", "/version", account.token)).status
+    assert status == fact.again

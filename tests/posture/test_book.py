@@ -1,0 +1,176 @@
+"""What requests and streams are judged by."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
+from kzproxy.posture.record import posture_put
+from kzproxy.posture.settings import PostureSettings
+from kzproxy.posture.source import SourceKind
+from kzproxy.store.store import Delete
+from tests.audit.samples import attributes
+from tests.posture.scene import CERTIFICATE, HOUR, LAPTOP, MINUTE, Scene, record
+
+PASSED, FAILED, UNKNOWN = Fact.PASSED, Fact.FAILED, Fact.UNKNOWN
+SELF = {"source": "self+key", "kind": SourceKind.SELF_KEY}
+
+
+async def write(scene, *records):
+    await scene.following.write(*(posture_put(one) for one in records))
+
+
+async def test_a_device_has_the_facts_that_are_kept(scene, clock):
+    await write(scene, record(firewall=PASSED, os="ubuntu"))
+
+    stated = scene.book.stated(CERTIFICATE)
+
+    assert scene.facts() == {"firewall": PASSED}
+    assert (stated.os, stated.observed_at) == ("ubuntu", clock.now())
+    assert replace(stated, checks=(), os="", observed_at=None) == CERTIFICATE
+
+
+async def test_the_same_device_is_the_same_object_while_nothing_changes(scene, clock):
+    await write(scene, record(firewall=PASSED))
+    stated = scene.book.stated(CERTIFICATE)
+    clock.advance(MINUTE)
+
+    assert scene.book.stated(CERTIFICATE) is stated
+    assert scene.book.stated(stated) is stated
+    judged = replace(attributes(), device=stated)
+    assert scene.book.restate(judged, clock.now()) is judged
+
+
+async def test_a_device_that_nobody_spoke_of_is_left_as_it_is(scene, clock):
+    judged = replace(attributes(), device=CERTIFICATE)
+
+    assert scene.book.restate(judged, clock.now()) is judged
+
+
+@pytest.mark.parametrize("device", [NO_DEVICE, DevicePosture(enrolled=FAILED, thumbprint="t")])
+async def test_what_is_no_device_has_no_posture(scene, clock, device):
+    await write(scene, record(firewall=PASSED))
+    stated = scene.book.stated(CERTIFICATE)
+
+    assert scene.book.stated(device) is device
+    was_one = replace(stated, enrolled=FAILED, device_id="")
+    assert scene.book.stated(was_one).checks == ()
+
+
+async def test_a_fact_that_turns_is_told_and_is_in_force(scene, clock):
+    await write(scene, record(firewall=PASSED))
+    before = replace(attributes(), device=scene.book.stated(CERTIFICATE))
+    scene.told.clear()
+
+    await write(scene, record(firewall=FAILED))
+
+    assert scene.told == [frozenset({LAPTOP})]
+    after = scene.book.restate(before, clock.now())
+    assert dict(after.device.checks)["firewall"].fact is FAILED
+
+
+async def test_the_same_said_again_later_disturbs_nobody(scene, clock):
+    await write(scene, record(clock=clock, firewall=PASSED))
+    scene.told.clear()
+    clock.advance(MINUTE)
+
+    await write(scene, record(clock=clock, firewall=PASSED))
+
+    assert scene.told == []
+    assert scene.book.stated(CERTIFICATE).observed_at == clock.now()
+
+
+async def test_a_fact_is_unknown_when_its_time_is_over_and_that_is_told(scene, clock):
+    await write(scene, record(firewall=PASSED, disk_encrypted=PASSED))
+    scene.told.clear()
+
+    clock.advance(15 * MINUTE)
+    assert scene.facts() == {"firewall": UNKNOWN, "disk_encrypted": PASSED}
+    scene.book.sweep(clock.now())
+
+    assert scene.told == [frozenset({LAPTOP})]
+
+
+async def test_time_alone_is_told_once_and_only_where_it_changes_something(scene, clock):
+    await write(scene, record(firewall=PASSED))
+    scene.told.clear()
+    for _ in range(30):
+        clock.advance(MINUTE)
+        scene.book.sweep(clock.now())
+
+    assert scene.told == [frozenset({LAPTOP})]
+
+
+async def test_a_fresh_word_of_the_device_counts_when_the_mdms_is_over(scene, clock):
+    await write(scene, record(clock=clock, firewall=PASSED))
+    clock.advance(10 * MINUTE)
+    await write(scene, record(clock=clock, firewall=FAILED, **SELF))
+    assert scene.facts() == {"firewall": UNKNOWN}
+
+    clock.advance(5 * MINUTE)
+
+    assert scene.facts() == {"firewall": FAILED}
+
+
+async def test_the_operating_system_is_not_known_for_ever(scene, clock):
+    await write(scene, record(os="ubuntu", firewall=PASSED))
+    clock.advance(HOUR)
+
+    assert scene.book.stated(CERTIFICATE).os == ""
+
+
+async def test_other_times_hold_where_they_are_configured(scene, clock):
+    await write(scene, record(firewall=PASSED, disk_encrypted=PASSED, patched=PASSED))
+    settings = PostureSettings(ttl=(("disk_encrypted", MINUTE),), default_ttl=timedelta(minutes=2))
+    clock.advance(MINUTE)
+
+    scene.book.configure(settings)
+
+    assert scene.facts() == {"firewall": PASSED, "disk_encrypted": UNKNOWN, "patched": PASSED}
+    clock.advance(MINUTE)
+    assert scene.facts()["patched"] is UNKNOWN
+
+
+async def test_a_word_that_is_taken_back_is_told(scene, clock):
+    await write(scene, record(firewall=PASSED))
+    scene.told.clear()
+
+    await scene.following.write(Delete(kind="posture", key=f"{LAPTOP}/mdm"))
+
+    assert scene.told == [frozenset({LAPTOP})]
+    assert scene.facts() == {}
+
+
+async def test_another_process_sees_the_same_from_its_start(scene, store, clock):
+    await write(scene, record(firewall=PASSED))
+
+    other = Scene(store, clock)
+    await other.following.start()
+
+    assert other.facts() == {"firewall": PASSED}
+    assert other.told == [frozenset({LAPTOP})]
+
+
+async def test_what_was_missed_is_told_when_all_is_read_anew(scene, clock):
+    await write(scene, record(firewall=PASSED), record(device="other", firewall=PASSED))
+    stated = scene.book.stated(CERTIFICATE)
+    scene.told.clear()
+    entries = await scene.store.entries("posture")
+
+    scene.book.replaced([one for one in entries if one.key.startswith(LAPTOP)])
+
+    assert scene.told == [frozenset({"other"})]
+    assert scene.book.stated(CERTIFICATE) is stated
+    scene.book.replaced([])
+    assert scene.facts() == {}
+
+
+async def test_a_device_with_a_renewed_certificate_has_the_same_facts(scene, clock):
+    await write(scene, record(firewall=PASSED))
+    certificates = [replace(CERTIFICATE, thumbprint=f"t{number}") for number in range(20)]
+
+    stated = [scene.book.stated(one) for one in certificates]
+
+    assert {one.checks for one in stated} == {stated[0].checks}
+    assert [one.thumbprint for one in stated] == [one.thumbprint for one in certificates]
