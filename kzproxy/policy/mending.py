@@ -19,6 +19,7 @@ from kzproxy.policy.ideal_device import features_asked, improvements
 from kzproxy.policy.network import Network
 from kzproxy.policy.posture_facts import is_shown
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
+from kzproxy.policy.session_place import signed_in_here
 
 _MOST_TURNS = 6
 _MOST_TOGETHER = 3
@@ -146,7 +147,8 @@ def _asks_for_a_tier(conditions: Conditions) -> bool:
 def _asks_for_a_sign_in(rule: Rule) -> bool:
     own, obligations = rule.conditions, rule.obligations
     asks = (own.sign_in, own.session_max_age, obligations.mfa, obligations.reauth)
-    return any(each is not None for each in asks)
+    is_where_it_was = own.session_same_address or own.session_same_country
+    return is_where_it_was or any(each is not None for each in asks)
 
 
 def _with_a_reason(attributes: Attributes) -> Attributes:
@@ -196,7 +198,7 @@ def _signed_in(attributes: Attributes, strength: str, method: str) -> Attributes
         authentication_class=strength or subject.authentication_class,
         authentication_methods=(method,) if method else subject.authentication_methods,
     )
-    return replace(attributes, subject=fresh)
+    return signed_in_here(replace(attributes, subject=fresh))
 
 
 def _networks(asked: Sequence[Conditions]) -> Iterator[Step]:

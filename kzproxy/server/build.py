@@ -172,8 +172,9 @@ def build_services(
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
+    kept = _kept(settings, administrator, decisions, clock)
     whereabouts = Whereabouts()
-    administrator.consult(whereabouts)
+    administrator.consult(whereabouts)  # after sessions, which say where they were seen
     return Services(
         clock=clock,
         limits=settings.limits,
@@ -185,7 +186,7 @@ def build_services(
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
         metrics=metrics,
-        kept=_kept(settings, administrator, decisions, clock),
+        kept=kept,
     )
 
 
@@ -334,6 +335,7 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
+        follows_sessions=parts.engine.follows_sessions,
         device_facts=() if services.kept is None else (services.kept.devices.registry,),
         clients=ForwardedClients(hops) if hops is not None else None,
         locations=parts.locations,
