@@ -92,8 +92,10 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     def _has_email(self, who: Who) -> bool:
-        named = (who.issuer, who.username) in self.usernames
-        return named or (bool(who.email) and who.email.casefold() == self.email.casefold())
+        if who.email and who.email.casefold() == self.email.casefold():
+            return True
+        name = who.username.casefold()
+        return any((who.issuer, name) == (issuer, one.casefold()) for issuer, one in self.usernames)
 
     def _is_in_session(self, who: Who) -> bool:
         if who.idp_session:
@@ -110,7 +112,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return (("subject", self.subject),)
         if self.email:
             emails = [("email", self.email.casefold())]
-            return (*emails, *(("username", name) for _, name in self.usernames))
+            return (*emails, *(("username", name.casefold()) for _, name in self.usernames))
         if self.idp_session:
             return (("session", self.idp_session),)
         return (("device", self.device_id),)
@@ -167,7 +169,7 @@ def _places(who: Who) -> tuple[_Key, ...]:
     return (
         ("subject", who.subject),
         ("email", who.email.casefold()),
-        ("username", who.username),
+        ("username", who.username.casefold()),
         ("session", who.idp_session),
         ("device", who.device_id),
         ("issuer", who.issuer),

@@ -54,15 +54,18 @@ class Compliance:
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with the check that fails, or no longer does; see ``Restates``."""
         del now
-        device = attributes.device
-        against = self._by_device.get(device.device_id) if device.device_id else None
-        present = next((result for name, result in device.checks if name == CHECK), None)
+        device = self.stated(attributes.device)
+        return attributes if device is attributes.device else replace(attributes, device=device)
+
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of a device; see ``StatesDevice``."""
+        against = self._by_device.get(posture.device_id) if posture.device_id else None
+        present = next((result for name, result in posture.checks if name == CHECK), None)
         wanted = _failed(against.values()) if against else None
-        if wanted == present:
-            return attributes
-        if wanted is None and (present is None or not present.source.startswith(_SOURCE)):
-            return attributes
-        return replace(attributes, device=_with_check(device, wanted))
+        is_ours = present is not None and present.source.startswith(_SOURCE)
+        if wanted == present or (wanted is None and not is_ours):
+            return posture
+        return _with_check(posture, wanted)
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
@@ -102,17 +105,20 @@ class RevokedCertificates:
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with a device that is none, where its certificate is revoked."""
         del now
-        device = attributes.device
-        if device.serial not in self._revoked or device.enrolled is not Fact.PASSED:
-            return attributes
-        refused = replace(
-            device,
+        device = self.stated(attributes.device)
+        return attributes if device is attributes.device else replace(attributes, device=device)
+
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of a device; see ``StatesDevice``."""
+        if posture.serial not in self._revoked or posture.enrolled is not Fact.PASSED:
+            return posture
+        return replace(
+            posture,
             enrolled=Fact.FAILED,
             device_id="",
             vouched_by="",
             reason="the device certificate was revoked; enrol the device again",
         )
-        return replace(attributes, device=refused)
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""

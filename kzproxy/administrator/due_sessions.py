@@ -66,6 +66,13 @@ class DueSessions:
             self._ready.discard(session_id)
             heapq.heappush(self._heap, (due, session_id))
 
+    def hurry(self, session_id: str, now: datetime) -> None:
+        """Have a session that waits be due now."""
+        if session_id in self._due:
+            self._due[session_id] = now
+            self._ready.discard(session_id)
+            heapq.heappush(self._heap, (now, session_id))
+
     def take(self, count: int, now: datetime) -> list[SessionRecord]:
         """Take sessions that are due, at most ``count``: those that were used last first.
 

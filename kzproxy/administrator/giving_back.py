@@ -38,7 +38,7 @@ class GivingBack:
         self._providers = providers
         self._pause = pause
         self._waiting: asyncio.Queue[SessionRecord] = asyncio.Queue(MAX_WAITING)
-        directory.on_end(self._ended)
+        directory.on_end(self.give_back)
 
     async def run(self) -> None:
         """Revoke until cancelled."""
@@ -50,7 +50,8 @@ class GivingBack:
         """Wait until all that has ended so far was seen to."""
         await self._waiting.join()
 
-    def _ended(self, record: SessionRecord) -> None:
+    def give_back(self, record: SessionRecord) -> None:
+        """Revoke what ``record`` has at the provider, a moment later."""
         if not record.refresh:
             return
         try:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.concern import Concern
 from kzproxy.administrator.device_signals import Compliance, RevokedCertificates
+from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.revocations import Revocations, who_is
 from kzproxy.administrator.risks import Risks
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.identity import Identity
 from kzproxy.store.following import Following
 
 
@@ -19,6 +22,23 @@ class KeptSignals:
     risks: Risks
     compliance: Compliance
     certificates: RevokedCertificates
+
+    @property
+    def of_devices(self) -> tuple[StatesDevice, ...]:
+        """Those that know something of devices; to be asked after all others."""
+        return self.certificates, self.compliance, self.risks
+
+    def check(self, subject: Identity, device: DevicePosture) -> None:
+        """Refuse a caller whose credential is not taken any more.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        self.revocations.check(subject, device)
+
+    def judged_as(self, subject: Identity, device: DevicePosture) -> Identity:
+        """Return a caller with what is known beside their credential: the risk."""
+        return self.risks.of_person(subject, device)
 
 
 def keep_signals(
@@ -38,7 +58,7 @@ def keep_signals(
             administrator.judge_devices_again(frozenset({concern.device_id}))
         else:
             administrator.judge_again_where(
-                lambda attributes: concern.covers(who_is(attributes, sessions.find))
+                lambda known: concern.covers(who_is(known.subject, known.device, sessions.find))
             )
 
     def device_concerned(device_id: str) -> None:

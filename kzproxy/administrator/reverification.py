@@ -112,6 +112,17 @@ class Reverification:
             except Unauthenticated:
                 continue  # it has ended, which is as good
 
+    def providers_changed(self) -> None:
+        """Ask soon about the sessions whose identity was mapped by settings no longer in force.
+
+        Until then they are nobody's, for nobody stands behind what they say.
+        """
+        now = self._with.clock.now()
+        for record in self._with.directory.all():
+            provider = self._with.providers(record.issuer)
+            if provider is not None and record.vouched_by != provider.settings.issuer.revision:
+                self._due.hurry(record.id, now)
+
     def lag_seconds(self) -> float:
         """Return by how much the session that has waited longest is over its time; 0 elsewhere."""
         if not self._is_held():

@@ -14,7 +14,9 @@ import msgspec
 from kzproxy.administrator.concern import Concern, ConcernIndex, Who, who_calls, who_has
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
+from kzproxy.authentication.validity import MAX_LEEWAY
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.store.store import Entry
 
@@ -61,16 +63,17 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def is_from_before(
     before: datetime, subject: Identity, who: Who, concern: Concern, needed: Needed
 ) -> bool:
-    """Whether what ``subject`` shows is from ``before`` or earlier; where nobody can tell, it is.
-
-    The one session that a signal names is over whenever it began.
-    """
+    """Whether what ``subject`` shows is from ``before`` or earlier; where nobody knows, it is."""
+    if needed is Needed.TOKEN:
+        return subject.issued_at is None or subject.issued_at <= before
     if concern.idp_session and concern.idp_session == who.idp_session:
-        return True
-    moment = subject.issued_at
-    if needed is Needed.SIGN_IN:
-        moment = subject.authenticated_at or subject.session_began_at or subject.issued_at
-    return moment is None or moment <= before
+        return True  # the one session that it names is over, whenever it began
+    if subject.authenticated_at is not None:
+        return subject.authenticated_at <= before
+    if subject.session_began_at is not None:
+        # By kzproxy's clock, and ``before`` is by another's.
+        return subject.session_began_at - MAX_LEEWAY <= before
+    return subject.issued_at is None or subject.issued_at <= before
 
 
 class Revocations:
@@ -97,16 +100,23 @@ class Revocations:
             Unauthenticated: The credential is not taken any more.
         """
         del now
-        if self._kept:
-            subject = attributes.subject
-            who = who_is(attributes, self._sessions)
-            for one in self._kept.about(who):
-                if one.ends(subject, who):
-                    raise Unauthenticated(
-                        f"{one.message or 'your sign-in was ended'};"
-                        " sign in again with `kzproxy login`"
-                    )
+        self.check(attributes.subject, attributes.device)
         return attributes
+
+    def check(self, subject: Identity, device: DevicePosture) -> None:
+        """Refuse a caller whose credential is not taken any more.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        if not self._kept:
+            return
+        who = who_is(subject, device, self._sessions)
+        for one in self._kept.about(who):
+            if one.ends(subject, who):
+                raise Unauthenticated(
+                    f"{one.message or 'your sign-in was ended'}; sign in again with `kzproxy login`"
+                )
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
@@ -123,11 +133,10 @@ class Revocations:
             self._concerned(revocation.concern)
 
 
-def who_is(attributes: Attributes, sessions: Sessions) -> Who:
-    """Return the caller of a request by all names."""
-    subject = attributes.subject
+def who_is(subject: Identity, device: DevicePosture, sessions: Sessions) -> Who:
+    """Return a caller by all names."""
     record = sessions(subject.sign_in) if subject.is_session else None
     if record is None:
-        return who_calls(subject, attributes.device.device_id)
+        return who_calls(subject, device.device_id)
     who = who_has(record)
-    return who if who.device_id else who._replace(device_id=attributes.device.device_id)
+    return who if who.device_id else who._replace(device_id=device.device_id)

@@ -12,6 +12,8 @@ import msgspec
 from kzproxy.administrator.concern import Concern, ConcernIndex, Who
 from kzproxy.administrator.revocations import Concerned, Sessions, who_is
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture
+from kzproxy.attributes.identity import Identity
 from kzproxy.store.store import Entry
 
 KIND = "risk"
@@ -47,28 +49,29 @@ class Risks:
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with the risks as they are known now; see ``Restates``."""
         del now
-        subject, device = attributes.subject, attributes.device
-        said = list(self._said(attributes)) if self._kept else []
-        base = ""
-        if subject.is_session:
-            record = self._sessions(subject.sign_in)
-            base = "" if record is None else record.risk
-        risk = highest([base, *(one.level for one in said if not one.of_device)])
-        if risk != subject.risk:
-            subject = replace(subject, risk=risk)
-        of_device = highest([device.risk, *(one.level for one in said if one.of_device)])
-        if of_device != device.risk:
-            device = replace(device, risk=of_device)
+        subject = self.of_person(attributes.subject, attributes.device)
+        device = self.stated(attributes.device)
         if subject is attributes.subject and device is attributes.device:
             return attributes
         return replace(attributes, subject=subject, device=device)
 
-    def _said(self, attributes: Attributes) -> Iterable[Risk]:
-        who = who_is(attributes, self._sessions)
-        yield from self._kept.about(who)
-        presented = attributes.device.device_id
-        if presented != who.device_id:
-            yield from self._kept.about(Who("", "", "", device_id=presented))
+    def stated(self, posture: DevicePosture) -> DevicePosture:
+        """Return what is so of a device; see ``StatesDevice``."""
+        if not self._kept or not posture.device_id:
+            return posture
+        said = self._kept.about(Who("", "", "", device_id=posture.device_id))
+        risk = highest([posture.risk, *(one.level for one in said if one.of_device)])
+        return posture if risk == posture.risk else replace(posture, risk=risk)
+
+    def of_person(self, subject: Identity, device: DevicePosture) -> Identity:
+        """Return a caller with their risk as it is known now."""
+        record = self._sessions(subject.sign_in) if subject.is_session else None
+        levels = [] if record is None else [record.risk]
+        if self._kept:
+            who = who_is(subject, device, self._sessions)
+            levels += [one.level for one in self._kept.about(who) if not one.of_device]
+        risk = highest(levels)
+        return subject if risk == subject.risk else replace(subject, risk=risk)
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""

@@ -19,7 +19,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.following import Following
-from kzproxy.store.store import Conflict, Entry, Put, Store
+from kzproxy.store.store import Conflict, Delete, Entry, Put, Store
 
 log = logging.getLogger(__name__)
 
@@ -159,27 +159,34 @@ class SessionDirectory:
         self._identities[session_id] = record.identity()
         self._tell(frozenset({session_id}))
 
-    async def begin(self, record: SessionRecord) -> None:
+    async def begin(self, record: SessionRecord, *others: Put | Delete) -> None:
         """Keep a new session; the oldest of a person who has too many are ended.
 
+        Args:
+            record: The session.
+            others: What is written with it, all or nothing.
+
         Raises:
+            Conflict: What one of ``others`` expected did not hold.
             ServiceUnavailable: It cannot be written.
         """
-        await self._following.write(_put(record, expected=None))
+        await self._following.write(_put(record, expected=None), *others)
         theirs = sorted(self.of_user(*record.user), key=lambda one: one.seen_at, reverse=True)
-        others = [one for one in theirs if one.id != record.id]
-        for one in others[max(self.settings.per_user - 1, 0) :]:
+        older = [one for one in theirs if one.id != record.id]
+        for one in older[max(self.settings.per_user - 1, 0) :]:
             await self.end(one.id, SessionEnd.EVICTED, "", by="kzproxy")
 
-    async def update(self, session_id: str, change: Change) -> SessionRecord:
+    async def update(self, session_id: str, change: Change, *others: Put | Delete) -> SessionRecord:
         """Change a session as it is in the store now; return it as it is then.
 
         Args:
             session_id: Of one that has not ended.
             change: Called again where somebody else changed it meanwhile; must have no effect.
+            others: What is written with it, all or nothing.
 
         Raises:
             Unauthenticated: It is not there, or has ended.
+            Conflict: What one of ``others`` expected did not hold.
             ServiceUnavailable: It cannot be written.
         """
         for _ in range(_TRIES):
@@ -188,11 +195,13 @@ class SessionDirectory:
             if entry is None or record is None or record.ended_at is not None:
                 raise Unauthenticated("the session has ended; sign in again with `kzproxy login`")
             changed = change(record)
-            if changed == record:
+            if changed == record and not others:
                 return record
             try:
-                await self._following.write(_put(changed, expected=entry.revision))
-            except Conflict:
+                await self._following.write(_put(changed, expected=entry.revision), *others)
+            except Conflict as conflict:
+                if (conflict.kind, conflict.key) != (KIND, session_id):
+                    raise
                 continue
             return changed
         raise ServiceUnavailable("the session changes too often; try again", retry_after_seconds=1)

@@ -77,6 +77,15 @@ class Taking:
     reverify: timedelta = timedelta(seconds=60)
     now: datetime
 
+    @property
+    def about(self) -> Concern:
+        """What the effect is on: of a device, whoever uses it."""
+        is_device = self.signal.kind is SignalKind.DEVICE_COMPLIANCE
+        is_device = is_device or self.value("principal") == "DEVICE"
+        if is_device and self.concern.device_id:
+            return Concern(device_id=self.concern.device_id)
+        return self.concern
+
     def value(self, name: str) -> str:
         """Return one of the signal's values; empty where it is no text."""
         said = self.signal.value.get(name)
@@ -229,16 +238,13 @@ def _compliance(taking: Taking, device_id: str, *, is_compliant: bool) -> Put | 
 
 def _risk_changed(taking: Taking) -> Effects:
     principal, level = taking.value("principal") or "USER", taking.value("current_level")
-    concern = taking.concern
-    if principal == "DEVICE":
-        concern = Concern(device_id=concern.device_id)
-    risk = Risk(concern=concern, level=level, of_device=principal == "DEVICE")
+    risk = Risk(concern=taking.about, level=level, of_device=principal == "DEVICE")
     return Effects(
         words=f"holds the risk of the {principal.lower()} to be {level}",
         kept=(
             Put(
                 kind=RISK_KIND,
-                key=digest(taking.signal.source, principal, _text(concern)),
+                key=digest(taking.signal.source, principal, _text(taking.about)),
                 value=msgspec.json.encode(risk),
                 expires_at=_risk_end(principal, level, taking.now),
             ),
@@ -282,7 +288,7 @@ def order_of(taking: Taking) -> str:
     # One device's certificate and another's are revoked each for itself.
     parts = ("credential_type", "x509_serial", "principal", "namespace")
     more = [taking.value(name) for name in parts]
-    return digest(signal.source, signal.kind.value, _text(taking.concern), *more)
+    return digest(signal.source, signal.kind.value, _text(taking.about), *more)
 
 
 def devices_of(records: Iterable[SessionRecord]) -> frozenset[str]:

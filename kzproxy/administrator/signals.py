@@ -248,4 +248,4 @@ class Signals:
             message=signal.message,
             evidence=signal.evidence,
         )
-        await self._decisions.record_signal(signal_record(record))
+        await self._decisions.record_signal(signal_record(record), durable=True)

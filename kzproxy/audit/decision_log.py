@@ -172,13 +172,13 @@ class DecisionLog:
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
 
-    async def record_signal(self, record: SignalRecord) -> None:
-        """Return once the record has reached the disk; nothing may be done before.
+    async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
+        """Return once the record is written and, where ``durable``, has reached the disk.
 
         Raises:
-            ServiceUnavailable: It could not be written.
+            ServiceUnavailable: It could not be written; what it says must not be done.
         """
-        await self._written(self._encode(record), durable=True)
+        await self._written(self._encode(record), durable=durable)
 
     async def _written(self, payload: bytes, *, durable: bool) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:

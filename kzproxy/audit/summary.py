@@ -32,6 +32,10 @@ def summarize(record: Mapping[str, Any]) -> Summary:
             text, tone = _decision(record), _tone(record)
         case "completed":
             text, tone = _completed(record), Tone.QUIET
+        case "signal.received":
+            text, tone = _signal(record), Tone.QUIET
+        case "signal.refused":
+            text, tone = f"-- signal.refused{_details(record, _REFUSED_SIGNAL)}", Tone.BAD
         case "event":
             text, tone = _event(record), Tone.BAD if record.get("refused") else Tone.QUIET
         case kind:
@@ -39,6 +43,7 @@ def summarize(record: Mapping[str, Any]) -> Summary:
     return Summary(visible(f"{time} {text}", MAX_TARGET_CHARS), tone)
 
 
+_REFUSED_SIGNAL = ("stream", "error", "message", "id", "address")
 _LIFECYCLE = ("after", "refused", "lost", "torn_bytes", "kzproxy_version")
 
 
@@ -90,6 +95,17 @@ def _part(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _completed(record: Mapping[str, Any]) -> str:
     details = _details(record, ("status_code", "bytes_in", "bytes_out", "duration_ms", "message"))
     return f"  ended {record.get('termination')}{details} audit={record.get('audit_id')}"
+
+
+def _signal(record: Mapping[str, Any]) -> str:
+    whom = "".join(f" {name}={value}" for name, value in _part(record, "subject").items())
+    parts = [f"-- signal {record.get('stream')}: {record.get('event')}{whom}"]
+    parts.append(f"[{record.get('outcome')}]")
+    parts += [str(record[name]) for name in ("effect", "message") if name in record]
+    sessions, omitted = record.get("sessions"), record.get("sessions_omitted", 0)
+    if isinstance(sessions, list) and isinstance(omitted, int):
+        parts.append(f"sessions={len(sessions) + omitted}")
+    return " ".join([*parts, f"id={record.get('id')}"])
 
 
 def _details(record: Mapping[str, Any], names: tuple[str, ...]) -> str:

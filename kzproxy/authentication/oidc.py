@@ -6,6 +6,7 @@ remembered by the token's digest until the token ends, its key is withdrawn, or 
 
 import asyncio
 from collections.abc import Sequence
+from typing import Protocol
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.keys import IssuerKeys
@@ -22,6 +23,32 @@ MAX_REMEMBERED_TOKENS = 10_000
 
 _VERIFY_AGAIN_SECONDS = 600.0  # bounds what a slip in the rules below could cost
 _REMEMBER_REFUSAL_SECONDS = 60.0
+
+
+class Authenticates(Protocol):
+    """Turns bearer tokens into identities; what each does is said at ``OidcAuthenticator``."""
+
+    @property
+    def vouchers(self) -> frozenset[str]:
+        """What an identity may have as ``vouched_by``."""
+
+    def remembered(self, token: str) -> Identity | None:
+        """Return whose token it is if it was accepted before and still holds."""
+
+    async def authenticate(self, token: str) -> Identity:
+        """Judge a token."""
+
+    def ready(self) -> str | None:
+        """Say why no token can be judged; None where one can."""
+
+    async def run(self) -> None:
+        """Keep keys fresh until cancelled."""
+
+    def successor(self, issuers: Sequence[JwtIssuerSettings]) -> "Authenticates":
+        """Make the authenticator for other settings."""
+
+    def keys_of(self, issuer: str) -> IssuerKeys | None:
+        """Return the keys of an issuer."""
 
 
 class OidcAuthenticator:
@@ -70,7 +97,7 @@ class OidcAuthenticator:
         return frozenset(verifier.issuer.revision for verifier in self._verifiers.values())
 
     def keys_of(self, issuer: str) -> IssuerKeys | None:
-        """Return the keys of one issuer; None where it is not one of this authenticator's."""
+        """Return the keys of an issuer, which ``run`` keeps fresh; None for one not known here."""
         verifier = self._verifiers.get(issuer)
         return None if verifier is None else verifier.keys
 

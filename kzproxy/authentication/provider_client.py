@@ -53,10 +53,12 @@ class SignedIn:
         idp_session: The provider's name for the sign-in (``sid``); empty where it has none.
         refresh_token: To ask again with; never empty.
         id_token: To be shown when the person signs out there (``id_token_hint``).
+        email: The person's; empty where the provider does not say, or says that it may be wrong.
     """
 
     identity: Identity
     idp_session: str
+    email: str = ""
     refresh_token: str = field(repr=False)
     id_token: str = field(repr=False)
 
@@ -135,6 +137,9 @@ class ProviderClient:
         return SignedIn(
             identity=await self._first_identity(first, tokens),
             idp_session=_text(first.claims, "sid"),
+            email=""
+            if first.claims.get("email_verified") is False
+            else _text(first.claims, "email"),
             refresh_token=tokens.refresh_token,
             id_token=tokens.id_token,
         )

@@ -33,7 +33,8 @@ def chosen_settings(
 
     They stand alone where they name an issuer and no context is named.
     """
-    if not context and any(argument.startswith("--issuer=") for argument in arguments):
+    named = any(argument.startswith(("--issuer=", "--sign-in-url=")) for argument in arguments)
+    if not context and named:
         return parse_arguments(arguments)
     paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(environ)
     return context_settings(KubeconfigFiles(paths), context, arguments)

@@ -24,6 +24,7 @@ COMMANDS = {
     "whoami": Entry("kzproxy.cli.whoami", "Show who you are signed in as."),
     "reason": Entry("kzproxy.cli.reason", "Say why you do what you do."),
     "why": Entry("kzproxy.cli.why", "Say why a request was refused, and what to do."),
+    "device": Entry("kzproxy.cli.device", "Enroll this machine; administer devices."),
     "sessions": Entry("kzproxy.cli.sessions", "Show and end sessions; for administrators."),
     "policy": Entry("kzproxy.cli.policy", "Check, test and explain access policies."),
     "store": Entry("kzproxy.cli.store", "Make keys for what kzproxy keeps."),

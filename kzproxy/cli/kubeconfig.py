@@ -50,9 +50,12 @@ def command(
 ) -> None:
     """Write a kubectl context that goes through kzproxy and signs in by itself.
 
-    --server, --issuer and --client-id are required. Everything else in the kubeconfig stays as it
-    is; no secret goes into it.
+    --server is required, and --sign-in-url where kzproxy keeps sessions, else --issuer and
+    --client-id. The sign-in's authorities are the server's, unless --issuer-ca names others.
+    Everything else in the kubeconfig stays as it is; no secret goes into it.
     """
+    if given["sign_in_url"] and server_ca and not given["issuer_ca"]:
+        given["issuer_ca"] = server_ca
     settings = _checked(plugin_arguments(given))
     context = ProxyContext(
         name=name or urlsplit(settings.server).netloc,

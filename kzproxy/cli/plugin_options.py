@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from kzproxy.client.plugin_arguments import OPTIONS, REPEATABLE
+from kzproxy.client.plugin_settings import FLOWS
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -21,11 +23,33 @@ def plugin_options(function: Function) -> Function:
             multiple=name in REPEATABLE,
             metavar=value or None,
             default=None if value else False,
-            type=str if value else bool,
+            type=_type(name, value),
             help=purpose[0].upper() + purpose[1:] + ".",
         )
         function = add(function)
     return function
+
+
+def _type(name: str, value: str) -> click.ParamType[str] | type[bool]:
+    """Return a type that a shell can complete; what is allowed the plugin says itself."""
+    if not value:
+        return bool
+    if value == "FILE":
+        return click.Path()
+    return _Flow() if name == "--flow" else click.STRING
+
+
+class _Flow(click.ParamType[str]):
+    name = "flow"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Return the flows that begin so."""
+        return [CompletionItem(flow) for flow in FLOWS if flow.startswith(incomplete)]
 
 
 def plugin_arguments(given: Mapping[str, object]) -> list[str]:

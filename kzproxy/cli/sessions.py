@@ -12,12 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from kzproxy.cli.chosen_sign_in import context_options
+from kzproxy.cli.own_endpoint import ask_own_endpoint
 from kzproxy.client.failure import ClientFailure
-from kzproxy.client.kubeconfig_files import KubeconfigFiles, kubeconfig_paths
 from kzproxy.client.notices import visible
-from kzproxy.client.proxy_server import Document, ask, proxy_server
-from kzproxy.client.sign_in import signed_in
-from kzproxy.client.token_cache import TokenCache, cache_directory
+from kzproxy.client.proxy_server import Document
 
 _WHEN = "%Y-%m-%d %H:%M:%S"
 _output = click.option(
@@ -117,11 +115,7 @@ def _path(session_id: str, query: dict[str, str]) -> str:
 
 
 def _ask(method: str, path: str, context: str, kubeconfig: Path | None) -> Document:
-    paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
-    server = proxy_server(KubeconfigFiles(paths), context)
-    cache = TokenCache(cache_directory(os.environ))
-    entry = signed_in(server.settings, cache, os.environ, interactive=True)
-    return ask(server, entry.id_token, method, path)
+    return ask_own_endpoint(method, path, context, kubeconfig)
 
 
 def _documents(answer: Document, name: str) -> list[Document]:

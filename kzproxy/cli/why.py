@@ -1,7 +1,6 @@
 """``kzproxy why``."""
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,12 +9,10 @@ from pathlib import Path
 import click
 
 from kzproxy.cli.chosen_sign_in import context_options
+from kzproxy.cli.own_endpoint import ask_own_endpoint
 from kzproxy.client.failure import ClientFailure
-from kzproxy.client.kubeconfig_files import KubeconfigFiles, kubeconfig_paths
 from kzproxy.client.notices import visible
-from kzproxy.client.proxy_server import Document, NotThere, ask, proxy_server
-from kzproxy.client.sign_in import signed_in
-from kzproxy.client.token_cache import TokenCache, cache_directory
+from kzproxy.client.proxy_server import Document, NotThere
 
 _UUID = r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _NAMED = re.compile(rf"audit id:?\s+({_UUID})", re.IGNORECASE)
@@ -51,13 +48,11 @@ def command(
     too, and of several refusals the last one counts.
     """
     audit_id = _audit_id(" ".join(words))
-    paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
-    server = proxy_server(KubeconfigFiles(paths), context)
-    cache = TokenCache(cache_directory(os.environ))
-    entry = signed_in(server.settings, cache, os.environ, interactive=True)
     path = f"explanations/{audit_id}" if full else f"decisions/{audit_id}"
     try:
-        answer = ask(server, entry.id_token, "GET", path, timeout_seconds=_TIMEOUT_SECONDS)
+        answer = ask_own_endpoint(
+            "GET", path, context, kubeconfig, timeout_seconds=_TIMEOUT_SECONDS
+        )
     except NotThere as failure:
         # The refusal of the question has an id of its own, which helps nobody here.
         raise ClientFailure(_ITS_OWN.sub("", failure.said) or str(failure)) from None

@@ -1,5 +1,6 @@
 """How the person at this machine is asked to sign in, and whether there is one."""
 
+import getpass
 import sys
 from collections.abc import Mapping
 
@@ -11,9 +12,16 @@ from kzproxy.client.plugin_settings import (
     FLOW_AUTO,
     FLOW_BROWSER,
     FLOW_DEVICE_CODE,
+    FLOW_PASTE,
     Prompting,
 )
 from kzproxy.client.provider import Provider
+
+MAX_CODE = 4096
+
+
+class NobodyToAsk(ClientFailure):
+    """The user has to sign in, and neither a browser nor a terminal is there."""
 
 
 class Asking:
@@ -46,12 +54,14 @@ class Asking:
             self._notices.say("another kubectl is signing in; waiting for it")
 
     def flow(self, provider: Provider) -> str:
-        """Return the flow to use at ``provider``: FLOW_BROWSER or FLOW_DEVICE_CODE.
+        """Return the flow to use at ``provider``; never FLOW_AUTO.
 
         Raises:
             ClientFailure: Nobody is there to ask, or the issuer has no such flow.
         """
         wanted = self._prompting.flow
+        if wanted == FLOW_PASTE and not self._person:
+            raise NobodyToAsk("there is no terminal to paste a code at; run `kzproxy login`")
         has_device_flow = bool(provider.device_authorization_endpoint)
         if wanted == FLOW_DEVICE_CODE and not has_device_flow:
             raise ClientFailure(f"{provider.issuer} has no device-code flow; use --flow=browser")
@@ -60,7 +70,7 @@ class Asking:
         if self._local_browser:
             return FLOW_BROWSER
         if not self._person:
-            raise ClientFailure(
+            raise NobodyToAsk(
                 "you are not signed in, and there is neither a browser nor a terminal to ask at;"
                 " run `kzproxy login` first"
             )
@@ -76,8 +86,26 @@ class Asking:
         else:
             self._notices.say("signing in: open this in a browser on this machine:")
         self._notices.say(f"  {url}")
+        self._say_patience()
         if opens:
             open_browser(url, self._prompting.browser_command)
+
+    def read_code(self, url: str) -> str:
+        """Print ``url``, and return the code that its page shows, as the user pastes it here.
+
+        It is not echoed, so that it stands in no scroll-back; it is no argument either, which would
+        be kept in the shell's history.
+        """
+        self._notices.say("signing in: open this in a browser, on any device:")
+        self._notices.say(f"  {url}")
+        self._notices.say("and paste the code that you are shown in the end (it is not echoed)")
+        if sys.stdin.isatty():
+            return getpass.getpass("kzproxy: code: ")[:MAX_CODE].strip()
+        return sys.stdin.readline(MAX_CODE).strip()
+
+    def say_ended(self, message: str) -> None:
+        """Say why the user is asked to sign in again."""
+        self._notices.say(message)
 
     def show(self, authorization: DeviceAuthorization) -> None:
         """Print where to enter the code."""
@@ -87,3 +115,9 @@ class Asking:
         if authorization.complete_uri:
             self._notices.say("or open this, and compare the code:")
             self._notices.say(f"  {authorization.complete_uri}")
+        self._say_patience()
+
+    def _say_patience(self) -> None:
+        if self._notices.seen_by_a_person():
+            seconds = self._prompting.timeout_seconds
+            self._notices.say(f"waiting for that, for {seconds} s; Ctrl-C ends it")

@@ -2,17 +2,19 @@
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Generic
 from urllib.parse import urlencode
 
 from kzproxy.client.callback_listener import Arrival, CallbackListener, Parameters
 from kzproxy.client.callback_page import failure_page, success_page
 from kzproxy.client.failure import ClientFailure
-from kzproxy.client.id_token import check_claims, read_claims
+from kzproxy.client.granting import Grants, GrantT
 from kzproxy.client.pkce import ProofKey
 from kzproxy.client.provider import Provider
-from kzproxy.client.token_endpoint import Refused, TokenEndpoint, Tokens
+from kzproxy.client.token_endpoint import Refused
 
 SECRET_BYTES = 32
 BAD_REQUEST = "400 Bad Request"
@@ -25,7 +27,7 @@ class AuthorizationRequest:
     client_id: str
     redirect_uri: str
     scopes: tuple[str, ...]
-    prompt: str
+    extra: dict[str, str]
     state: str
     nonce: str
     proof_key: ProofKey
@@ -36,27 +38,40 @@ class AuthorizationRequest:
             "response_type": "code",
             "client_id": self.client_id,
             "redirect_uri": self.redirect_uri,
-            "scope": " ".join(self.scopes),
             "state": self.state,
             "nonce": self.nonce,
             **self.proof_key.parameters,
+            **self.extra,
         }
-        # OpenID Connect Core 1.0 section 11: without consent no refresh token.
-        if self.prompt and "offline_access" in self.scopes:
-            parameters["prompt"] = self.prompt
+        if self.scopes:
+            parameters["scope"] = " ".join(self.scopes)
         return endpoint + ("&" if "?" in endpoint else "?") + urlencode(parameters)
 
 
-class AuthorizationCodeFlow:
-    """Asks in the browser and redeems the code that comes back."""
+class AuthorizationCodeFlow(Generic[GrantT]):
+    """Asks in the browser and redeems the code that comes back.
+
+    Args:
+        provider: Whom to ask.
+        endpoint: Its token endpoint.
+        client_id: As which client.
+        prompt: Sent where a refresh token is asked for; empty: none is.
+        extra: Further parameters of the request.
+    """
 
     def __init__(
-        self, provider: Provider, endpoint: TokenEndpoint, client_id: str, prompt: str
+        self,
+        provider: Provider,
+        endpoint: Grants[GrantT],
+        client_id: str,
+        prompt: str,
+        extra: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._provider = provider
         self._endpoint = endpoint
         self._client_id = client_id
         self._prompt = prompt
+        self._extra = dict(extra)
 
     def run(
         self,
@@ -64,7 +79,7 @@ class AuthorizationCodeFlow:
         scopes: tuple[str, ...],
         deadline: float,
         send_to: Callable[[str], None],
-    ) -> Tokens:
+    ) -> GrantT:
         """Sign in; ``send_to`` shows the user the URL.
 
         Args:
@@ -76,15 +91,7 @@ class AuthorizationCodeFlow:
         Raises:
             ClientFailure: The user or the issuer refused, or did not come back in time.
         """
-        request = AuthorizationRequest(
-            client_id=self._client_id,
-            redirect_uri=listener.redirect_uri,
-            scopes=scopes,
-            prompt=self._prompt,
-            state=secrets.token_urlsafe(SECRET_BYTES),
-            nonce=secrets.token_urlsafe(SECRET_BYTES),
-            proof_key=ProofKey.generate(),
-        )
+        request = self._request(listener.redirect_uri, scopes)
         send_to(request.url(self._provider.authorization_endpoint))
         arrival = self._answer_to(request, listener, deadline)
         try:
@@ -94,6 +101,41 @@ class AuthorizationCodeFlow:
             raise
         arrival.answer("200 OK", success_page())
         return tokens
+
+    def run_by_hand(
+        self, redirect_uri: str, scopes: tuple[str, ...], read_code: Callable[[str], str]
+    ) -> GrantT:
+        """Sign in; the user carries the code here themselves.
+
+        There is no ``state`` to compare. Somebody else's code, which the user was talked into
+        pasting, is of no use: it belongs to another PKCE verifier.
+
+        Args:
+            redirect_uri: Of a page that shows the code.
+            scopes: To ask for.
+            read_code: Shows the user the URL, and returns what they paste.
+
+        Raises:
+            ClientFailure: The user or the issuer refused.
+        """
+        request = self._request(redirect_uri, scopes)
+        code = read_code(request.url(self._provider.authorization_endpoint))
+        if not code:
+            raise ClientFailure("no code was given; run the command again")
+        return self._redeemed(request, code)
+
+    def _request(self, redirect_uri: str, scopes: tuple[str, ...]) -> AuthorizationRequest:
+        # OpenID Connect Core 1.0 section 11: without consent no refresh token.
+        prompts = self._prompt and "offline_access" in scopes
+        return AuthorizationRequest(
+            client_id=self._client_id,
+            redirect_uri=redirect_uri,
+            scopes=scopes,
+            extra={**({"prompt": self._prompt} if prompts else {}), **self._extra},
+            state=secrets.token_urlsafe(SECRET_BYTES),
+            nonce=secrets.token_urlsafe(SECRET_BYTES),
+            proof_key=ProofKey.generate(),
+        )
 
     def _answer_to(
         self, request: AuthorizationRequest, listener: CallbackListener, deadline: float
@@ -109,18 +151,20 @@ class AuthorizationCodeFlow:
             arrival.answer(BAD_REQUEST, failure_page("This does not belong to this sign-in"))
         raise ClientFailure("nobody signed in in the browser in time; run the command again")
 
-    def _redeem(self, request: AuthorizationRequest, parameters: Parameters) -> Tokens:
+    def _redeem(self, request: AuthorizationRequest, parameters: Parameters) -> GrantT:
         self._check_issuer(parameters)
         if "error" in parameters:
             raise Refused(parameters["error"], parameters.get("error_description", ""))
         code = parameters.get("code", "")
         if not code:
             raise ClientFailure("the issuer sent the browser back without a code")
+        return self._redeemed(request, code)
+
+    def _redeemed(self, request: AuthorizationRequest, code: str) -> GrantT:
         verifier = request.proof_key.verifier
-        tokens = self._endpoint.redeem_code(code, request.redirect_uri, verifier)
-        issuer = self._provider.issuer
-        check_claims(read_claims(tokens.id_token), issuer, self._client_id, request.nonce)
-        return tokens
+        granted = self._endpoint.redeem_code(code, request.redirect_uri, verifier)
+        granted.check(self._provider.issuer, self._client_id, request.nonce)
+        return granted
 
     def _check_issuer(self, parameters: Parameters) -> None:
         """Refuse another issuer's answer (RFC 9207 section 2.4)."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.device_files import DeviceFiles, read_device_files
 from kzproxy.client.exec_credential import (
     EXEC_INFO_VARIABLE,
@@ -19,6 +20,8 @@ from kzproxy.client.exec_credential import (
     read_exec_info,
 )
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.handed_out import TRUSTED_SECONDS, handed_out_before
+from kzproxy.client.held_session import HeldSession
 from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
@@ -50,6 +53,8 @@ def _answer(settings: PluginSettings, environ: Mapping[str, str]) -> str:
     settings = settings.for_server(_server(settings, info))
     device = _device_files(settings)
     entry = _entry(settings, info, environ)
+    if entry.session is not None:
+        return _session_answer(settings, entry, entry.session, environ)
     now = _now()
     ends_at = entry.expires_at
     if device is not None:
@@ -65,6 +70,19 @@ def _answer(settings: PluginSettings, environ: Mapping[str, str]) -> str:
         ends_at=ends_at,
     )
     return encode_credential(credential, now)
+
+
+def _session_answer(
+    settings: PluginSettings, entry: CacheEntry, session: HeldSession, environ: Mapping[str, str]
+) -> str:
+    cache = TokenCache(cache_directory(environ))
+    credential = Credential(
+        token=session.token,
+        certificate=session.certificate,
+        key=_key(settings, cache),
+        ends_at=min(entry.expires_at, session.certificate_ends_at),
+    )
+    return encode_credential(credential, _now())
 
 
 def _exec_info(environ: Mapping[str, str]) -> ExecInfo:
@@ -97,12 +115,31 @@ def _device_files(settings: PluginSettings) -> DeviceFiles | None:
 
 def _entry(settings: PluginSettings, info: ExecInfo, environ: Mapping[str, str]) -> CacheEntry:
     cache = TokenCache(cache_directory(environ))
-    entry = cache.read(cache_key(settings.client, settings.server))
+    key = cache_key(settings.client, settings.server)
+    entry = cache.read(key)
+    refused = ""
     if entry is not None and _now() < entry.refresh_at:
-        return entry
+        if entry.session is None:
+            return entry
+        if not _seems_refused(cache, key, entry, entry.session) and _key(settings, cache):
+            return entry
+        refused = entry.bearer
     from kzproxy.client.sign_in import signed_in
 
-    return signed_in(settings, cache, environ, interactive=info.interactive)
+    entry = signed_in(settings, cache, environ, interactive=info.interactive, refused=refused)
+    if entry.session is not None:
+        handed_out_before(cache, key, entry, os.getppid())
+    return entry
+
+
+def _key(settings: PluginSettings, cache: TokenCache) -> str:
+    """Return the client's key, PEM; empty where somebody has removed it."""
+    return cache.read_text(client_key_name(settings.client.issuer)) or ""
+
+
+def _seems_refused(cache: TokenCache, key: str, entry: CacheEntry, session: HeldSession) -> bool:
+    again = handed_out_before(cache, key, entry, os.getppid())
+    return again and _now() >= session.token_at + TRUSTED_SECONDS
 
 
 def _now() -> float:

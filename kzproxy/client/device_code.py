@@ -1,14 +1,16 @@
 """Signing in where there is no browser: the device authorization grant (RFC 8628)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Generic
 
 from kzproxy.client.failure import ClientFailure
-from kzproxy.client.id_token import check_claims, read_claims
+from kzproxy.client.granting import Grants, GrantT
 from kzproxy.client.issuer_http import Document, IssuerUnreachable
 from kzproxy.client.pkce import ProofKey
 from kzproxy.client.provider import Provider
-from kzproxy.client.token_endpoint import Refused, TokenEndpoint, Tokens
+from kzproxy.client.token_endpoint import Refused
 from kzproxy.clock.system import Clock
 
 # RFC 8628 section 3.2 and 3.5.
@@ -50,13 +52,13 @@ class DeviceAuthorization:
         )
 
 
-class DeviceCodeFlow:
+class DeviceCodeFlow(Generic[GrantT]):
     """Shows the user a code to enter elsewhere, and asks the issuer until that is done."""
 
     def __init__(
         self,
         provider: Provider,
-        endpoint: TokenEndpoint,
+        endpoint: Grants[GrantT],
         client_id: str,
         clock: Clock,
         sleep: Callable[[float], None],
@@ -73,7 +75,8 @@ class DeviceCodeFlow:
         prompt: str,
         deadline: float,
         show: Callable[[DeviceAuthorization], None],
-    ) -> Tokens:
+        extra: Mapping[str, str] = MappingProxyType({}),
+    ) -> GrantT:
         """Sign in; ``show`` tells the user where to go.
 
         Args:
@@ -81,6 +84,7 @@ class DeviceCodeFlow:
             prompt: As for the browser; empty: none.
             deadline: Monotonic seconds; the codes may end before.
             show: Called once.
+            extra: Further parameters of the request.
 
         Raises:
             ClientFailure: The user or the issuer refused, or it took too long.
@@ -88,19 +92,18 @@ class DeviceCodeFlow:
         # RFC 8628 has no PKCE, but some issuers demand it of a client in every grant, and the
         # others must ignore it (RFC 6749 section 3.1).
         proof_key = ProofKey.generate()
-        extra = dict(proof_key.parameters)
+        parameters = {**proof_key.parameters, **extra}
         if prompt and "offline_access" in scopes:
-            extra["prompt"] = prompt
-        document = self._endpoint.ask_device_code(scopes, extra)
+            parameters["prompt"] = prompt
+        document = self._endpoint.ask_device_code(scopes, parameters)
         authorization = DeviceAuthorization.parse(document)
         show(authorization)
         ends = self._clock.monotonic() + authorization.lifetime_seconds
-        tokens = self._poll(authorization, proof_key.verifier, min(deadline, ends))
-        claims = read_claims(tokens.id_token)
-        check_claims(claims, self._provider.issuer, self._client_id, nonce=None)
-        return tokens
+        granted = self._poll(authorization, proof_key.verifier, min(deadline, ends))
+        granted.check(self._provider.issuer, self._client_id, None)
+        return granted
 
-    def _poll(self, authorization: DeviceAuthorization, verifier: str, deadline: float) -> Tokens:
+    def _poll(self, authorization: DeviceAuthorization, verifier: str, deadline: float) -> GrantT:
         interval = authorization.interval_seconds
         while self._clock.monotonic() + interval < deadline:
             self._sleep(interval)

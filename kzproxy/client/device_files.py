@@ -63,6 +63,18 @@ def read_device_files(certificate_path: str, key_path: str) -> DeviceFiles:
     return DeviceFiles(certificate=certificate, key=key, begins_at=begins_at, ends_at=ends_at)
 
 
+def certificate_validity(pem: str) -> tuple[int, int]:
+    """Return between which Unix seconds the first certificate of ``pem`` holds.
+
+    Raises:
+        ClientFailure: There is none that can be read.
+    """
+    try:
+        return _validity(_leaf(pem))
+    except (ValueError, IndexError):
+        raise ClientFailure("the server's certificate for this client cannot be read") from None
+
+
 def _pem(path: str, what: str, marker: str) -> str:
     text = read_bounded(path, MAX_PEM_BYTES, f"the {what}").decode("ascii", "replace")
     if marker not in text:

@@ -57,6 +57,24 @@ def read_device_pair(certificate_path: str, key_path: str) -> DevicePair:
     )
 
 
+def certificate_pair(pem: str) -> DevicePair:
+    """Return what a certificate that kzproxy issued says; that the key is its own was checked.
+
+    Raises:
+        ClientFailure: It cannot be read.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificates(pem.encode())[0]
+        names = _names(certificate)
+    except ValueError:
+        raise ClientFailure("this client's certificate cannot be read; sign in again") from None
+    return DevicePair(
+        names=names,
+        begins_at=certificate.not_valid_before_utc,
+        ends_at=certificate.not_valid_after_utc,
+    )
+
+
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)

@@ -8,17 +8,32 @@ from datetime import timedelta
 import httpx
 
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.clock.system import Clock
 
 MAX_ANSWER_BYTES = 1024 * 1024
 ANSWER_TIMEOUT = timedelta(seconds=15)
 _OPERATION_TIMEOUT = httpx.Timeout(10.0, connect=5.0)
 
+# RFC 8446 section 6.2, as OpenSSL words what it was sent.
+_CERTIFICATE_ALERTS = (
+    *("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_UNSUPPORTED_CERTIFICATE"),
+    *("ALERT_CERTIFICATE_REVOKED", "ALERT_CERTIFICATE_EXPIRED", "ALERT_CERTIFICATE_UNKNOWN"),
+)
+
 Document = dict[str, object]
 
 
 class IssuerUnreachable(ClientFailure):
     """The issuer gave no answer that can be used; a later try may do better."""
+
+
+class AnswerLost(IssuerUnreachable):
+    """The issuer was reached and may have done what it was asked; its answer did not arrive."""
+
+
+class CertificateRefused(ClientFailure):
+    """The server does not take this client's certificate; trying again does not help."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +47,13 @@ class Answer:
 class IssuerHttp:
     """The connections to one issuer; whoever makes it closes it."""
 
-    def __init__(self, ca_file: str, clock: Clock) -> None:
+    def __init__(self, ca_file: str, clock: Clock, identity: TlsIdentity | None = None) -> None:
         self._clock = clock
+        trust = _trust(ca_file)
+        if identity is not None:
+            identity.load_into(trust)
         self._client = httpx.Client(
-            verify=_trust(ca_file),
+            verify=trust,
             timeout=_OPERATION_TIMEOUT,
             follow_redirects=False,
             # What is not compressed cannot grow past the bound.
@@ -75,7 +93,7 @@ class IssuerHttp:
             finally:
                 response.close()
         except httpx.HTTPError as error:
-            raise IssuerUnreachable(f"{place} cannot be reached: {_reason(error)}") from None
+            raise _failure(error, place) from None
         if response.is_redirect or response.status_code >= 500 or response.status_code == 429:
             raise IssuerUnreachable(f"{place} answers {response.status_code}")
         return Answer(status=response.status_code, document=_document(body))
@@ -107,6 +125,17 @@ def _trust(ca_file: str) -> ssl.SSLContext:
         if paths.cafile or paths.capath
         else (httpx.create_ssl_context())
     )
+
+
+def _failure(error: httpx.HTTPError, place: str) -> ClientFailure:
+    text = str(error)
+    # With TLS 1.3 the server says what it thinks of our certificate once we begin to read.
+    if any(alert in text for alert in _CERTIFICATE_ALERTS):
+        return CertificateRefused(f"{place} does not take this client's certificate ({text})")
+    message = f"{place} cannot be reached: {_reason(error)}"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol):
+        return IssuerUnreachable(message)
+    return AnswerLost(message)
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -18,6 +18,7 @@ from kzproxy.client.issuer_http import IssuerHttp
 from kzproxy.client.plugin_arguments import to_arguments
 from kzproxy.client.plugin_settings import FLOW_DEVICE_CODE, PluginSettings
 from kzproxy.client.provider import discover
+from kzproxy.client.step_up import StepUp
 from kzproxy.client.token_cache import CacheEntry
 from kzproxy.client.token_endpoint import TokenEndpoint, Tokens
 from kzproxy.clock.system import Clock
@@ -55,13 +56,18 @@ class IssuerSession:
         """Close the connections."""
         self._http.close()
 
-    def refreshed(self, entry: CacheEntry) -> CacheEntry:
+    def refreshed(self, entry: CacheEntry, *, new_certificate: bool = False) -> CacheEntry:
         """Return the successor of ``entry``; its refresh token may be used up by this.
+
+        Args:
+            entry: Of this issuer.
+            new_certificate: Of no meaning: an issuer gives none.
 
         Raises:
             IssuerUnreachable: Ask again later; ``entry`` is as it was.
             ClientFailure: The sign-in has ended.
         """
+        del new_certificate
         tokens = self._endpoint.refresh(entry.refresh_token)
         before, claims = read_claims(entry.id_token), read_claims(tokens.id_token)
         client = self._settings.client
@@ -73,7 +79,7 @@ class IssuerSession:
             raise ClientFailure("the issuer answered a refresh with another sign-in's token")
         return self._entry(tokens)
 
-    def asked(self, asking: Asking, flow: str) -> CacheEntry:
+    def asked(self, asking: Asking, flow: str, step_up: StepUp) -> CacheEntry:
         """Ask the user to sign in by ``flow``.
 
         Raises:
@@ -87,9 +93,12 @@ class IssuerSession:
             device = DeviceCodeFlow(
                 self.provider, self._endpoint, client.client_id, self._clock, time.sleep
             )
-            return self._entry(device.run(scopes, prompting.prompt, deadline, asking.show))
+            return self._entry(
+                device.run(scopes, prompting.prompt, deadline, asking.show, step_up.parameters)
+            )
         browser = AuthorizationCodeFlow(
-            self.provider, self._endpoint, client.client_id, prompting.prompt
+            *(self.provider, self._endpoint, client.client_id, prompting.prompt),
+            step_up.parameters,
         )
         with CallbackListener(prompting.listen_ports, self._clock) as listener:
             return self._entry(browser.run(listener, scopes, deadline, asking.send_to))

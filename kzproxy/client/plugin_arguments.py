@@ -11,7 +11,9 @@ from kzproxy.client.plugin_settings import (
     DEFAULT_PROMPT,
     DEFAULT_TIMEOUT_SECONDS,
     FLOW_AUTO,
+    FLOW_PASTE,
     FLOWS,
+    SESSION_CLIENT_ID,
     IssuerClient,
     PluginSettings,
     Prompting,
@@ -22,7 +24,8 @@ MAX_PORT = 65535
 
 # name: (what follows it, or "" for a switch; what it is for)
 OPTIONS = {
-    "--issuer": ("URL", "the OpenID issuer to sign in at (https)"),
+    "--sign-in-url": ("URL", "the URL of kzproxy's own sign-in, where it keeps sessions"),
+    "--issuer": ("URL", "the OpenID issuer to sign in at, where kzproxy keeps none"),
     "--client-id": ("ID", "the OAuth client id that the issuer knows kzproxy's users by"),
     "--client-secret-file": ("FILE", "the client's secret, where it has one"),
     "--scope": ("SCOPE", "ask for this scope; may be repeated"),
@@ -35,9 +38,15 @@ OPTIONS = {
     "--browser-command": ("COMMAND", "open the browser with this; the URL is appended"),
     "--no-browser": ("", "do not open a browser, only print the URL"),
     "--timeout": ("SECONDS", f"how long signing in may take (default {DEFAULT_TIMEOUT_SECONDS})"),
-    "--prompt": ("VALUE", f"OpenID `prompt` for a refreshable sign-in (default {DEFAULT_PROMPT})"),
+    "--prompt": ("VALUE", f"OpenID `prompt`; with --issuer the default is {DEFAULT_PROMPT}"),
 }
 REPEATABLE = frozenset({"--scope", "--listen-port"})
+
+# What kzproxy's own sign-in decides by itself.
+_OF_ISSUERS = (
+    *("--issuer", "--client-id", "--client-secret-file", "--scope"),
+    *("--device-cert", "--device-key"),
+)
 
 Values = dict[str, list[str]]
 
@@ -49,7 +58,8 @@ class Misused(ClientFailure):
 def plugin_help() -> str:
     """Return the text of ``kzproxy credential --help``."""
     lines = [
-        "Usage: kzproxy credential --issuer URL --client-id ID [OPTIONS]",
+        "Usage: kzproxy credential --sign-in-url URL [OPTIONS]",
+        "       kzproxy credential --issuer URL --client-id ID [OPTIONS]",
         "",
         "kubectl's credential plugin (client.authentication.k8s.io/v1). `kzproxy kubeconfig`",
         "writes the kubeconfig entry that makes kubectl run it; there is no need to run it by",
@@ -59,7 +69,7 @@ def plugin_help() -> str:
         "Options:",
     ]
     for name, (value, purpose) in OPTIONS.items():
-        lines.append(f"  {f'{name} {value}'.rstrip():<36} {purpose}")
+        lines.append(f"  {f'{name} {value}'.rstrip():<39} {purpose}")
     return "\n".join(lines) + "\n"
 
 
@@ -71,13 +81,7 @@ def parse_arguments(arguments: Sequence[str]) -> PluginSettings:
     """
     values = _values(arguments)
     settings = PluginSettings(
-        client=IssuerClient(
-            issuer=_issuer(values),
-            client_id=_required(values, "--client-id"),
-            client_secret_file=_one(values, "--client-secret-file"),
-            scopes=tuple(" ".join(values.get("--scope", ())).split()),
-            ca_file=_one(values, "--issuer-ca"),
-        ),
+        client=_session_client(values) if "--sign-in-url" in values else _issuer_client(values),
         prompting=_prompting(values),
         server=_one(values, "--server").rstrip("/"),
         device_certificate=_one(values, "--device-cert"),
@@ -93,8 +97,8 @@ def to_arguments(settings: PluginSettings) -> list[str]:
     client, prompting = settings.client, settings.prompting
     timeout, prompt = prompting.timeout_seconds, prompting.prompt
     pairs = [
-        ("--issuer", client.issuer),
-        ("--client-id", client.client_id),
+        ("--sign-in-url" if client.keeps_session else "--issuer", client.issuer),
+        ("--client-id", "" if client.keeps_session else client.client_id),
         ("--client-secret-file", client.client_secret_file),
         *(("--scope", scope) for scope in client.scopes),
         ("--issuer-ca", client.ca_file),
@@ -109,7 +113,7 @@ def to_arguments(settings: PluginSettings) -> list[str]:
     arguments = [f"{name}={value}" for name, value in pairs if value]
     if not prompting.opens_browser:
         arguments.append("--no-browser")
-    if prompt != DEFAULT_PROMPT:
+    if prompt != ("" if client.keeps_session else DEFAULT_PROMPT):
         arguments.append(f"--prompt={prompt}")
     return arguments
 
@@ -155,26 +159,51 @@ def _one(values: Values, name: str) -> str:
 def _required(values: Values, name: str) -> str:
     value = _one(values, name).strip()
     if not value:
+        instead = "--sign-in-url URL or " if name == "--issuer" else ""
         raise Misused(
-            f"{name} {OPTIONS[name][0]} is required; `kzproxy credential --help` lists all"
+            f"{instead}{name} {OPTIONS[name][0]} is required; `kzproxy credential --help` lists all"
         )
     return value
 
 
-def _issuer(values: Values) -> str:
+def _issuer_client(values: Values) -> IssuerClient:
+    return IssuerClient(
+        issuer=_https_url(values, "--issuer"),
+        client_id=_required(values, "--client-id"),
+        client_secret_file=_one(values, "--client-secret-file"),
+        scopes=tuple(" ".join(values.get("--scope", ())).split()),
+        ca_file=_one(values, "--issuer-ca"),
+    )
+
+
+def _session_client(values: Values) -> IssuerClient:
+    if others := [name for name in _OF_ISSUERS if _one(values, name)]:
+        raise Misused(f"--sign-in-url and {', '.join(others)} exclude each other")
+    return IssuerClient(
+        issuer=_https_url(values, "--sign-in-url").rstrip("/"),
+        client_id=SESSION_CLIENT_ID,
+        ca_file=_one(values, "--issuer-ca"),
+        keeps_session=True,
+    )
+
+
+def _https_url(values: Values, name: str) -> str:
     # OpenID Connect Discovery 1.0 section 3: https, and neither query nor fragment.
-    issuer = _required(values, "--issuer")
-    scheme, _, rest = issuer.partition("://")
-    odd = any(character in "?# " or not character.isprintable() for character in issuer)
+    url = _required(values, name)
+    scheme, _, rest = url.partition("://")
+    odd = any(character in "?# " or not character.isprintable() for character in url)
     if scheme != "https" or not rest.partition("/")[0] or odd:
-        raise Misused(f"--issuer must be an https:// URL without ? and #, not {issuer!r}")
-    return issuer
+        raise Misused(f"{name} must be an https:// URL without ? and #, not {url!r}")
+    return url
 
 
 def _prompting(values: Values) -> Prompting:
     flow = _one(values, "--flow") or FLOW_AUTO
     if flow not in FLOWS:
         raise Misused(f"--flow must be one of {', '.join(FLOWS)}, not {flow!r}")
+    keeps_session = "--sign-in-url" in values
+    if flow == FLOW_PASTE and not keeps_session:
+        raise Misused("--flow=paste goes with --sign-in-url: an issuer shows no code to paste")
     timeout = _one(values, "--timeout") or str(DEFAULT_TIMEOUT_SECONDS)
     return Prompting(
         flow=flow,
@@ -184,7 +213,7 @@ def _prompting(values: Values) -> Prompting:
         browser_command=_one(values, "--browser-command"),
         opens_browser="--no-browser" not in values,
         timeout_seconds=_integer("--timeout", timeout, MAX_TIMEOUT_SECONDS),
-        prompt=values.get("--prompt", [DEFAULT_PROMPT])[0],
+        prompt=values.get("--prompt", ["" if keeps_session else DEFAULT_PROMPT])[0],
     )
 
 

@@ -9,7 +9,11 @@ The values are not changed after they are made.
 FLOW_AUTO = "auto"
 FLOW_BROWSER = "browser"
 FLOW_DEVICE_CODE = "device-code"
-FLOWS = (FLOW_AUTO, FLOW_BROWSER, FLOW_DEVICE_CODE)
+FLOW_PASTE = "paste"
+FLOWS = (FLOW_AUTO, FLOW_BROWSER, FLOW_DEVICE_CODE, FLOW_PASTE)
+
+# What kzproxy's own sign-in knows its client by: it has no other.
+SESSION_CLIENT_ID = "kzproxy-cli"
 
 DEFAULT_TIMEOUT_SECONDS = 180
 DEFAULT_PROMPT = "consent"
@@ -24,9 +28,11 @@ class IssuerClient:
         client_secret_file: Empty for a public client.
         scopes: Empty means those of kzproxy's usual ones that the issuer supports.
         ca_file: PEM; the only authorities trusted for the issuer. Empty means the system's.
+        keeps_session: The issuer is kzproxy's own sign-in: it keeps the session, and gives a
+            session token and a certificate for the client's key in place of an ID token.
     """
 
-    __slots__ = ("ca_file", "client_id", "client_secret_file", "issuer", "scopes")
+    __slots__ = ("ca_file", "client_id", "client_secret_file", "issuer", "keeps_session", "scopes")
 
     def __init__(
         self,
@@ -36,12 +42,14 @@ class IssuerClient:
         client_secret_file: str = "",
         scopes: tuple[str, ...] = (),
         ca_file: str = "",
+        keeps_session: bool = False,
     ) -> None:
         self.issuer = issuer
         self.client_id = client_id
         self.client_secret_file = client_secret_file
         self.scopes = scopes
         self.ca_file = ca_file
+        self.keeps_session = keeps_session
 
 
 class Prompting:

@@ -19,6 +19,7 @@ class Provider:
         token_endpoint: https.
         device_authorization_endpoint: https, or empty (RFC 8628 section 4).
         revocation_endpoint: https, or empty (RFC 7009).
+        nonce_endpoint: kzproxy's own, for posture reports; or empty.
         scopes: Supported ones; None where it does not say.
         names_itself: Whether its authorization responses carry ``iss`` (RFC 9207 section 3).
         secret_in_form: Whether a client's secret goes into the form, not into the header.
@@ -29,6 +30,7 @@ class Provider:
     token_endpoint: str
     device_authorization_endpoint: str = ""
     revocation_endpoint: str = ""
+    nonce_endpoint: str = ""
     scopes: tuple[str, ...] | None = None
     names_itself: bool = False
     secret_in_form: bool = False
@@ -50,6 +52,27 @@ def discover(http: IssuerHttp, issuer: str) -> Provider:
     """
     # OpenID Connect Discovery 1.0 section 4: a trailing / goes before the path is appended.
     url = issuer.rstrip("/") + "/.well-known/openid-configuration"
+    return _provider(_document(http, url, issuer, "--issuer"), issuer)
+
+
+def discover_sign_in(http: IssuerHttp, issuer: str) -> Provider:
+    """Fetch what kzproxy's own sign-in says about itself (RFC 8414).
+
+    Raises:
+        IssuerUnreachable: It cannot be had.
+        ClientFailure: It is not kzproxy's sign-in, or not the one at ``issuer``.
+    """
+    url = f"{issuer}/.well-known/oauth-authorization-server"
+    document = _document(http, url, issuer, "--sign-in-url")
+    # A token that is not bound to our certificate would be good for whoever comes by it.
+    if document.get("tls_client_certificate_bound_access_tokens") is not True:
+        raise ClientFailure(
+            f"{issuer} is not kzproxy's own sign-in; an OpenID issuer is named with --issuer"
+        )
+    return _provider(document, issuer)
+
+
+def _document(http: IssuerHttp, url: str, issuer: str, option: str) -> Document:
     answer = http.get(url)
     if answer.status != 200 or not answer.document:
         raise IssuerUnreachable(f"{url} answers {answer.status} without a discovery document")
@@ -58,8 +81,12 @@ def discover(http: IssuerHttp, issuer: str) -> Provider:
     if document.get("issuer") != issuer:
         raise ClientFailure(
             f"{url} is the document of issuer {document.get('issuer')!r}, not of {issuer!r};"
-            " --issuer must be exactly what the issuer calls itself"
+            f" {option} must be exactly what the issuer calls itself"
         )
+    return document
+
+
+def _provider(document: Document, issuer: str) -> Provider:
     methods = _strings(document, "code_challenge_methods_supported")
     if methods is not None and "S256" not in methods:
         raise ClientFailure(f"{issuer} does not support PKCE with S256; kzproxy needs it")
@@ -70,6 +97,7 @@ def discover(http: IssuerHttp, issuer: str) -> Provider:
         token_endpoint=_endpoint(document, "token_endpoint", required=True),
         device_authorization_endpoint=_endpoint(document, "device_authorization_endpoint"),
         revocation_endpoint=_endpoint(document, "revocation_endpoint"),
+        nonce_endpoint=_endpoint(document, "kzproxy_nonce_endpoint"),
         scopes=_strings(document, "scopes_supported"),
         names_itself=document.get("authorization_response_iss_parameter_supported") is True,
         secret_in_form=authentication is not None

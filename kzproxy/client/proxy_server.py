@@ -7,7 +7,7 @@ import json
 import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from kzproxy.client.bounded_file import read_bounded
 from kzproxy.client.failure import ClientFailure
@@ -16,11 +16,13 @@ from kzproxy.client.kubeconfig_document import Entry
 from kzproxy.client.kubeconfig_files import KubeconfigFiles
 from kzproxy.client.notices import visible
 from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.tls_identity import TlsIdentity
 
 _MAX_CA_BYTES = 1024 * 1024
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _TIMEOUT_SECONDS = 15.0
 _OK = 200
+_UNAUTHORIZED = 401
 _NOT_FOUND = 404
 _DEFAULT_PORT = 443
 
@@ -39,6 +41,10 @@ class NotThere(ClientFailure):
         self.said = said
 
 
+class TokenRefused(ClientFailure):
+    """kzproxy does not take the token."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyServer:
     """Where a context leads, and who speaks there.
@@ -47,11 +53,13 @@ class ProxyServer:
         settings: Of the sign-in; ``settings.server`` is the URL.
         authorities: PEM; None means the system's.
         server_name: What its certificate must name; empty: the URL's host.
+        identity: The certificate that a session's token is bound to; None: the device's, if any.
     """
 
     settings: PluginSettings
     authorities: str | None = field(repr=False)
     server_name: str
+    identity: TlsIdentity | None = None
 
 
 def proxy_server(files: KubeconfigFiles, context: str) -> ProxyServer:
@@ -104,12 +112,14 @@ def ask(
     No redirect is followed: the token goes to this server alone.
 
     Raises:
+        TokenRefused: It does not take the token.
         ClientFailure: It refused, with its reason, or could not be asked.
     """
     url = urlsplit(server.settings.server)
     if url.scheme != "https" or not url.hostname or url.path:
         raise ClientFailure(f"{server.settings.server} is not https://HOST:PORT")
-    connection = _Connection(server, url.hostname, url.port or _DEFAULT_PORT, timeout_seconds)
+    tls = _context(server)
+    connection = _Connection(server, url, tls, timeout_seconds)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     content = None
     if body is not None:
@@ -129,10 +139,13 @@ def ask(
 class _Connection(http.client.HTTPSConnection):
     """As its base, with the name from the kubeconfig."""
 
-    def __init__(self, server: ProxyServer, host: str, port: int, timeout_seconds: float) -> None:
-        self._tls = _context(server)
+    def __init__(
+        self, server: ProxyServer, url: SplitResult, tls: ssl.SSLContext, timeout_seconds: float
+    ) -> None:
+        host, port = url.hostname or "", url.port or _DEFAULT_PORT
+        self._tls = tls
         self._server_name = server.server_name or host
-        super().__init__(host, port, timeout=timeout_seconds, context=self._tls)
+        super().__init__(host, port, timeout=timeout_seconds, context=tls)
 
     def connect(self) -> None:
         """Connect, and check the certificate."""
@@ -144,6 +157,8 @@ def _context(server: ProxyServer) -> ssl.SSLContext:
     settings = server.settings
     try:
         context = ssl.create_default_context(cadata=server.authorities)
+        if server.identity is not None:
+            server.identity.load_into(context)
         if settings.device_certificate:
             context.load_cert_chain(settings.device_certificate, settings.device_key)
     except OSError as error:  # ssl.SSLError is one
@@ -162,6 +177,8 @@ def _document(status: int, received: bytes, server: ProxyServer) -> Document:
     if status == _OK:
         return document
     said = visible(str(document.get("message", "")))[:2000]
+    if status == _UNAUTHORIZED:
+        raise TokenRefused(f"{server.settings.server} answers {status}: {said}")
     if status == _NOT_FOUND:
         raise NotThere(server.settings.server, said)
     raise ClientFailure(f"{server.settings.server} answers {status}: {said}")

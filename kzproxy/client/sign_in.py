@@ -4,19 +4,25 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from kzproxy.client.asking import Asking
+from kzproxy.client.asking import Asking, NobodyToAsk
 from kzproxy.client.attempts import Attempts
+from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.file_lock import FileLock
+from kzproxy.client.handed_out import forget
 from kzproxy.client.notices import Notices
 from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.step_up import ANY_SIGN_IN, SessionEnded, StepUp
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
 from kzproxy.clock.system import Clock, SystemClock
 
 if TYPE_CHECKING:
     from kzproxy.client.issuer_session import IssuerSession
+    from kzproxy.client.sign_in_server import SignInServer
+
+    Conversation: TypeAlias = IssuerSession | SignInServer
 
 # On top of what the other process may take to sign in: its HTTP, and then ours.
 LOCK_MARGIN = timedelta(seconds=60)
@@ -45,8 +51,11 @@ class SignIn:
         self._attempts = Attempts(cache, key)
         self._lock = FileLock(cache.path(f"{key}.lock"), clock)
 
-    def current(self) -> CacheEntry:
+    def current(self, refused: str = "") -> CacheEntry:
         """Return a sign-in whose token holds; asks the user only where nothing else is left.
+
+        Args:
+            refused: A token that the server does not take, whatever it says of its own end.
 
         Raises:
             TooSoon: They were asked not long ago.
@@ -55,14 +64,26 @@ class SignIn:
         began = self._clock.now()
         with self._alone():
             entry = self._cache.read(self._key)
-            if entry is not None and self._seconds() < entry.refresh_at:
+            if entry is not None and self._holds(entry) and entry.bearer != refused:
                 return entry
             self._share_failure(began)
             with self._failure_noted():
-                return self._renewed(entry)
+                return self._renewed(entry, new_certificate=False)
 
-    def anew(self) -> CacheEntry:
+    def with_new_certificate(self) -> CacheEntry:
+        """Renew the session, and have another certificate with it: this device is a new one now.
+
+        Raises:
+            ClientFailure: There is no session, or it cannot be renewed.
+        """
+        with self._alone():
+            return self._renewed(self._cache.read(self._key), new_certificate=True)
+
+    def anew(self, step_up: StepUp = ANY_SIGN_IN) -> CacheEntry:
         """Ask the user, whatever is in the cache and whatever failed before.
+
+        Args:
+            step_up: What the sign-in must be like.
 
         Raises:
             ClientFailure: No sign-in came of it.
@@ -70,11 +91,11 @@ class SignIn:
         before = self._cache.read(self._key)
         with self._alone():
             entry = self._cache.read(self._key)
-            if entry is not None and (before is None or before.id_token != entry.id_token):
+            if entry is not None and (before is None or before.bearer != entry.bearer):
                 return entry  # another process has just signed in
             self._attempts.clear()
-            with self._failure_noted(), self._session() as session:
-                return self._asked(session)
+            with self._failure_noted(), self._conversation() as issuer:
+                return self._asked(issuer, self._asking.flow(issuer.provider), step_up)
 
     def forgotten(self) -> str:
         """End the sign-in, here and at the issuer; return how that went, in one line.
@@ -88,6 +109,7 @@ class SignIn:
             if entry is None:
                 return "Nobody was signed in."
             self._cache.remove(f"{self._key}.json")
+            forget(self._cache, self._key)
             return self._revoked(entry)
 
     @contextmanager
@@ -113,41 +135,70 @@ class SignIn:
             self._attempts.fail(self._clock.now(), str(failure))
             raise
 
-    def _session(self) -> "IssuerSession":
+    def _conversation(self) -> "Conversation":
+        if self._settings.client.keeps_session:
+            from kzproxy.client.sign_in_server import SignInServer
+
+            return SignInServer(self._settings, self._clock, self._cache)
         from kzproxy.client.issuer_session import IssuerSession
 
         return IssuerSession(self._settings, self._clock)
 
-    def _renewed(self, entry: CacheEntry | None) -> CacheEntry:
+    def _renewed(self, entry: CacheEntry | None, *, new_certificate: bool) -> CacheEntry:
         from kzproxy.client.issuer_http import IssuerUnreachable
 
         try:
-            with self._session() as session:
-                refreshed = self._refreshed(session, entry)
-                return refreshed or self._asked_again(session)
+            with self._conversation() as issuer:
+                return self._refreshed_or_asked(issuer, entry, new_certificate=new_certificate)
         except IssuerUnreachable:
             if entry is None or entry.expires_at <= self._seconds():
                 raise
             return entry  # it holds a little longer; perhaps the issuer is back by then
 
-    def _refreshed(self, session: "IssuerSession", entry: CacheEntry | None) -> CacheEntry | None:
-        """Return the refreshed ``entry``; None where the user has to be asked."""
+    def _refreshed_or_asked(
+        self, issuer: "Conversation", entry: CacheEntry | None, *, new_certificate: bool
+    ) -> CacheEntry:
         from kzproxy.client.issuer_http import IssuerUnreachable
 
         if entry is None or not entry.refresh_token:
-            return None
+            return self._asked_again(issuer, _end_message(entry), ANY_SIGN_IN)
         try:
-            refreshed = session.refreshed(entry)
+            refreshed = issuer.refreshed(entry, new_certificate=new_certificate)
         except IssuerUnreachable:
             raise
-        except ClientFailure:
-            self._cache.remove(f"{self._key}.json")  # what it holds is used up
-            return None
+        except ClientFailure as failure:
+            return self._after_refusal(issuer, entry, failure)
         # Before anybody sees the token: the issuer has taken the old refresh token away.
         self._cache.write(self._key, refreshed)
         return refreshed
 
-    def _asked_again(self, session: "IssuerSession") -> CacheEntry:
+    def _after_refusal(
+        self, issuer: "Conversation", entry: CacheEntry, failure: ClientFailure
+    ) -> CacheEntry:
+        if entry.session is None:
+            self._cache.remove(f"{self._key}.json")  # what it holds is used up
+            return self._asked_again(issuer, "", ANY_SIGN_IN)
+        if isinstance(failure, SessionEnded) and failure.step_up:
+            return self._stepped_up(issuer, entry, failure)
+        # Kept without its tokens, so that the reason can still be said the next time.
+        message = f"your session has ended: {failure}"
+        self._cache.write(self._key, entry.ended(message))
+        return self._asked_again(issuer, message, ANY_SIGN_IN)
+
+    def _stepped_up(
+        self, issuer: "Conversation", entry: CacheEntry, wanted: SessionEnded
+    ) -> CacheEntry:
+        """Have the user sign in as is wanted; what needs no more goes on until the token ends."""
+        message = f"you are asked to sign in again: {wanted}"
+        try:
+            return self._asked_again(issuer, message, wanted.step_up)
+        except ClientFailure:
+            if not self._holds(entry):
+                raise
+            self._asking.say_ended(message)
+            return entry
+
+    def _asked_again(self, issuer: "Conversation", why: str, step_up: StepUp) -> CacheEntry:
         last, now = self._attempts.last(), self._clock.now()
         if last is not None and last.at <= now < last.retry_at:
             raise TooSoon(
@@ -155,13 +206,20 @@ class SignIn:
                 f" {last.message}; you will not be asked again before"
                 f" {last.retry_at.astimezone():%H:%M:%S}, or run `kzproxy login` now"
             )
-        return self._asked(session)
+        try:
+            flow = self._asking.flow(issuer.provider)
+        except NobodyToAsk:
+            if not why:
+                raise
+            raise NobodyToAsk(f"{why}; run `kzproxy login{_options(step_up)}`") from None
+        if why:
+            self._asking.say_ended(why)
+        return self._asked(issuer, flow, step_up)
 
-    def _asked(self, session: "IssuerSession") -> CacheEntry:
-        flow = self._asking.flow(session.provider)
+    def _asked(self, issuer: "Conversation", flow: str, step_up: StepUp) -> CacheEntry:
         self._attempts.begin(self._clock.now())
         try:
-            entry = session.asked(self._asking, flow)
+            entry = issuer.asked(self._asking, flow, step_up)
         except KeyboardInterrupt:  # they are here, and know what they do
             self._attempts.clear()
             raise
@@ -169,18 +227,28 @@ class SignIn:
         self._attempts.clear()
         return entry
 
+    def _holds(self, entry: CacheEntry) -> bool:
+        """Return whether ``entry`` can be handed out as it is."""
+        if self._seconds() >= entry.refresh_at:
+            return False
+        # Without its key a certificate is of no use; somebody has removed it.
+        key = client_key_name(self._settings.client.issuer)
+        return entry.session is None or self._cache.read_text(key) is not None
+
     def _revoked(self, entry: CacheEntry) -> str:
         if not entry.refresh_token:
             return "Signed out here."
         try:
-            with self._session() as session:
-                revoked = session.revoke(entry)
+            with self._conversation() as issuer:
+                revoked = issuer.revoke(entry)
         except ClientFailure as failure:
-            message = f"you are signed out here, but the issuer could not be told: {failure}"
+            where = "kzproxy" if entry.session is not None else "the issuer"
+            message = f"you are signed out here, but {where} could not be told: {failure}"
             raise ClientFailure(message) from None
+        where = "kzproxy" if entry.session is not None else "the issuer"
         if not revoked:
-            return "Signed out here; the issuer has no way to take the sign-in back."
-        return "Signed out here and at the issuer."
+            return f"Signed out here; {where} has no way to take the sign-in back."
+        return f"Signed out here and at {where}."
 
     def _seconds(self) -> float:
         return self._clock.now().timestamp()
@@ -205,6 +273,18 @@ def signed_in(
     environ: Mapping[str, str],
     *,
     interactive: bool,
+    refused: str = "",
 ) -> CacheEntry:
-    """Return a sign-in whose token holds, for the plugin."""
-    return sign_in(settings, cache, environ, interactive=interactive).current()
+    """Return a sign-in whose token holds, for the plugin; see ``SignIn.current``."""
+    return sign_in(settings, cache, environ, interactive=interactive).current(refused)
+
+
+def _end_message(entry: CacheEntry | None) -> str:
+    return "" if entry is None or entry.session is None else entry.session.end_message
+
+
+def _options(step_up: StepUp) -> str:
+    """Return the options of ``kzproxy login`` that ask for the same."""
+    acr = f" --acr '{step_up.acr_values}'" if step_up.acr_values else ""
+    age = step_up.max_age_seconds
+    return acr + ("" if age is None else f" --max-age {age}s")

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from kzproxy.client.bounded_file import read_descriptor
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.held_session import HeldSession, read_session, session_fields
 from kzproxy.client.plugin_settings import IssuerClient
 
 VERSION = 1
@@ -31,13 +32,14 @@ class CacheEntry:
     Attributes:
         arguments: The plugin's arguments that it was made with, ``--server`` among them, so that
             it can be shown and revoked without the kubeconfig.
-        id_token: What kubectl sends.
-        refresh_token: Empty where the issuer gave none.
-        expires_at: Unix seconds at which ``id_token`` ends, by this machine's clock.
+        id_token: Empty where kzproxy keeps the session.
+        refresh_token: Empty where the issuer gave none; kzproxy's own is its renewal token.
+        expires_at: Unix seconds at which ``bearer`` ends, by this machine's clock.
         refresh_at: Unix seconds from which a new one is fetched.
+        session: None where kzproxy keeps none.
     """
 
-    __slots__ = ("arguments", "expires_at", "id_token", "refresh_at", "refresh_token")
+    __slots__ = ("arguments", "expires_at", "id_token", "refresh_at", "refresh_token", "session")
 
     def __init__(
         self,
@@ -47,12 +49,30 @@ class CacheEntry:
         refresh_token: str,
         expires_at: int,
         refresh_at: int,
+        session: HeldSession | None = None,
     ) -> None:
         self.arguments = arguments
         self.id_token = id_token
         self.refresh_token = refresh_token
         self.expires_at = expires_at
         self.refresh_at = refresh_at
+        self.session = session
+
+    @property
+    def bearer(self) -> str:
+        """Return what kubectl sends."""
+        return self.id_token if self.session is None else self.session.token
+
+    def ended(self, message: str) -> "CacheEntry":
+        """Return what is left of a session that is over: why, and no token."""
+        return CacheEntry(
+            arguments=self.arguments,
+            id_token="",
+            refresh_token="",
+            expires_at=0,
+            refresh_at=0,
+            session=None if self.session is None else self.session.ended(message),
+        )
 
     def __repr__(self) -> str:
         """Leave the tokens out."""
@@ -73,6 +93,8 @@ def cache_directory(environ: Mapping[str, str]) -> str:
 def cache_key(client: IssuerClient, server: str) -> str:
     """Return the name of the sign-in: of one client and scopes at one issuer for one cluster."""
     parts = [client.issuer, client.client_id, sorted(set(client.scopes)), server]
+    if client.keeps_session:
+        parts.append("session")
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -121,6 +143,8 @@ class TokenCache:
     def write(self, key: str, entry: CacheEntry) -> None:
         """Keep ``entry``; when this returns it survives a crash of the machine."""
         fields = {name: getattr(entry, name) for name in CacheEntry.__slots__}
+        if entry.session is not None:
+            fields["session"] = session_fields(entry.session)
         self.write_document(f"{key}.json", fields)
 
     def remove(self, name: str) -> None:
@@ -131,6 +155,13 @@ class TokenCache:
             return
         except OSError as error:
             raise ClientFailure(f"{self.path(name)} cannot be deleted: {error.strerror}") from None
+
+    def remove_all(self, suffix: str) -> None:
+        """Delete every file of the directory whose name ends so."""
+        names = os.listdir(self._directory) if self._check_private() else []  # noqa: PTH208
+        for name in names:
+            if name.endswith(suffix):
+                self.remove(name)
 
     def sign_ins(self) -> list[str]:
         """Return the keys of all sign-ins, sorted."""
@@ -160,11 +191,28 @@ class TokenCache:
         Raises:
             ClientFailure: It cannot be written.
         """
+        self.write_text(name, json.dumps({"version": VERSION, **fields}))
+
+    def read_text(self, name: str) -> str | None:
+        """Return a file of the directory; None where there is none.
+
+        Raises:
+            ClientFailure: It is not this user's alone, or cannot be read.
+        """
+        data = self._read_private(self.path(name)) if self._check_private() else None
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Replace a file of the directory as a whole, or not at all.
+
+        Raises:
+            ClientFailure: It cannot be written.
+        """
         self.prepare()
         path = self.path(name)
         temporary = f"{path}.{os.urandom(8).hex()}.new"
         try:
-            _write_synced(temporary, json.dumps({"version": VERSION, **fields}).encode())
+            _write_synced(temporary, text.encode())
             os.replace(temporary, path)  # noqa: PTH105
         except OSError as error:
             self.remove(temporary.rpartition("/")[2])
@@ -212,12 +260,14 @@ def _entry(document: dict[str, object]) -> CacheEntry:
         raise TypeError("expires_at, refresh_at")
     if not isinstance(arguments, list):
         raise TypeError("arguments")
+    session = document.get("session")
     return CacheEntry(
         arguments=tuple(str(argument) for argument in arguments),
         id_token=id_token,
         refresh_token=refresh_token,
         expires_at=expires_at,
         refresh_at=refresh_at,
+        session=None if session is None else read_session(session),
     )
 
 

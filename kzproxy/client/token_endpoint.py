@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 
 from kzproxy.client.bounded_file import read_bounded
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.id_token import check_claims, read_claims
 from kzproxy.client.issuer_http import Answer, Document, IssuerHttp, IssuerUnreachable
 from kzproxy.client.plugin_settings import IssuerClient
 from kzproxy.client.provider import Provider
@@ -21,17 +22,25 @@ class Tokens:
     id_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
 
+    def check(self, issuer: str, client_id: str, nonce: str | None) -> None:
+        """Check that they answer this sign-in; see ``check_claims``."""
+        check_claims(read_claims(self.id_token), issuer, client_id, nonce)
+
 
 class Refused(ClientFailure):
     """The issuer said no.
 
     Attributes:
         error: The OAuth error code (RFC 6749 section 5.2).
+        description: For the user; may be empty.
+        document: The whole answer.
     """
 
-    def __init__(self, error: str, description: str) -> None:
+    def __init__(self, error: str, description: str, document: Document | None = None) -> None:
         super().__init__(f"the issuer refused: {description or error}")
         self.error = error
+        self.description = description
+        self.document = document or {}
 
 
 class TokenEndpoint:
@@ -65,7 +74,7 @@ class TokenEndpoint:
         """Return the device authorization response (RFC 8628 section 3.2)."""
         form = {"scope": " ".join(scopes), **extra}
         answer = self._post(self._provider.device_authorization_endpoint, form)
-        _refuse_error(answer)
+        refuse_error(answer)
         return answer.document
 
     def revoke(self, refresh_token: str) -> None:
@@ -73,11 +82,11 @@ class TokenEndpoint:
         form = {"token": refresh_token, "token_type_hint": "refresh_token"}
         answer = self._post(self._provider.revocation_endpoint, form)
         if answer.status != 200:
-            _refuse_error(answer)
+            refuse_error(answer)
 
     def _tokens(self, form: dict[str, str], refresh_token: str) -> Tokens:
         answer = self._post(self._provider.token_endpoint, form)
-        _refuse_error(answer)
+        refuse_error(answer)
         document = answer.document
         id_token = document.get("id_token")
         if not isinstance(id_token, str) or not id_token:
@@ -109,10 +118,12 @@ def _secret(path: str) -> str:
     return secret.strip()
 
 
-def _refuse_error(answer: Answer) -> None:
+def refuse_error(answer: Answer) -> None:
+    """Raise what an answer that is not a success says (RFC 6749 section 5.2)."""
     if answer.status == 200 and answer.document and "error" not in answer.document:
         return
     error = answer.document.get("error")
     if not isinstance(error, str):
         raise IssuerUnreachable(f"the issuer answers {answer.status} without saying why")
-    raise Refused(error, str(answer.document.get("error_description") or ""))
+    description = str(answer.document.get("error_description") or "")
+    raise Refused(error, description, answer.document)

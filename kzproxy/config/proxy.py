@@ -3,7 +3,6 @@
 import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 from kzproxy.administrator.reasons import ReasonSettings
@@ -12,6 +11,7 @@ from kzproxy.audit.decision_log import DecisionLogSettings
 from kzproxy.audit.rotation import Rotation
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.access_policy import load_access_policies
+from kzproxy.config.addresses import Address, read_address
 from kzproxy.config.authentication import load_authentication
 from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
@@ -23,14 +23,17 @@ from kzproxy.config.location import (
     load_location,
     refuse_to_ask_for_unknown_places,
 )
+from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
+from kzproxy.config.sign_in import SignInSettings, load_sign_in
 from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
 from kzproxy.location.settings import LocationSettings
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.posture.settings import PostureSettings
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
 
@@ -41,18 +44,9 @@ _DEFAULT_DRAIN_SECONDS = 30
 _MAX_DRAIN_SECONDS = 3600
 _DEFAULT_REASON_SECONDS = 8 * 3600
 _MAX_REASON_SECONDS = 7 * 24 * 3600
-_MAX_PORT = 65535
 _MEBIBYTE = 1024 * 1024
 _MAX_LOG_MEBIBYTES = 1024 * 1024
 _MAX_KEPT_LOGS = 10_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a listener listens."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +58,7 @@ class ProxySettings:
         client_address: Who says what a client's address is.
         tls: What it shows, and whose device certificates it believes.
         devices: Who they are, and how a machine becomes one.
+        posture: How their state is judged, and whose word is asked for.
         ops: The listener for health and metrics, plain HTTP; None for none.
         upstream: kube-apiserver and our account there.
         send_uid: Whether ``Impersonate-Uid`` is sent.
@@ -78,6 +73,7 @@ class ProxySettings:
         store: Where sessions and devices are kept; None: none are.
         sessions: How long they hold.
         signals: Who may say that something about users and devices has changed; None: nobody.
+        sign_in: How people sign in at kzproxy; None: they do not.
         limits: How much is taken at a time, and how long anybody is waited for.
         drain: How long requests under way may take after SIGTERM.
     """
@@ -86,6 +82,7 @@ class ProxySettings:
     client_address: ClientAddress
     tls: ListenerTls
     devices: DeviceSettings = field(default_factory=DeviceSettings)
+    posture: PostureSettings = field(default_factory=PostureSettings)
     ops: Address | None
     upstream: UpstreamSettings
     send_uid: bool
@@ -100,6 +97,7 @@ class ProxySettings:
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
     signals: SignalSettings | None = None
+    sign_in: SignInSettings | None = None
     limits: Limits
     drain: timedelta
 
@@ -140,6 +138,7 @@ class _Loader:
                 "devices",
                 "ops",
                 "limits",
+                "posture",
                 "location",
                 "reasons",
                 "drainTimeoutSeconds",
@@ -147,6 +146,7 @@ class _Loader:
                 "sessions",
                 "shadowPolicyFiles",
                 "signals",
+                "signIn",
                 "store",
             ),
         )
@@ -169,6 +169,7 @@ class _Loader:
             client_address=client_address,
             tls=tls,
             devices=devices,
+            posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
             upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
             send_uid=send_uid,
@@ -185,6 +186,7 @@ class _Loader:
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
             signals=self._signals(fields, issuers),
+            sign_in=self._sign_in(fields, issuers, tls) if "signIn" in fields else None,
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
@@ -206,10 +208,14 @@ class _Loader:
             managed_authority_file=devices.managed_authority_file,
             minimum_version=_TLS_VERSIONS[version],
         )
-        return _address(fields["address"]), tls, load_client_address(fields.get("clientAddress"))
+        return (
+            read_address(fields["address"]),
+            tls,
+            load_client_address(fields.get("clientAddress")),
+        )
 
     def _ops(self, node: Node) -> Address:
-        return _address(node.mapping(required=("address",))["address"])
+        return read_address(node.mapping(required=("address",))["address"])
 
     def _impersonation(self, upstream: Node) -> tuple[bool, bool]:
         fields = upstream.mapping(optional=("impersonation", "inCluster", "kubeconfig", "server"))
@@ -271,6 +277,13 @@ class _Loader:
             fields["signals"].mistake("needs `store`, where what signals say is kept")
         return load_signals(fields["signals"], self._base, issuers)
 
+    def _sign_in(
+        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...], tls: ListenerTls
+    ) -> SignInSettings:
+        if "store" not in fields:
+            fields["signIn"].mistake("needs store, where sessions are kept")
+        return load_sign_in(fields["signIn"], issuers, self._base, tls)
+
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)
         return timedelta(seconds=seconds)
@@ -283,20 +296,3 @@ def _refuse_to_ask_in_vain(policy: AccessPolicySet, policy_files: Node) -> None:
             f"rule {asking} asks users for a reason, which nobody can give:"
             " set reasons.directory, where reasons are kept"
         )
-
-
-def _address(node: Node) -> Address:
-    """Read ``HOST:PORT``, the host being an IP address; ``[::1]:8443`` for IPv6."""
-    text = node.string()
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    try:
-        ip_address(host)
-        number = int(port)
-    except ValueError:
-        if text:
-            node.mistake(f"{text!r} must be ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
-        return Address(host="127.0.0.1", port=0)
-    if not 0 <= number <= _MAX_PORT:
-        node.mistake(f"{number} is not a port")
-    return Address(host=host, port=number)

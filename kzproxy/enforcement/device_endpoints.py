@@ -17,7 +17,9 @@ from kzproxy.devices.device_record import DeviceRecord, DeviceState
 from kzproxy.devices.names import DEVICE_ID
 from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.enforcement.own_endpoints import Asked
+from kzproxy.enforcement.shown_posture import ShownPosture, shown_posture
 from kzproxy.errors.kinds import BadRequest, NotServed
+from kzproxy.posture.book import PostureBook
 
 _MAX_REASON_CHARS = 200
 _MAX_USER_CHARS = 1024
@@ -49,6 +51,7 @@ class ShownDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     certificate_ends_at: datetime | None = None
     same_serial_as: str = ""
     sessions: int = 0
+    posture: ShownPosture | None = None
 
 
 class ShownDevices(msgspec.Struct, frozen=True, rename="camel"):
@@ -106,6 +109,12 @@ class Devices:
 
     registry: DeviceRegistry
     sessions: SessionDirectory
+    book: PostureBook
+
+    def shown_whole(self, record: DeviceRecord, now: datetime) -> ShownDevice:
+        """Return what people may know of ``record``, with the state that the device is in."""
+        posture = shown_posture(self.book, record.id, now)
+        return msgspec.structs.replace(self.shown(record), posture=posture)
 
     def shown(self, record: DeviceRecord) -> ShownDevice:
         """Return what people may know of ``record``."""
@@ -166,7 +175,9 @@ class DeviceEndpoint:
                 managed=posture.managed.value,
                 expires_at=posture.expires_at,
             ),
-            devices=tuple(self._devices.shown(record) for record in theirs),
+            devices=tuple(
+                self._devices.shown_whole(record, asked.received_at) for record in theirs
+            ),
         )
 
 
@@ -214,7 +225,9 @@ class DevicesEndpoint:
             case "GET" if not asked.rest:
                 return self._list(asked)
             case "GET" if not slash and not asked.query:
-                return _Order(f"asks for device {device_id}", lambda: self._show(device_id))
+                return _Order(
+                    f"asks for device {device_id}", lambda: self._show(device_id, asked.received_at)
+                )
             case "DELETE" if device_id and not slash:
                 return self._forget(device_id, asked)
             case "POST" if action in ("approve", "block", "unblock"):
@@ -241,11 +254,11 @@ class DevicesEndpoint:
 
         return _Order("asks for devices", listed)
 
-    async def _show(self, device_id: str) -> ShownDevice:
+    async def _show(self, device_id: str, now: datetime) -> ShownDevice:
         record = self._devices.registry.find(device_id)
         if record is None:
             raise NotServed(f"there is no device {device_id}")
-        return self._devices.shown(record)
+        return self._devices.shown_whole(record, now)
 
     def _forget(self, device_id: str, asked: Asked) -> "_Order":
         async def forgotten() -> ShownDevice:

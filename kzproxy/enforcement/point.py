@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
@@ -35,7 +36,7 @@ from kzproxy.audit.records import (
 )
 from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
 from kzproxy.authentication.bearer import bearer_token
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
@@ -85,7 +86,7 @@ class EnforcementPoint:
     """Everything a request needs, in the order it needs it."""
 
     clock: Clock
-    authenticator: OidcAuthenticator
+    authenticator: Authenticates
     devices: DeviceAuthority | None
     under_way: UnderWay
     administrator: Administrator
@@ -100,6 +101,7 @@ class EnforcementPoint:
     sessions: SessionDirectory | None = None
     follows_sessions: bool = False
     device_facts: tuple[StatesDevice, ...] = ()
+    signals: KeptSignals | None = None
     # None where a connection says by itself whose it is.
     clients: ForwardedClients | None = None
     # None where nobody says where addresses are.
@@ -223,6 +225,8 @@ class EnforcementPoint:
             self.sessions.used(known.session_id, case.received_at)
         if device.state == _BLOCKED:
             raise Forbidden(device.reason)
+        if self.signals is not None:
+            self.signals.check(known.identity, device)
         return known
 
     def _holds(self, standing: Standing, device: DevicePosture) -> bool:
@@ -236,12 +240,10 @@ class EnforcementPoint:
         token = bearer_token(request)
         remembered = self.authenticator.remembered(token)
         case.identity = subject = remembered or await self.authenticator.authenticate(token)
+        case.session_id = session = session_id(subject, device)
         if subject.confirmation and subject.confirmation != device.thumbprint:
-            raise Unauthenticated(
-                "the token is bound to another certificate than the one presented with it"
-            )
+            raise _without_its_certificate(subject, device)
         case.identity = subject = self._where_it_is(subject, case)
-        session = session_id(subject, device)
         extras = _session_extras(session, device)
         authorization = self.api_server.authorization()
         return Standing(
@@ -340,8 +342,11 @@ class EnforcementPoint:
         )
         if self.locations is not None:
             environment = self.locations.located(environment, standing.identity)
+        subject = standing.identity
+        if self.signals is not None:
+            subject = self.signals.judged_as(subject, standing.device)
         attributes = Attributes(
-            subject=standing.identity,
+            subject=subject,
             device=standing.device,
             request=info,
             environment=environment,
@@ -419,6 +424,21 @@ class EnforcementPoint:
         self.metrics.count_request(verb, code, case.termination.value)
         if info is None or info.stream is StreamKind.NONE:
             self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)
+
+
+def _without_its_certificate(subject: Identity, device: DevicePosture) -> Unauthenticated:
+    """Return the refusal of a token that came without the certificate that it is bound to.
+
+    Both thumbprints are in the decision's record, too: it may be that the token was stolen.
+    """
+    presented = device.thumbprint or "none"
+    said = "came with another one" if device.thumbprint else "came without any"
+    return Unauthenticated(
+        f"the token is bound to the certificate that it was issued for, and {said};"
+        " use the kubeconfig of the machine that you signed in on, or run `kzproxy login` here",
+        detail=f"the token of {subject.username!r} is bound to certificate"
+        f" {subject.confirmation}, presented was {presented}",
+    )
 
 
 def _session_extras(session: str, device: DevicePosture) -> Headers:

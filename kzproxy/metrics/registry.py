@@ -1,6 +1,6 @@
 """Every metric, named once. No user name and no path is ever a label."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -162,6 +162,23 @@ class Metrics:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""
         family = CounterMetricFamily
         self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+
+    def follow_each(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
+        """Show totals by the values of ``labels``, as another part has them at each scrape."""
+
+        def family() -> Metric:
+            found = CounterMetricFamily(name, documentation, labels=labels)
+            for values, total in read().items():
+                found.add_metric(values, total)
+            return found
+
+        self._registry.register(_Followed(family))
 
     def follow_state(self, name: str, documentation: str, read: Callable[[], bool]) -> None:
         """Show 1 or 0, as another part has it at each scrape."""

@@ -16,6 +16,7 @@ from kzproxy.store.store import Entry
 
 # A device has one certificate at a time, two where it was just renewed.
 _MAX_CERTIFICATES = 8
+_MAX_MET = 100_000
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class PostureBook:
         self._settings = settings
         self._pages: dict[str, _Page] = {}
         self._ends: list[tuple[datetime, str]] = []
+        self._met: set[str] = set()
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
 
@@ -62,6 +64,11 @@ class PostureBook:
         self._settings = settings
         now = self._clock.now()
         self._renew_all(list(self._pages), now)
+
+    def met(self) -> frozenset[str]:
+        """Return the devices without an entry in the registry that came since the last time."""
+        met, self._met = frozenset(self._met), set()
+        return met
 
     def records(self, device_id: str) -> tuple[PostureRecord, ...]:
         """Return what each source said last, by its name."""
@@ -87,15 +94,20 @@ class PostureBook:
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with what is known of the device now; see ``Restates``."""
         device = attributes.device
-        stated = self.stated(device, now)
+        stated = self._stated(device, now)
         return attributes if stated is device else replace(attributes, device=stated)
 
-    def stated(self, device: DevicePosture, now: datetime) -> DevicePosture:
+    def stated(self, posture: DevicePosture) -> DevicePosture:
         """Return what is so of a device: the same object for the same object, while it is the same.
 
         A device that is not one, whatever its certificate says, has no posture.
         """
+        return self._stated(posture, self._clock.now())
+
+    def _stated(self, device: DevicePosture, now: datetime) -> DevicePosture:
         page = self._pages.get(device.device_id, _EMPTY) if device.device_id else _EMPTY
+        if device.device_id and not device.state and len(self._met) < _MAX_MET:
+            self._met.add(device.device_id)
         so = self._at(device.device_id, page, now)
         if device.checks is so.checks and _rest(device) == _rest(so):
             return device

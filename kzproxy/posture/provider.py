@@ -6,12 +6,12 @@ new, and what it said is forgotten when its time is over.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.posture.asked_device import AskedDevice
 from kzproxy.posture.keeper import PostureKeeper
 from kzproxy.posture.provider_answer import provider_record
 from kzproxy.posture.provider_http import NotAnswered, NotKnownThere, ProviderHttp
@@ -23,19 +23,6 @@ log = logging.getLogger(__name__)
 _LEASE_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 _AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskedDevice:
-    """A device that a provider is asked about.
-
-    Attributes:
-        id: Its name here.
-        serial: As it was when it was approved; may be empty.
-    """
-
-    id: str
-    serial: str = ""
 
 
 class Turn(Protocol):
@@ -70,7 +57,7 @@ class PostureProvider:
         settings: ProviderSettings,
         *,
         http: ProviderHttp,
-        devices: Callable[[], Iterable[AskedDevice]],
+        devices: Callable[[], Awaitable[Iterable[AskedDevice]]],
         keeper: PostureKeeper,
         turn: Turn,
         clock: Clock,
@@ -128,7 +115,7 @@ class PostureProvider:
         if problem:
             self._failed(problem)
             return
-        waiting = list(self._devices())
+        waiting = list(await self._devices())
         while waiting:
             some, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             async with asyncio.TaskGroup() as group:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from kzproxy.config.proxy import Address
+from kzproxy.config.addresses import Address
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.transport.listener import listening_socket
 from kzproxy.web.ops import serving
@@ -15,8 +15,8 @@ from kzproxy.web.ops import serving
 log = logging.getLogger(__name__)
 
 
-def listening(address: Address, *, shared: bool = False) -> socket.socket:
-    """Listen for the API; ``shared`` with other workers.
+def listening(address: Address, *, shared: bool = False, field: str = "listen") -> socket.socket:
+    """Listen for what ``field`` of the configuration says; ``shared`` with other workers.
 
     Raises:
         ConfigurationError: The address cannot be had.
@@ -24,7 +24,7 @@ def listening(address: Address, *, shared: bool = False) -> socket.socket:
     try:
         return listening_socket(address.host, address.port, shared=shared)
     except OSError as error:
-        raise _cannot_listen("listen", address, error) from error
+        raise _cannot_listen(field, address, error) from error
 
 
 @asynccontextmanager

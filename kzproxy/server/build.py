@@ -13,7 +13,7 @@ from kzproxy.administrator.whereabouts import Whereabouts
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.audit.past_decisions import PastDecisions
 from kzproxy.audit.search import LogSearch
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
@@ -47,7 +47,9 @@ from kzproxy.upstream.objects import PodObjects
 if TYPE_CHECKING:
     from kzproxy.devices.issuing import CertificateIssuer
     from kzproxy.location.locations import Locations
+    from kzproxy.server.confirming import Confirming
     from kzproxy.server.kept import Kept
+    from kzproxy.server.sign_in import SignIn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class Parts:
         shadow: Another one that is asked too; None where there is none.
         locations: Say where addresses are; None where nobody does.
         proxies: Who alone connects, with PROXY headers; None where clients do themselves.
+        sign_in_tls: The sign-in listener's context; None where nobody signs in here.
     """
 
     listener_tls: ssl.SSLContext
@@ -73,6 +76,7 @@ class Parts:
     shadow: Shadow | None = None
     locations: "Locations | None" = None
     proxies: Addresses | None = None
+    sign_in_tls: ssl.SSLContext | None = None
 
     @property
     def needs_namespace_labels(self) -> bool:
@@ -117,6 +121,8 @@ class Services:
     deadlines: Deadlines
     metrics: Metrics
     kept: "Kept | None" = None
+    confirming: "Confirming | None" = None
+    sign_in: "SignIn | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +135,7 @@ class Generation:
 
     settings: ProxySettings
     parts: Parts
-    authenticator: OidcAuthenticator
+    authenticator: Authenticates
     way: Way
     point: EnforcementPoint
 
@@ -172,7 +178,7 @@ def build_services(
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
-    kept = _kept(settings, administrator, decisions, clock)
+    kept = _kept(settings, administrator, decisions, metrics, clock)
     whereabouts = Whereabouts()
     administrator.consult(whereabouts)  # after sessions, which say where they were seen
     return Services(
@@ -187,17 +193,44 @@ def build_services(
         deadlines=Deadlines(clock),
         metrics=metrics,
         kept=kept,
+        confirming=_confirming(settings, kept, clock, metrics),
+        sign_in=_sign_in(settings, kept, clock),
     )
 
 
 def _kept(
-    settings: ProxySettings, administrator: Administrator, decisions: DecisionLog, clock: Clock
+    settings: ProxySettings,
+    administrator: Administrator,
+    decisions: DecisionLog,
+    metrics: Metrics,
+    clock: Clock,
 ) -> "Kept | None":
     if settings.store is None:
         return None
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
+    from kzproxy.server.kept_posture import follow_posture
 
-    return open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    kept = open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    follow_posture(metrics, kept.posture.keeper.counts)
+    return kept
+
+
+def _confirming(
+    settings: ProxySettings, kept: "Kept | None", clock: Clock, metrics: Metrics
+) -> "Confirming | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.confirming import confirming  # for those who sign people in
+
+    return confirming(kept, clock, metrics)
+
+
+def _sign_in(settings: ProxySettings, kept: "Kept | None", clock: Clock) -> "SignIn | None":
+    if settings.sign_in is None or kept is None:
+        return None
+    from kzproxy.server.sign_in import sign_in  # likewise
+
+    return sign_in(settings.sign_in, kept, clock)
 
 
 def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
@@ -234,7 +267,7 @@ def _follow(metrics: Metrics, decisions: DecisionLog) -> None:
 def first_generation(
     settings: ProxySettings,
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     services: Services,
     account: str,
 ) -> Generation:
@@ -270,7 +303,7 @@ def next_generation(
 def _generation(
     settings: ProxySettings,
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     way: Way,
     services: Services,
     account: str,
@@ -286,7 +319,7 @@ def _generation(
 
 def _point(
     parts: Parts,
-    authenticator: OidcAuthenticator,
+    authenticator: Authenticates,
     way: Way,
     services: Services,
     settings: ProxySettings,
@@ -336,7 +369,8 @@ def _point(
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
         follows_sessions=parts.engine.follows_sessions,
-        device_facts=() if services.kept is None else (services.kept.devices.registry,),
+        device_facts=() if services.kept is None else services.kept.device_facts,
+        signals=None if services.kept is None else services.kept.signals,
         clients=ForwardedClients(hops) if hops is not None else None,
         locations=parts.locations,
     )

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
-from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.oidc import Authenticates
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.policy.network import Addresses
 from kzproxy.server.build import Generation, Services
@@ -23,7 +23,7 @@ class InForce:
     def __init__(
         self,
         generation: Generation,
-        keys: "Running[OidcAuthenticator]",
+        keys: "Running[Authenticates]",
         namespaces: "Running[NamespaceLabels | None]",
         services: Services,
     ) -> None:
@@ -33,6 +33,7 @@ class InForce:
         self._keys = keys
         self._namespaces = namespaces
         self._tell_administrator()
+        self._tell_providers()
 
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Have a request served, to its end, by what is in force as it begins."""
@@ -52,6 +53,7 @@ class InForce:
         self._keys.replace(generation.authenticator)
         self._namespaces.replace(generation.namespaces)
         self._tell_administrator()
+        self._tell_providers()
         if before.api_server is not generation.api_server:
             before.api_server.close()
 
@@ -71,10 +73,16 @@ class InForce:
         if services.kept is not None:
             parts, enrolment = present.parts, present.settings.devices.enrolment
             services.kept.devices.install(parts.devices, parts.issuer, enrolment)
+            services.kept.posture.install(present.settings.posture)
         is_elsewhere = services.whereabouts.install(present.parts.locations)
         services.administrator.install(present.parts.engine, present.trust, present.namespaces)
         if is_elsewhere:
             services.administrator.judge_all_again()
+
+    def _tell_providers(self) -> None:
+        if self._services.confirming is not None:
+            present = self.generation
+            self._services.confirming.install(present.settings, present.authenticator.keys_of)
 
     def close(self) -> None:
         """Close the idle connections to kube-apiserver."""

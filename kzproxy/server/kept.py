@@ -7,6 +7,8 @@ import asyncio
 from dataclasses import dataclass
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
+from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.audit.events import EventLog
@@ -14,6 +16,7 @@ from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.server.kept_devices import KeptDevices, keep_devices
+from kzproxy.server.kept_posture import KeptPosture, keep_posture
 from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
@@ -31,8 +34,15 @@ class Kept:
     sealer: Sealer
     sessions: SessionDirectory
     devices: KeptDevices
+    posture: KeptPosture
+    signals: KeptSignals
     administrator: Administrator
     clock: Clock
+
+    @property
+    def device_facts(self) -> tuple[StatesDevice, ...]:
+        """Who knows more of a device than its certificate says, in the order they are asked."""
+        return self.devices.registry, self.posture.book, *self.signals.of_devices
 
     async def start(self) -> None:
         """Read everything.
@@ -48,6 +58,7 @@ class Kept:
             group.create_task(self.following.run())
             group.create_task(self.sessions.run())
             group.create_task(self.devices.run())
+            group.create_task(self.posture.run())
             group.create_task(self._sweep())
 
     async def _sweep(self) -> None:
@@ -56,6 +67,7 @@ class Kept:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             self.sessions.sweep(self.clock.now())
+            self.posture.book.sweep(self.clock.now())
             before, problem = problem, self.following.problem()
             if problem and not before:
                 self.administrator.judge_all_again()
@@ -88,12 +100,17 @@ def open_kept(
     directory.on_change(administrator.judge_sessions_again)
     administrator.consult(directory)
     devices = keep_devices(store, following, directory, administrator, events, clock)
+    registry = devices.registry
+    posture = keep_posture(store, following, registry, administrator, events, clock)
     return Kept(
         store=store,
         following=following,
         sealer=Sealer(settings.keys),
         sessions=directory,
         devices=devices,
+        posture=posture,
+        # Last: it contradicts what others say of devices.
+        signals=keep_signals(administrator, following, directory),
         administrator=administrator,
         clock=clock,
     )

@@ -17,7 +17,9 @@ from kzproxy.devices.issuing import CertificateIssuer
 from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.store.following import Following
+from kzproxy.store.nonces import Nonces
 from kzproxy.store.store import Store
+from kzproxy.web.device_enrolment import Callers, DeviceEnrolment
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,18 @@ class KeptDevices:
         if self.enrolment is None:
             raise ServiceUnavailable("this kzproxy issues no device certificates")
         return self.enrolment
+
+    def endpoints(self, nonces: Nonces, callers: Callers, url: str) -> DeviceEnrolment:
+        """Return what serves enrolment on the sign-in listener, whatever is in force.
+
+        Args:
+            nonces: That proofs are over.
+            callers: Knows who is signed in.
+            url: ``signIn.url``.
+        """
+        return DeviceEnrolment(
+            self.present_enrolment, nonces, callers, self.administration.settle, url=url
+        )
 
     async def run(self) -> None:
         """Write down now and then which devices were heard of, until cancelled."""

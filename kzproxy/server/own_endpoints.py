@@ -59,7 +59,9 @@ def own_endpoints(
 def _device_endpoints(kept: "Kept") -> dict[str, OwnEndpoint]:
     from kzproxy.enforcement.device_endpoints import DeviceEndpoint, Devices, DevicesEndpoint
 
-    devices = Devices(registry=kept.devices.registry, sessions=kept.sessions)
+    devices = Devices(
+        registry=kept.devices.registry, sessions=kept.sessions, book=kept.posture.book
+    )
     return {
         "device": DeviceEndpoint(devices),
         "devices": DevicesEndpoint(devices, kept.devices.administration),

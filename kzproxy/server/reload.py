@@ -181,10 +181,19 @@ def needing_restart(was: ProxySettings, now: ProxySettings) -> list[str]:
         "decisionLog": was.decision_log != now.decision_log,
         "limits": was.limits != now.limits,
         "store": was.store != now.store,
+        "signIn": _sign_in_place(was) != _sign_in_place(now),
         "sessions": was.sessions != now.sessions,
+        "signals": was.signals != now.signals,
         "drainTimeoutSeconds": was.drain != now.drain,
     }
     return [name for name, differs in fields.items() if differs]
+
+
+def _sign_in_place(settings: ProxySettings) -> tuple[object, ...]:
+    present = settings.sign_in
+    if present is None:
+        return ()
+    return present.address, present.url
 
 
 def failure_words(since: datetime, mistakes: Sequence[Mistake]) -> str:

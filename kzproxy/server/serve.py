@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
-from kzproxy.authentication.oidc import OidcAuthenticator, oidc_authenticator
+from kzproxy.authentication.oidc import Authenticates, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
@@ -40,7 +40,7 @@ from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
 
 if TYPE_CHECKING:
-    from kzproxy.server.kept import Kept
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +67,10 @@ async def serve(
     async with AsyncExitStack() as stack:
         services = build_services(settings, parts, clock, version, _own_log(settings, worker))
         _on_signals(stopping, reloading, services.decisions)
-        keys = Running(oidc_authenticator(settings.issuers, clock))
+        keys = Running[Authenticates](_authenticator(settings, services))
         await stack.enter_async_context(_running(services, keys))
-        await stack.enter_async_context(_keeping(services.kept))
-        first = _first(settings, parts, keys.present, services)
-        generation = await unless_stopped(stopping, first)
+        await stack.enter_async_context(_keeping(services))
+        generation = await unless_stopped(stopping, _first(settings, parts, keys.present, services))
         if generation is None:
             log.info("stopped before it served")
             return
@@ -80,7 +79,7 @@ async def serve(
         in_force = InForce(generation, keys, namespaces, services)
         stack.callback(in_force.close)
         reloader = Reloader(config_file, sources, in_force, services, asked=reloading)
-        await stack.enter_async_context(alongside(reloader.run()))
+        await stack.enter_async_context(alongside(reloader.run(), *_confirming(services)))
         listener = Listener(
             sock=listening(settings.listen, shared=worker is not None),
             context=in_force.context,
@@ -97,11 +96,12 @@ async def serve(
             in_force.policies,
         ).build()
         await stack.enter_async_context(_for_operators(ops, settings, worker))
+        await stack.enter_async_context(_signing_in(services, settings, in_force, worker))
         await _serve_until(stopping, listener, readiness, settings.drain, services)
 
 
 async def _first(
-    settings: ProxySettings, parts: Parts, authenticator: OidcAuthenticator, services: Services
+    settings: ProxySettings, parts: Parts, authenticator: Authenticates, services: Services
 ) -> Generation:
     """Make the first generation, once kube-apiserver has said what must be known before."""
     account = await _account(settings, parts, services)
@@ -131,7 +131,7 @@ async def _for_operators(
 
 
 @asynccontextmanager
-async def _running(services: Services, keys: Running[OidcAuthenticator]) -> AsyncIterator[None]:
+async def _running(services: Services, keys: Running[Authenticates]) -> AsyncIterator[None]:
     """Run what runs beside the requests, and close the log at the end."""
     try:
         async with alongside(services.deadlines.run(), services.administrator.run(), keys.run()):
@@ -140,18 +140,51 @@ async def _running(services: Services, keys: Running[OidcAuthenticator]) -> Asyn
         await services.decisions.close()
 
 
+def _confirming(services: Services) -> Sequence[Coroutine[None, None, None]]:
+    """Return what asks identity providers about sessions, if anybody does."""
+    return () if services.confirming is None else (services.confirming.run(),)
+
+
 @asynccontextmanager
-async def _keeping(kept: "Kept | None") -> AsyncIterator[None]:
+async def _keeping(services: Services) -> AsyncIterator[None]:
     """Follow what is kept, if anything is, and close it at the end."""
+    kept, sign_in = services.kept, services.sign_in
     if kept is None:
         yield
         return
     try:
         await kept.start()
-        async with alongside(kept.run()):
+        if sign_in is not None:
+            await sign_in.start()
+        works = () if sign_in is None else (sign_in.run(),)
+        async with alongside(kept.run(), *works):
             yield
     finally:
         await kept.close()
+
+
+def _authenticator(settings: ProxySettings, services: Services) -> Authenticates:
+    oidc = oidc_authenticator(settings.issuers, services.clock)
+    if services.sign_in is None:
+        return oidc
+    return services.sign_in.authenticator(oidc, settings.issuers)
+
+
+@asynccontextmanager
+async def _signing_in(
+    services: Services, settings: ProxySettings, in_force: InForce, worker: Worker | None
+) -> AsyncIterator[None]:
+    """Serve people who sign in, if they do so here."""
+    if settings.sign_in is None:
+        yield
+        return
+    from kzproxy.server.sign_in import serving_sign_in  # for those who sign people in
+
+    shared = worker is not None
+    present = settings.sign_in
+    async with serving_sign_in(services, present, lambda: in_force.generation, shared=shared):
+        log.info("people sign in at %s", present.url)
+        yield
 
 
 async def _account(settings: ProxySettings, parts: Parts, services: Services) -> str:

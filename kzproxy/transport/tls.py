@@ -93,7 +93,7 @@ def _harden(context: ssl.SSLContext, minimum_version: ssl.TLSVersion) -> None:
     context.set_alpn_protocols([HTTP_1_1])
 
 
-def verified_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
+def verified_chain(sock: ssl.SSLSocket | ssl.SSLObject) -> tuple[bytes, ...]:
     """Return the chain that TLS verified, DER, leaf first; empty without a certificate.
 
     ``getpeercert`` gives the leaf alone and ``get_verified_chain`` is public from CPython 3.13 on;
@@ -102,7 +102,7 @@ def verified_chain(sock: ssl.SSLSocket) -> tuple[bytes, ...]:
     public = getattr(sock, "get_verified_chain", None)
     if public is not None:
         return tuple(public() or ())
-    underlying: Any = sock._sslobj  # type: ignore[attr-defined]  # noqa: SLF001
+    underlying: Any = sock._sslobj  # type: ignore[union-attr]  # noqa: SLF001
     certificates = underlying.get_verified_chain() or ()
     return tuple(certificate.public_bytes(_ENCODING_DER) for certificate in certificates)
 

@@ -92,7 +92,7 @@ class LogoutReceiver:
             message=why,
             address=request.remote or "",
         )
-        await self._decisions.record_signal(signal_record(record))
+        await self._decisions.record_signal(signal_record(record), durable=False)
         return web.Response(
             status=_BAD_REQUEST,
             text=json.dumps({"error": "invalid_request", "error_description": why}),

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Protocol, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
@@ -30,6 +31,7 @@ from kzproxy.store.nonces import LIFETIME, Nonces
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024
+_FORM = "application/x-www-form-urlencoded"
 
 _OK = 200
 _ACCEPTED = 202
@@ -236,17 +238,20 @@ def _json(value: msgspec.Struct, status: int = _OK) -> web.Response:
 
 
 async def _read(request: web.Request, kind: type[_Body]) -> _Body:
-    if request.content_type != "application/json":
-        raise UnsupportedMediaType("the body must be application/json")
+    if request.content_type != _FORM:
+        raise UnsupportedMediaType(f"the body must be {_FORM}")
     received = bytearray()
     async for chunk in request.content.iter_chunked(4096):
         received += chunk
         if len(received) > MAX_BODY_BYTES:
             raise PayloadTooLarge(f"the body is over {MAX_BODY_BYTES} bytes")
     try:
-        return msgspec.json.decode(bytes(received), type=kind)
-    except (ValueError, RecursionError) as error:
-        raise BadRequest("the body is not what this endpoint takes", detail=str(error)) from error
+        fields = parse_qsl(received.decode("ascii"), keep_blank_values=True, strict_parsing=True)
+        if len(dict(fields)) != len(fields):
+            raise BadRequest("the form has a field twice")
+        return msgspec.convert(dict(fields), type=kind)
+    except ValueError as error:
+        raise BadRequest("the form is not what this endpoint takes", detail=str(error)) from error
 
 
 def _address(request: web.Request) -> IPAddress | None:

@@ -163,7 +163,7 @@ class EventReceiver:
             outcome=outcome,
             effect=effect,
         )
-        await self._decisions.record_signal(signal_record(record))
+        await self._decisions.record_signal(signal_record(record), durable=False)
         known = kind if outcome == "applied" else "other"
         self._metrics.count_signal(stream.source.name, known, outcome)
 
@@ -179,7 +179,7 @@ class EventReceiver:
             id=refused.id,
             address=request.remote or "",
         )
-        await self._decisions.record_signal(signal_record(record))
+        await self._decisions.record_signal(signal_record(record), durable=False)
         body = {"err": refused.error.value, "description": refused.description}
         return web.Response(
             status=status,

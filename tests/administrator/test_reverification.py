@@ -203,3 +203,16 @@ async def test_a_session_that_nobody_used_or_that_is_over_ends_without_a_questio
     assert worker.found(over).end_cause == "over"
     assert worker.found(just).ended_at is None  # another worker may know better
     assert worker.outcomes("over") == 2
+
+
+async def test_an_identity_mapped_by_settings_no_longer_in_force_is_mapped_anew(
+    worker, talk, clock
+):
+    record = await worker.begin(await talk.signed_in(), vouched_by="another revision")
+    clock.move(seconds=1)
+    await worker.turn()
+    assert worker.found(record).vouched_by == "another revision"
+    worker.reverification.providers_changed()
+    clock.move(seconds=1)
+    await worker.turn()
+    assert worker.found(record).vouched_by == talk.provider.issuer_settings.revision

@@ -117,6 +117,19 @@ async def test_a_session_of_an_old_sign_in_is_meant_however_young_it_is(
     assert worker.session(record).ended_at is not None
 
 
+async def test_two_clocks_may_differ_where_the_issuer_does_not_say_when(
+    worker: Worker, clock: ManualClock
+) -> None:
+    happened = clock.now() - SECOND
+    record = await worker.signed_in(authenticated_at=None)
+    later = await worker.signed_in(
+        2, authenticated_at=None, began_at=clock.now() + MINUTE, idp_session=""
+    )
+    await worker.take(SignalKind.SESSION_REVOKED, at=happened)
+    assert worker.session(record).ended_at is not None
+    assert worker.session(later).ended_at is None
+
+
 @pytest.mark.parametrize(
     "subject",
     [
@@ -489,6 +502,17 @@ async def test_after_changed_claims_a_fresh_token_is_enough(
     worker.facts(replace(before, issued_at=clock.now()))
 
 
+async def test_changed_claims_of_one_session_are_known_by_a_fresh_token_of_it(
+    worker: Worker, clock: ManualClock
+) -> None:
+    subject = SignalSubject(idp_session="sid-1")
+    await worker.take(SignalKind.CLAIMS_CHANGED, subject, claims={"groups": ["dev"]})
+    with pytest.raises(Unauthenticated, match="changed"):
+        worker.facts(direct(clock))
+    clock.advance(SECOND)
+    worker.facts(direct(clock))
+
+
 # Assurance
 
 
@@ -587,6 +611,20 @@ async def test_it_is_remembered_for_who_comes_later(worker: Worker, other: Worke
     await other.kept.following.catch_up()
     record = await other.signed_in()
     assert dict(other.facts(record, LAPTOP).device.checks)["compliant"].fact is Fact.FAILED
+
+
+async def test_what_came_late_lifts_nothing_however_it_names_the_device(
+    worker: Worker, clock: ManualClock
+) -> None:
+    earlier = clock.now()
+    clock.advance(SECOND)
+    both = SignalSubject(issuer=IDP, subject="00u1", device_id="laptop-1")
+    change = SignalKind.DEVICE_COMPLIANCE
+    await worker.take(change, both, current_status="not-compliant")
+    device = SignalSubject(device_id="laptop-1")
+    outcome = await worker.take(change, device, at=earlier, current_status="compliant")
+    assert outcome is Outcome.OUTDATED
+    assert compliant(worker, direct(clock)) is not None
 
 
 # Risk

@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.records import refusal_record
-from kzproxy.audit.schema import GapRecord, Record
+from kzproxy.audit.schema import (
+    GapRecord,
+    Record,
+    SignalReceivedRecord,
+    SignalRefusedRecord,
+    SignalSubjectFields,
+)
 from kzproxy.audit.summary import Tone, summarize
 from kzproxy.errors.kinds import Unauthenticated
 from tests.audit.samples import ARRIVAL, NOW, completed_record, deny, permit_record, record_of
+
+_FIELDS = ["kind", "ts", "decision", "rule", "hint", "audit_id", "user", "request"]
+_FIELDS += ["subject", "sessions", "effect"]
 
 
 def as_json(record: Record) -> dict[str, Any]:
@@ -48,6 +57,29 @@ def as_json(record: Record) -> dict[str, Any]:
             " audit=a-1",
         ),
         (
+            SignalReceivedRecord(
+                ts=NOW,
+                stream="okta",
+                source="https://idp.example.com",
+                id="24c6",
+                event="session-revoked",
+                subject=SignalSubjectFields(issuer="https://idp.example.com", subject="00u1"),
+                outcome="applied",
+                effect="ends sessions",
+                sessions=("0" * 32,),
+                sessions_omitted=1,
+                message="Account locked",
+            ),
+            Tone.QUIET,
+            "09:30:00.123 -- signal okta: session-revoked issuer=https://idp.example.com"
+            " subject=00u1 [applied] ends sessions Account locked sessions=2 id=24c6",
+        ),
+        (
+            SignalRefusedRecord(ts=NOW, stream="okta", error="invalid_key", message="forged"),
+            Tone.BAD,
+            "09:30:00.123 -- signal.refused stream=okta error=invalid_key message=forged",
+        ),
+        (
             event_record(
                 Event(
                     name="device.blocked",
@@ -77,8 +109,8 @@ def test_a_record_is_said_in_a_line(record: Record, tone: Tone, text: str) -> No
 
 @given(
     st.dictionaries(
-        st.sampled_from(["kind", "ts", "decision", "rule", "hint", "audit_id", "user", "request"]),
-        st.sampled_from(["decision", "completed", "permit"])
+        st.sampled_from(_FIELDS),
+        st.sampled_from(["decision", "completed", "permit", "signal.received"])
         | st.text()
         | st.integers()
         | st.just({"resource": 1, "verb": None}),

@@ -290,7 +290,7 @@ def test_help_helps(plugin: Plugin) -> None:
 
 def test_a_wrong_option_is_one_line_that_names_the_right_ones(plugin: Plugin) -> None:
     said = failure(plugin, "--isuer=https://x")
-    assert "unknown argument '--isuer'; allowed are --issuer, --client-id" in said
+    assert "unknown argument '--isuer'; allowed are --sign-in-url, --issuer" in said
 
 
 def test_no_token_is_left_in_any_file_that_others_can_read(plugin: Plugin) -> None:

@@ -13,32 +13,59 @@ from kzproxy.client.plugin_arguments import (
     to_arguments,
     with_overrides,
 )
-from kzproxy.client.plugin_settings import FLOWS, IssuerClient, PluginSettings, Prompting
+from kzproxy.client.plugin_settings import (
+    FLOW_PASTE,
+    FLOWS,
+    SESSION_CLIENT_ID,
+    IssuerClient,
+    PluginSettings,
+    Prompting,
+)
 
 REQUIRED = ["--issuer=https://issuer.test", "--client-id=kzproxy"]
 
 texts = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 optional_texts = st.just("") | texts
-settings = st.builds(
-    PluginSettings,
-    client=st.builds(
-        IssuerClient,
-        issuer=st.from_regex(r"https://[a-z0-9.:-]{1,20}(/[a-z0-9/]{0,10})?", fullmatch=True),
-        client_id=texts,
-        client_secret_file=optional_texts,
-        scopes=st.lists(texts, max_size=3).map(tuple),
-        ca_file=optional_texts,
-    ),
-    prompting=st.builds(
+urls = st.from_regex(r"https://[a-z0-9.:-]{1,20}(/[a-z0-9/]{0,10})?", fullmatch=True)
+
+
+def prompting(flows: list[str]) -> st.SearchStrategy[Prompting]:
+    return st.builds(
         Prompting,
-        flow=st.sampled_from(FLOWS),
+        flow=st.sampled_from(flows),
         listen_ports=st.lists(st.integers(1, 65535), max_size=3).map(tuple),
         browser_command=optional_texts,
         opens_browser=st.booleans(),
         timeout_seconds=st.integers(1, 3600),
         prompt=optional_texts,
+    )
+
+
+servers = optional_texts.map(lambda server: server.rstrip("/"))
+issuer_settings = st.builds(
+    PluginSettings,
+    client=st.builds(
+        IssuerClient,
+        issuer=urls,
+        client_id=texts,
+        client_secret_file=optional_texts,
+        scopes=st.lists(texts, max_size=3).map(tuple),
+        ca_file=optional_texts,
     ),
-    server=optional_texts.map(lambda server: server.rstrip("/")),
+    prompting=prompting([flow for flow in FLOWS if flow != FLOW_PASTE]),
+    server=servers,
+)
+session_settings = st.builds(
+    PluginSettings,
+    client=st.builds(
+        IssuerClient,
+        issuer=urls.map(lambda url: url.rstrip("/")),
+        client_id=st.just(SESSION_CLIENT_ID),
+        ca_file=optional_texts,
+        keeps_session=st.just(value=True),
+    ),
+    prompting=prompting(list(FLOWS)),
+    server=servers,
 )
 
 
@@ -49,7 +76,7 @@ def fields(value: object) -> object:
     return {name: fields(getattr(value, name)) for name in value.__slots__}
 
 
-@given(settings)
+@given(issuer_settings | session_settings)
 def test_what_is_written_is_read_back(written: PluginSettings) -> None:
     assert fields(parse_arguments(to_arguments(written))) == fields(written)
 
@@ -89,7 +116,7 @@ def test_a_value_may_follow_its_option() -> None:
         ([*REQUIRED, "--timeout=" + "9" * 5000], "--timeout must be a number from 1 to 3600"),
         ([*REQUIRED, "--device-cert=a"], "--device-cert and --device-key go together"),
         ([*REQUIRED, "--device-key=a"], "--device-cert and --device-key go together"),
-        ([*REQUIRED, "extra"], "unknown argument 'extra'; allowed are --issuer"),
+        ([*REQUIRED, "extra"], "unknown argument 'extra'; allowed are --sign-in-url, --issuer"),
     ],
 )
 def test_a_mistake_says_what_is_allowed(arguments: list[str], said: str) -> None:

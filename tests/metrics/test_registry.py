@@ -26,6 +26,16 @@ def test_a_state_known_elsewhere_is_read_at_each_scrape() -> None:
     assert b"kzproxy_on 1.0" in metrics.exposition()
 
 
+def test_totals_counted_elsewhere_by_labels_are_read_at_each_scrape() -> None:
+    metrics = Metrics("1")
+    totals: dict[tuple[str, ...], int] = {("a", "b"): 3}
+    metrics.follow_each("kzproxy_things", "Things.", ("one", "other"), lambda: totals)
+
+    assert b'kzproxy_things_total{one="a",other="b"} 3.0' in metrics.exposition()
+    totals["c", "d"] = 1
+    assert b'kzproxy_things_total{one="c",other="d"} 1.0' in metrics.exposition()
+
+
 def test_two_workers_metrics_are_apart() -> None:
     one, other = Metrics("1"), Metrics("1")
     one.connections.inc()
@@ -38,6 +48,7 @@ def test_every_metric_is_documented_and_nothing_else() -> None:
     source = (
         Path("kzproxy/metrics/registry.py").read_text()
         + Path("kzproxy/server/build.py").read_text()
+        + Path("kzproxy/server/kept_posture.py").read_text()
     )
     named = set(re.findall(r'"(kzproxy_[a-z_]+)"', source))
     documented = set(

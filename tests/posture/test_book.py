@@ -24,7 +24,7 @@ async def write(scene, *records):
 async def test_a_device_has_the_facts_that_are_kept(scene, clock):
     await write(scene, record(firewall=PASSED, os="ubuntu"))
 
-    stated = scene.book.stated(CERTIFICATE, clock.now())
+    stated = scene.book.stated(CERTIFICATE)
 
     assert scene.facts() == {"firewall": PASSED}
     assert (stated.os, stated.observed_at) == ("ubuntu", clock.now())
@@ -33,11 +33,11 @@ async def test_a_device_has_the_facts_that_are_kept(scene, clock):
 
 async def test_the_same_device_is_the_same_object_while_nothing_changes(scene, clock):
     await write(scene, record(firewall=PASSED))
-    stated = scene.book.stated(CERTIFICATE, clock.now())
+    stated = scene.book.stated(CERTIFICATE)
     clock.advance(MINUTE)
 
-    assert scene.book.stated(CERTIFICATE, clock.now()) is stated
-    assert scene.book.stated(stated, clock.now()) is stated
+    assert scene.book.stated(CERTIFICATE) is stated
+    assert scene.book.stated(stated) is stated
     judged = replace(attributes(), device=stated)
     assert scene.book.restate(judged, clock.now()) is judged
 
@@ -51,16 +51,16 @@ async def test_a_device_that_nobody_spoke_of_is_left_as_it_is(scene, clock):
 @pytest.mark.parametrize("device", [NO_DEVICE, DevicePosture(enrolled=FAILED, thumbprint="t")])
 async def test_what_is_no_device_has_no_posture(scene, clock, device):
     await write(scene, record(firewall=PASSED))
-    stated = scene.book.stated(CERTIFICATE, clock.now())
+    stated = scene.book.stated(CERTIFICATE)
 
-    assert scene.book.stated(device, clock.now()) is device
+    assert scene.book.stated(device) is device
     was_one = replace(stated, enrolled=FAILED, device_id="")
-    assert scene.book.stated(was_one, clock.now()).checks == ()
+    assert scene.book.stated(was_one).checks == ()
 
 
 async def test_a_fact_that_turns_is_told_and_is_in_force(scene, clock):
     await write(scene, record(firewall=PASSED))
-    before = replace(attributes(), device=scene.book.stated(CERTIFICATE, clock.now()))
+    before = replace(attributes(), device=scene.book.stated(CERTIFICATE))
     scene.told.clear()
 
     await write(scene, record(firewall=FAILED))
@@ -78,7 +78,7 @@ async def test_the_same_said_again_later_disturbs_nobody(scene, clock):
     await write(scene, record(clock=clock, firewall=PASSED))
 
     assert scene.told == []
-    assert scene.book.stated(CERTIFICATE, clock.now()).observed_at == clock.now()
+    assert scene.book.stated(CERTIFICATE).observed_at == clock.now()
 
 
 async def test_a_fact_is_unknown_when_its_time_is_over_and_that_is_told(scene, clock):
@@ -117,7 +117,7 @@ async def test_the_operating_system_is_not_known_for_ever(scene, clock):
     await write(scene, record(os="ubuntu", firewall=PASSED))
     clock.advance(HOUR)
 
-    assert scene.book.stated(CERTIFICATE, clock.now()).os == ""
+    assert scene.book.stated(CERTIFICATE).os == ""
 
 
 async def test_other_times_hold_where_they_are_configured(scene, clock):
@@ -154,14 +154,14 @@ async def test_another_process_sees_the_same_from_its_start(scene, store, clock)
 
 async def test_what_was_missed_is_told_when_all_is_read_anew(scene, clock):
     await write(scene, record(firewall=PASSED), record(device="other", firewall=PASSED))
-    stated = scene.book.stated(CERTIFICATE, clock.now())
+    stated = scene.book.stated(CERTIFICATE)
     scene.told.clear()
     entries = await scene.store.entries("posture")
 
     scene.book.replaced([one for one in entries if one.key.startswith(LAPTOP)])
 
     assert scene.told == [frozenset({"other"})]
-    assert scene.book.stated(CERTIFICATE, clock.now()) is stated
+    assert scene.book.stated(CERTIFICATE) is stated
     scene.book.replaced([])
     assert scene.facts() == {}
 
@@ -170,7 +170,7 @@ async def test_a_device_with_a_renewed_certificate_has_the_same_facts(scene, clo
     await write(scene, record(firewall=PASSED))
     certificates = [replace(CERTIFICATE, thumbprint=f"t{number}") for number in range(20)]
 
-    stated = [scene.book.stated(one, clock.now()) for one in certificates]
+    stated = [scene.book.stated(one) for one in certificates]
 
     assert {one.checks for one in stated} == {stated[0].checks}
     assert [one.thumbprint for one in stated] == [one.thumbprint for one in certificates]

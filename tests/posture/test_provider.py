@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from kzproxy.attributes.device import Fact
-from kzproxy.posture.provider import AskedDevice, PostureProvider, StoreTurn
+from kzproxy.posture.asked_device import AskedDevice
+from kzproxy.posture.provider import PostureProvider, StoreTurn
 from kzproxy.posture.provider_http import MAX_ANSWER_BYTES, ProviderHttp
 from kzproxy.posture.settings import MappedCheck, ProviderSettings
 from kzproxy.posture.source import SourceKind
@@ -46,10 +47,14 @@ async def ask(mdm, authority, scene):
         )
         http = ProviderHttp(settings)
         made.append(http)
+
+        async def asked():
+            return [AskedDevice(id=name, serial=serial) for name, serial in devices]
+
         return PostureProvider(
             settings,
             http=http,
-            devices=lambda: [AskedDevice(id=name, serial=serial) for name, serial in devices],
+            devices=asked,
             keeper=scene.keeper,
             turn=StoreTurn(scene.store, holder),
             clock=scene.clock,

@@ -21,6 +21,7 @@ from kzproxy.store.store import Put
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import Answer, RawClient
+from tests.proxy.shell import Shell
 from tests.proxy.world import World, configuration, request
 from tests.servers.authority import Authority, Issued
 from tests.servers.scripted_api_server import Connection, json_answer, scripted_api_server
@@ -277,3 +278,67 @@ def test_an_authority_that_cannot_issue_is_said(
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 2
     assert said in ended.stderr
+
+
+@pytest.fixture
+def shell(world: World, tmp_path: Path) -> Shell:
+    return Shell(world, tmp_path, world.token("root", "testers"))
+
+
+def ran(shell: Shell, *arguments: str) -> str:
+    done = shell.runs("device", *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_administrators_have_commands(world: World, shell: Shell) -> None:
+    issued = world.authority.device("d7")
+    pending = {"state": DeviceState.PENDING, "approved_how": None}
+    keep(world, record(issued, "d7", "jo", platform="linux", **pending))
+    listed = ran(shell, "list", "--state", "pending")
+    assert listed.split("\n")[0].split()[:4] == ["ID", "NAME", "USER", "STATE"]
+    assert "d7" in listed
+    assert "t:jo" in listed
+    assert (
+        json.loads(ran(shell, "list", "-o", "json", "--user", "t:jo"))["devices"][0]["id"] == "d7"
+    )
+    assert ran(shell, "approve", "d7").startswith("d7: approved\n")
+    assert "by t:root: lost" in ran(shell, "block", "d7", "--reason", "lost")
+    assert ran(shell, "show", "d7").startswith("d7: blocked\n")
+    assert ran(shell, "unblock", "d7").startswith("d7: approved\n")
+    assert json.loads(ran(shell, "show", "d7", "-o", "json"))["approvedBy"] == "t:root"
+    assert ran(shell, "forget", "d7", "--yes") == "forgot d7\n"
+    assert ran(shell, "list", "--user", "t:jo") == "There is no such device.\n"
+    gone = shell.runs("device", "show", "d7")
+    assert gone.returncode == 1
+    assert "there is no device d7" in gone.stderr
+
+
+def test_nothing_is_forgotten_unasked(world: World, shell: Shell) -> None:
+    enrolled(world, "d8", "kim")
+    refused = shell.runs("device", "forget", "d8")  # nobody answers
+    assert refused.returncode == 1
+    assert "Forget this device?" in refused.stderr
+    assert ran(shell, "show", "d8").startswith("d8: approved\n")
+
+
+def test_a_token_is_the_only_line_on_standard_output(shell: Shell) -> None:
+    done = shell.runs("device", "token", "--user", "t:lea", "--for", "2h")
+    assert done.stdout.startswith("kze_")
+    assert len(done.stdout.splitlines()) == 1
+    assert "good until" in done.stderr
+    refused = shell.runs("device", "token", "--for", "31d")
+    assert refused.returncode == 1
+    assert "a one-time token is good for" in refused.stderr
+
+
+def test_a_machine_without_a_certificate_is_told_so(shell: Shell) -> None:
+    done = shell.runs("device", "status")
+    assert done.returncode == 1
+    assert done.stdout.startswith("This machine is no device: no device certificate was presented")
+
+
+def test_a_context_of_an_issuer_cannot_enroll(shell: Shell) -> None:
+    done = shell.runs("device", "enroll")
+    assert done.returncode == 1
+    assert "`kzproxy kubeconfig --sign-in-url`" in done.stderr

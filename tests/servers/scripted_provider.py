@@ -65,7 +65,7 @@ class ScriptedProvider:
         for site in list(self._runner.sites):
             await site.stop()
         assert self._runner.server
-        await self._runner.server.shutdown(0)
+        await self._runner.server.shutdown(0.01)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         place = request.path.removeprefix("/")

@@ -18,6 +18,7 @@ from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import ALICE, BOB, KeptDevices
 from tests.devices.machine import URL, Machine
 
+FORM = "application/x-www-form-urlencoded"
 USERS = {"alice": ALICE, "bob": BOB}
 
 
@@ -61,7 +62,7 @@ class Enrolling:
         self, path: str, body: dict[str, Any], user: str = ""
     ) -> tuple[int, dict[str, Any]]:
         headers = {"Authorization": f"Bearer {user}"} if user else {}
-        answer = await self.client.post(f"/sign-in/{path}", json=body, headers=headers)
+        answer = await self.client.post(f"/sign-in/{path}", data=body, headers=headers)
         assert answer.headers["Cache-Control"] == "no-store"
         return answer.status, await answer.json()
 
@@ -193,31 +194,32 @@ async def test_a_session_of_the_key_is_one_on_the_device(
     [
         b"",
         b"{}",
-        b"[]",
-        b'{"csr": 1, "proof": "x"}',
-        b'{"csr": "x", "proof": "y", "id": "mine"}',
-        b'{"csr": "x", "proof": "y"}',
-        b"[" * 5000,
+        b"csr",
+        b"csr=x",
+        b"csr=x&csr=x&proof=y",
+        b"csr=x&proof=y&id=mine",
+        b"csr=x&proof=y",
+        b"csr=%ff&proof=y",
+        b"\xff=x",
+        b"&" * 5000,
     ],
 )
 async def test_what_is_not_a_request_is_refused(client: TestClient, body: bytes) -> None:
     for path in ("devices", "devices/certificate"):
-        answer = await client.post(
-            f"/sign-in/{path}", data=body, headers={"Content-Type": "application/json"}
-        )
+        answer = await client.post(f"/sign-in/{path}", data=body, headers={"Content-Type": FORM})
         assert answer.status == 400
         assert (await answer.json())["error"] == "invalid_request"
 
 
-async def test_a_body_is_bounded_and_json(client: TestClient) -> None:
+async def test_a_body_is_a_form_and_bounded(client: TestClient) -> None:
     large = await client.post(
         "/sign-in/devices",
         data=b"x" * (MAX_BODY_BYTES + 1),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": FORM},
     )
     assert large.status == 413
-    form = await client.post("/sign-in/devices", data={"csr": "x"})
-    assert form.status == 415
+    other = await client.post("/sign-in/devices", json={"csr": "x"})
+    assert other.status == 415
 
 
 async def test_where_nothing_is_issued_it_is_said(

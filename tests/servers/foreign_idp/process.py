@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -74,6 +75,7 @@ def running_foreign_idp(
     id_token_seconds: int = 300,
     port: int = 0,
     redirect_uris: Sequence[str] = (),
+    backchannel_logout_uri: str = "",
 ) -> Iterator[ForeignIdp]:
     """Run a provider for the block; it keeps its events in ``directory``.
 
@@ -89,12 +91,17 @@ def running_foreign_idp(
         "idTokenSeconds": id_token_seconds,
         "eventsFile": str(events_file),
         "redirectURIs": list(redirect_uris),
+        "backchannelLogoutUri": backchannel_logout_uri,
     }
     command = [node(), str(HERE / "server.mjs"), json.dumps(settings)]
     log_file = directory / "foreign-idp.log"
     with log_file.open("ab") as log:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=os.environ | {"NODE_EXTRA_CA_CERTS": str(ca_file)},
         )
     assert process.stdin
     assert process.stdout

@@ -9,6 +9,7 @@
 //   idTokenSeconds                    lifetime of an ID token
 //   eventsFile                        one JSON line is appended for each request answered
 //   redirectURIs                      further ones of the client that has a secret
+//   backchannelLogoutUri              where clients are told of sign-outs; empty: they are not
 // A line on stdin is a JSON object of users that takes the place of `users`: who is not in it has no
 // account any more, and what is said of the others is true from then on. "{}" comes back on stdout
 // once it is so. The first line on stdout is {"issuer": "https://localhost:PORT"}, once it listens. It ends when
@@ -34,6 +35,14 @@ function signingKey (type, options, alg, kid) {
 
 const refreshable = ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code']
 
+function loggedOutAt () {
+  if (!settings.backchannelLogoutUri) return {}
+  return {
+    backchannel_logout_uri: settings.backchannelLogoutUri,
+    backchannel_logout_session_required: true,
+  }
+}
+
 function configuration () {
   return {
     jwks: {
@@ -51,6 +60,7 @@ function configuration () {
         grant_types: refreshable,
         response_types: ['code'],
         require_auth_time: true,
+        ...loggedOutAt(),
       },
       {
         client_id: 'kzproxy-with-secret',
@@ -62,6 +72,7 @@ function configuration () {
         response_types: ['code'],
         require_auth_time: true,
         id_token_signed_response_alg: 'ES256',
+        ...loggedOutAt(),
       },
     ],
     scopes: ['openid', 'offline_access', 'profile', 'email', 'groups'],
@@ -79,7 +90,10 @@ function configuration () {
       accountId: id,
       claims: () => ({ sub: id, preferred_username: id, ...settings.users[id] }),
     },
+    // Its own refuses to speak to this machine.
+    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
     features: {
+      backchannelLogout: { enabled: true },
       deviceFlow: { enabled: true },
       devInteractions: { enabled: true },
       introspection: { enabled: true },

@@ -1,0 +1,71 @@
+"""Devices as people read them."""
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from kzproxy.client.notices import visible
+from kzproxy.client.proxy_server import Document
+
+_WHEN = "%Y-%m-%d %H:%M"
+_PLAIN_WIDTH = 240
+_LABELS = {
+    "name": "name",
+    "user": "user",
+    "platform": "platform",
+    "serial": "serial",
+    "enrolledAt": "enrolled",
+    "approvedAt": "approved",
+    "blockedAt": "blocked",
+    "lastSeen": "last seen",
+    "certificateEndsAt": "certificate",
+    "sessions": "sessions",
+    "keyThumbprint": "key",
+}
+
+
+def print_devices(devices: Iterable[Document]) -> None:
+    """Print a table, cut to the terminal where there is one."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("ID", "NAME", "USER", "STATE", "PLATFORM", "ENROLLED", "SEEN", "SESSIONS"):
+        table.add_column(column, no_wrap=True)
+    for one in devices:
+        cells = [one.get(name) for name in ("id", "name", "user", "state", "platform")]
+        times = [moment(one.get(name)) for name in ("enrolledAt", "lastSeen")]
+        row = [*cells, *times, one.get("sessions", 0)]
+        table.add_row(*(visible(str("" if cell is None else cell)) for cell in row))
+    width = None if os.isatty(1) else _PLAIN_WIDTH
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+def device_lines(device: Document) -> Iterator[str]:
+    """Say all of one device."""
+    yield visible(f"{device.get('id')}: {device.get('state')}")
+    for name, label in _LABELS.items():
+        if name in device:
+            yield visible(f"  {label:<12} {moment(device[name])}{_more(device, name)}")
+    if other := device.get("sameSerialAs"):
+        yield visible(f"  {'note':<12} device {other} has given the same serial number before")
+
+
+def _more(device: Document, name: str) -> str:
+    match name:
+        case "approvedAt":
+            return f" by {device.get('approvedBy')} ({device.get('approvedHow')})"
+        case "blockedAt":
+            reason = device.get("blockedReason")
+            return f" by {device.get('blockedBy')}" + (f": {reason}" if reason else "")
+        case _:
+            return ""
+
+
+def moment(value: object) -> str:
+    """Return a time as it is here; anything else as it is."""
+    text = "" if value is None else str(value)
+    try:
+        return f"{datetime.fromisoformat(text).astimezone():{_WHEN}}" if "T" in text else text
+    except ValueError:
+        return text

@@ -1,0 +1,110 @@
+"""Everything that `kzproxy device enroll` asks of one kzproxy."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from kzproxy.client.device_enrolment import DeviceEnrolment, EnrolledDevice, Machine
+from kzproxy.client.device_key import FileKey, client_key
+from kzproxy.client.failure import ClientFailure
+from kzproxy.client.issuer_http import IssuerHttp
+from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.sign_in import sign_in, signed_in
+from kzproxy.client.tls_identity import TlsIdentity
+from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
+from kzproxy.clock.system import Clock
+
+
+class Enrolling:
+    """This machine at one kzproxy. A context manager: leaving it closes the connections.
+
+    Raises:
+        ClientFailure: The context's kzproxy keeps no sessions, and so enrols nothing.
+    """
+
+    def __init__(
+        self,
+        settings: PluginSettings,
+        cache: TokenCache,
+        environ: Mapping[str, str],
+        clock: Clock,
+    ) -> None:
+        if not settings.client.keeps_session:
+            raise ClientFailure(
+                "this context signs in at an issuer, not at kzproxy, where a device certificate"
+                " comes from your administrator; to enroll, use one that was made with"
+                " `kzproxy kubeconfig --sign-in-url`"
+            )
+        self._settings = settings
+        self._cache = cache
+        self._environ = environ
+        self._clock = clock
+        self._opened: list[IssuerHttp] = []
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connections."""
+        for http in self._opened:
+            http.close()
+
+    def enrol(self, machine: Machine, one_time: str) -> EnrolledDevice:
+        """Ask to be enrolled; without a one-time token, as a user who is signed in first.
+
+        Raises:
+            ClientFailure: It is refused.
+        """
+        entry = self._entry() if one_time else self._signed_in()
+        session = entry.bearer if entry is not None else ""
+        enrolment = self._enrolment(self._identity(entry))
+        return enrolment.enrol(machine, session_token=session, one_time=one_time)
+
+    def asked_again(self) -> EnrolledDevice:
+        """Return what has become of the device.
+
+        Raises:
+            ClientFailure: It is refused.
+        """
+        return self._enrolment(None).certificate()
+
+    def taken_into_use(self) -> bool:
+        """Have the session that there is be one on this device; False where there is none.
+
+        Raises:
+            ClientFailure: It cannot be renewed.
+        """
+        if self._entry() is None:
+            return False
+        sign_in(self._settings, self._cache, self._environ, interactive=True).with_new_certificate()
+        return True
+
+    def _enrolment(self, identity: TlsIdentity | None) -> DeviceEnrolment:
+        http = IssuerHttp(self._settings.client.ca_file, self._clock, identity)
+        self._opened.append(http)
+        return DeviceEnrolment(http, self._settings.client.issuer, self._key())
+
+    def _key(self) -> FileKey:
+        return client_key(self._cache, self._settings.client.issuer, self._clock)
+
+    def _signed_in(self) -> CacheEntry:
+        return signed_in(self._settings, self._cache, self._environ, interactive=True)
+
+    def _entry(self) -> CacheEntry | None:
+        """Return the sign-in that there is and whose token holds."""
+        entry = self._cache.read(cache_key(self._settings.client, self._settings.server))
+        if entry is None or entry.expires_at <= self._clock.now().timestamp():
+            return None
+        return entry if entry.session is not None else None
+
+    def _identity(self, entry: CacheEntry | None) -> TlsIdentity | None:
+        if entry is None or entry.session is None:
+            return None
+        certificate = entry.session.certificate
+        return TlsIdentity(certificate=certificate, key=self._key().pem, cache=self._cache)

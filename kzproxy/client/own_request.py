@@ -1,0 +1,69 @@
+"""A request of the signed-in user to an endpoint of kzproxy's own."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from kzproxy.client.client_key_file import client_key_name
+from kzproxy.client.proxy_server import Document, ProxyServer, TokenRefused, ask
+from kzproxy.client.sign_in import signed_in
+from kzproxy.client.tls_identity import TlsIdentity
+from kzproxy.client.token_cache import CacheEntry, TokenCache
+
+TIMEOUT_SECONDS = 15.0
+
+
+class OwnRequests:
+    """Asks one kzproxy as whoever is signed in there, signing them in where that is needed."""
+
+    def __init__(self, server: ProxyServer, cache: TokenCache, environ: Mapping[str, str]) -> None:
+        self._server = server
+        self._cache = cache
+        self._environ = environ
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Document | None = None,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> Document:
+        """Return the answer; see ``proxy_server.ask``.
+
+        A session whose token is refused is renewed once, which says what is wrong with it: the user
+        is signed in again where that helps.
+
+        Raises:
+            ClientFailure: There is no answer.
+        """
+        entry = self._signed_in()
+        try:
+            return self._ask(entry, method, path, body, timeout_seconds)
+        except TokenRefused:
+            if entry.session is None:
+                raise
+            again = self._signed_in(entry.bearer)
+            if again.bearer == entry.bearer:
+                raise
+        return self._ask(again, method, path, body, timeout_seconds)
+
+    def _signed_in(self, refused: str = "") -> CacheEntry:
+        settings, cache = self._server.settings, self._cache
+        return signed_in(settings, cache, self._environ, interactive=True, refused=refused)
+
+    def _ask(
+        self,
+        entry: CacheEntry,
+        method: str,
+        path: str,
+        body: Document | None,
+        timeout_seconds: float,
+    ) -> Document:
+        server = replace(self._server, identity=self._identity(entry))
+        return ask(server, entry.bearer, method, path, body, timeout_seconds=timeout_seconds)
+
+    def _identity(self, entry: CacheEntry) -> TlsIdentity | None:
+        if entry.session is None:
+            return None
+        key = self._cache.read_text(client_key_name(self._server.settings.client.issuer)) or ""
+        return TlsIdentity(certificate=entry.session.certificate, key=key, cache=self._cache)

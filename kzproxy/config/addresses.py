@@ -1,0 +1,33 @@
+"""Where listeners listen."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from kzproxy.config.document import Node
+
+_MAX_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a listener listens."""
+
+    host: str
+    port: int
+
+
+def read_address(node: Node) -> Address:
+    """Read ``HOST:PORT``, the host being an IP address; ``[::1]:8443`` for IPv6."""
+    text = node.string()
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        ip_address(host)
+        number = int(port)
+    except ValueError:
+        if text:
+            node.mistake(f"{text!r} must be ADDRESS:PORT, such as 0.0.0.0:8443 or [::]:8443")
+        return Address(host="127.0.0.1", port=0)
+    if not 0 <= number <= _MAX_PORT:
+        node.mistake(f"{number} is not a port")
+    return Address(host=host, port=number)

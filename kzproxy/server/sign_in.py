@@ -1,0 +1,186 @@
+"""The sign-in listener, and what session tokens are judged with, put together.
+
+Imported only where the configuration has ``signIn``.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.authentication.authenticator import Authenticator
+from kzproxy.authentication.oidc import OidcAuthenticator
+from kzproxy.authentication.session_authenticator import SessionAuthenticator, SessionSource
+from kzproxy.authentication.session_key_keeper import SigningKeyKeeper
+from kzproxy.authentication.session_keys import SigningKeys
+from kzproxy.authentication.session_token import SessionTokens
+from kzproxy.authentication.settings import JwtIssuerSettings
+from kzproxy.clock.system import Clock
+from kzproxy.config.sign_in import SignInSettings
+from kzproxy.devices.device_record import DeviceRecord
+from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.server.addresses import listening
+from kzproxy.server.build import Generation, Services
+from kzproxy.server.confirming import Confirming
+from kzproxy.server.kept import Kept
+from kzproxy.store.nonces import Nonces
+from kzproxy.web.bounded_server import serving_bounded
+from kzproxy.web.client_certificates import CertificateSources, ClientCertificates
+from kzproxy.web.device_enrolment import DeviceEnrolment
+from kzproxy.web.enrolling_callers import EnrollingCallers
+from kzproxy.web.session_grants import GrantSources, SessionGrants
+from kzproxy.web.sign_in import SignInApplication
+from kzproxy.web.sign_in_desk import SignInDesk, SignInLimits
+from kzproxy.web.sign_in_flows import SignInFlows
+from kzproxy.web.sign_in_pages import Pages
+
+Present = Callable[[], Generation]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """What lives as long as kzproxy runs.
+
+    Attributes:
+        url: Of the listener.
+        tokens: Issues and verifies session tokens.
+        keeper: Keeps the keys that they are signed with.
+        source: What they are judged by.
+        clock: Tells the time.
+    """
+
+    url: str
+    tokens: SessionTokens
+    keeper: SigningKeyKeeper
+    source: SessionSource
+    clock: Clock
+
+    def authenticator(
+        self, oidc: OidcAuthenticator, issuers: Sequence[JwtIssuerSettings]
+    ) -> Authenticator:
+        """Return what judges tokens of both kinds."""
+        return Authenticator(oidc, SessionAuthenticator(self.source, issuers, self.clock))
+
+    async def start(self) -> None:
+        """Have a key to sign with; the store has been read.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        await self.keeper.look()
+
+    def run(self) -> Coroutine[None, None, None]:
+        """Keep the keys until cancelled."""
+        return self.keeper.run()
+
+
+def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
+    """Put it together; before ``kept`` is started."""
+    keys = SigningKeys(kept.sealer)
+    kept.following.follow(keys)
+    tokens = SessionTokens(keys, clock, issuer=settings.url)
+    return SignIn(
+        url=settings.url,
+        tokens=tokens,
+        keeper=SigningKeyKeeper(keys, kept.store, kept.following, clock),
+        source=SessionSource(
+            tokens=tokens, sessions=kept.sessions, catch_up=kept.following.catch_up
+        ),
+        clock=clock,
+    )
+
+
+@asynccontextmanager
+async def serving_sign_in(
+    services: Services, settings: SignInSettings, present: Present, *, shared: bool
+) -> AsyncIterator[None]:
+    """Serve people who sign in, while the body runs.
+
+    Args:
+        services: With sessions, providers and keys.
+        settings: Where to listen.
+        present: Returns the configuration in force.
+        shared: Whether other workers listen there too.
+
+    Raises:
+        ConfigurationError: The address cannot be had.
+    """
+    kept, confirming, parts = services.kept, services.confirming, services.sign_in
+    if kept is None or confirming is None or parts is None:
+        raise ValueError("people sign in only where sessions are kept")
+    application = _application(services, kept, confirming, parts, present)
+    sock = listening(settings.address, shared=shared, field="signIn")
+    async with serving_bounded(
+        application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
+    ):
+        yield
+
+
+def _application(
+    services: Services, kept: Kept, confirming: Confirming, parts: SignIn, present: Present
+) -> web.Application:
+    clock = services.clock
+    desk = SignInDesk(
+        url=parts.url,
+        clock=clock,
+        flows=SignInFlows(kept.store, kept.sealer, clock),
+        providers=confirming.providers.all,
+        pages=Pages(host=urlsplit(parts.url).netloc),
+        limits=SignInLimits.usual(clock),
+        events=services.decisions,
+    )
+    certificates = ClientCertificates(
+        lambda: CertificateSources(
+            authority=present().parts.devices, issuer=present().parts.issuer
+        ),
+        kept.devices.registry,
+        clock,
+    )
+    nonces = Nonces(kept.store, kept.sealer, clock)
+    grants = SessionGrants(
+        desk,
+        GrantSources(
+            directory=kept.sessions,
+            tokens=parts.tokens,
+            sealer=kept.sealer,
+            certificates=certificates,
+            nonces=nonces,
+            posture=None,
+            superseded=confirming.giving_back.give_back,
+        ),
+    )
+    application = SignInApplication(desk, grants, parts.tokens.keys).build()
+    DeviceEnrolment(
+        kept.devices.present_enrolment,
+        nonces,
+        EnrollingCallers(lambda: present().authenticator),
+        _Enrolled(kept.sessions),
+        url=parts.url,
+    ).add_to(application)
+    return application
+
+
+class _Enrolled:
+    """Has the sessions of a device's key be the device's, as soon as it is one."""
+
+    def __init__(self, sessions: SessionDirectory) -> None:
+        self._sessions = sessions
+
+    async def __call__(self, device: DeviceRecord) -> None:
+        if not device.is_approved:
+            return
+        for one in self._sessions.holding():
+            if one.key_thumbprint == device.key_thumbprint and one.device_id != device.id:
+                with contextlib.suppress(Unauthenticated):  # it has just ended
+                    await self._sessions.update(one.id, partial(_on_device, device.id))
+
+
+def _on_device(device_id: str, record: SessionRecord) -> SessionRecord:
+    return msgspec.structs.replace(record, device_id=device_id)

@@ -1,0 +1,168 @@
+"""Serve an aiohttp application over TLS with bounds on connections, which aiohttp has none of.
+
+So many connections at a time, in all and from one address; so long for a handshake; and no
+connection for ever, whether it asks something or not.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from aiohttp import web
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_CLOSING_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerLimits:
+    """How many, and how long.
+
+    Attributes:
+        connections: In all.
+        connections_per_address: From one address.
+        handshake: Of TLS.
+        idle: Between two requests of one connection.
+        life: Of one connection; what it is at is then still answered.
+    """
+
+    connections: int = 2000
+    connections_per_address: int = 200
+    handshake: timedelta = timedelta(seconds=10)
+    idle: timedelta = timedelta(seconds=30)
+    life: timedelta = timedelta(seconds=60)
+
+
+DEFAULT_SERVER_LIMITS = ServerLimits()
+
+
+class _Connections:
+    """Counts connections."""
+
+    def __init__(self, limits: ServerLimits) -> None:
+        self.limits = limits
+        self.total = 0
+        self.by_address: Counter[str] = Counter()
+
+    def admit(self, address: str) -> bool:
+        """Count one more, unless it is too many."""
+        if self.total >= self.limits.connections:
+            return False
+        if self.by_address[address] >= self.limits.connections_per_address:
+            return False
+        self.total += 1
+        self.by_address[address] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """Count one less."""
+        self.total -= 1
+        self.by_address[address] -= 1
+        if not self.by_address[address]:
+            del self.by_address[address]
+
+
+class _Bounded(asyncio.Protocol):
+    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time."""
+
+    def __init__(self, handler: web.RequestHandler, open_: _Connections) -> None:
+        self._handler = handler
+        self._open = open_
+        self._address = ""
+        self._admitted = False
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        self._admitted = self._open.admit(self._address)
+        if not self._admitted:
+            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
+            transport.abort()
+            return
+        life = self._open.limits.life.total_seconds()
+        self._end = asyncio.get_running_loop().call_later(life, self._handler.close)
+        self._handler.connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if not self._admitted:
+            return
+        self._open.leave(self._address)
+        if self._end is not None:
+            self._end.cancel()
+        self._handler.connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._admitted:
+            self._handler.data_received(data)
+
+    def eof_received(self) -> None:
+        if self._admitted:
+            self._handler.eof_received()
+
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
+
+
+@asynccontextmanager
+async def serving_bounded(
+    application: web.Application,
+    sock: socket.socket,
+    context: Callable[[], ssl.SSLContext],
+    limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+) -> AsyncIterator[None]:
+    """Serve ``application`` on ``sock`` while the body runs.
+
+    Args:
+        application: What is served.
+        sock: Listens; closed at the end.
+        context: Asked at each handshake, so that a renewed certificate is shown at once.
+        limits: Of connections.
+    """
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        keepalive_timeout=limits.idle.total_seconds(),
+        shutdown_timeout=_CLOSING_SECONDS,
+    )
+    await runner.setup()
+    make = runner.server
+    assert make is not None  # noqa: S101 - set up
+    open_connections = _Connections(limits)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: _Bounded(make(), open_connections),
+        sock=sock,
+        ssl=_renewing(context),
+        ssl_handshake_timeout=limits.handshake.total_seconds(),
+        ssl_shutdown_timeout=_CLOSING_SECONDS,
+        backlog=_BACKLOG,
+    )
+    try:
+        yield
+    finally:
+        server.close()
+        await runner.cleanup()
+
+
+def _renewing(present: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """Return a context that has each handshake go on with the one that is in force."""
+    context = present()
+
+    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        now = present()
+        if connection.context is not now:
+            connection.context = now
+
+    context.sni_callback = choose
+    return context

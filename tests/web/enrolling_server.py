@@ -1,0 +1,41 @@
+"""The enrolment endpoints over TLS, with real devices behind them."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+
+from kzproxy.devices.device_record import DeviceRecord
+from kzproxy.web.device_enrolment import Callers, DeviceEnrolment
+from tests.devices.kept_devices import KeptDevices
+from tests.proxy.process import free_ports
+from tests.servers.authority import Authority
+
+
+@asynccontextmanager
+async def enrolling_server(
+    directory: Path, kept: KeptDevices, callers: Callers, path: str = ""
+) -> AsyncIterator[str]:
+    """Serve until the block ends; gives the URL. The CA of its certificate is ``ca.crt``."""
+    authority = Authority.root("server root")
+    (directory / "ca.crt").write_bytes(authority.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.server("localhost").write_to(directory, "server"))
+    (port,) = free_ports(1)
+    url = f"https://localhost:{port}{path}"
+
+    async def changed(record: DeviceRecord) -> None:
+        await kept.administration.settle(record)
+
+    application = web.Application()
+    enrolment = DeviceEnrolment(lambda: kept.enrolment, kept.nonces, callers, changed, url=url)
+    enrolment.add_to(application, path)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "localhost", port, ssl_context=context).start()
+        yield url
+    finally:
+        await runner.cleanup()
