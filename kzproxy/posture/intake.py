@@ -3,6 +3,8 @@
 import logging
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.posture.book import PostureBook
@@ -24,18 +26,6 @@ class TakesNonces(Protocol):
         """
 
 
-class ReportingSession(Protocol):
-    """The session that a report comes in."""
-
-    @property
-    def id(self) -> str:
-        """Of the session."""
-
-    @property
-    def device_id(self) -> str:
-        """Of the approved device that it is on; empty where it is on none."""
-
-
 class PostureIntake:
     """Takes reports. A bad one costs its device what it says, and never the sign-in."""
 
@@ -55,23 +45,25 @@ class PostureIntake:
         self._counts = keeper.counts
         self._clock = clock
 
-    async def take(self, report: str, key_thumbprint: str, session: ReportingSession) -> str:
+    async def take(
+        self, report: str, key: ec.EllipticCurvePublicKey, *, device_id: str, session: str
+    ) -> str:
         """Verify and keep a report; never raises for what is in it.
 
         Args:
             report: As it was sent.
-            key_thumbprint: SHA-256, hex, of the key whose private half the client has shown to
-                have.
-            session: In which it was sent. Where it is on no approved device, what the report says
-                would be of nobody, and is not looked at.
+            key: Whose private half the client has shown to have, now and in TLS.
+            device_id: Of the approved device whose key it is; empty where it is none's: what it
+                says would be of nobody, and is not looked at.
+            session: Its id.
 
         Returns:
             Why the report is not believed, for the user; empty where it is.
         """
-        if not session.device_id:
+        if not device_id:
             return ""
         try:
-            await self._take(report, key_thumbprint, session)
+            await self._take(report, key, device_id, session)
         except ReportRefused as refused:
             self._counts.refused += 1
             return f"the posture report was not taken: {refused}"
@@ -81,17 +73,19 @@ class PostureIntake:
         self._counts.reports += 1
         return ""
 
-    async def _take(self, report: str, key_thumbprint: str, session: ReportingSession) -> None:
+    async def _take(
+        self, report: str, key: ec.EllipticCurvePublicKey, device_id: str, session: str
+    ) -> None:
         said = verified_report(
-            report, key_thumbprint, audience=self._audience, now=self._clock.now(), names=REPORTED
+            report, key, audience=self._audience, now=self._clock.now(), names=REPORTED
         )
         # Last, so that only whoever has the key can use up a nonce.
         if not await self._nonces.take(said.nonce):
             raise ReportRefused("its nonce is none of ours, too old, or was used before")
-        await self._keep(said, session)
+        await self._keep(said, device_id, session)
 
-    async def _keep(self, said: Report, session: ReportingSession) -> None:
-        before = self._book.record(session.device_id, SELF_SOURCE)
+    async def _keep(self, said: Report, device_id: str, session: str) -> None:
+        before = self._book.record(device_id, SELF_SOURCE)
         now = self._clock.now()
-        record = self_record(said, session.device_id, self._book.settings, now, before)
-        await self._keeper.keep(record, session.id)
+        record = self_record(said, device_id, self._book.settings, now, before)
+        await self._keeper.keep(record, session)

@@ -74,18 +74,10 @@ class ReportedHardware(msgspec.Struct, frozen=True, kw_only=True):
     machine: Text | None = None
 
 
-class _Jwk(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    kty: Literal["EC"]
-    crv: Literal["P-256"]
-    x: str
-    y: str
-
-
 class _Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     typ: str
     alg: str
     kid: str
-    jwk: _Jwk
 
 
 class _Posture(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,21 +114,25 @@ class Report:
     checks: Mapping[str, ReportedCheck]
 
 
+def key_id(key: ec.EllipticCurvePublicKey) -> str:
+    """Return the ``kid`` of a key: base64url of the SHA-256 of its SubjectPublicKeyInfo."""
+    spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return _unpadded(hashlib.sha256(spki).digest())
+
+
 def verified_report(
     report: str,
-    key_thumbprint: str,
+    key: ec.EllipticCurvePublicKey,
     *,
     audience: str,
     now: datetime,
     names: frozenset[str],
 ) -> Report:
-    """Return what a report says that a key signed for ``audience`` at about ``now``.
+    """Return what a report says that ``key`` signed for ``audience`` at about ``now``.
 
     Args:
         report: The compact form.
-        key_thumbprint: SHA-256, hex, of the SubjectPublicKeyInfo of the key whose private half
-            the client has shown to have. The report has the key itself with it; another than this
-            is not even tried.
+        key: Of the client that sent it; it is not looked for in the report.
         audience: The sign-in URL.
         now: Aware, UTC.
         names: Of the checks that are read; others are passed over.
@@ -144,7 +140,9 @@ def verified_report(
     Raises:
         ReportRefused: It is none.
     """
-    claims = _signed(report, key_thumbprint)
+    header, claims = _signed(report, key)
+    if header.kid != key_id(key):
+        raise ReportRefused("it names another key than this client's")
     if claims.aud != audience:
         raise ReportRefused(f"it is for {claims.aud[:256]!r}, not for {audience}")
     issued_at = datetime.fromtimestamp(claims.iat, UTC)
@@ -162,7 +160,7 @@ def verified_report(
     )
 
 
-def _signed(report: str, key_thumbprint: str) -> _Claims:
+def _signed(report: str, key: ec.EllipticCurvePublicKey) -> tuple[_Header, _Claims]:
     if len(report) > MAX_REPORT_CHARS:
         raise ReportRefused(f"it is over {MAX_REPORT_CHARS} characters")
     parts = report.split(".")
@@ -171,24 +169,13 @@ def _signed(report: str, key_thumbprint: str) -> _Claims:
     header = _read(parts[0], _Header)
     if (header.typ, header.alg) != (REPORT_TYPE, "ES256"):
         raise ReportRefused(f"its type must be {REPORT_TYPE}, and it must be signed with ES256")
-    key = _key(header, key_thumbprint)
     _check_signature(f"{parts[0]}.{parts[1]}", _decoded(parts[2]), key)
-    return _read(parts[1], _Claims)
-
-
-def _key(header: _Header, key_thumbprint: str) -> ec.EllipticCurvePublicKey:
-    point = b"\x04" + _decoded(header.jwk.x) + _decoded(header.jwk.y)
-    try:
-        key = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except ValueError as error:
-        raise ReportRefused("its key is no point of P-256") from error
-    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
-    if digest.hexdigest() != key_thumbprint or header.kid != _unpadded(digest.digest()):
-        raise ReportRefused("it is by another key than this client's")
-    return key
+    return header, _read(parts[1], _Claims)
 
 
 def _check_signature(signed: str, signature: bytes, key: ec.EllipticCurvePublicKey) -> None:
+    if not isinstance(key.curve, ec.SECP256R1):
+        raise ReportRefused("this client's key is none of ES256 (P-256)")
     if len(signature) != 2 * _HALF_BYTES:
         raise ReportRefused("its signature is none of ES256")
     r = int.from_bytes(signature[:_HALF_BYTES], "big")
@@ -196,7 +183,7 @@ def _check_signature(signed: str, signature: bytes, key: ec.EllipticCurvePublicK
     try:
         key.verify(encode_dss_signature(r, s), signed.encode("ascii"), ec.ECDSA(hashes.SHA256()))
     except (InvalidSignature, UnicodeEncodeError) as error:
-        raise ReportRefused("its signature does not hold") from error
+        raise ReportRefused("it is not signed by this client's key") from error
 
 
 def _age(posture: _Posture, issued_at: datetime) -> timedelta:

@@ -1,9 +1,7 @@
 """A device with a key, a store, and what follows it."""
 
 import base64
-import hashlib
 import json
-from dataclasses import dataclass
 from datetime import timedelta
 
 from cryptography.hazmat.primitives import hashes
@@ -17,7 +15,7 @@ from kzproxy.posture.intake import PostureIntake
 from kzproxy.posture.keeper import PostureKeeper
 from kzproxy.posture.metrics import PostureCounts
 from kzproxy.posture.record import KeptCheck, PostureRecord
-from kzproxy.posture.report import REPORT_TYPE
+from kzproxy.posture.report import REPORT_TYPE, key_id
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.posture.source import SourceKind
 from kzproxy.store.following import Following
@@ -45,27 +43,8 @@ class DeviceKey:
         r, s = decode_dss_signature(self.private.sign(data, ec.ECDSA(hashes.SHA256())))
         return r.to_bytes(32, "big") + s.to_bytes(32, "big")
 
-    @property
-    def thumbprint(self):
-        return hashlib.sha256(self.public).hexdigest()
-
-    @property
-    def header(self):
-        point = self.public[-64:]
-        return {
-            "typ": REPORT_TYPE,
-            "alg": "ES256",
-            "kid": unpadded(hashlib.sha256(self.public).digest()),
-            "jwk": {
-                "kty": "EC",
-                "crv": "P-256",
-                "x": unpadded(point[:32]),
-                "y": unpadded(point[32:]),
-            },
-        }
-
     def jws(self, claims, header=None):
-        head = header or self.header
+        head = header or {"typ": REPORT_TYPE, "alg": "ES256", "kid": key_id(self.public_key)}
         body = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
         signed = f"{unpadded(json.dumps(head).encode())}.{unpadded(body)}"
         return f"{signed}.{unpadded(self.sign(signed.encode()))}"
@@ -92,14 +71,6 @@ def claims(clock, nonce="n", **changes):
         "iat": int(clock.now().timestamp()),
         "posture": {**posture, **changes},
     }
-
-
-@dataclass(frozen=True)
-class Session:
-    """What is looked at of a session."""
-
-    id: str = "s-1"
-    device_id: str = LAPTOP
 
 
 class Events:
@@ -133,7 +104,7 @@ class Scene:
         """Send a report, by default a good one; return what the device is told."""
         if report is None:
             report = self.key.jws(claims(self.clock, self.nonces.new(), **changes))
-        return await self.intake.take(report, self.key.thumbprint, Session())
+        return await self.intake.take(report, self.key.public_key, device_id=LAPTOP, session="s-1")
 
     def facts(self):
         """Return what is known of the laptop's checks now."""

@@ -4,7 +4,7 @@ import pytest
 
 from kzproxy.attributes.device import Fact
 from kzproxy.posture.source import SourceKind
-from tests.posture.scene import LAPTOP, DeviceKey, Session, claims, record
+from tests.posture.scene import LAPTOP, DeviceKey, claims, record
 
 PASSED, FAILED, UNKNOWN = Fact.PASSED, Fact.FAILED, Fact.UNKNOWN
 
@@ -57,7 +57,7 @@ async def test_a_report_that_is_refused_uses_up_no_nonce(scene):
     nonce = scene.nonces.new()
     forged = DeviceKey().jws(claims(scene.clock, nonce))
 
-    assert "another key" in await scene.take(forged)
+    assert "not signed" in await scene.take(forged)
 
     assert await scene.take(scene.key.jws(claims(scene.clock, nonce))) == ""
 
@@ -69,7 +69,7 @@ async def test_what_is_no_report_at_all_is_refused_in_words(scene):
 async def test_a_client_that_is_no_enrolled_device_is_not_listened_to(scene):
     report = scene.key.jws(claims(scene.clock, scene.nonces.new()))
 
-    said = await scene.intake.take(report, scene.key.thumbprint, Session(device_id=""))
+    said = await scene.intake.take(report, scene.key.public_key, device_id="", session="s")
 
     assert said == ""
     assert await scene.store.entries("posture") == ()

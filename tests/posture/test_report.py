@@ -1,8 +1,11 @@
 """Reports are believed where they are signed, meant for us and fresh, and in nothing else."""
 
+import base64
+import json
 from datetime import timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +20,7 @@ CLOCK = ManualClock()
 
 
 def verified(report, key=KEY):
-    return verified_report(report, key.thumbprint, audience=URL, now=CLOCK.now(), names=REPORTED)
+    return verified_report(report, key.public_key, audience=URL, now=CLOCK.now(), names=REPORTED)
 
 
 def test_what_the_clients_side_signs_is_believed_here():
@@ -59,44 +62,36 @@ def test_fields_that_are_not_known_are_passed_over():
         {"alg": "es256"},
         {"kid": "other"},
         {"jwk": {}},
-        {"jwk": None},
-        {"jku": "https://evil.example.com"},
         {"crit": ["b64"]},
         {"typ": None},
     ],
 )
 def test_another_header_is_refused(header):
+    right = json.loads(base64.urlsafe_b64decode(KEY.jws({}).split(".")[0] + "=="))
+
     with pytest.raises(ReportRefused):
-        verified(KEY.jws(claims(CLOCK), {**KEY.header, **header}))
+        verified(KEY.jws(claims(CLOCK), {**right, **header}))
 
 
-def test_a_report_that_another_key_signed_is_refused_even_where_it_names_this_one():
-    with pytest.raises(ReportRefused, match="signature does not hold"):
-        verified(DeviceKey().jws(claims(CLOCK), KEY.header))
+def test_a_report_by_another_key_is_refused_even_where_it_names_this_one():
+    header, body, _ = KEY.jws(claims(CLOCK)).split(".")
+    signature = DeviceKey().jws(claims(CLOCK)).split(".")[2]
+
+    with pytest.raises(ReportRefused, match="not signed by this client's key"):
+        verified(f"{header}.{body}.{signature}")
 
 
-def test_a_report_by_another_key_is_refused_though_it_comes_with_it():
-    with pytest.raises(ReportRefused, match="another key than this client's"):
+def test_a_report_for_another_key_is_refused():
+    with pytest.raises(ReportRefused, match="not signed by this client's key"):
         verified(DeviceKey().jws(claims(CLOCK)))
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"x": unpadded(bytes(32))},
-        {"y": unpadded(bytes(31))},
-        {"x": "", "y": ""},
-        {"x": "%"},
-        {"crv": "P-384"},
-        {"kty": "oct", "k": "AAAA"},
-        {"d": "AAAA"},
-    ],
-)
-def test_what_is_no_public_key_of_p_256_is_refused(change):
-    jwk = {**KEY.header["jwk"], **change}
+def test_a_key_on_another_curve_signs_no_report():
+    other = DeviceKey()
+    other.public_key = ec.generate_private_key(ec.SECP384R1()).public_key()
 
-    with pytest.raises(ReportRefused):
-        verified(KEY.jws(claims(CLOCK), {**KEY.header, "jwk": jwk}))
+    with pytest.raises(ReportRefused, match="P-256"):
+        verified(KEY.jws(claims(CLOCK)), other)
 
 
 @pytest.mark.parametrize("skew", [-61, 61, 86400])

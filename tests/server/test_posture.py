@@ -1,5 +1,6 @@
 """What state a device is in, on a running kzproxy: shown, asked of providers, and judged by."""
 
+import asyncio
 import contextlib
 import http.server
 import json
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 
 from kzproxy.attributes.device import Fact
+from kzproxy.clock.system import SystemClock
 from kzproxy.posture.record import KeptCheck, PostureRecord, posture_put
 from kzproxy.posture.source import SourceKind
+from kzproxy.store.sqlite import SqliteStore
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import RawClient
@@ -26,6 +29,8 @@ from tests.server.test_devices import (
     configmaps,
     endless_watches,
     enrolled,
+    keep,
+    record,
     with_devices,
     write,
 )
@@ -129,7 +134,7 @@ def world(mdm: tuple[Mdm, int], tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def say(world: World, device: str, age: float = 0, **facts: Fact) -> None:
     """Have a device report, as it would to another worker."""
-    record = PostureRecord(
+    said = PostureRecord(
         device_id=device,
         source="self+key",
         kind=SourceKind.SELF_KEY,
@@ -138,7 +143,7 @@ def say(world: World, device: str, age: float = 0, **facts: Fact) -> None:
         os="ubuntu",
         os_version="24.04",
     )
-    write(world, posture_put(record))
+    write(world, posture_put(said))
 
 
 def shown(world: World, device: str) -> dict[str, Any]:
@@ -263,6 +268,31 @@ def test_a_device_of_the_mdms_ca_is_asked_about_by_its_name(
     assert configmaps(world, files, "emil").status == 200
 
     until(lambda: ("/d/C02XL0", "secret-key") in mdm[0].asked, 30)
+
+
+def test_nothing_is_kept_of_a_device_that_is_forgotten(world: World) -> None:
+    issued = world.authority.device("p7")
+    keep(world, record(issued, "p7", "vera"))
+    say(world, "p7", firewall=Fact.PASSED)
+    until(lambda: shown(world, "p7"))
+
+    assert ask(world, "DELETE", f"{DEVICES}/p7").status == 200
+
+    until(lambda: not kept(world, "posture", "p7/self+key"))
+    keep(world, record(issued, "p7", "vera"))
+    assert shown(world, "p7") == {}
+
+
+def kept(world: World, kind: str, key: str) -> bool:
+    """Whether the store has it."""
+
+    async def got() -> bool:
+        store = SqliteStore.open(world.directory / "kept.db", SystemClock())
+        entry = await store.get(kind, key)
+        await store.close()
+        return entry is not None
+
+    return asyncio.run(got())
 
 
 def test_no_key_of_a_provider_is_in_any_log(world: World) -> None:

@@ -15,8 +15,6 @@ from kzproxy.clock.system import Clock, SystemClock
 REPORT_TYPE = "kzproxy-posture+jwt"
 SCHEMA = "kzproxy.posture/v1"
 
-_HALF_BYTES = 32
-
 
 class SigningKey(Protocol):
     """The key of this client: in a file, or in hardware that never gives it away."""
@@ -53,12 +51,7 @@ def signed_report(
     """
     clock = clock or SystemClock()
     posture = (source or collector(clock)).collect()
-    header = {
-        "typ": REPORT_TYPE,
-        "alg": "ES256",
-        "kid": _unpadded(_thumbprint(key)),
-        "jwk": _public(key),
-    }
+    header = {"typ": REPORT_TYPE, "alg": "ES256", "kid": _unpadded(_thumbprint(key))}
     at = clock.now()
     claims = {
         "aud": audience,
@@ -95,14 +88,6 @@ def _check(finding: Finding) -> dict[str, object]:
 
 def _thumbprint(key: SigningKey) -> bytes:
     return hashlib.sha256(key.public).digest()
-
-
-def _public(key: SigningKey) -> dict[str, str]:
-    """Return the key as the server knows it only by its thumbprint."""
-    # A P-256 SubjectPublicKeyInfo ends in the point: 4, x and y (RFC 5480 section 2.2).
-    point = key.public[-2 * _HALF_BYTES :]
-    x, y = point[:_HALF_BYTES], point[_HALF_BYTES:]
-    return {"kty": "EC", "crv": "P-256", "x": _unpadded(x), "y": _unpadded(y)}
 
 
 def _part(value: object) -> str:

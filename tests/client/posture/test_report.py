@@ -53,13 +53,11 @@ def test_a_report_is_signed_by_the_key_that_it_names(machine):
 
     header, claims, signature = report.split(".")
     thumbprint = base64.urlsafe_b64encode(hashlib.sha256(key.public).digest()).decode().rstrip("=")
-    numbers = key.private.public_key().public_numbers()
-    said = json.loads(part(header))
-    jwk = said.pop("jwk")
-    assert said == {"typ": "kzproxy-posture+jwt", "alg": "ES256", "kid": thumbprint}
-    assert (jwk["kty"], jwk["crv"]) == ("EC", "P-256")
-    assert int.from_bytes(part(jwk["x"]), "big") == numbers.x
-    assert int.from_bytes(part(jwk["y"]), "big") == numbers.y
+    assert json.loads(part(header)) == {
+        "typ": "kzproxy-posture+jwt",
+        "alg": "ES256",
+        "kid": thumbprint,
+    }
     raw = part(signature)
     r, s = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
     key.private.public_key().verify(
