@@ -25,11 +25,13 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.sign_in import SignInSettings
 from kzproxy.devices.device_record import DeviceRecord
+from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.server.addresses import listening
 from kzproxy.server.build import Generation, Services
 from kzproxy.server.confirming import Confirming
 from kzproxy.server.kept import Kept
+from kzproxy.server.signal_receivers import signal_receivers
 from kzproxy.store.nonces import Nonces
 from kzproxy.web.bounded_server import serving_bounded
 from kzproxy.web.client_certificates import CertificateSources, ClientCertificates
@@ -116,9 +118,18 @@ async def serving_sign_in(
     if kept is None or confirming is None or parts is None:
         raise ValueError("people sign in only where sessions are kept")
     application = _application(services, kept, confirming, parts, present)
+    signals = present().settings.signals
+    works: tuple[Coroutine[None, None, None], ...] = ()
+    if signals is not None:
+        receivers = signal_receivers(signals, kept, services, present)
+        application.add_routes(receivers.routes)
+        works = (receivers.run(),)
     sock = listening(settings.address, shared=shared, field="signIn")
-    async with serving_bounded(
-        application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
+    async with (
+        alongside(*works),
+        serving_bounded(
+            application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
+        ),
     ):
         yield
 
@@ -152,7 +163,7 @@ def _application(
             sealer=kept.sealer,
             certificates=certificates,
             nonces=nonces,
-            posture=None,
+            posture=kept.posture.intake(parts.url, nonces),
             superseded=confirming.giving_back.give_back,
         ),
     )
