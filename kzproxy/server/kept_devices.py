@@ -127,6 +127,7 @@ def keep_devices(
     registry = DeviceRegistry(store, following)
     tokens = EnrolmentTokens(store)
     registry.on_change(administrator.judge_devices_again)
+    registry.on_key_change(administrator.judge_keys_again)
     administrator.consult(registry)
     return KeptDevices(
         registry=registry,
