@@ -11,6 +11,7 @@ import click
 
 from kzproxy.cli.chosen_sign_in import context_options
 from kzproxy.cli.device_enroll import enroll, status
+from kzproxy.cli.device_posture import command as posture
 from kzproxy.cli.device_report import device_lines, moment, print_devices
 from kzproxy.cli.duration import Duration
 from kzproxy.cli.own_endpoint import ask_own_endpoint
@@ -39,6 +40,7 @@ def command() -> None:
 
 command.add_command(enroll)
 command.add_command(status)
+command.add_command(posture)
 
 
 def _for_administrators(function: _Function) -> _Function:

@@ -1,12 +1,8 @@
-"""A kzproxy that signs people in itself, with an identity provider, and users at their shells."""
+"""A kzproxy that signs people in itself and keeps their sessions, with a foreign provider."""
 
-import asyncio
-import os
-import shlex
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,73 +10,100 @@ from typing import Any
 
 import yaml
 
-from kzproxy.clock.system import SystemClock
-from kzproxy.demo.identity_provider import IdentityProvider, running_identity_provider
-from kzproxy.demo.idp_clients import Client
-from kzproxy.demo.idp_settings import IdentityProviderSettings, SigningAlgorithm
-from tests.proxy.process import ProxyProcess, free_ports, running_proxy
+from tests.cluster.kubectl import Kubectl
+from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.process import free_ports, running_proxy
+from tests.proxy.world import PREFIX, World, configuration
 from tests.servers.authority import Authority
-from tests.servers.scripted_api_server import ScriptedApiServer, scripted_api_server
+from tests.servers.foreign_idp.process import (
+    CONFIDENTIAL_CLIENT_ID,
+    CONFIDENTIAL_CLIENT_SECRET,
+    ForeignIdp,
+    running_foreign_idp,
+)
 
-BROWSER = Path(__file__).with_name("browser_script.py")
-SECRET = "the demo provider's secret for kzproxy"
-PREFIX = "idp:"
+USERS: Mapping[str, Mapping[str, object]] = {
+    "alice": {"groups": ["testers"], "email": "alice@example.test"},
+    "bob": {"groups": ["readers"], "email": "bob@example.test"},
+}
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass
 class SessionWorld:
-    """A kzproxy's surroundings where it keeps sessions.
+    """The kzproxy and what is around it.
 
     Attributes:
-        sign_in_url: ``signIn.url``.
+        world: Its surroundings, with an issuer whose tokens it takes as they are.
+        idp: Where it sends people to sign in.
+        url: Its sign-in.
     """
 
-    directory: Path
-    authority: Authority
-    idp: IdentityProvider
-    proxy: ProxyProcess
-    sign_in_url: str
+    world: World
+    idp: ForeignIdp
+    url: str
 
-    def user(self, name: str, place: Path) -> "User":
-        """Return one of the demo provider's people at a machine of theirs."""
-        return User(world=self, name=name, directory=place)
+    def member(self, home: Path, *arguments: str) -> "Member":
+        """Return somebody with a kubeconfig that ``kzproxy kubeconfig`` wrote."""
+        member = Member(self, home)
+        done = member.runs(
+            *("kubeconfig", "--context=kz", f"--output={home / 'config'}"),
+            f"--server=https://localhost:{self.world.proxy.port}",
+            f"--server-ca={self.world.authority_file}",
+            f"--sign-in-url={self.url}",
+            *arguments,
+        )
+        assert done.returncode == 0, done.stderr
+        return member
 
 
 @dataclass
-class User:
-    """Somebody at a shell with a kubeconfig and a cache of their own."""
+class Member:
+    """Somebody at a shell with kubectl and kzproxy."""
 
-    world: SessionWorld
-    name: str
-    directory: Path
+    around: SessionWorld
+    home: Path
 
-    def set_up(self) -> "User":
-        """Write the kubeconfig, as users do."""
-        words = [sys.executable, BROWSER, "--user", self.name, "--ca", self._ca]
-        done = self.runs(
-            "kubeconfig",
-            f"--server=https://localhost:{self.world.proxy.port}",
-            f"--server-ca={self._ca}",
-            f"--sign-in-url={self.world.sign_in_url}",
-            f"--issuer-ca={self._ca}",
-            f"--browser-command={shlex.join(str(word) for word in words)}",
-            "--flow=browser",
+    def kubectl(self, program: Path, namespace: str = "") -> Kubectl:
+        return Kubectl(
+            program=program,
+            kubeconfig=self.home / "config",
+            home=self.home,
+            namespace=namespace,
+            extra={"KZPROXY_CACHE_DIR": str(self.cache)},
         )
-        assert done.returncode == 0, done.stderr
-        return self
 
-    def runs(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
-        """Run ``kzproxy`` with some arguments."""
+    @property
+    def cache(self) -> Path:
+        return self.home / "sign-ins"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.home),
+            "KUBECONFIG": str(self.home / "config"),
+            "KZPROXY_CACHE_DIR": str(self.cache),
+        }
+
+    def starts(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start ``kzproxy ...`` with pipes for all three streams."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "kzproxy", *arguments],
+            cwd=ROOT,
+            env=self.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def runs(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``kzproxy ...`` to its end."""
         return subprocess.run(
             [sys.executable, "-m", "kzproxy", *arguments],
-            env=os.environ
-            | {
-                "KUBECONFIG": str(self.directory / "config"),
-                "KZPROXY_CACHE_DIR": str(self.directory / "cache"),
-                "HOME": str(self.directory),
-                "TZ": "UTC",
-            }
-            | environ,
+            cwd=ROOT,
+            env=self.environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -88,139 +111,74 @@ class User:
             check=False,
         )
 
-    @property
-    def _ca(self) -> Path:
-        return self.world.directory / "ca.crt"
-
 
 @contextmanager
 def session_world(
-    directory: Path, rules: list[dict[str, Any]], devices: dict[str, Any] | None = None
-) -> Iterator[tuple[SessionWorld, ScriptedApiServer]]:
-    """Run all of it until the block ends; ``devices`` adds to that section."""
-    authority = Authority.root()
-    (directory / "ca.crt").write_bytes(authority.pem)
-    authority.server("localhost", "127.0.0.1").write_to(directory, "tls")
-    authority.issued.write_to(directory, "device-ca")
-    made = subprocess.check_output([sys.executable, "-m", "kzproxy", "store", "new-key"])
-    (directory / "store.keys").write_bytes(made)
-    (directory / "idp.secret").write_text(SECRET)
-    (port,) = free_ports(1)
+    directory: Path, upstream: dict[str, Any], **sections: Any
+) -> Iterator[SessionWorld]:
+    """Run one; ``sections`` are put into its configuration as they are."""
+    authority, clients = Authority.root(), Authority.root("clients' authority")
+    [port] = free_ports(1)
     url = f"https://localhost:{port}"
-    with (
-        _idp_in_thread(directory, url) as idp,
-        scripted_api_server(directory, authority) as api_server,
-    ):
-        (directory / "authentication.yaml").write_text(
-            yaml.safe_dump(_authentication(idp.issuer, authority))
+    certificate, key = authority.server("localhost").write_to(directory, "foreign-idp")
+    with issuer_in_thread(directory, authority) as issuer:
+        settings = configuration(directory, authority, issuer, upstream)
+        clients.issued.write_to(directory, "clients")
+        (directory / "clients.crt").write_bytes(clients.pem)
+        (directory / "devices.crt").write_bytes(authority.pem + clients.pem)
+        (directory / "idp.secret").write_text(CONFIDENTIAL_CLIENT_SECRET)
+        made = subprocess.run(
+            [sys.executable, "-m", "kzproxy", "store", "new-key"], capture_output=True, check=True
         )
-        (directory / "policy.yaml").write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "kzproxy.dev/v1",
-                    "kind": "AccessPolicy",
-                    "metadata": {"name": "tests"},
-                    "rules": rules,
-                }
-            )
-        )
-        settings = _configuration(api_server.upstream(), idp.issuer, url, port, devices or {})
-        with running_proxy(directory, settings) as proxy:
-            yield SessionWorld(directory, authority, idp, proxy, url), api_server
-
-
-def _configuration(
-    upstream: dict[str, object], issuer: str, url: str, port: int, devices: dict[str, Any]
-) -> dict[str, Any]:
-    return {
-        "apiVersion": "kzproxy.dev/v1",
-        "kind": "ProxyConfiguration",
-        "listen": {"certificateFile": "tls.crt", "privateKeyFile": "tls.key"},
-        "devices": {
-            "certificateAuthorityFile": "ca.crt",
-            "issuing": {"certificateFile": "ca.crt", "privateKeyFile": "device-ca.key"},
-        }
-        | devices,
-        "store": {"file": "kept.db", "keysFile": "store.keys"},
-        "signIn": {
-            "address": f"127.0.0.1:{port}",
-            "url": url,
-            "providers": [
-                {
-                    "issuer": issuer,
-                    "clientID": "kzproxy-server",
-                    "clientSecretFile": "idp.secret",
-                    "certificateAuthorityFile": "ca.crt",
-                }
-            ],
-        },
-        "upstream": upstream,
-        "authenticationFile": "authentication.yaml",
-        "policyFiles": ["policy.yaml"],
-        "decisionLog": {"file": "decisions.jsonl"},
-        "drainTimeoutSeconds": 5,
-    }
-
-
-def _authentication(issuer: str, authority: Authority) -> dict[str, Any]:
-    return {
-        "apiVersion": "apiserver.config.k8s.io/v1",
-        "kind": "AuthenticationConfiguration",
-        "jwt": [
-            {
-                "issuer": {
-                    "url": issuer,
-                    "audiences": ["kzproxy"],
-                    "certificateAuthority": authority.pem.decode(),
-                },
-                "claimMappings": {
-                    "username": {"claim": "preferred_username", "prefix": PREFIX},
-                    "groups": {"claim": "groups", "prefix": PREFIX},
-                },
-            }
-        ],
-    }
-
-
-@contextmanager
-def _idp_in_thread(directory: Path, sign_in_url: str) -> Iterator[IdentityProvider]:
-    """Serve the demo's provider beside a test that does not run on an event loop."""
-    client = Client(
-        client_id="kzproxy-server",
-        name="kzproxy",
-        redirect_uris=(f"{sign_in_url}/callback",),
-        secret=SECRET,
-    )
-    settings = IdentityProviderSettings(
-        algorithm=SigningAlgorithm.ES256, confidential_clients=(client,)
-    )
-    loop, ended, ready = asyncio.new_event_loop(), asyncio.Event(), threading.Event()
-    served: list[IdentityProvider] = []
-
-    async def serve() -> None:
-        async with running_identity_provider(
-            settings,
-            SystemClock(),
-            certificate_file=directory / "tls.crt",
-            private_key_file=directory / "tls.key",
+        (directory / "store.keys").write_bytes(made.stdout)
+        with running_foreign_idp(
+            directory,
+            certificate_file=certificate,
+            private_key_file=key,
+            ca_file=directory / "ca.crt",
+            users=USERS,
+            redirect_uris=[f"{url}/callback"],
         ) as idp:
-            served.append(idp)
-            ready.set()
-            await ended.wait()
+            _trust(directory, idp)
+            settings |= {
+                "store": {"file": "kept.db", "keysFile": "store.keys"},
+                "devices": {
+                    "certificateAuthorityFile": "devices.crt",
+                    "issuing": {"certificateFile": "clients.crt", "privateKeyFile": "clients.key"},
+                },
+                "signIn": {
+                    "address": f"127.0.0.1:{port}",
+                    "url": url,
+                    "providers": [
+                        {
+                            "issuer": idp.issuer,
+                            "clientID": CONFIDENTIAL_CLIENT_ID,
+                            "clientSecretFile": "idp.secret",
+                            "certificateAuthorityFile": "ca.crt",
+                        }
+                    ],
+                },
+                **sections,
+            }
+            with running_proxy(directory, settings) as proxy:
+                yield SessionWorld(World(directory, authority, issuer, proxy), idp, url)
 
-    def run() -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_until_complete(serve())
-        finally:
-            ready.set()
-            loop.close()
 
-    thread = threading.Thread(target=run, name="idp")
-    thread.start()
-    ready.wait(30)
-    try:
-        yield served[0]
-    finally:
-        loop.call_soon_threadsafe(ended.set)
-        thread.join(30)
+def _trust(directory: Path, idp: ForeignIdp) -> None:
+    """Add the provider to kzproxy's AuthenticationConfiguration, which has the claim mappings."""
+    file = directory / "authentication.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["jwt"].append(
+        {
+            "issuer": {
+                "url": idp.issuer,
+                "audiences": [CONFIDENTIAL_CLIENT_ID],
+                "certificateAuthority": idp.ca_file.read_text(),
+            },
+            "claimMappings": {
+                "username": {"claim": "sub", "prefix": PREFIX},
+                "groups": {"claim": "groups", "prefix": PREFIX},
+            },
+        }
+    )
+    file.write_text(yaml.safe_dump(document))

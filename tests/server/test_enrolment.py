@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.session_world import PREFIX, SessionWorld, User, session_world
+from tests.proxy.enrolling_world import PREFIX, SessionWorld, User, session_world
 
 RULES: list[dict[str, Any]] = [
     {
