@@ -169,7 +169,7 @@ def settings_of(
                     "clientID": provider.client_id,
                     "clientSecretFile": "idp.secret",
                 }
-            ]
+            ],
         },
     }
 
