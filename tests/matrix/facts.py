@@ -109,7 +109,9 @@ def _with_a_window(stage: Stage) -> Account:
     days = sorted({f"{moment:%a}" for moment in (begins, ends)})
     weekly = [{"days": days, "from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"}]
     policy["calendars"] = {"shift": {"timeZone": "UTC", "weekly": weekly}}
-    policy["rules"].append(everything("time-window-over", "time-window-over", conditions={"time": ["shift"]}))
+    policy["rules"].append(
+        everything("time-window-over", "time-window-over", conditions={"time": ["shift"]})
+    )
     stage.put_policy(policy)
     _reload(stage, "time-window-over")
     return stage.direct("time-window-over", "time-window-over")
