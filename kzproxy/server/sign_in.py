@@ -118,7 +118,10 @@ async def serving_sign_in(
     application = _application(services, kept, confirming, parts, present)
     sock = listening(settings.address, shared=shared, field="signIn")
     async with serving_bounded(
-        application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
+        application,
+        sock,
+        lambda: present().parts.sign_in_tls or present().parts.listener_tls,
+        proxies=settings.client_address.proxy_addresses,
     ):
         yield
 
