@@ -40,7 +40,7 @@ def _blocked(stage: Stage, account: Account) -> Turned:
 
 def _without_firewall(stage: Stage, account: Account) -> Turned:
     at = time.monotonic()
-    say(stage.world, "posture-turned", firewall=Known.FAILED)
+    say(stage.world, "posture-fact-turned", firewall=Known.FAILED)
     return Turned(at=at)
 
 
@@ -74,8 +74,8 @@ DEVICE_FACTS = (
     ),
     _fact(
         "posture fact turned",
-        rules=_rule("posture-turned", checks={"passed": ["firewall"]}),
-        arrange=_on_device("posture-turned", firewall=Known.PASSED),
+        rules=_rule("posture-fact-turned", checks={"passed": ["firewall"]}),
+        arrange=_on_device("posture-fact-turned", firewall=Known.PASSED),
         turn=_without_firewall,
     ),
     _fact(
