@@ -58,9 +58,12 @@ class InForce:
             before.api_server.close()
 
     def notices(self) -> dict[str, str]:
-        """Say for operators whether what is followed at kube-apiserver can be."""
-        followed = self.generation.namespaces
-        return {} if followed is None else {"namespaces": followed.problem or "ok"}
+        """Say for operators whether what kzproxy follows elsewhere can be."""
+        followed, confirming = self.generation.namespaces, self._services.confirming
+        found = {} if followed is None else {"namespaces": followed.problem or "ok"}
+        if confirming is not None:
+            found["identity-providers"] = confirming.reverification.problem() or "ok"
+        return found
 
     def policies(self) -> dict[str, str]:
         """Say for operators by which policies requests are judged: the content hash of each."""
