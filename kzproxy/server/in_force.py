@@ -58,9 +58,10 @@ class InForce:
             before.api_server.close()
 
     def notices(self) -> dict[str, str]:
-        """Say for operators whether what is followed at kube-apiserver can be."""
-        followed = self.generation.namespaces
-        return {} if followed is None else {"namespaces": followed.problem or "ok"}
+        """Say for operators whether what is followed elsewhere can be."""
+        followed, kept = self.generation.namespaces, self._services.kept
+        notices = {} if followed is None else {"namespaces": followed.problem or "ok"}
+        return notices if kept is None else notices | kept.posture.notices()
 
     def policies(self) -> dict[str, str]:
         """Say for operators by which policies requests are judged: the content hash of each."""
