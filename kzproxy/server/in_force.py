@@ -59,11 +59,12 @@ class InForce:
 
     def notices(self) -> dict[str, str]:
         """Say for operators whether what kzproxy follows elsewhere can be."""
-        followed, confirming = self.generation.namespaces, self._services.confirming
-        found = {} if followed is None else {"namespaces": followed.problem or "ok"}
-        if confirming is not None:
-            found["identity-providers"] = confirming.reverification.problem() or "ok"
-        return found
+        followed, services = self.generation.namespaces, self._services
+        notices = {} if followed is None else {"namespaces": followed.problem or "ok"}
+        if services.confirming is not None:
+            problem = services.confirming.reverification.problem()
+            notices["identity-providers"] = problem or "ok"
+        return notices if services.kept is None else notices | services.kept.posture.notices()
 
     def policies(self) -> dict[str, str]:
         """Say for operators by which policies requests are judged: the content hash of each."""
