@@ -142,6 +142,7 @@ def _application(
         pages=Pages(host=urlsplit(parts.url).netloc),
         limits=SignInLimits.usual(clock),
         events=services.decisions,
+        metrics=services.metrics,
     )
     certificates = ClientCertificates(
         lambda: CertificateSources(

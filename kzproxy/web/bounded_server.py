@@ -18,6 +18,12 @@ from aiohttp import web
 
 log = logging.getLogger(__name__)
 
+MAX_CONNECTIONS = 2000
+MAX_CONNECTIONS_PER_ADDRESS = 200
+HANDSHAKE_SECONDS = 10
+IDLE_SECONDS = 30
+LIFE_SECONDS = 60
+
 _BACKLOG = 1024
 _CLOSING_SECONDS = 5.0
 _LAST_ANSWER_SECONDS = 60.0
@@ -37,11 +43,11 @@ class ServerLimits:
         life: Of one connection; what it is at is then still answered.
     """
 
-    connections: int = 2000
-    connections_per_address: int = 200
-    handshake: timedelta = timedelta(seconds=10)
-    idle: timedelta = timedelta(seconds=30)
-    life: timedelta = timedelta(seconds=60)
+    connections: int = MAX_CONNECTIONS
+    connections_per_address: int = MAX_CONNECTIONS_PER_ADDRESS
+    handshake: timedelta = timedelta(seconds=HANDSHAKE_SECONDS)
+    idle: timedelta = timedelta(seconds=IDLE_SECONDS)
+    life: timedelta = timedelta(seconds=LIFE_SECONDS)
 
 
 DEFAULT_SERVER_LIMITS = ServerLimits()
