@@ -310,7 +310,7 @@ class Administrator:
         before = lease.permit.attributes
         with ending_by(EndCause.CREDENTIAL):
             facts = self._trust.restate(aged(before, now))
-        with ending_by(EndCause.SESSION):
+        with ending_by(EndCause.SESSION), ending_by(EndCause.DEVICE, Forbidden):
             facts = self._restated(facts, now)
         with ending_by(EndCause.IDENTITY):
             subject = as_impersonated(before.subject, facts.subject)

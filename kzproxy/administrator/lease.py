@@ -27,6 +27,7 @@ class EndCause(StrEnum):
 
     CREDENTIAL = "credential-ended"
     SESSION = "session-ended"
+    DEVICE = "device-refused"
     IDENTITY = "identity-changed"
     POLICY = "no-longer-permitted"
     MAX_SESSION = "max-session"
@@ -52,11 +53,11 @@ class Ended(Exception):
 
 
 @contextmanager
-def ending_by(cause: EndCause) -> Iterator[None]:
-    """Have a refusal within the block end what runs, for ``cause``."""
+def ending_by(cause: EndCause, kind: type[ProxyError] = ProxyError) -> Iterator[None]:
+    """Have a refusal of this kind within the block end what runs, for ``cause``."""
     try:
         yield
-    except ProxyError as error:
+    except kind as error:
         raise Ended(Ending(cause=cause, error=error)) from error
 
 

@@ -117,7 +117,10 @@ async def serving_sign_in(
     application.add_routes(further)
     sock = listening(settings.address, shared=shared, field="signIn")
     async with serving_bounded(
-        application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
+        application,
+        sock,
+        lambda: present().parts.sign_in_tls or present().parts.listener_tls,
+        proxies=settings.client_address.proxy_addresses,
     ):
         yield
 
