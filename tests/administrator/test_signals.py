@@ -718,6 +718,18 @@ async def test_the_risk_of_a_device_is_everybodys_there(worker: Worker, clock: M
     assert (facts.device.risk, facts.subject.risk) == ("HIGH", "")
 
 
+async def test_the_risk_of_a_users_device_is_that_of_those_they_are_on(
+    worker: Worker, clock: ManualClock
+) -> None:
+    change = SignalKind.RISK_CHANGED
+    outcome = await worker.take(change, principal="DEVICE", current_level="HIGH")
+    assert outcome is Outcome.APPLIED
+    assert "nothing" in worker.records()[-1]["effect"]
+    await worker.signed_in()
+    await worker.take(change, principal="DEVICE", current_level="HIGH")
+    assert worker.facts(direct(clock), LAPTOP).device.risk == "HIGH"
+
+
 async def test_facts_of_whom_nothing_is_known_stay_the_same_object(
     worker: Worker, clock: ManualClock
 ) -> None:
