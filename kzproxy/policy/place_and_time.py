@@ -124,18 +124,18 @@ class OfTier:
     about = Dependency.DEVICE
 
     def __init__(self, tier: int, *, below: bool, depends_on: frozenset[Dependency]) -> None:
-        self._tier = tier
-        self._below = below
+        self.tier = tier
+        self.below = below
         self.depends_on = depends_on | {Dependency.DEVICE}
 
     def value(self, view: RequestView) -> bool | None:
-        return not self._below if view.tier >= self._tier else None
+        return not self.below if view.tier >= self.tier else None
 
     def turns_at(self, view: RequestView) -> datetime | None:
         return view.tier_turns_at()
 
     def asked(self) -> str:
-        return f"a device {'below' if self._below else 'of'} tier {self._tier}"
+        return f"a device {'below' if self.below else 'of'} tier {self.tier}"
 
     def found(self, view: RequestView) -> str:
         device = view.attributes.device

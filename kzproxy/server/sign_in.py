@@ -159,7 +159,7 @@ def _application(
             sealer=kept.sealer,
             certificates=certificates,
             nonces=nonces,
-            posture=None,
+            posture=kept.posture.intake(parts.url, nonces),
             superseded=confirming.giving_back.give_back,
         ),
     )
