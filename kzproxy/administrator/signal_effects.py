@@ -167,15 +167,14 @@ def _certificates(taking: Taking) -> tuple[Put, ...]:
 
 
 def _claims_changed(taking: Taking) -> Effects:
-    """Give the sessions what is known, have the rest asked for; take only tokens made since."""
+    """Give the sessions what is known, and ask for the rest; take only tokens made since."""
     said = taking.signal.value.get("claims")
     claims = VerifiedClaims(said if isinstance(said, Mapping) else {})
 
     def change(record: SessionRecord) -> SessionRecord:
         changed = _with_claims(record, claims, taking.issuers.get(record.issuer))
-        if changed is not None:
-            return changed
-        return wanted_again(record, now=taking.now, interval=taking.reverify)
+        # Asked in any case: an answer that is under way may be from before.
+        return wanted_again(changed, now=taking.now, interval=taking.reverify)
 
     return Effects(
         words=f"changes claims: {', '.join(sorted(claims))[:200]}",
@@ -188,17 +187,15 @@ def _claims_changed(taking: Taking) -> Effects:
 
 def _with_claims(
     record: SessionRecord, claims: VerifiedClaims, issuer: JwtIssuerSettings | None
-) -> SessionRecord | None:
-    """Return the session with these claims; None where the identity provider must be asked."""
+) -> SessionRecord:
+    """Return the session with its groups as the claims have them, where they alone say that."""
     if issuer is None or issuer.revision != record.vouched_by:
-        return None
+        return record
     try:
         groups = changed_groups(claims, issuer)
     except Unauthenticated:
-        return None
-    if groups is None or len(claims) > 1:
-        return None
-    return msgspec.structs.replace(record, groups=groups)
+        return record
+    return record if groups is None else msgspec.structs.replace(record, groups=groups)
 
 
 def _assurance_changed(taking: Taking) -> Effects:

@@ -480,6 +480,15 @@ async def test_changed_groups_are_the_sessions_own_at_once(worker: Worker) -> No
     assert "no longer in" in stream.told
 
 
+async def test_the_issuer_is_asked_too_when_groups_change(
+    worker: Worker, clock: ManualClock
+) -> None:
+    """What it has answered to an earlier question must not undo them."""
+    record = await worker.signed_in()
+    await worker.take(SignalKind.CLAIMS_CHANGED, claims={"groups": ["dev"], "department": "x"})
+    assert worker.session(record).verified_at < record.verified_at
+
+
 async def test_added_groups_end_nothing(worker: Worker) -> None:
     record = await worker.signed_in()
     stream = worker.stream(record)
