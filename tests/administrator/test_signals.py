@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kzproxy.administrator.lease import EndCause
 from kzproxy.administrator.session import SessionEnd
 from kzproxy.administrator.signal import SignalKind, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import KEPT
@@ -707,6 +708,19 @@ async def test_the_risk_is_the_highest_that_anybody_says(
     await worker.take(change, source=edr, principal="USER", current_level="LOW")
     assert worker.facts(record).subject.risk == "MEDIUM"
     assert worker.facts(direct(clock, subject="00u2")).subject.risk == ""
+
+
+async def test_a_higher_risk_is_judged_at_once(tmp_path: Path, clock: ManualClock) -> None:
+    low = allow("low", PODS, groups="idp:dev", conditions=Conditions(session_max_risk="LOW"))
+    worker = await worker_of(tmp_path, clock, 1, low)
+    change = SignalKind.RISK_CHANGED
+    await worker.take(change, principal="USER", current_level="LOW")
+    record, someone = await worker.signed_in(), direct(clock)
+    streams = [worker.stream(worker.facts(one).subject) for one in (record, someone)]
+    clock.advance(SECOND)
+    await worker.take(change, principal="USER", current_level="MEDIUM")
+    assert [stream.cuts[0].cause for stream in streams] == [EndCause.POLICY] * 2
+    await worker.close()
 
 
 async def test_the_risk_of_a_session_is_that_sessions_alone(
