@@ -18,6 +18,7 @@ from kzproxy.client.notices import visible
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.proxy_server import Document
 from kzproxy.client.signed_in_user import SignedInUser, signed_in_user
+from kzproxy.client.step_up import with_command
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
 from kzproxy.clock.system import SystemClock
 
@@ -49,7 +50,7 @@ def command(
     if entry is None:
         raise ClientFailure("you are not signed in; run `kzproxy login`")
     if entry.session is not None and entry.session.end_message:
-        raise ClientFailure(f"{entry.session.end_message}; run `kzproxy login`")
+        raise ClientFailure(with_command(entry.session.end_message))
     user, now = signed_in_user(entry), SystemClock().now()
     device = _device(settings, entry)
     if output == "json":

@@ -197,7 +197,7 @@ def test_a_session_that_is_over_is_said_to_be_with_the_reason(
     user.plugin.run("--browser-command=")
     done = user.runs("whoami")
     assert done.returncode == 1
-    assert done.stderr == "kzproxy: your session has ended: Ended by root.; run `kzproxy login`\n"
+    assert done.stderr == "kzproxy: Ended by root.; run `kzproxy login`\n"
 
 
 def test_signing_out_ends_the_session_at_kzproxy_and_keeps_the_key(
