@@ -12,7 +12,7 @@ from kzproxy.location.settings import LocationSettings
 from kzproxy.policy.network import Addresses, IPNetwork, Network
 from kzproxy.policy.rules import AccessPolicySet, NamedCondition, Rule, Tier
 
-_COUNTRY = frozenset({"source.country", "source.geoKnown"})
+_COUNTRY = frozenset({"source.country", "source.geoKnown", "session.countryChanged"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +107,11 @@ def _asking(policy: AccessPolicySet) -> Iterator[Rule | NamedCondition | Tier]:
 
 
 def _asks_for_country(asking: Rule | NamedCondition | Tier) -> bool:
-    return bool(asking.conditions.countries) or (
-        asking.when is not None and not asking.when.reads.isdisjoint(_COUNTRY)
+    asked = asking.conditions
+    return (
+        bool(asked.countries)
+        or asked.session_same_country
+        or (asking.when is not None and not asking.when.reads.isdisjoint(_COUNTRY))
     )
 
 

@@ -25,13 +25,11 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.sign_in import SignInSettings
 from kzproxy.devices.device_record import DeviceRecord
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.server.addresses import listening
 from kzproxy.server.build import Generation, Services
 from kzproxy.server.confirming import Confirming
 from kzproxy.server.kept import Kept
-from kzproxy.server.signal_receivers import signal_receivers
 from kzproxy.store.nonces import Nonces
 from kzproxy.web.bounded_server import serving_bounded
 from kzproxy.web.client_certificates import CertificateSources, ClientCertificates
@@ -101,7 +99,12 @@ def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
 
 @asynccontextmanager
 async def serving_sign_in(
-    services: Services, settings: SignInSettings, present: Present, *, shared: bool
+    services: Services,
+    settings: SignInSettings,
+    present: Present,
+    *,
+    shared: bool,
+    further: Sequence[web.RouteDef] = (),
 ) -> AsyncIterator[None]:
     """Serve people who sign in, while the body runs.
 
@@ -110,6 +113,7 @@ async def serving_sign_in(
         settings: Where to listen.
         present: Returns the configuration in force.
         shared: Whether other workers listen there too.
+        further: What else is served there.
 
     Raises:
         ConfigurationError: The address cannot be had.
@@ -118,18 +122,10 @@ async def serving_sign_in(
     if kept is None or confirming is None or parts is None:
         raise ValueError("people sign in only where sessions are kept")
     application = _application(services, kept, confirming, parts, present)
-    signals = present().settings.signals
-    works: tuple[Coroutine[None, None, None], ...] = ()
-    if signals is not None:
-        receivers = signal_receivers(signals, kept, services, present)
-        application.add_routes(receivers.routes)
-        works = (receivers.run(),)
+    application.add_routes(further)
     sock = listening(settings.address, shared=shared, field="signIn")
-    async with (
-        alongside(*works),
-        serving_bounded(
-            application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
-        ),
+    async with serving_bounded(
+        application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
     ):
         yield
 
