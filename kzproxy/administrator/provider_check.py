@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -36,7 +37,20 @@ class Outcome(StrEnum):
 
 
 class _SessionOver(Exception):
-    """The session ended while its provider was asked."""
+    """The session ended while its provider was asked, or its person signed in anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unwritten:
+    """A refresh token that must still be written.
+
+    Attributes:
+        began_at: Of the session when it was asked about: another sign-in begins it anew.
+        token: Its present refresh token.
+    """
+
+    began_at: datetime
+    token: str = field(repr=False)
 
 
 class ProviderCheck:
@@ -51,7 +65,7 @@ class ProviderCheck:
         self._clock = clock
         # New refresh tokens that the store did not take: the old one is spent, so these are all
         # that is left of the sign-in until they can be written.
-        self._unwritten: dict[str, str] = {}
+        self._unwritten: dict[str, _Unwritten] = {}
         self._silent: set[str] = set()
 
     async def check(self, record: SessionRecord) -> Outcome:
@@ -79,9 +93,11 @@ class ProviderCheck:
 
     async def write_unwritten(self) -> None:
         """Try again to keep what the store did not take."""
-        for session_id, token in list(self._unwritten.items()):
+        for session_id, unwritten in list(self._unwritten.items()):
             try:
-                await self._write(session_id, token)
+                await self._write(session_id, unwritten)
+            except _SessionOver:
+                self._unwritten.pop(session_id, None)
             except (Unauthenticated, ServiceUnavailable):
                 continue
 
@@ -95,24 +111,27 @@ class ProviderCheck:
 
     def _refresh_token(self, record: SessionRecord) -> str:
         unwritten = self._unwritten.get(record.id)
-        if unwritten is not None:
-            return unwritten
+        if unwritten is not None and unwritten.began_at == record.began_at:
+            return unwritten.token
         return self._sealer.open(record.refresh, refresh_context(record.id)).decode()
 
     async def _keep(self, record: SessionRecord, provider: ProviderClient, token: str) -> None:
-        self._unwritten[record.id] = token
+        unwritten = _Unwritten(began_at=record.began_at, token=token)
+        self._unwritten[record.id] = unwritten
         try:
-            await self._write(record.id, token)
-        except Unauthenticated as error:
-            # It ended meanwhile, and its new token must not outlive it at the provider.
-            del self._unwritten[record.id]
+            await self._write(record.id, unwritten)
+        except (Unauthenticated, _SessionOver) as error:
+            # It ended meanwhile, or its person has signed in anew, and what this sign-in's token
+            # was traded for must not outlive it at the provider.
+            self._unwritten.pop(record.id, None)
             await provider.revoke(token)
             raise _SessionOver from error
 
-    async def _write(self, session_id: str, token: str) -> None:
-        sealed = self._sealer.seal(token.encode(), refresh_context(session_id))
-        await self._directory.update(session_id, partial(_with_refresh, sealed=sealed))
-        if self._unwritten.get(session_id) == token:
+    async def _write(self, session_id: str, unwritten: "_Unwritten") -> None:
+        sealed = self._sealer.seal(unwritten.token.encode(), refresh_context(session_id))
+        change = partial(_with_refresh, sealed=sealed, began_at=unwritten.began_at)
+        await self._directory.update(session_id, change)
+        if self._unwritten.get(session_id) == unwritten:
             del self._unwritten[session_id]
 
     async def _take(
@@ -148,6 +167,9 @@ class ProviderCheck:
         )
 
     async def _end(self, record: SessionRecord, words: str) -> Outcome:
+        present = self._directory.find(record.id)
+        if present is not None and present.began_at != record.began_at:
+            return Outcome.OVER  # another sign-in stands behind it by now
         log.info("session %s of %s ends: %s", record.id, record.username, words)
         self._unwritten.pop(record.id, None)
         try:
@@ -171,6 +193,8 @@ def confirmed(
         identity: Who the provider says the person is; None where it does not say.
         asked_at: When it was asked.
     """
+    if record.began_at != before.began_at:
+        return record  # the person has signed in anew, and the answer is about the time before
     # Set back while the answer was under way: what has changed since may not be in it.
     wanted_again = record.verified_at < before.verified_at
     verified_at = record.verified_at if wanted_again else max(record.verified_at, asked_at)
@@ -191,7 +215,9 @@ def refresh_context(session_id: str) -> str:
     return f"session:{session_id}:refresh"
 
 
-def _with_refresh(record: SessionRecord, sealed: bytes) -> SessionRecord:
+def _with_refresh(record: SessionRecord, sealed: bytes, began_at: datetime) -> SessionRecord:
+    if record.began_at != began_at:
+        raise _SessionOver
     return msgspec.structs.replace(record, refresh=sealed)
 
 

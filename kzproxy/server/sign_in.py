@@ -160,6 +160,7 @@ def _application(
             certificates=certificates,
             nonces=nonces,
             posture=kept.posture.intake(parts.url, nonces),
+            catch_up=kept.following.catch_up,
             superseded=confirming.giving_back.give_back,
         ),
     )

@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
 _CLOSING_SECONDS = 5.0
+_LAST_ANSWER_SECONDS = 60.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class _Connections:
         self.limits = limits
         self.total = 0
         self.by_address: Counter[str] = Counter()
+        self.by_handler: dict[object, _Bounded] = {}
 
     def admit(self, address: str) -> bool:
         """Count one more, unless it is too many."""
@@ -71,41 +75,47 @@ class _Connections:
 
 
 class _Bounded(asyncio.Protocol):
-    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time."""
+    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time.
+
+    Attributes:
+        is_busy: Whether a request is being answered.
+    """
 
     def __init__(self, handler: web.RequestHandler, open_: _Connections) -> None:
+        self.is_busy = False
         self._handler = handler
         self._open = open_
         self._address = ""
-        self._admitted = False
-        self._end: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        self._admitted = self._open.admit(self._address)
-        if not self._admitted:
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
+        if not self._open.admit(self._address):
             transport.abort()
             return
-        life = self._open.limits.life.total_seconds()
-        self._end = asyncio.get_running_loop().call_later(life, self._handler.close)
+        self._transport = transport
+        self._open.by_handler[self._handler] = self
+        self._later(self._open.limits.life.total_seconds(), self._end)
         self._handler.connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if not self._admitted:
+        if self._transport is None:
             return
         self._open.leave(self._address)
-        if self._end is not None:
-            self._end.cancel()
+        self._open.by_handler.pop(self._handler, None)
+        if self._timer is not None:
+            self._timer.cancel()
         self._handler.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._admitted:
+        if self._transport is not None:
             self._handler.data_received(data)
 
     def eof_received(self) -> None:
-        if self._admitted:
+        if self._transport is not None:
             self._handler.eof_received()
 
     def pause_writing(self) -> None:
@@ -113,6 +123,35 @@ class _Bounded(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._handler.resume_writing()
+
+    def _end(self) -> None:
+        """Take no further request; what is being answered is answered, and not for ever."""
+        assert self._transport is not None  # noqa: S101 - it was made, or there is no timer
+        if self.is_busy:
+            self._handler.close()
+            self._later(_LAST_ANSWER_SECONDS, self._transport.abort)
+        else:
+            self._transport.close()
+
+    def _later(self, seconds: float, end: Callable[[], None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, end)
+
+
+@web.middleware
+async def _noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have the connection of a request known to be busy with it."""
+    open_connections = request.app[_CONNECTIONS]
+    connection = open_connections.by_handler.get(request.protocol)
+    if connection is None:
+        return await handler(request)
+    connection.is_busy = True
+    try:
+        return await handler(request)
+    finally:
+        connection.is_busy = False
+
+
+_CONNECTIONS = web.AppKey("connections", _Connections)
 
 
 @asynccontextmanager
@@ -130,6 +169,9 @@ async def serving_bounded(
         context: Asked at each handshake, so that a renewed certificate is shown at once.
         limits: Of connections.
     """
+    open_connections = _Connections(limits)
+    application[_CONNECTIONS] = open_connections
+    application.middlewares.insert(0, _noted)
     runner = web.AppRunner(
         application,
         access_log=None,
@@ -139,7 +181,6 @@ async def serving_bounded(
     await runner.setup()
     make = runner.server
     assert make is not None  # noqa: S101 - set up
-    open_connections = _Connections(limits)
     server = await asyncio.get_running_loop().create_server(
         lambda: _Bounded(make(), open_connections),
         sock=sock,
