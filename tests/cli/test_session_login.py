@@ -179,7 +179,7 @@ def test_who_is_signed_in_is_said_without_asking_anybody(
     lines = done.stdout.splitlines()
     assert lines[0] == "oidc:alice"
     assert f"  session      {user.plugin.session['id']}" in lines
-    assert any(line.startswith("  device       urn:kzproxy:client:") for line in lines)
+    assert any(line.startswith("  client       urn:kzproxy:client:") for line in lines)
     assert any("certificate  ends" in line for line in lines)
     assert any("renewed by itself" in line for line in lines)
     said = json.loads(user.runs("whoami", "-o", "json").stdout)
