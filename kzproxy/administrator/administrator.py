@@ -22,6 +22,7 @@ from kzproxy.administrator.lease import (
 )
 from kzproxy.administrator.live import LiveLeases
 from kzproxy.administrator.restating import Restates
+from kzproxy.administrator.step_up_required import step_up_required
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
@@ -33,7 +34,7 @@ from kzproxy.errors.kinds import (
     ServiceUnavailable,
     Unauthenticated,
 )
-from kzproxy.policy.decision import Decision, Deny, Dependency, Permit
+from kzproxy.policy.decision import Challenge, Decision, Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.outline import Outline
 from kzproxy.upstream.namespaces import NamespaceLabels
@@ -282,6 +283,10 @@ class Administrator:
                 hint = f": {deny.hint}" if deny.hint else ""
                 ended = f"access ended by kzproxy, policy no longer permits it{hint}"
                 return Ending(cause=EndCause.POLICY, error=Forbidden(ended), rule=deny.rule)
+            case Challenge() as challenge:
+                ended = f"access ended by kzproxy until you sign in again: {challenge.hint}"
+                error = step_up_required(challenge, ended)
+                return Ending(cause=EndCause.POLICY, error=error, rule=challenge.rule)
 
     def _present_facts(self, lease: Lease, now: datetime) -> Attributes:
         """Return the facts that ``lease`` is to be judged by now.

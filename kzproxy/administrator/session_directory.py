@@ -76,11 +76,13 @@ class SessionDirectory:
 
     def find(self, session_id: str) -> SessionRecord | None:
         """Return a session, ended ones of the last day too."""
-        return self._records.get(session_id)
+        record = self._records.get(session_id)
+        return None if record is None else self._seen(record)
 
     def all(self) -> tuple[SessionRecord, ...]:
         """Return every session, the one that began last first."""
-        return tuple(sorted(self._records.values(), key=lambda one: one.began_at, reverse=True))
+        records = map(self._seen, self._records.values())
+        return tuple(sorted(records, key=lambda one: one.began_at, reverse=True))
 
     def of_user(self, issuer: str, subject: str) -> tuple[SessionRecord, ...]:
         """Return the sessions of one person that hold."""
@@ -141,10 +143,8 @@ class SessionDirectory:
         return attributes if present is subject else replace(attributes, subject=present)
 
     def used(self, session_id: str, now: datetime) -> None:
-        """Note that a request of a session has come; written down from time to time."""
-        record = self._records.get(session_id)
-        if record is not None and now - self._seen(record).seen_at >= _NOTED_EVERY / 2:
-            self._used[session_id] = now
+        """Note that a request of a session has come; other workers are told from time to time."""
+        self._used[session_id] = now
 
     def came_from(self, session_id: str, address: str) -> None:
         """Note that a session has moved: a request of it has come from another address.
@@ -247,16 +247,16 @@ class SessionDirectory:
 
     async def note_used(self) -> None:
         """Write down which sessions were used since this was last called."""
-        used, self._used = self._used, {}
-        for session_id, at in used.items():
+        for session_id, at in list(self._used.items()):
             try:
                 await self.update(session_id, partial(_seen_at, at=at))
             except Unauthenticated:
-                continue
+                pass  # it has ended
             except ServiceUnavailable as error:
                 log.warning("the use of a session cannot be noted: %s", error.detail)
-                self._used = used | self._used
                 return
+            if self._used.get(session_id) == at:
+                del self._used[session_id]
 
     def sweep(self, now: datetime) -> None:
         """Tell of the sessions that have come to their end by themselves since the last time."""

@@ -2,8 +2,9 @@
 
 import logging
 
+from kzproxy.audit.records import verdict_of
 from kzproxy.audit.schema import ShadowAnswer, ShadowVerdict
-from kzproxy.policy.decision import Decision, Permit
+from kzproxy.policy.decision import Decision
 from kzproxy.policy.engine import PolicyEngine
 
 log = logging.getLogger(__name__)
@@ -39,10 +40,9 @@ class Shadow:
             # Nobody fetched the object for it, and what it says without one would be a guess.
             return self._answer(ShadowVerdict.UNTOLD)
         other = self._engine.decide(attributes)
-        if isinstance(other, Permit) is isinstance(decision, Permit):
+        if type(other) is type(decision):
             return None
-        is_permit = isinstance(other, Permit)
-        return self._answer(ShadowVerdict.PERMIT if is_permit else ShadowVerdict.DENY, other.rule)
+        return self._answer(ShadowVerdict(verdict_of(other).value), other.rule)
 
     def _answer(self, verdict: ShadowVerdict, rule: str = "") -> ShadowAnswer:
         return ShadowAnswer(decision=verdict, rule=rule, policy_revision=self.revision)

@@ -17,6 +17,7 @@ from kzproxy.administrator.device_signals import (
     NotCompliant,
     RevokedCertificate,
 )
+from kzproxy.administrator.due_sessions import wanted_again
 from kzproxy.administrator.revocations import KIND as REVOCATION_KIND
 from kzproxy.administrator.revocations import Needed, Revocation, is_from_before
 from kzproxy.administrator.risks import KIND as RISK_KIND
@@ -167,7 +168,9 @@ def _claims_changed(taking: Taking) -> Effects:
 
     def change(record: SessionRecord) -> SessionRecord:
         changed = _with_claims(record, claims, taking.issuers.get(record.issuer))
-        return _verified_long_ago(record, taking) if changed is None else changed
+        if changed is not None:
+            return changed
+        return wanted_again(record, now=taking.now, interval=taking.reverify)
 
     return Effects(
         words=f"changes claims: {', '.join(sorted(claims))[:200]}",
@@ -191,11 +194,6 @@ def _with_claims(
     if groups is None or len(claims) > 1:
         return None
     return msgspec.structs.replace(record, groups=groups)
-
-
-def _verified_long_ago(record: SessionRecord, taking: Taking) -> SessionRecord:
-    due = taking.now - taking.reverify
-    return msgspec.structs.replace(record, verified_at=min(record.verified_at, due))
 
 
 def _assurance_changed(taking: Taking) -> Effects:

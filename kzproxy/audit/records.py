@@ -25,6 +25,7 @@ from kzproxy.audit.schema import (
     SignalReceivedRecord,
     SignalRecord,
     Source,
+    StepUp,
     Termination,
     User,
     Verdict,
@@ -49,12 +50,13 @@ from kzproxy.errors.kinds import (
     PayloadTooLarge,
     ProxyError,
     ServiceUnavailable,
+    StepUpRequired,
     TooManyRequests,
     Unauthenticated,
     UpstreamInvalid,
     UpstreamTimeout,
 )
-from kzproxy.policy.decision import Decision, Deny, Permit
+from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 
 _CAUSES: dict[type[ProxyError], Cause] = {
     BadRequest: Cause.BAD_REQUEST,
@@ -180,19 +182,19 @@ def decision_record(
     """Make the record of what the policy engine answered.
 
     Args:
-        decision: A ``Permit`` or a ``Deny``.
+        decision: What the policy engine answered.
         arrival: Its times, ids and peer.
         decided_at: Aware, UTC.
         caller: From ``recorded_caller``, of the subject and device that were judged.
         request: From ``recorded_request``, of the request that was judged.
-        message: What the user is told, of a ``Deny``.
+        message: What the user is told, where it is no ``Permit``.
     """
     judged = _judged(decision)
     return DecisionRecord(
         ts=decided_at,
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
-        decision=judged.verdict,
+        decision=verdict_of(decision),
         cause=judged.cause,
         rule=visible(decision.rule),
         matched=visible_all(decision.matched),
@@ -207,6 +209,7 @@ def decision_record(
         depends_on=tuple(sorted(decision.depends_on)),
         hint=visible(judged.hint, MAX_TEXT_CHARS),
         message=visible(message, MAX_TEXT_CHARS),
+        step_up=judged.step_up,
         reason=visible(decision.attributes.environment.reason, MAX_TEXT_CHARS),
         status_code=judged.status_code,
         received_at=arrival.received_at,
@@ -351,26 +354,49 @@ def impersonated_identity(
     )
 
 
+def verdict_of(decision: Decision) -> Verdict:
+    """Return what the log calls it."""
+    match decision:
+        case Permit():
+            return Verdict.PERMIT
+        case Deny():
+            return Verdict.DENY
+        case Challenge():
+            return Verdict.CHALLENGE
+
+
 class _Judged(NamedTuple):
-    verdict: Verdict
     cause: Cause
     valid_until: datetime | None = None
     hint: str = ""
     status_code: int | None = None
+    step_up: StepUp | None = None
 
 
 def _judged(decision: Decision) -> _Judged:
     match decision:
         case Permit():
-            end = decision.valid_until
-            return _Judged(Verdict.PERMIT, Cause.ALLOW_RULE, end)
+            return _Judged(Cause.ALLOW_RULE, decision.valid_until)
         case Deny():
+            cause = Cause(decision.cause.value)
+            return _Judged(cause, hint=decision.hint, status_code=Forbidden.code)
+        case Challenge():
             return _Judged(
-                Verdict.DENY,
                 Cause(decision.cause.value),
                 hint=decision.hint,
-                status_code=Forbidden.code,
+                status_code=StepUpRequired.code,
+                step_up=_step_up(decision),
             )
+
+
+def _step_up(challenge: Challenge) -> StepUp:
+    wanted, age = challenge.step_up, challenge.step_up.asked_max_age
+    return StepUp(
+        acr_values=visible_all(wanted.acr_values),
+        methods=visible_all(wanted.methods),
+        max_age_seconds=None if age is None else int(age.total_seconds()),
+        command=visible(wanted.command, MAX_TEXT_CHARS),
+    )
 
 
 def _user(identity: Identity, session_id: str) -> User:

@@ -25,17 +25,19 @@ class Verdict(StrEnum):
 
     PERMIT = "permit"
     DENY = "deny"
+    CHALLENGE = "challenge"
     REFUSED = "refused"
 
 
 class Cause(StrEnum):
-    """Why. The first five come from policy; most others name the error that a refusal was."""
+    """Why. The first six come from policy; most others name the error that a refusal was."""
 
     ALLOW_RULE = "allow-rule"
     NO_RULE = "no-rule"
     DENY_RULE = "deny-rule"
     RULE_ERROR = "rule-error"
     OBLIGATION = "obligation"
+    SIGN_IN = "sign-in"
     OWN_ENDPOINT = "own-endpoint"
     BAD_REQUEST = "bad-request"
     HEAD_TOO_LARGE = "head-too-large"
@@ -203,6 +205,7 @@ class ShadowVerdict(StrEnum):
 
     PERMIT = "permit"
     DENY = "deny"
+    CHALLENGE = "challenge"
     UNTOLD = "untold"
 
 
@@ -212,6 +215,15 @@ class ShadowAnswer(_Part, frozen=True, kw_only=True):
     decision: ShadowVerdict
     rule: str = ""
     policy_revision: str
+
+
+class StepUp(_Part, frozen=True, kw_only=True):
+    """The sign-in that a challenge asks for."""
+
+    acr_values: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    max_age_seconds: Count | None = None
+    command: str
 
 
 class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="decision"):
@@ -230,6 +242,7 @@ class DecisionRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="de
     depends_on: tuple[str, ...] = ()
     hint: str = ""
     message: str = ""
+    step_up: StepUp | None = None
     reason: str = ""
     status_code: StatusCode | None = None
     received_at: Time

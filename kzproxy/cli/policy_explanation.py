@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 from kzproxy.audit.visible import visible
 from kzproxy.cli.policy_flow import decision_line, flow
-from kzproxy.policy.decision import Permit
+from kzproxy.policy.decision import Challenge, Permit
 from kzproxy.policy_tools.explain import PolicyExplanation, Standing
 from kzproxy.policy_tools.rule_reading import Part, RuleReading
+from kzproxy.policy_tools.run_cases import decision_word
 
 if TYPE_CHECKING:
     from kzproxy.policy.expression_values import Valued
@@ -120,10 +121,11 @@ def explanation_json(explanation: PolicyExplanation, notes: Sequence[str]) -> di
     """Return what tools read."""
     decision, standing = explanation.decision, explanation.standing
     return {
-        "decision": "allow" if isinstance(decision, Permit) else "deny",
+        "decision": decision_word(decision),
         "rule": decision.rule,
         "cause": "" if isinstance(decision, Permit) else decision.cause.value,
         "hint": "" if isinstance(decision, Permit) else decision.hint,
+        "command": decision.step_up.command if isinstance(decision, Challenge) else "",
         "notes": list(notes),
         "rules": [_rule_json(rule) for rule in explanation.rules],
         "changes": [

@@ -1,6 +1,6 @@
 """Values of policies, and decisions, in one line."""
 
-from kzproxy.policy.decision import Decision, Permit
+from kzproxy.policy.decision import Challenge, Decision, Permit
 
 
 def flow(value: object) -> str:
@@ -16,5 +16,6 @@ def decision_line(decision: Decision) -> str:
     """Return a decision in one line."""
     if isinstance(decision, Permit):
         return f"allowed by rule {decision.rule}"
+    word = "challenged" if isinstance(decision, Challenge) else "denied"
     rule = f", rule {decision.rule}" if decision.rule else ""
-    return f"denied ({decision.cause}{rule}): {decision.hint or 'no rule means this'}"
+    return f"{word} ({decision.cause}{rule}): {decision.hint or 'no rule means this'}"

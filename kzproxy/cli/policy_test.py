@@ -9,9 +9,8 @@ import click
 from kzproxy.cli.policy_flow import decision_line
 from kzproxy.cli.policy_junit import junit
 from kzproxy.config.mistakes import Mistakes
-from kzproxy.policy.decision import Permit
 from kzproxy.policy_tools.case_file import load_case_file
-from kzproxy.policy_tools.run_cases import CaseResult, FileResult, run_case_file
+from kzproxy.policy_tools.run_cases import CaseResult, FileResult, decision_word, run_case_file
 
 _EPILOG = """\b
 Examples:
@@ -119,7 +118,7 @@ def _case_json(one: CaseResult) -> dict[str, object]:
         "line": one.case.place.line,
         "column": one.case.place.column,
         "ok": not one.differences,
-        "decision": "allow" if isinstance(decision, Permit) else "deny",
+        "decision": decision_word(decision),
         "rule": decision.rule,
         "differences": [
             {"field": d.field, "expected": d.expected, "actual": d.actual} for d in one.differences

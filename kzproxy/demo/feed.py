@@ -27,6 +27,7 @@ ERROR_STATUS = 400
 _LABELS = {
     "permit": ("allow", "green"),
     "deny": ("DENY", "bold red"),
+    "challenge": ("sign in", "bold yellow"),
     "refused": ("refused", "magenta"),
 }
 _LOUD = ("BREAK-GLASS", "bold black on yellow")

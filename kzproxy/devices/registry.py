@@ -127,11 +127,10 @@ class DeviceRegistry:
             return posture
         self._check_in_touch()
         known = self._stated.get(posture.thumbprint)
-        if known is not None and posture in known:
-            said, so = known
-            return posture if posture is not said and posture == so else so
+        if known is not None and (known[0] is posture or known[1] is posture):
+            return known[1]
         so = registered(posture, self, self._believed)
-        if so == posture:
+        if so is posture or so == posture:
             return posture
         if len(self._stated) >= _MAX_REMEMBERED:
             self._stated.clear()

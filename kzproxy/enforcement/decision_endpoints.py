@@ -28,7 +28,7 @@ from kzproxy.enforcement.told_decision import (
     told_wholly,
 )
 from kzproxy.errors.kinds import NotServed
-from kzproxy.policy.decision import Decision, Deny
+from kzproxy.policy.decision import Decision, NotPermitted
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.mending import next_window, steps
 from kzproxy.policy.rules import AccessPolicySet
@@ -65,7 +65,7 @@ class Judgement:
 
     def outlook(self, record: DecisionRecord) -> Outlook:
         """Say what would become of a request that was denied; nothing where that is not sure."""
-        if record.decision is not Verdict.DENY:
+        if record.decision not in (Verdict.DENY, Verdict.CHALLENGE):
             return UNKNOWN
         try:
             return self._outlook(record)
@@ -81,7 +81,7 @@ class Judgement:
         check_replayed(record, judged)
         if not self._is_of(judged, record):
             return UNKNOWN
-        unmet = judged.unmet if isinstance(judged, Deny) else ()
+        unmet = judged.unmet if isinstance(judged, NotPermitted) else ()
         now = self._now(then)
         window = next_window(self.engine, now)
         if window is not None and window.opens_at <= now.environment.received_at:
@@ -93,7 +93,7 @@ class Judgement:
         """Whether the same policy says the same again; another one may say what it likes."""
         if record.policy_revision != self.engine.revision:
             return True
-        return isinstance(judged, Deny) and (judged.cause, judged.rule, judged.hint) == (
+        return isinstance(judged, NotPermitted) and (judged.cause, judged.rule, judged.hint) == (
             record.cause.value,
             record.rule,
             record.hint,

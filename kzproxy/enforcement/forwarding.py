@@ -26,7 +26,7 @@ from kzproxy.enforcement.standing import Standing
 from kzproxy.errors.kinds import BadRequest, ProxyError
 from kzproxy.http.messages import Length, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
-from kzproxy.policy.decision import Deny, Permit
+from kzproxy.policy.decision import Challenge, Deny, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.answer import client_headers
 from kzproxy.upstream.api_server import MAX_ANSWER_BYTES, ApiServer
@@ -140,13 +140,14 @@ class Forwarding:
 
         Raises:
             Forbidden: It is no longer permitted.
+            StepUpRequired: It would be after another sign-in.
         """
         facts = aged(permitted.permit.attributes, permitted.case.received_at)
         match self.administrator.decide(replace(facts, request=facts.request.in_one_piece())):
             case Permit() as permit:
                 return permitted.by(permit)
-            case Deny() as deny:
-                raise denial(deny)
+            case Deny() | Challenge() as other:
+                raise denial(other)
 
     async def _inspect(self, permitted: Permitted) -> None:
         async def send(request: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:

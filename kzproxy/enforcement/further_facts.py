@@ -16,7 +16,7 @@ from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.object_checks import ObjectChecks, has_body
 from kzproxy.http.messages import RequestHead
-from kzproxy.policy.decision import Decision, Deny, Dependency, Permit
+from kzproxy.policy.decision import Decision, Dependency, NotPermitted, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
 
@@ -72,7 +72,7 @@ class FurtherFacts:
         """Whether it matters whether the user has given a reason."""
         if Dependency.REASON in decision.depends_on:
             return True
-        return isinstance(decision, Deny) and "reason" in decision.unmet
+        return isinstance(decision, NotPermitted) and "reason" in decision.unmet
 
     async def _with_object(
         self, attributes: Attributes, exchange: Exchange, request: RequestHead

@@ -48,6 +48,7 @@ from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
+from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     Forbidden,
@@ -59,7 +60,7 @@ from kzproxy.errors.kinds import (
 from kzproxy.http.messages import Headers, RequestHead
 from kzproxy.http.refused_headers import ImpersonationRefused
 from kzproxy.metrics.registry import Metrics
-from kzproxy.policy.decision import Decision, Deny, Permit
+from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
 from kzproxy.upstream.api_server import ApiServer
@@ -99,6 +100,8 @@ class EnforcementPoint:
     own_endpoints: OwnEndpoints
     facts: FurtherFacts
     sessions: SessionDirectory | None = None
+    # None where kzproxy keeps no sessions.
+    step_ups: StepUps | None = None
     follows_sessions: bool = False
     device_facts: tuple[StatesDevice, ...] = ()
     signals: KeptSignals | None = None
@@ -322,10 +325,19 @@ class EnforcementPoint:
                     kept = RememberedPermit(decision, record, request.target)
                     self.standings.keep_permit(standing, kept)
                 return decision
-            case Deny():
+            case Deny() | Challenge():
                 error = denial(decision)
                 await self._log(self._record(decision, standing, case, error.message), case)
+                self._want_step_up(decision, standing)
                 raise error
+
+    def _want_step_up(self, decision: Decision, standing: Standing) -> None:
+        """Have the session's next renewal say what sign-in is wanted."""
+        identity = standing.identity
+        if self.step_ups is None or not identity.is_session:
+            return
+        if isinstance(decision, Challenge):
+            self.step_ups.wanted(identity.sign_in, decision)
 
     async def _judge(
         self,

@@ -2,12 +2,14 @@
 
 import contextlib
 
+from kzproxy.administrator.step_up_required import step_up_required
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.enforcement.case import Case
-from kzproxy.errors.kinds import DownstreamClosed, Forbidden, ProxyError
+from kzproxy.errors.bearer_challenge import bearer_challenge
+from kzproxy.errors.kinds import DownstreamClosed, Forbidden, ProxyError, StepUpRequired
 from kzproxy.errors.status import status_body
 from kzproxy.http.messages import Length, ResponseHead
-from kzproxy.policy.decision import Cause, Deny
+from kzproxy.policy.decision import Cause, Challenge, Deny, NotPermitted
 from kzproxy.transport.exchange import Exchange
 
 _PHRASES = {
@@ -30,9 +32,12 @@ _PHRASES = {
 }
 
 
-def denial(deny: Deny) -> Forbidden:
-    """Return the error for a denial: kube-apiserver's sentence, then why and what would help."""
-    return Forbidden(f"{what_was_asked(deny.attributes)}: {why_denied(deny)}")
+def denial(decision: Deny | Challenge) -> Forbidden | StepUpRequired:
+    """Return the error: kube-apiserver's sentence, then why and what would help."""
+    message = f"{what_was_asked(decision.attributes)}: {why_denied(decision)}"
+    if isinstance(decision, Challenge):
+        return step_up_required(decision, message)
+    return Forbidden(message)
 
 
 def what_was_asked(attributes: Attributes) -> str:
@@ -49,7 +54,7 @@ def what_was_asked(attributes: Attributes) -> str:
     return f"{sentence} at the cluster scope"
 
 
-def why_denied(deny: Deny) -> str:
+def why_denied(deny: NotPermitted) -> str:
     """Say it with the engine's hint, which names the rule."""
     match deny.cause:
         case Cause.NO_RULE if deny.hint:
@@ -58,6 +63,8 @@ def why_denied(deny: Deny) -> str:
             return "no kzproxy rule allows it"
         case Cause.OBLIGATION:
             return f"kzproxy asks for more first; {deny.hint}"
+        case Cause.SIGN_IN:
+            return f"kzproxy asks for a sign-in that is fresher or stronger; {deny.hint}"
         case Cause.DENY_RULE:
             return f"kzproxy {deny.hint or f'rule {deny.rule} denies this'}"
         case Cause.RULE_ERROR:
@@ -77,6 +84,8 @@ async def refuse(exchange: Exchange, error: ProxyError, case: Case) -> None:
         ("cache-control", "no-cache, private"),
         ("content-type", "application/json"),
     ]
+    if isinstance(error, StepUpRequired):
+        headers.append(("www-authenticate", bearer_challenge(error)))
     if error.retry_after_seconds is not None:
         headers.append(("retry-after", str(error.retry_after_seconds)))
     if case.request is not None and case.request.method == "HEAD":

@@ -30,7 +30,7 @@ from kzproxy.policy.access_review import (
     read_rules_namespace,
     read_rules_namespace_in_protobuf,
 )
-from kzproxy.policy.decision import Decision, Deny, Permit
+from kzproxy.policy.decision import Decision, NotPermitted, Permit
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.question import Question, TooWide, requests_of
 from kzproxy.policy.rules_review import (
@@ -219,7 +219,7 @@ class _Judging:
         try:
             for request in requests_of(question, self._outline.examples, self.served):
                 decision = await self._decided(request)
-                if isinstance(decision, Deny):
+                if isinstance(decision, NotPermitted):
                     return f"kzproxy: {_of_example(question, request)}{why_denied(decision)}"
                 permit = permit or decision
         except TooWide:

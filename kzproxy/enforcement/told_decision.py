@@ -11,13 +11,19 @@ from kzproxy.audit.search import Found
 from kzproxy.policy.mending import Step, Window
 
 API_VERSION = "kzproxy.dev/v1"
-_ANSWERS = {Verdict.PERMIT: "allowed", Verdict.DENY: "denied", Verdict.REFUSED: "refused"}
+_ANSWERS = {
+    Verdict.PERMIT: "allowed",
+    Verdict.DENY: "denied",
+    Verdict.CHALLENGE: "challenged",
+    Verdict.REFUSED: "refused",
+}
 _BAD_REQUEST = 400
 _FORBIDDEN = 403
 
 _ASK_FOR_ACCESS = (
     "if what is said above does not help, ask whoever runs kzproxy for access, with the audit id"
 )
+_SIGN_IN_SO = "sign in as is asked"
 _TELL_WHO_RUNS_IT = "try again; if it stays so, tell whoever runs kzproxy the audit id"
 _MEND_THE_REQUEST = "the program that sent the request must send another; the message says why"
 _OBLIGATIONS = {
@@ -92,7 +98,8 @@ class DecisionExplanation(_Part, frozen=True, kw_only=True, tag_field="kind"):
     """Why one request was answered as it was.
 
     Attributes:
-        answer: ``allowed``, ``denied`` by policy, or ``refused`` before policy was asked.
+        answer: ``allowed``, ``denied`` by policy, ``challenged`` to sign in more freshly or more
+            strongly, or ``refused`` before policy was asked.
         message: What the user was told then.
         failed: What was not met, and what there was instead.
         unmet: Obligations of ``rule`` that were not met.
@@ -230,7 +237,7 @@ def _ended(outcome: CompletedRecord) -> Ended:
 
 def _failed(record: DecisionRecord, outcome: CompletedRecord | None) -> str:
     match record.decision:
-        case Verdict.DENY:
+        case Verdict.DENY | Verdict.CHALLENGE:
             return record.hint or "no rule means you and this request"
         case Verdict.REFUSED:
             return record.message
@@ -257,6 +264,8 @@ def _to_do(
     match record.decision:
         case Verdict.DENY:
             return _after_denial(record, outlook)
+        case Verdict.CHALLENGE:
+            return _after_challenge(record, outlook)
         case Verdict.REFUSED:
             return _after_refusal(record)
         case Verdict.PERMIT if outcome is not None and outcome.status_code == _FORBIDDEN:
@@ -281,6 +290,16 @@ def _after_denial(record: DecisionRecord, outlook: Outlook) -> ToDo:
         steps=steps,
         allowed_from=None if window is None else window.opens_at,
         allowed_until=None if window is None else window.closes_at,
+    )
+
+
+def _after_challenge(record: DecisionRecord, outlook: Outlook) -> ToDo:
+    """Name the sign-in that was asked for where nothing is known of now."""
+    if outlook != UNKNOWN or record.step_up is None:
+        return _after_denial(record, outlook)
+    command = record.step_up.command
+    return ToDo(
+        text=_SIGN_IN_SO, steps=(ToldStep(kind="sign-in", text=_SIGN_IN_SO, command=command),)
     )
 
 

@@ -4,6 +4,7 @@ ProxyError
     BadRequest              400  the request has no reading, or two
     HeadTooLarge            431
     Unauthenticated         401  no credential, or one that does not hold
+        StepUpRequired      401  one that holds, of a sign-in that is too old or too weak
     Forbidden               403  a known subject was refused
     NotAcceptable           406  an answer that kzproxy gives in a format nobody asked for
     UnsupportedMediaType    415  a body that cannot be read as it must be
@@ -63,6 +64,32 @@ class Unauthenticated(ProxyError):
 
     code = 401
     reason = "Unauthorized"
+
+
+class StepUpRequired(Unauthenticated):
+    """The credential holds; policy asks for a sign-in that is fresher or stronger (RFC 9470).
+
+    401 and not 403: client-go asks its credential plugin again after a 401 alone, and the plugin
+    can have the user sign in as is wanted; kubectl prints the message of either.
+
+    Attributes:
+        acr_values: Authentication context classes, the preferred one first.
+        max_age_seconds: How long ago the sign-in may have been; None where it does not matter.
+        command: What the user can do; it stands in the message too.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        acr_values: tuple[str, ...] = (),
+        max_age_seconds: int | None = None,
+        command: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.acr_values = acr_values
+        self.max_age_seconds = max_age_seconds
+        self.command = command
 
 
 class Forbidden(ProxyError):

@@ -2,7 +2,7 @@
 
 import json
 
-from kzproxy.errors.kinds import ProxyError
+from kzproxy.errors.kinds import ProxyError, StepUpRequired
 
 
 def status_body(error: ProxyError, audit_id: str) -> bytes:
@@ -11,10 +11,10 @@ def status_body(error: ProxyError, audit_id: str) -> bytes:
     The audit id goes into the message because kubectl shows nothing else, and into
     ``details.causes`` for programs.
     """
-    details: dict[str, object] = {
-        "uid": audit_id,
-        "causes": [{"reason": "AuditID", "message": audit_id}],
-    }
+    causes = [{"reason": "AuditID", "message": audit_id}]
+    if isinstance(error, StepUpRequired):
+        causes.append({"reason": "StepUpRequired", "message": error.command})
+    details: dict[str, object] = {"uid": audit_id, "causes": causes}
     if error.retry_after_seconds is not None:
         details["retryAfterSeconds"] = error.retry_after_seconds
     status = {

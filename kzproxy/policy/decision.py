@@ -11,6 +11,7 @@ import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.obligations import NO_OBLIGATIONS, Obligations
+from kzproxy.policy.step_up import StepUp
 
 
 class Dependency(StrEnum):
@@ -30,12 +31,13 @@ class Dependency(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why a request was denied; a closed set for the decision log."""
+    """Why a request was not permitted; a closed set for the decision log."""
 
     NO_RULE = "no-rule"
     DENY_RULE = "deny-rule"
     RULE_ERROR = "rule-error"
     OBLIGATION = "obligation"
+    SIGN_IN = "sign-in"
 
 
 class Permit(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,14 +66,14 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True):
     by_namespace: bool = False
 
 
-class Deny(msgspec.Struct, frozen=True, kw_only=True):
-    """A refusal.
+class NotPermitted(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said where nothing is permitted.
 
     Attributes:
         cause: Why, from a closed set.
         rule: Id of the deny rule, or of the allow rule that came nearest; empty where none did.
         hint: What the user can do about it, from the condition that was not met; may be empty.
-        unmet: Names of the obligations of ``rule`` that were not met; only for that cause.
+        unmet: Names of the obligations of ``rule`` that were not met.
         See ``Permit`` for the others.
     """
 
@@ -86,4 +88,19 @@ class Deny(msgspec.Struct, frozen=True, kw_only=True):
     unmet: tuple[str, ...] = ()
 
 
-Decision = Permit | Deny
+class Deny(NotPermitted, frozen=True, kw_only=True):
+    """A refusal."""
+
+
+class Challenge(NotPermitted, frozen=True, kw_only=True):
+    """No permit, and there would be one after a sign-in that is fresher or stronger.
+
+    Attributes:
+        rule: Id of the allow rule that would permit then.
+        step_up: What the sign-in would have to be like.
+    """
+
+    step_up: StepUp
+
+
+Decision = Permit | Deny | Challenge

@@ -5,19 +5,20 @@ Default deny; a deny rule wins over every allow rule; a deny rule that cannot be
 allow rule that cannot be judged allows nothing.
 """
 
-from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cached_property
-from typing import NamedTuple
+from itertools import islice
+from typing import NamedTuple, TypedDict
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.policy.challenging import is_person, signed_in
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
-from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
-from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
-from kzproxy.policy.index import CompiledMatch, CompiledRule, RuleIndex, kind_of
+from kzproxy.policy.decision import Cause, Challenge, Decision, Deny, Dependency, Permit
+from kzproxy.policy.findings import Findings, asks_for_object, judge
+from kzproxy.policy.hint import challenge_hint
+from kzproxy.policy.index import CompiledRule, RuleIndex
 from kzproxy.policy.memo import DecisionMemo, key_of
-from kzproxy.policy.obligation_check import Unmet
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.reach import (
     allow_reaches,
@@ -25,6 +26,7 @@ from kzproxy.policy.reach import (
     lists_namespaces,
     tells_namespaces_apart,
 )
+from kzproxy.policy.refusing import Asked, Refusal, not_allowed, refused_by_rule, step_ups
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
 from kzproxy.policy.view import RequestView, earliest
@@ -35,33 +37,8 @@ _URL_VERBS = frozenset(URL_VERBS)
 _IDENTITY_ONLY = frozenset({Dependency.IDENTITY})
 _NAMESPACE = frozenset({Dependency.NAMESPACE})
 
-_Reaches = Callable[[CompiledMatch, Attributes], bool]
-
-
-class _Findings(NamedTuple):
-    """What the rules of one effect say to a request.
-
-    Attributes:
-        candidates: The matches whose subject, verb, group and resource fit.
-        matched: The rules that match, in file order.
-        unmet: The rules that reach the request but for these conditions.
-        failed: The rules that could not be judged.
-        errors: Their ids, with what went wrong.
-    """
-
-    candidates: Sequence[CompiledMatch] = ()
-    matched: Sequence[CompiledRule] = ()
-    unmet: Sequence[tuple[CompiledRule, tuple[Condition, ...]]] = ()
-    failed: Sequence[CompiledRule] = ()
-    errors: Sequence[tuple[str, str]] = ()
-
-    def reached(self) -> list[CompiledRule]:
-        """Return every rule that reaches the request, whether its conditions hold or not."""
-        return [*self.matched, *(compiled for compiled, _ in self.unmet)]
-
-    def consult_labels(self) -> bool:
-        """Whether the labels of the namespace decide what reaches the request."""
-        return any(each.match.namespace_selector is not None for each in self.candidates)
+# Sign-ins that are tried for one request; rules rarely differ in more.
+_MOST_TRIED = 8
 
 
 class Prospect(NamedTuple):
@@ -77,11 +54,24 @@ class Prospect(NamedTuple):
     turns_at: datetime | None
 
 
-class _Refusal(NamedTuple):
+class _Found(NamedTuple):
+    denies: Findings
+    allows: Findings
+    asked: Asked
+
+
+class _Withheld(TypedDict):
+    """The fields of a decision that is no permit."""
+
+    attributes: Attributes
     cause: Cause
-    rule_id: str
+    rule: str
     hint: str
-    unmet: tuple[str, ...] = ()
+    matched: tuple[str, ...]
+    revision: str
+    depends_on: frozenset[Dependency]
+    errors: tuple[tuple[str, str], ...]
+    unmet: tuple[str, ...]
 
 
 class PolicyEngine:
@@ -128,15 +118,15 @@ class PolicyEngine:
         if not self._looks_at_objects or not attributes.request.is_resource:
             return False
         view = RequestView(attributes, self._definitions)
-        return _asks_for_object(self._denies, deny_reaches, view, unknown_is=True) or (
-            _asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
+        return asks_for_object(self._denies, deny_reaches, view, unknown_is=True) or (
+            asks_for_object(self._allows, allow_reaches, view, unknown_is=False)
         )
 
     def prospect(self, attributes: Attributes) -> Prospect:
         """Say which rules could permit a request that is denied, and when time alone may do it."""
         view = RequestView(attributes, self._definitions)
-        denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
-        allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
+        denies = judge(self._denies, deny_reaches, view, unknown_is=True)
+        allows = judge(self._allows, allow_reaches, view, unknown_is=False)
         near = sorted(allows.unmet, key=lambda each: len(each[1]))
         waiting = [rule for rule, unmet in near if all(_may_turn(each) for each in unmet)]
         hopeful = [*allows.matched, *(rule for rule, _ in near)]
@@ -162,22 +152,49 @@ class PolicyEngine:
         attributes = view.attributes
         unreadable = _unreadable(attributes)
         if unreadable:
-            return self._deny(attributes, _Refusal(Cause.NO_RULE, "", unreadable), [])
-        denies = _judge(self._denies, deny_reaches, view, unknown_is=True)
-        allows = _judge(self._allows, allow_reaches, view, unknown_is=False)
-        asked: list[tuple[CompiledRule, tuple[Unmet, ...]]] = []
-        refusal = _denied(denies, view)
+            return Deny(**self._withheld(attributes, Refusal(Cause.NO_RULE, "", unreadable), []))
+        found = self._found(view)
+        if isinstance(found, Permit):
+            return found
+        denies, allows, asked = found
+        refusal = refused_by_rule(denies, view)
         if refusal is None:
+            challenge = self._challenge(denies, allows, asked, view)
+            if challenge is not None:
+                return challenge
+            refusal = not_allowed(asked, allows, view)
+        return Deny(**self._withheld(attributes, refusal, [denies, allows]))
+
+    def _found(self, view: RequestView) -> Permit | _Found:
+        denies = judge(self._denies, deny_reaches, view, unknown_is=True)
+        allows = judge(self._allows, allow_reaches, view, unknown_is=False)
+        asked: Asked = []
+        if not denies.matched and not denies.errors:
             for compiled in allows.matched:
                 unmet = compiled.obligations.unmet(view)
                 if not unmet:
                     return self._permit(compiled, denies, allows, view)
                 asked.append((compiled, unmet))
-            refusal = _not_allowed(asked, allows, view)
-        return self._deny(attributes, refusal, [denies, allows])
+        return _Found(denies, allows, asked)
+
+    def _challenge(
+        self, denies: Findings, allows: Findings, asked: Asked, view: RequestView
+    ) -> Challenge | None:
+        """Return what sign-in would do; each is tried, none guessed."""
+        if not is_person(view.attributes.subject):
+            return None
+        for compiled, step_up in islice(step_ups(asked, allows, view), _MOST_TRIED):
+            after = view.with_others(signed_in(view.attributes, step_up))
+            if isinstance(self._found(after), Permit):
+                names = tuple([each.name for each in compiled.obligations.unmet(view)])
+                hint = challenge_hint(compiled, step_up, view)
+                refusal = Refusal(Cause.SIGN_IN, compiled.rule.id, hint, names)
+                withheld = self._withheld(view.attributes, refusal, [denies, allows])
+                return Challenge(step_up=step_up, **withheld)
+        return None
 
     def _permit(
-        self, granted: CompiledRule, denies: _Findings, allows: _Findings, view: RequestView
+        self, granted: CompiledRule, denies: Findings, allows: Findings, view: RequestView
     ) -> Permit:
         obligations = granted.rule.obligations
         depends_on = granted.depends_on
@@ -198,28 +215,28 @@ class PolicyEngine:
             and any(map(tells_namespaces_apart, (*denies.candidates, *allows.candidates))),
         )
 
-    def _deny(
+    def _withheld(
         self,
         attributes: Attributes,
-        refusal: _Refusal,
-        findings: list[_Findings],
-    ) -> Deny:
+        refusal: Refusal,
+        findings: list[Findings],
+    ) -> _Withheld:
         reached = [each for found in findings for each in (*found.reached(), *found.failed)]
         matched = [compiled.rule.id for found in findings for compiled in found.matched]
         rests = [rule.depends_on for rule in reached]
         if self._selects_by_labels and any(found.consult_labels() for found in findings):
             rests.append(_NAMESPACE)
-        return Deny(
-            attributes=attributes,
-            cause=refusal.cause,
-            rule=refusal.rule_id,
-            hint=refusal.hint,
-            matched=tuple(matched),
-            revision=self.revision,
-            depends_on=_IDENTITY_ONLY.union(*rests),
-            errors=tuple(error for found in findings for error in found.errors),
-            unmet=refusal.unmet,
-        )
+        return {
+            "attributes": attributes,
+            "cause": refusal.cause,
+            "rule": refusal.rule_id,
+            "hint": refusal.hint,
+            "matched": tuple(matched),
+            "revision": self.revision,
+            "depends_on": _IDENTITY_ONLY.union(*rests),
+            "errors": tuple(error for found in findings for error in found.errors),
+            "unmet": refusal.unmet,
+        }
 
 
 def _selects_by_labels(compiled: CompiledRule) -> bool:
@@ -241,102 +258,7 @@ def _unreadable(attributes: Attributes) -> str:
     return ""
 
 
-def _judge(
-    index: RuleIndex, reaches: _Reaches, view: RequestView, *, unknown_is: bool
-) -> _Findings:
-    attributes = view.attributes
-    candidates = index.candidates(attributes.subject, kind_of(attributes.request))
-    if not candidates:
-        return _Findings()
-    matched: list[CompiledRule] = []
-    unmet_rules: list[tuple[CompiledRule, tuple[Condition, ...]]] = []
-    failed: list[CompiledRule] = []
-    errors: list[tuple[str, str]] = []
-    judged: CompiledRule | None = None
-    for candidate in candidates:
-        compiled = candidate.compiled
-        # The matches of one rule stand side by side; the first that reaches is enough.
-        if compiled is judged:
-            continue
-        try:
-            if not reaches(candidate, attributes):
-                continue
-            judged = compiled
-            unmet = compiled.check.unmet(
-                view, unknown_is=unknown_is, patches_allowed=compiled.rule.patches_allowed
-            )
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not let anyone in
-            failed.append(compiled)
-            errors.append((compiled.rule.id, f"{type(error).__name__}: {error}"))
-            continue
-        if unmet:
-            unmet_rules.append((compiled, unmet))
-        else:
-            matched.append(compiled)
-    return _Findings(candidates, matched, unmet_rules, failed, errors)
-
-
-def _asks_for_object(
-    index: RuleIndex, reaches: _Reaches, view: RequestView, *, unknown_is: bool
-) -> bool:
-    """Whether a rule reaches the request, looks at its object, and hangs on nothing else."""
-    return any(
-        reaches(candidate, view.attributes)
-        and all(
-            _may_hold(each, view, unknown_is=unknown_is)
-            for each in candidate.compiled.check.conditions
-        )
-        for candidate in index.candidates(view.attributes.subject, kind_of(view.attributes.request))
-        if Dependency.OBJECT in candidate.compiled.check.depends_on
-    )
-
-
-def _may_hold(condition: Condition, view: RequestView, *, unknown_is: bool) -> bool:
-    if Dependency.OBJECT in condition.depends_on:
-        return True
-    try:
-        value = condition.value(view)
-    except Exception:  # noqa: BLE001 - the decision will say what is wrong with it
-        return True
-    return unknown_is if value is None else value
-
-
-def _denied(denies: _Findings, view: RequestView) -> _Refusal | None:
-    """Return why the request is denied whatever is allowed; None where nothing denies it."""
-    if denies.matched:
-        rule = denies.matched[0]
-        return _Refusal(Cause.DENY_RULE, rule.rule.id, denied_hint(rule, view))
-    if denies.errors:
-        rule_id = denies.errors[0][0]
-        hint = f"deny rule {rule_id} cannot be judged; an administrator must mend it"
-        return _Refusal(Cause.RULE_ERROR, rule_id, hint)
-    return None
-
-
-def _not_allowed(
-    asked: list[tuple[CompiledRule, tuple[Unmet, ...]]], allows: _Findings, view: RequestView
-) -> _Refusal:
-    if asked:
-        compiled, unmet = asked[0]
-        names = tuple([each.name for each in unmet])
-        hint = obligation_hint(compiled, unmet)
-        return _Refusal(Cause.OBLIGATION, compiled.rule.id, hint, names)
-    return _Refusal(Cause.NO_RULE, *_nearest(allows, view))
-
-
-def _nearest(allows: _Findings, view: RequestView) -> tuple[str, str]:
-    """Return id and hint of the allow rule that lacks least; empty if none means this subject."""
-    if allows.unmet:
-        compiled, unmet = min(allows.unmet, key=lambda near: len(near[1]))
-        return compiled.rule.id, unmet_hint(compiled, unmet, view)
-    failed = {rule_id for rule_id, _ in allows.errors}
-    for candidate in allows.candidates:
-        if view.attributes.request.is_resource and candidate.compiled.rule.id not in failed:
-            return candidate.compiled.rule.id, elsewhere_hint(candidate, view)
-    return "", ""
-
-
-def _valid_until(granted: CompiledRule, denies: _Findings, view: RequestView) -> datetime | None:
+def _valid_until(granted: CompiledRule, denies: Findings, view: RequestView) -> datetime | None:
     """Return when time alone may end the permit: what it rests on ends, or a deny begins."""
     if Dependency.TIME not in granted.depends_on and not denies.unmet:
         return None

@@ -7,6 +7,9 @@ from kzproxy.policy.index import CompiledMatch, CompiledRule
 from kzproxy.policy.obligation_check import Unmet
 from kzproxy.policy.place_and_time import Enrolled, FromNetwork, InTime
 from kzproxy.policy.reach import allows_namespace
+from kzproxy.policy.rules import SignIn
+from kzproxy.policy.sign_in import duration_words, sign_in_known, sign_in_words
+from kzproxy.policy.step_up import StepUp
 from kzproxy.policy.view import RequestView
 
 
@@ -20,6 +23,25 @@ def obligation_hint(compiled: CompiledRule, unmet: Sequence[Unmet]) -> str:
     """Say what an allow rule asks of whom it lets in."""
     wanted = " and ".join(each.mend for each in unmet)
     return _with_message(f"rule {compiled.rule.id} asks for {wanted}", compiled)
+
+
+def challenge_hint(compiled: CompiledRule, step_up: StepUp, view: RequestView) -> str:
+    """Say what sign-in an allow rule would let in, and the one command that brings it about."""
+    wanted = SignIn(
+        max_age=step_up.max_age,
+        classes=frozenset(step_up.acr_values),
+        methods=frozenset(step_up.methods),
+    )
+    began = view.attributes.subject.session_began_at
+    session = ""
+    if began is not None:
+        age = view.attributes.environment.received_at - began
+        session = f", in a session of {duration_words(age)}"
+    return _with_message(
+        f"rule {compiled.rule.id} asks for a sign-in {sign_in_words(wanted)}"
+        f" ({sign_in_known(view)}{session}); sign in again with `{step_up.command}`",
+        compiled,
+    )
 
 
 def elsewhere_hint(candidate: CompiledMatch, view: RequestView) -> str:

@@ -12,7 +12,8 @@ from enum import StrEnum
 from itertools import combinations
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.policy.decision import Permit
+from kzproxy.policy.challenging import signed_in
+from kzproxy.policy.decision import Challenge, Permit
 from kzproxy.policy.device_features import NO_FEATURES
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.ideal_device import features_asked, improvements
@@ -20,6 +21,7 @@ from kzproxy.policy.network import Network
 from kzproxy.policy.posture_facts import is_shown
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
 from kzproxy.policy.session_place import signed_in_here
+from kzproxy.policy.step_up import ANY_SIGN_IN, StepUp
 
 _MOST_TURNS = 6
 _MOST_TOGETHER = 3
@@ -91,6 +93,9 @@ def steps(
         policies: Say what might help.
         attributes: Of a request that is denied.
     """
+    decision = engine.decide(attributes)
+    if isinstance(decision, Challenge):
+        return (_sign_in_step(decision.step_up),)
     tried: set[tuple[str, ...]] = set()
     allows = engine.prospect(attributes).allows[:_MOST_RULES]
     for several in _together(allows, policies, attributes):
@@ -173,32 +178,28 @@ def _devices(rule: Rule, policies: AccessPolicySet, attributes: Attributes) -> I
 
 def _sign_ins(rule: Rule, asked: Sequence[Conditions]) -> Iterator[Step]:
     """Yield a fresh sign-in, as the last one was and of each strength that is asked for."""
-    strengths = {("", ""): None}
-    for each in (*(conditions.sign_in for conditions in asked), rule.obligations.mfa):
+    obligations = rule.obligations
+    strengths: dict[StepUp, None] = {}
+    for each in (*(conditions.sign_in for conditions in asked), obligations.mfa):
         if each is not None:
-            strengths[min(each.classes, default=""), min(each.methods, default="")] = None
-    for strength, method in list(strengths)[:_MOST_OF_A_KIND]:
-        kind = f" of class {strength}" if strength else ""
-        means = f" by {method}" if method else ""
-        yield Step(
-            kind=StepKind.SIGN_IN,
-            text=f"sign in again{kind}{means}",
-            command="kzproxy login",
-            done=lambda attributes, s=strength, m=method: _signed_in(attributes, s, m),  # type: ignore[misc]
-        )
+            classes, methods = tuple(sorted(each.classes)), tuple(sorted(each.methods))
+            wanted = StepUp(acr_values=classes, methods=methods, max_age=each.max_age)
+            strengths[wanted] = None
+    ages = (obligations.reauth, *(conditions.session_max_age for conditions in asked))
+    strengths |= {StepUp(max_age=age): None for age in ages if age is not None}
+    strengths[ANY_SIGN_IN] = None
+    yield from (_sign_in_step(wanted) for wanted in list(strengths)[:_MOST_OF_A_KIND])
 
 
-def _signed_in(attributes: Attributes, strength: str, method: str) -> Attributes:
-    at, subject = attributes.environment.received_at, attributes.subject
-    fresh = replace(
-        subject,
-        authenticated_at=at,
-        issued_at=at,
-        session_began_at=at if subject.is_session else None,
-        authentication_class=strength or subject.authentication_class,
-        authentication_methods=(method,) if method else subject.authentication_methods,
+def _sign_in_step(wanted: StepUp) -> Step:
+    kind = f" of class {wanted.acr_values[0]}" if wanted.acr_values else ""
+    means = f" by {wanted.methods[0]}" if wanted.methods else ""
+    return Step(
+        kind=StepKind.SIGN_IN,
+        text=f"sign in again{kind}{means}",
+        command=wanted.command,
+        done=lambda attributes: signed_in_here(signed_in(attributes, wanted)),
     )
-    return signed_in_here(replace(attributes, subject=fresh))
 
 
 def _networks(asked: Sequence[Conditions]) -> Iterator[Step]:

@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from kzproxy.policy.condition import Ask
 from kzproxy.policy.decision import Dependency
-from kzproxy.policy.obligations import MultiFactor, Obligations
+from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import SignIn
 from kzproxy.policy.sign_in import (
-    duration_words,
     sign_in_found,
     sign_in_words,
     signed_in_so,
@@ -27,10 +26,12 @@ class Unmet(NamedTuple):
     Attributes:
         name: As policies write it.
         mend: What the user can do.
+        sign_in: That would meet it; None where none would.
     """
 
     name: str
     mend: str
+    sign_in: SignIn | None = None
 
 
 class _Asked(NamedTuple):
@@ -39,6 +40,7 @@ class _Asked(NamedTuple):
     name: str
     is_met: Ask
     mend: Callable[[RequestView], str]
+    sign_in: SignIn | None = None
 
 
 class ObligationCheck:
@@ -56,7 +58,7 @@ class ObligationCheck:
         if not self._asked:
             return ()
         missed = [each for each in self._asked if each.is_met(view) is not True]
-        return tuple([Unmet(each.name, each.mend(view)) for each in missed])
+        return tuple([Unmet(each.name, each.mend(view), each.sign_in) for each in missed])
 
     def turns_at(self, view: RequestView) -> datetime | None:
         """Return when time alone will have them unmet."""
@@ -101,18 +103,16 @@ def _asked(obligations: Obligations) -> Iterator[_Asked]:
 
 def _of_sign_in(obligations: Obligations) -> Iterator[_Asked]:
     if (mfa := obligations.mfa) is not None:
-        yield _Asked("mfa", signed_in_so(mfa), _sign_in(_mfa_words(mfa)))
+        wanted = SignIn(max_age=mfa.max_age, classes=mfa.classes, methods=mfa.methods)
+        yield _Asked("mfa", signed_in_so(mfa), _sign_in(wanted), wanted)
     if (age := obligations.reauth) is not None:
-        words = f"at most {duration_words(age)} old"
-        yield _Asked("reauth", signed_in_so(SignIn(max_age=age)), _sign_in(words))
+        wanted = SignIn(max_age=age)
+        yield _Asked("reauth", signed_in_so(wanted), _sign_in(wanted), wanted)
 
 
-def _sign_in(words: str) -> Callable[[RequestView], str]:
+def _sign_in(wanted: SignIn) -> Callable[[RequestView], str]:
+    words = sign_in_words(wanted)
     return lambda view: f"a sign-in {words} ({sign_in_found(view)})"
-
-
-def _mfa_words(mfa: MultiFactor) -> str:
-    return sign_in_words(SignIn(max_age=mfa.max_age, classes=mfa.classes, methods=mfa.methods))
 
 
 def _reads(view: RequestView) -> bool:

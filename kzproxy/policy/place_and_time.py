@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from kzproxy.attributes.device import Fact
 from kzproxy.policy.calendar import DAYS, Calendar, Span, span_at
+from kzproxy.policy.compliance import NOT_COMPLIANT, is_held_not_compliant
 from kzproxy.policy.condition import Timeless
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.network import Addresses, Network
@@ -123,19 +124,20 @@ class OfTier:
     about = Dependency.DEVICE
 
     def __init__(self, tier: int, *, below: bool, depends_on: frozenset[Dependency]) -> None:
-        self._tier = tier
-        self._below = below
+        self.tier = tier
+        self.below = below
         self.depends_on = depends_on | {Dependency.DEVICE}
 
     def value(self, view: RequestView) -> bool | None:
-        return not self._below if view.tier >= self._tier else None
+        return not self.below if view.tier >= self.tier else None
 
     def turns_at(self, view: RequestView) -> datetime | None:
         return view.tier_turns_at()
 
     def asked(self) -> str:
-        return f"a device {'below' if self._below else 'of'} tier {self._tier}"
+        return f"a device {'below' if self.below else 'of'} tier {self.tier}"
 
     def found(self, view: RequestView) -> str:
-        reason = view.attributes.device.reason
+        device = view.attributes.device
+        reason = NOT_COMPLIANT if is_held_not_compliant(device) else device.reason
         return f"yours is of tier {view.tier}{f': {reason}' if reason else ''}"

@@ -20,7 +20,7 @@ class SignedIn:
     about = Dependency.AUTHENTICATION
 
     def __init__(self, sign_in: SignIn) -> None:
-        self._sign_in = sign_in
+        self.sign_in = sign_in
         with_time = {Dependency.TIME} if sign_in.max_age is not None else set()
         self.depends_on = frozenset({Dependency.AUTHENTICATION, *with_time})
 
@@ -28,10 +28,10 @@ class SignedIn:
 
     def turns_at(self, view: RequestView) -> datetime | None:
         since = view.attributes.subject.authenticated_at
-        return turn(view, since, self._sign_in.max_age)
+        return turn(view, since, self.sign_in.max_age)
 
     def asked(self) -> str:
-        return f"a sign-in {sign_in_words(self._sign_in)}"
+        return f"a sign-in {sign_in_words(self.sign_in)}"
 
     def found(self, view: RequestView) -> str:
         return sign_in_found(view)
@@ -113,6 +113,11 @@ def sign_in_words(sign_in: SignIn) -> str:
 
 def sign_in_found(view: RequestView) -> str:
     """Say how the caller signed in, and what to do about it."""
+    return f"{sign_in_known(view)}; sign in again with `kzproxy login`"
+
+
+def sign_in_known(view: RequestView) -> str:
+    """Say how the caller signed in."""
     subject = view.attributes.subject
     if subject.authenticated_at is None:
         known = "your issuer does not say when you signed in"
@@ -120,7 +125,7 @@ def sign_in_found(view: RequestView) -> str:
         age = view.attributes.environment.received_at - subject.authenticated_at
         known = f"yours is {duration_words(age)} old"
     kind = f" of class {subject.authentication_class}" if subject.authentication_class else ""
-    return f"{known}{kind}; sign in again with `kzproxy login`"
+    return f"{known}{kind}"
 
 
 def duration_words(duration: timedelta) -> str:

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Protocol
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.calendar import Calendar
+from kzproxy.policy.compliance import is_held_not_compliant
 from kzproxy.policy.network import Addresses, Network
 
 if TYPE_CHECKING:
     from kzproxy.expressions.language import Facts
+    from kzproxy.policy.condition import Condition
 
 
 class Judged(Protocol):
     """Conditions that belong together."""
+
+    @property
+    def conditions(self) -> "tuple[Condition, ...]":
+        """All of them."""
 
     def value(self, view: "RequestView", /) -> bool | None:
         """Say whether all hold; None where nobody can tell."""
@@ -95,6 +101,8 @@ class RequestView:
         return self._tier
 
     def _highest_tier(self) -> int:
+        if is_held_not_compliant(self.attributes.device):
+            return 0
         for level, tier in self._definitions.tiers:
             if tier.value(self) is True:
                 return level
@@ -109,6 +117,22 @@ class RequestView:
         if name not in self._named:
             self._named[name] = self._definitions.named[name].value(self)
         return self._named[name]
+
+    def behind(self, name: str) -> Judged:
+        """Return what stands behind a name."""
+        return self._definitions.named[name]
+
+    def tiers_from(self, level: int) -> list[Judged]:
+        """Return the tiers that are not below ``level``, the lowest first."""
+        return [tier for at, tier in reversed(self._definitions.tiers) if at >= level]
+
+    def with_others(self, attributes: Attributes) -> "RequestView":
+        """Return the view of another request in the light of the same policy."""
+        return RequestView(
+            attributes,
+            self._definitions,
+            takes_objects_for_right=self.takes_objects_for_right,
+        )
 
     def named_turns_at(self, name: str) -> datetime | None:
         """Return when time alone may change a named condition."""

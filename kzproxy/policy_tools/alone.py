@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields, replace
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.policy.decision import Deny
+from kzproxy.policy.decision import NotPermitted
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import (
     EVERYONE,
@@ -62,7 +62,7 @@ def unmet(policies: AccessPolicySet, rule: Rule, attributes: Attributes) -> tupl
     """Return the obligations of ``rule`` that are not met, whatever else it asks."""
     asked = replace(bare(rule.effect, ANY_MATCH), obligations=rule.obligations)
     decision = PolicyEngine(replace(policies, rules=(asked,))).decide(attributes)
-    return decision.unmet if isinstance(decision, Deny) else ()
+    return decision.unmet if isinstance(decision, NotPermitted) else ()
 
 
 def bare(effect: Effect, match: tuple[Match, ...]) -> Rule:

@@ -16,6 +16,7 @@ from kzproxy.policy_tools.policy_text import Place
 API_VERSION = "kzproxy.dev/v1"
 KIND = "PolicyTest"
 
+DECISIONS = ("allow", "challenge", "deny")
 OBLIGATION_NAMES = (
     *("mfa", "reauth", "reason", "maxSession", "idle"),
     *("readOnly", "dryRunOnly", "bound"),
@@ -34,7 +35,7 @@ class Coverage(StrEnum):
 class Expectation:
     """What a decision must be; None where it does not matter."""
 
-    is_allowed: bool
+    decision: str
     rule: str | None = None
     cause: str | None = None
     unmet: tuple[str, ...] | None = None
@@ -170,15 +171,15 @@ def _expectation(node: Node, rule_ids: set[str]) -> Expectation:
     fields = node.mapping(
         required=("decision",), optional=("rule", "cause", "unmet", "hintContains")
     )
-    is_allowed = fields["decision"].choice(["allow", "deny"]) == "allow"
+    decision = fields["decision"].choice(DECISIONS)
     rule = fields["rule"].string(may_be_empty=True) if "rule" in fields else None
     if rule and rule_ids and rule not in rule_ids:
         fields["rule"].mistake(f"there is no rule {rule}")
     for name in ("cause", "unmet", "hintContains"):
-        if is_allowed and name in fields:
+        if decision == "allow" and name in fields:
             fields[name].mistake(f"what is allowed has no {name}")
     return Expectation(
-        is_allowed=is_allowed,
+        decision=decision,
         rule=rule,
         cause=fields["cause"].choice([c.value for c in Cause]) if "cause" in fields else None,
         unmet=_unmet(fields["unmet"]) if "unmet" in fields else None,

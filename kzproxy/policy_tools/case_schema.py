@@ -18,6 +18,7 @@ from kzproxy.policy.location import COUNTRY, MAX_ASN
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.case_file import (
     API_VERSION,
+    DECISIONS,
     KIND,
     OBLIGATION_COVERAGE,
     OBLIGATION_NAMES,
@@ -64,9 +65,9 @@ _STRINGS: Schema = {"items": {"type": "string", "minLength": 1}}
 _EXPECTATION = mapping(
     "What it must come to.",
     {
-        "decision": choice("What is decided.", ["allow", "deny"]),
+        "decision": choice("What is decided.", DECISIONS),
         "rule": any_text("The rule that decides, or comes nearest; empty for none."),
-        "cause": choice("Why it is denied.", [each.value for each in Cause]),
+        "cause": choice("Why it is not allowed.", [each.value for each in Cause]),
         "unmet": {
             "type": "array",
             "description": "The obligations that are not met.",

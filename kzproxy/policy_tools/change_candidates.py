@@ -100,7 +100,7 @@ def _sign_ins(text: PolicyText) -> Iterator[Candidate]:
     for strength in strengths(text):
         yield Candidate(
             kind=ChangeKind.SIGN_IN,
-            text=f"sign in again with {strength.words()} (kzproxy login)",
+            text=f"sign in again with {strength.words()} ({strength.command})",
             ways=(lambda attributes, s=strength: _signed_in(attributes, s),),  # type: ignore[misc]
         )
 

@@ -7,7 +7,7 @@ on the whole policy, so that an explanation cannot say other than what the engin
 from dataclasses import dataclass, replace
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.policy.decision import Decision, Deny
+from kzproxy.policy.decision import Decision, NotPermitted, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet, Effect
 from kzproxy.policy_tools.changes import Change, changes
@@ -56,7 +56,7 @@ def explain_decision(
     """Explain how ``attributes`` are judged; ``text`` is what ``policies`` were read from."""
     decision = PolicyEngine(policies).decide(attributes)
     rules = RuleReader(policies, text, attributes, decision).read_all()
-    if not isinstance(decision, Deny):
+    if isinstance(decision, Permit):
         return PolicyExplanation(decision=decision, rules=rules, changes=())
     return PolicyExplanation(
         decision=decision,
@@ -66,10 +66,10 @@ def explain_decision(
     )
 
 
-def _standing(policies: AccessPolicySet, decision: Deny) -> Standing:
+def _standing(policies: AccessPolicySet, decision: NotPermitted) -> Standing:
     against = {*decision.matched, *(rule_id for rule_id, _ in decision.errors)}
     denies = tuple(r.id for r in policies.rules if r.effect is Effect.DENY and r.id in against)
     spared = replace(policies, rules=tuple(r for r in policies.rules if r.id not in denies))
     without = PolicyEngine(spared).decide(decision.attributes)
-    needs_allow = isinstance(without, Deny)
+    needs_allow = not isinstance(without, Permit)
     return Standing(denies=denies, needs_allow=needs_allow, nearest=without.rule * needs_allow)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.audit.records import verdict_of
 from kzproxy.audit.replayable import NotReplayable, attributes_of, check_replayed
-from kzproxy.audit.schema import DecisionRecord, Verdict
-from kzproxy.policy.decision import Decision, Dependency, Permit
+from kzproxy.audit.schema import DecisionRecord
+from kzproxy.policy.decision import Decision, Dependency
 from kzproxy.policy_tools.replay import decisions_in
 
 
@@ -40,8 +41,7 @@ class Logged:
             check_replayed(record, decision, given=_given(decision.attributes))
         except NotReplayable as why:
             notes.append(f"not certain: {why}")
-        was = record.decision is Verdict.PERMIT
-        if was is not isinstance(decision, Permit):
+        if record.decision is not verdict_of(decision):
             notes.append("it comes out otherwise here")
         return notes
 

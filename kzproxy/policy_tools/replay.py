@@ -10,9 +10,9 @@ from typing import NamedTuple
 import msgspec
 
 from kzproxy.audit.lines import decision_in
+from kzproxy.audit.records import verdict_of
 from kzproxy.audit.replayable import NotReplayable, attributes_of, check_replayed
-from kzproxy.audit.schema import DecisionRecord, Verdict
-from kzproxy.policy.decision import Permit
+from kzproxy.audit.schema import DecisionRecord
 from kzproxy.policy.engine import PolicyEngine
 
 
@@ -24,8 +24,8 @@ class Flip(NamedTuple):
     """Another answer to some of one user's requests.
 
     Attributes:
-        was: ``permit`` or ``deny``.
-        becomes: The other one.
+        was: ``permit``, ``deny`` or ``challenge``.
+        becomes: Another one.
         old_rule: That the log names.
         new_rule: That the policy names now.
         user: Whose they were.
@@ -63,7 +63,7 @@ class Replayed:
             self.left_out[str(why)] += 1
             return
         self.judged += 1
-        becomes = Verdict.PERMIT if isinstance(decision, Permit) else Verdict.DENY
+        becomes = verdict_of(decision)
         if becomes is record.decision:
             return
         user = record.user.name if record.user is not None else ""

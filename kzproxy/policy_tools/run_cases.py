@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kzproxy.policy.decision import Decision, Permit
+from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy_tools.case_file import Case, CaseFile, Coverage, Expectation
 from kzproxy.policy_tools.policy_text import Place, RuleText, read_policy_text
@@ -77,11 +77,7 @@ def _differences(expected: Expectation, decision: Decision) -> list[Difference]:
     if not isinstance(decision, Permit):
         cause, unmet, hint = decision.cause.value, decision.unmet, decision.hint
     found = [
-        (
-            "decision",
-            _word(is_allowed=expected.is_allowed),
-            _word(is_allowed=isinstance(decision, Permit)),
-        ),
+        ("decision", expected.decision, decision_word(decision)),
         ("rule", expected.rule, decision.rule),
         ("cause", expected.cause, cause),
         ("unmet", _listed(expected.unmet), _listed(unmet)),
@@ -98,8 +94,15 @@ def _differences(expected: Expectation, decision: Decision) -> list[Difference]:
     return differences
 
 
-def _word(*, is_allowed: bool) -> str:
-    return "allow" if is_allowed else "deny"
+def decision_word(decision: Decision) -> str:
+    """Return what test cases call it."""
+    match decision:
+        case Permit():
+            return "allow"
+        case Challenge():
+            return "challenge"
+        case Deny():
+            return "deny"
 
 
 def _listed(names: Sequence[str] | None) -> str | None:

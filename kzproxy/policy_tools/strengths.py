@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kzproxy.policy.step_up import StepUp
 from kzproxy.policy_tools.policy_text import PolicyText
 
 _MOST_TEXTS = 4
@@ -15,6 +16,12 @@ class Strength:
     wanted_class: str = ""
     methods: tuple[str, ...] = ()
     issuer: str = ""
+
+    @property
+    def command(self) -> str:
+        """The command that asks for it; for other methods the user signs in anew."""
+        classes = (self.wanted_class,) if self.wanted_class else ()
+        return StepUp(acr_values=classes, methods=self.methods).command
 
     def words(self) -> str:
         """Say what is wanted."""

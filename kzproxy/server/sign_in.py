@@ -99,7 +99,12 @@ def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
 
 @asynccontextmanager
 async def serving_sign_in(
-    services: Services, settings: SignInSettings, present: Present, *, shared: bool
+    services: Services,
+    settings: SignInSettings,
+    present: Present,
+    *,
+    shared: bool,
+    further: Sequence[web.RouteDef] = (),
 ) -> AsyncIterator[None]:
     """Serve people who sign in, while the body runs.
 
@@ -108,6 +113,7 @@ async def serving_sign_in(
         settings: Where to listen.
         present: Returns the configuration in force.
         shared: Whether other workers listen there too.
+        further: What else is served there.
 
     Raises:
         ConfigurationError: The address cannot be had.
@@ -116,6 +122,7 @@ async def serving_sign_in(
     if kept is None or confirming is None or parts is None:
         raise ValueError("people sign in only where sessions are kept")
     application = _application(services, kept, confirming, parts, present)
+    application.add_routes(further)
     sock = listening(settings.address, shared=shared, field="signIn")
     async with serving_bounded(
         application,
@@ -155,7 +162,7 @@ def _application(
             sealer=kept.sealer,
             certificates=certificates,
             nonces=nonces,
-            posture=None,
+            posture=kept.posture.intake(parts.url, nonces),
             superseded=confirming.giving_back.give_back,
         ),
     )

@@ -37,7 +37,7 @@ from kzproxy.web.sign_in_flows import (
 
 log = logging.getLogger(__name__)
 
-_MAX_AGE_SECONDS = 30 * 24 * 3600
+_MAX_AGE_SECONDS = 365 * 24 * 3600
 _PROMPTS = frozenset({"", "login", "consent", "select_account"})
 _GONE = (
     "This sign-in was used already, or it is too old, or it never began here."
@@ -261,7 +261,7 @@ def step_up_fault(query: Parameters) -> tuple[str, str] | None:
     if age and not (age.isascii() and age.isdigit() and len(age) < 9):
         return "invalid_request", "max_age must be a number of seconds"
     if age and int(age) > _MAX_AGE_SECONDS:
-        return "invalid_request", "max_age is over 30 days"
+        return "invalid_request", "max_age is over a year"
     if not query["acr_values"].isprintable() or not query["login_hint"].isprintable():
         return "invalid_request", "acr_values and login_hint must be printable"
     return None

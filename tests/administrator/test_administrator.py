@@ -9,10 +9,18 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.device import Fact
-from kzproxy.errors.kinds import Forbidden, InternalError, ServiceUnavailable, Unauthenticated
+from kzproxy.attributes.device import CheckResult, Fact
+from kzproxy.errors.kinds import (
+    Forbidden,
+    InternalError,
+    ServiceUnavailable,
+    StepUpRequired,
+    Unauthenticated,
+)
 from kzproxy.policy.decision import Permit
+from kzproxy.policy.device_features import DeviceFeatures
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
 from tests.authentication.manual_clock import ManualClock
 from tests.policy.samples import (
@@ -321,3 +329,38 @@ def test_a_permit_is_upheld_while_its_time_window_is_open_and_its_policy_in_forc
     assert not world.administrator.upholds(permit, permit.valid_until)
     another = msgspec.structs.replace(permit, revision="another")
     assert not world.administrator.upholds(another, last)
+
+
+def test_a_stream_that_a_sign_in_would_keep_ends_and_says_which() -> None:
+    hour = timedelta(hours=1)
+    world = World(allow("fresh", PODS, obligations=Obligations(reauth=hour)))
+    who = replace(
+        subject(),
+        authenticated_at=WEDNESDAY_MORNING,
+        expires_at=WEDNESDAY_MORNING + 2 * hour,
+    )
+    with world.open(asked("GET", WATCH, who=who)):
+        world.pass_time(hour)
+    (cut,) = world.cuts
+    assert (cut.cause, cut.rule) == (EndCause.POLICY, "fresh")
+    assert isinstance(cut.error, StepUpRequired)
+    assert cut.error.message.startswith("access ended by kzproxy until you sign in again: ")
+    assert "`kzproxy login --max-age 1h`" in cut.error.message
+
+
+def test_a_stream_ends_when_a_check_of_its_device_does() -> None:
+    """Told by time alone: nobody has to say anything of the device."""
+    check = CheckResult(
+        fact=Fact.PASSED,
+        observed_at=WEDNESDAY_MORNING,
+        expires_at=WEDNESDAY_MORNING + timedelta(minutes=5),
+        source="self",
+    )
+    wanted = Conditions(device=DeviceFeatures(checks=frozenset({"firewall"})))
+    world = World(allow("checked", PODS, conditions=wanted))
+    with world.open(asked("GET", WATCH, device=replace(ENROLLED, checks=(("firewall", check),)))):
+        world.pass_time(timedelta(minutes=4))
+        assert world.cuts == []
+        world.pass_time(timedelta(minutes=1))
+    assert [cut.rule for cut in world.cuts] == ["checked"]
+    assert "firewall is not known" in world.cuts[0].error.message

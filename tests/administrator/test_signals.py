@@ -15,7 +15,7 @@ from kzproxy.attributes.device import CheckResult, Fact
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.settings import ValidationRule
 from kzproxy.errors.kinds import Unauthenticated
-from kzproxy.policy.rules import Conditions, SignIn
+from kzproxy.policy.rules import Conditions, SignIn, Tier
 from tests.administrator.signal_world import (
     ALICE,
     IDP,
@@ -579,6 +579,26 @@ async def test_a_device_that_does_not_comply_fails_a_check_until_its_source_says
     assert left.source == "signal:https://edr.example.com"
     await worker.take(change, device, source=edr, current_status="compliant")
     assert compliant(worker, someone) is None
+
+
+async def test_it_is_of_tier_0_and_its_streams_end(tmp_path: Path, clock: ManualClock) -> None:
+    worker = await worker_of(
+        tmp_path,
+        clock,
+        1,
+        allow("tier-1", PODS, groups="idp:dev", conditions=Conditions(device_tier=1)),
+        tiers=(Tier(level=1, name="enrolled", conditions=Conditions(device_enrolled=True)),),
+    )
+    stream = worker.stream(direct(clock))
+    other = worker.stream(direct(clock), replace(LAPTOP, device_id="laptop-2"))
+    device = SignalSubject(device_id="laptop-1")
+    await worker.take(SignalKind.DEVICE_COMPLIANCE, device, current_status="not-compliant")
+    assert "does not comply" in stream.told
+    assert other.lives
+    clock.advance(SECOND)
+    await worker.take(SignalKind.DEVICE_COMPLIANCE, device, current_status="compliant")
+    assert worker.stream(direct(clock)).lives
+    await worker.close()
 
 
 async def test_what_was_said_against_it_goes_from_facts_that_have_it(

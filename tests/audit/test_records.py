@@ -28,6 +28,8 @@ from kzproxy.audit.visible import MAX_NAME_CHARS, MAX_TARGET_CHARS, MAX_TEXT_CHA
 from kzproxy.errors import kinds
 from kzproxy.errors.kinds import BadRequest, InternalError, ProxyError, Unauthenticated
 from kzproxy.policy import decision as policy_decision
+from kzproxy.policy.decision import Challenge, Deny
+from kzproxy.policy.step_up import StepUp
 from tests.audit.samples import (
     ALICE,
     ARRIVAL,
@@ -127,6 +129,24 @@ def test_a_deny_says_why_and_what_the_user_was_told() -> None:
     assert record["status_code"] == 403
     assert record["client_audit_id"] == "mine"
     assert "impersonated" not in record
+
+
+def test_a_challenge_says_what_sign_in_is_wanted() -> None:
+    fields = {name: getattr(deny(), name) for name in Deny.__struct_fields__}
+    wanted = StepUp(acr_values=("phr",), max_age=timedelta(0))
+    cause = policy_decision.Cause.SIGN_IN
+    challenge = Challenge(**{**fields, "cause": cause, "step_up": wanted})
+    record = as_json(record_of(challenge, ARRIVAL))
+    assert (record["decision"], record["cause"], record["status_code"]) == (
+        "challenge",
+        "sign-in",
+        401,
+    )
+    assert record["step_up"] == {
+        "acr_values": ["phr"],
+        "max_age_seconds": 0,
+        "command": "kzproxy login --acr phr --max-age 0s",
+    }
 
 
 def test_a_request_that_could_not_be_read_is_recorded_as_far_as_it_was() -> None:

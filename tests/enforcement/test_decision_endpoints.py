@@ -29,7 +29,7 @@ from kzproxy.enforcement.own_endpoints import Asked
 from kzproxy.enforcement.refusal import denial
 from kzproxy.enforcement.told_decision import UNKNOWN, DecisionExplanation, Outlook, told
 from kzproxy.errors.kinds import NotServed, ProxyError, TooManyRequests, Unauthenticated
-from kzproxy.policy.decision import Deny
+from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import AccessPolicySet, Conditions, ObjectFeatures, Rule
@@ -69,7 +69,7 @@ def arrival(attributes: Attributes) -> Arrival:
 
 def recorded(judged: Judgement, attributes: Attributes) -> DecisionRecord:
     decision = judged.engine.decide(attributes)
-    message = denial(decision).message if isinstance(decision, Deny) else ""
+    message = denial(decision).message if not isinstance(decision, Permit) else ""
     return decision_record(
         decision,
         arrival(attributes),
@@ -103,6 +103,16 @@ def test_a_refusal_by_no_rule_says_whom_to_ask() -> None:
     assert answer.message.startswith('User "ann" cannot list resource "pods"')
     assert answer.to_do is not None
     assert "ask whoever runs kzproxy for access" in answer.to_do.text
+
+
+def test_a_challenge_names_the_sign_in_and_its_command() -> None:
+    rule = allow("a", ANY_PODS, obligations=Obligations(reauth=timedelta(minutes=5)))
+    answer = explained(rule)
+    assert (answer.answer, answer.cause, answer.unmet) == ("challenged", "sign-in", ("reauth",))
+    assert answer.failed.startswith("rule a asks for a sign-in at most 5m old")
+    assert answer.to_do is not None
+    (step,) = answer.to_do.steps
+    assert (step.kind, step.command) == ("sign-in", "kzproxy login --max-age 5m")
 
 
 def test_a_condition_says_what_was_wanted_and_what_there_was() -> None:

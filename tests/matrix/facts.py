@@ -57,7 +57,7 @@ def _monotonic(moment: datetime) -> float:
     return time.monotonic() + (moment - datetime.now(UTC)).total_seconds()
 
 
-def _waited(moment: datetime) -> Turned:
+def waited(moment: datetime) -> Turned:
     """Wait until a moment has come, as streams do whose time is set."""
     at = _monotonic(moment)
     time.sleep(max(0.0, at - time.monotonic()))
@@ -79,7 +79,7 @@ class _Ends:
         return self.at
 
     def come(self, stage: Stage, account: Account) -> Turned:
-        return _waited(self.at)
+        return waited(self.at)
 
 
 _token, _certificate, _window = _Ends(), _Ends(), _Ends()

@@ -53,6 +53,15 @@ def is_permitted(
     return any(_are_met(rule.obligations, attributes) for rule in matching)
 
 
+def is_denied_by_rule(
+    rules: list[Rule], attributes: Attributes, definitions: Definitions | None = None
+) -> bool:
+    """Whether a deny rule matches."""
+    known = definitions or Definitions()
+    denies = [rule for rule in rules if rule.effect is Effect.DENY]
+    return any(_matches(rule, attributes, known) for rule in denies)
+
+
 def _matches(rule: Rule, attributes: Attributes, definitions: Definitions) -> bool:
     if not _is_meant(rule, attributes):
         return False

@@ -6,9 +6,11 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kzproxy.policy.decision import Deny, Permit
+from kzproxy.policy.challenging import signed_in
+from kzproxy.policy.decision import Challenge, Deny, NotPermitted, Permit
 from kzproxy.policy.rules import Effect
-from tests.policy.plain_reading import Definitions, is_permitted
+from kzproxy.policy.step_up import StepUp
+from tests.policy.plain_reading import Definitions, is_denied_by_rule, is_permitted
 from tests.policy.samples import asked, deny, match
 from tests.policy.small_world import (
     NAMED,
@@ -38,6 +40,43 @@ def test_the_engine_agrees_on_each_thing_by_itself(policy, request):
     assert isinstance(decide(policy, request), Permit) is expected
 
 
+@settings(max_examples=300)
+@given(policy=policies | narrow_policies(), request=requests())
+def test_a_challenge_is_one_sign_in_away_from_a_permit(policy, request):
+    """By the plain reading: a deny rule that matches now would be one too."""
+    decision = decide(policy, request)
+    if isinstance(decision, Challenge):
+        assert not is_permitted(policy, request, DEFINITIONS)
+        assert not is_denied_by_rule(policy, request, DEFINITIONS)
+        after = signed_in(request, decision.step_up)
+        assert is_permitted(policy, after, DEFINITIONS)
+        assert dataclasses.replace(after, subject=request.subject) == request
+        assert not request.subject.spiffe_id
+
+
+@settings(max_examples=300)
+@given(policy=narrow_policies(), request=requests())
+def test_whoever_is_one_sign_in_away_is_challenged(policy, request):
+    """Whatever the sign-in is like that policies of this world may ask for."""
+    if is_permitted(policy, request, DEFINITIONS) or request.subject.spiffe_id:
+        return
+    if is_denied_by_rule(policy, request, DEFINITIONS) or _asks_strangely(policy):
+        return
+    better = [
+        StepUp(acr_values=classes, methods=methods)
+        for classes in ((), ("s",), ("w",))
+        for methods in ((), ("hwk",), ("otp",))
+    ]
+    helps = any(is_permitted(policy, signed_in(request, each), DEFINITIONS) for each in better)
+    assert isinstance(decide(policy, request), Challenge) is helps
+
+
+def _asks_strangely(policy):
+    """Whether an allow rule may be met by another sign-in in ways that are not looked for."""
+    asked = [rule.conditions for rule in policy if rule.effect is Effect.ALLOW]
+    return any(each.none_of or each.any_of for each in asked)
+
+
 @given(policy=st.lists(rules(effects=(Effect.DENY,)), max_size=6), request=requests())
 def test_without_an_allow_rule_nothing_is_permitted(policy, request):
     assert isinstance(decide(policy, request), Deny)
@@ -50,7 +89,7 @@ def test_one_more_deny_rule_never_permits(policy, request, added, data):
 
     after = decide([*policy[:place], added, *policy[place:]], request)
 
-    assert isinstance(before, Permit) or isinstance(after, Deny)
+    assert isinstance(before, Permit) or isinstance(after, NotPermitted)
 
 
 @given(policy=policies, request=requests(), data=st.data())
@@ -60,7 +99,7 @@ def test_one_allow_rule_less_never_permits(policy, request, data):
 
     after = decide(kept, request)
 
-    assert isinstance(before, Permit) or isinstance(after, Deny)
+    assert isinstance(before, Permit) or isinstance(after, NotPermitted)
 
 
 @given(policy=policies, request=requests(), data=st.data())
@@ -90,7 +129,7 @@ def test_no_wildcard_permits_nodes_proxy(policy, request):
         for rule in policy
     ]
 
-    assert isinstance(decide(unnamed, request), Deny)
+    assert isinstance(decide(unnamed, request), NotPermitted)
 
 
 @given(
@@ -153,7 +192,7 @@ def test_a_hint_names_no_rule_that_means_another_subject(policy, request):
     ]
     groups = {*request.subject.groups, "system:authenticated"}
     decision = decide(named, request)
-    if isinstance(decision, Deny):
+    if isinstance(decision, NotPermitted):
         for rule in named:
             is_workload = bool(rule.spiffe_ids) and bool(request.subject.spiffe_id)
             is_person = request.subject.username in rule.users or bool(groups & rule.groups)

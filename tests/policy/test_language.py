@@ -15,7 +15,15 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
-from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit
+from kzproxy.policy.decision import (
+    Cause,
+    Challenge,
+    Decision,
+    Deny,
+    Dependency,
+    NotPermitted,
+    Permit,
+)
 from kzproxy.policy.engine import PolicyEngine
 from tests.policy.samples import ENROLLED, WEDNESDAY_MORNING, asked, subject
 
@@ -98,8 +106,8 @@ def test_where_none_are_met_the_first_is_told(engine) -> None:
 def test_a_sign_in_of_which_nobody_knows_passes_nothing(engine) -> None:
     judge = engine(everything(conditions={"authentication": {"maxAge": "8h"}})).decide
 
-    assert isinstance(judge(asked("GET", POD, who=signed_in(None))), Deny)
-    assert isinstance(judge(asked("GET", POD, who=signed_in(8 * 60))), Deny)
+    assert isinstance(judge(asked("GET", POD, who=signed_in(None))), Challenge)
+    assert isinstance(judge(asked("GET", POD, who=signed_in(8 * 60))), Challenge)
     assert isinstance(judge(asked("GET", POD, who=signed_in(8 * 60 - 1))), Permit)
 
 
@@ -384,7 +392,7 @@ def test_adding_a_deny_never_adds_access(engines, facts, rules, denied) -> None:
     without = engines(rules).decide(on(facts))
     with_it = engines([*rules, denied]).decide(on(facts))
 
-    assert isinstance(without, Permit) or isinstance(with_it, Deny)
+    assert isinstance(without, Permit) or isinstance(with_it, NotPermitted)
 
 
 @given(FACTS, st.lists(st.sampled_from([*RULES, *DENIES]), unique_by=lambda r: r["id"], max_size=4))
@@ -393,7 +401,7 @@ def test_removing_a_passed_check_never_adds_access(engines, facts, rules) -> Non
     before = engine.decide(on(facts))
     for worse in ({"enrolled": False}, {"minutes": None}, {"at_work": False}):
         after = engine.decide(on(facts, **worse))
-        assert isinstance(before, Permit) or isinstance(after, Deny), worse
+        assert isinstance(before, Permit) or isinstance(after, NotPermitted), worse
 
 
 @given(FACTS, st.lists(st.sampled_from([*RULES, *DENIES]), unique_by=lambda r: r["id"], max_size=4))

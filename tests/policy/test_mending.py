@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.policy.decision import Deny, Permit
+from kzproxy.policy.decision import Decision, NotPermitted, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.mending import StepKind, next_window, steps
 from kzproxy.policy.obligations import MultiFactor, Obligations
@@ -36,7 +36,7 @@ def policy(*rules: Rule, conditions: tuple[NamedCondition, ...] = ()) -> AccessP
 def kinds(policies: AccessPolicySet, attributes: Attributes = LIST) -> list[StepKind]:
     """Return the kinds of the steps; follow them and see that they help."""
     engine = PolicyEngine(policies)
-    assert isinstance(engine.decide(attributes), Deny)
+    assert isinstance(engine.decide(attributes), NotPermitted)
     found = steps(engine, policies, attributes)
     for step in found:
         attributes = step.done(attributes)
@@ -110,7 +110,7 @@ def test_commands_are_named_where_there_are_any() -> None:
     found = steps(PolicyEngine(policies), policies, LIST)
     assert [(step.text, step.command) for step in found] == [
         ("give a reason", 'kzproxy reason "why you do this"'),
-        ("sign in again of class phr", "kzproxy login"),
+        ("sign in again of class phr", "kzproxy login --acr phr --max-age 1h"),
     ]
 
 
@@ -122,7 +122,7 @@ def test_a_large_policy_is_not_tried_for_ever() -> None:
     class Counting(PolicyEngine):
         asked = 0
 
-        def decide(self, attributes: Attributes) -> Permit | Deny:
+        def decide(self, attributes: Attributes) -> Decision:
             self.asked += 1
             return super().decide(attributes)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.errors.configuration import ConfigurationError
-from kzproxy.policy.decision import Deny
+from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy_tools.check import CheckOptions, check_policies
 from kzproxy.policy_tools.finding import Lint
@@ -37,6 +37,6 @@ def test_removing_what_the_lint_calls_superfluous_changes_no_decision(rules, que
         without = PolicyEngine(replace(policy, rules=rest))
         for attributes in questions:
             before, after = whole.decide(attributes), without.decide(attributes)
-            assert isinstance(before, Deny) == isinstance(after, Deny)
-            if not isinstance(before, Deny):
+            assert isinstance(before, Permit) == isinstance(after, Permit)
+            if isinstance(before, Permit):
                 assert before.rule == after.rule

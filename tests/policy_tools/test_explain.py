@@ -83,7 +83,8 @@ def test_obligations_are_shown_met_and_unmet_with_what_meets_them(tmp_path):
     (change,) = explanation.changes
     assert change.kinds == (ChangeKind.SIGN_IN, ChangeKind.REASON)
     assert change.text == (
-        "sign in again with class phr (kzproxy login), and give a reason (kzproxy reason ...)"
+        "sign in again with class phr (kzproxy login --acr phr),"
+        " and give a reason (kzproxy reason ...)"
     )
 
 

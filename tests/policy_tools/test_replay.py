@@ -153,7 +153,7 @@ def test_a_hundred_thousand_decisions_come_out_the_same_by_the_same_policy(tmp_p
         decided.add(record.decision)
         replayed.take(engine, record)
 
-    assert len(decided) == 2
+    assert len(decided) == 3
     assert replayed.flips == {}
     assert (replayed.judged, replayed.left_out) == (100_000, {})
 

@@ -47,6 +47,13 @@ RULES = [
     asking("reading", readOnly=True),
     asking("rehearsing", dryRunOnly=True),
     asking("bound", bound=True),
+    # What kubectl asks first: of a 401 there it prints none of the words.
+    {
+        "id": "finders",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}finders"]},
+        "match": [{"verbs": ["get"], "nonResourceURLs": ["/api*", "/openapi*", "/version"]}],
+    },
 ]
 
 
@@ -100,6 +107,21 @@ def lacks(asked: Real, answer: Answer, rule: str) -> str:
     return answer.message
 
 
+def is_challenged(asked: Real, answer: Answer, rule: str, command: str) -> None:
+    """Check that a sign-in is asked for, in the header, the Status and the log alike."""
+    assert answer.status == 401
+    assert answer.json["reason"] == "Unauthorized"
+    assert f"`{command}`" in answer.message
+    causes = {each["reason"]: each["message"] for each in answer.json["details"]["causes"]}
+    assert causes["StepUpRequired"] == command
+    (header,) = answer.headers["www-authenticate"]
+    assert header.startswith('Bearer error="insufficient_user_authentication", ')
+    (record,) = asked.world.proxy.records_of(answer.audit_id)
+    assert (record["decision"], record["cause"], record["rule"]) == ("challenge", "sign-in", rule)
+    assert record["step_up"]["command"] == command
+    assert record["status_code"] == 401
+
+
 def test_a_strong_sign_in(asked: Real, place: str) -> None:
     now = int(time.time())
     assert list_pods(asked, place, "strong", auth_time=now, acr="phr").status == 200
@@ -110,16 +132,39 @@ def test_a_strong_sign_in(asked: Real, place: str) -> None:
         {"auth_time": now, "acr": "pwd"},
         {"auth_time": now - 7200, "acr": "phr"},
     ):
-        told = lacks(asked, list_pods(asked, place, "strong", **claims), "strong")
-        assert "kzproxy login" in told
+        answer = list_pods(asked, place, "strong", **claims)
+        is_challenged(asked, answer, "strong", "kzproxy login --acr phr --max-age 1h")
+        assert answer.headers["www-authenticate"][0].endswith(', acr_values="phr", max_age="3600"')
 
 
 def test_a_fresh_sign_in(asked: Real, place: str) -> None:
     now = int(time.time())
     assert list_pods(asked, place, "fresh", auth_time=now - 300).status == 200
     for claims in ({}, {"auth_time": now - 700}):
-        told = lacks(asked, list_pods(asked, place, "fresh", **claims), "fresh")
-        assert "kzproxy login" in told
+        answer = list_pods(asked, place, "fresh", **claims)
+        is_challenged(asked, answer, "fresh", "kzproxy login --max-age 10m")
+
+
+def test_kubectl_prints_the_command_that_mends_it(asked: Real, place: str) -> None:
+    """A 401, so that its credential plugin is asked again; what it prints is ours all the same."""
+    kubectl = asked.kubectl("old", "fresh", "finders", namespace=place)
+    for arguments in (("get", "pods"), ("delete", "configmap", "kept")):
+        done = kubectl(*arguments)
+        assert done.returncode == 1
+        said = done.stderr.decode()
+        assert 'error: You must be logged in to the server (User "t:old" cannot ' in said
+        assert "rule fresh asks for a sign-in at most 10m old" in said
+        assert "sign in again with `kzproxy login --max-age 10m`" in said
+
+
+def test_a_stream_ends_with_the_words_of_a_challenge(asked: Real, place: str) -> None:
+    user = token(asked, "fresh", auth_time=int(time.time()) - 597)
+    with asked.world.client() as client:
+        client.send(request("GET", f"/api/v1/namespaces/{place}/pods?watch=1", user))
+        last = json.loads(client.answer().body.splitlines()[-1])["object"]
+    assert (last["code"], last["reason"]) == (401, "Unauthorized")
+    assert "access ended by kzproxy until you sign in again" in last["message"]
+    assert "`kzproxy login --max-age 10m`" in last["message"]
 
 
 def test_a_reason(asked: Real, place: str) -> None:
