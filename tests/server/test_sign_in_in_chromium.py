@@ -115,6 +115,9 @@ async def test_a_code_to_paste_is_shown_and_can_be_read_by_everybody(
     await page.get_by_role("heading", name="Take this to your terminal").wait_for()
     code = await page.locator(".shown").inner_text()
     await shot(page, "code")
+    await page.set_viewport_size({"width": 320, "height": 640})
+    wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+    assert await page.evaluate(wide) is False
     response = await asyncio.to_thread(machine.redeem, code, redirect_uri=f"{world.url}/code")
     assert response.json()["username"] == "idp:operator"
 
@@ -132,14 +135,13 @@ async def test_pages_need_nothing_that_their_policy_forbids(page: Page, world: S
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    for place in ("/", "/device", "/code?code=abc", "/code?error=x&error_description=No."):
+    for place in ("/", "/device", "/code"):
         await page.goto(f"{world.url}{place}", wait_until="networkidle")
         radius = "getComputedStyle(document.querySelector('main')).borderTopLeftRadius"
         assert await page.evaluate(radius) == "14px"  # the style sheet was let in
         assert await page.evaluate("document.documentElement.lang") == "en"
         assert len(await page.locator("h1").all()) == 1
-    refused = "Failed to load resource: the server responded with a status of 400 (Bad Request)"
-    assert [one for one in complaints if one != refused] == []
+    assert complaints == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -148,7 +150,7 @@ async def test_pages_look_well_on_a_small_screen_and_in_the_dark(
 ):
     await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     await page.set_viewport_size({"width": 360, "height": 640})
-    for name, place in (("front", "/"), ("device", "/device"), ("code", f"/code?code={'x' * 43}")):
+    for name, place in (("front", "/"), ("device", "/device"), ("code", "/code")):
         await page.goto(f"{world.url}{place}")
         wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
         assert await page.evaluate(wide) is False
