@@ -97,6 +97,7 @@ def linux_collector(root: Path, environment: Mapping[str, str], clock: Clock) ->
         commands=SystemCommands(environment, clock) if is_here else NoCommands(),
         session=environment if is_here else {},
         home=environment.get("HOME", "/"),
+        uid=os.getuid(),
         now=clock.now(),
     )
     return LinuxCollector(machine, clock)
