@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kzproxy.client.posture.finding import Late
 from kzproxy.client.posture.linux import CHECKS, LinuxCollector, linux_collector
 from kzproxy.client.posture.other import OtherCollector
 from kzproxy.client.posture.report import collector, document, signed_report
@@ -109,6 +110,23 @@ def test_no_program_is_asked_about_another_root(tree):
     )
     assert posture.checks["screen_lock"].value is None
     assert {finding.value for finding in posture.checks.values()} == {None, False}
+
+
+def test_what_is_not_found_out_in_time_is_left_out_of_the_report(tree):
+    class Slow:
+        def run(self, *words):
+            raise Late(f"{words[0]} did not answer in time")
+
+    posture = LinuxCollector(tree.machine(Slow()), SystemClock()).collect()
+
+    assert posture.checks["firewall"].is_late
+    assert posture.checks["firewall"].why == "systemctl did not answer in time"
+    assert set(document(posture)["checks"]) == set(CHECKS) - {
+        "firewall",
+        "edr_running",
+        "screen_lock",
+        "auto_update",
+    }
 
 
 def test_what_a_file_says_is_cut(tree):
