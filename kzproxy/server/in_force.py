@@ -58,10 +58,13 @@ class InForce:
             before.api_server.close()
 
     def notices(self) -> dict[str, str]:
-        """Say for operators whether what is followed elsewhere can be."""
-        followed, kept = self.generation.namespaces, self._services.kept
+        """Say for operators whether what kzproxy follows elsewhere can be."""
+        followed, services = self.generation.namespaces, self._services
         notices = {} if followed is None else {"namespaces": followed.problem or "ok"}
-        return notices if kept is None else notices | kept.posture.notices()
+        if services.confirming is not None:
+            problem = services.confirming.reverification.problem()
+            notices["identity-providers"] = problem or "ok"
+        return notices if services.kept is None else notices | services.kept.posture.notices()
 
     def policies(self) -> dict[str, str]:
         """Say for operators by which policies requests are judged: the content hash of each."""
@@ -75,6 +78,9 @@ class InForce:
             parts, enrolment = present.parts, present.settings.devices.enrolment
             services.kept.devices.install(parts.devices, parts.issuer, enrolment)
             services.kept.posture.install(present.settings.posture)
+        if services.whereabouts.is_first(present.parts.locations):
+            # After sessions, which say where they were seen.
+            services.administrator.consult(services.whereabouts)
         is_elsewhere = services.whereabouts.install(present.parts.locations)
         services.administrator.install(present.parts.engine, present.trust, present.namespaces)
         if is_elsewhere:
