@@ -46,12 +46,14 @@ async def served(context: ssl.SSLContext, listed: str = "127.0.0.1/32") -> Async
 
 def connected(port: int, header: bytes, context: ssl.SSLContext) -> ssl.SSLSocket:
     sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+    sock.sendall(header)
+    tls = context.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False)
     try:
-        sock.sendall(header)
-        return context.wrap_socket(sock, server_hostname="localhost")
+        tls.do_handshake()
     except BaseException:
-        sock.close()
+        tls.close()
         raise
+    return tls
 
 
 def asked(sock: ssl.SSLSocket) -> str:
