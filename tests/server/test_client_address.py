@@ -80,14 +80,13 @@ def source_of(scripted: Scripted, answer: Answer) -> dict:
 def hung_up_on(scripted: Scripted, data: bytes, *, source: str = PROXY) -> float:
     """Send bytes instead of a header; return how long it took until kzproxy closed."""
     begun = time.monotonic()
-    with socket.create_connection(
-        ("127.0.0.1", scripted.world.proxy.port), timeout=10, source_address=(source, 0)
-    ) as sock:
-        try:
+    address = ("127.0.0.1", scripted.world.proxy.port)
+    try:
+        with socket.create_connection(address, timeout=10, source_address=(source, 0)) as sock:
             sock.sendall(data)
             received = sock.recv(1)
-        except (ConnectionResetError, BrokenPipeError):
-            received = b""
+    except (ConnectionResetError, BrokenPipeError):
+        received = b""
     assert received == b""
     return time.monotonic() - begun
 

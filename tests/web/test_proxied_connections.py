@@ -79,12 +79,12 @@ async def answer(port: int, header: bytes, context: ssl.SSLContext) -> str:
 
 def received_after(port: int, data: bytes) -> bytes:
     """Send bytes and return what comes; nothing where the connection is closed."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
-        try:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
             sock.sendall(data)
             return sock.recv(1)
-        except (ConnectionResetError, BrokenPipeError):
-            return b""
+    except (ConnectionResetError, BrokenPipeError):
+        return b""
 
 
 async def test_requests_come_from_whom_the_load_balancer_names(
