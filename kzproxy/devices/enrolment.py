@@ -206,24 +206,30 @@ class Enrolment:
         request: EnrolmentRequest,
         found: FoundToken | None,
     ) -> DeviceRecord:
-        """Return a device that is enrolled already, approved if that is possible now."""
-        if known.state is DeviceState.BLOCKED:
-            raise Forbidden(blocked_words(known))
-        if _is_anothers(known.owner, owner):
-            raise Forbidden(
-                "this machine's key is enrolled as another user's device; have an administrator"
-                f" forget it (`kzproxy device forget {known.id}`), or enrol it with a new key"
-            )
-        if known.is_approved:
-            return known
+        """Return a device that is enrolled already, approved if that is possible now.
+
+        One that was enrolled by a token, for nobody's sign-in, is of whoever signs in with its key.
+        """
 
         def judged(record: DeviceRecord) -> DeviceRecord:
-            return self._judged(record, request, found)
+            if record.state is DeviceState.BLOCKED:
+                raise Forbidden(blocked_words(record))
+            if _is_anothers(record.owner, owner):
+                raise Forbidden(
+                    "this machine's key is enrolled as another user's device; have an administrator"
+                    f" forget it (`kzproxy device forget {record.id}`), or enrol it with a new key"
+                )
+            if owner.subject and not record.owner.subject:
+                record = msgspec.structs.replace(record, owner=owner)
+            return record if record.is_approved else self._judged(record, request, found)
 
-        if not judged(known).is_approved:
+        changed = judged(known)
+        if changed == known:
             return known
-        await self._write_down("device.approved", judged(known), request)
-        return await self._registry.update(known.id, judged, *_used_up(judged(known), found))
+        name = "device.owned" if known.state is changed.state else "device.approved"
+        await self._write_down(name, changed, request)
+        used_up = () if known.is_approved else _used_up(changed, found)
+        return await self._registry.update(known.id, judged, *used_up)
 
     def _new(self, request: EnrolmentRequest, owner: Owner) -> DeviceRecord:
         theirs = [

@@ -165,7 +165,7 @@ class DeviceEndpoint:
     async def answer(self, asked: Asked) -> OwnDevices:
         """Do it; see ``OwnEndpoint``."""
         one, posture = asked.identity, asked.device
-        theirs = self._devices.registry.of_owner(one.issuer, one.subject)
+        theirs = self._devices.registry.of_person(one.issuer, one.subject, one.username)
         return OwnDevices(
             presented=PresentedDevice(
                 enrolled=posture.enrolled.value,
