@@ -9,7 +9,6 @@ few are under way at once with one provider, however many sessions are due.
 import asyncio
 import logging
 import zlib
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +16,10 @@ from functools import partial
 
 from kzproxy.administrator.due_sessions import DueSessions, wanted_again
 from kzproxy.administrator.provider_check import Outcome, ProviderCheck, Providers
+from kzproxy.administrator.provider_pace import ProviderPace
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.metrics.registry import Metrics
@@ -91,7 +92,7 @@ class Reverification:
         self._limits = limits
         self._due = DueSessions(shared.directory)
         self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
-        self._under_way: Counter[str] = Counter()
+        self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()
         self._allowance = 1.0
         self._allowed_at = self._lease_asked_at = self._held_until = shared.clock.monotonic()
@@ -163,32 +164,36 @@ class Reverification:
             log.warning("sessions cannot be confirmed: %s", error.detail or error.message)
         if not self._is_held():
             return
-        for record in self._due.take(self._may_begin(), self._with.clock.now()):
-            is_busy = self._under_way[record.issuer] >= self._limits.at_once
-            if is_busy or record.id in self._asked_about:
+        for record in self._due.take(
+            self._may_begin(), self._with.clock.now(), lambda one: self._pace_of(one).may_begin()
+        ):
+            pace = self._pace_of(record.issuer)
+            if record.id in self._asked_about or not pace.may_begin():
                 self._due.schedule(record.id)
                 continue
             self._allowance -= 1
-            self._under_way[record.issuer] += 1
+            pace.begun()
             self._asked_about.add(record.id)
-            asking.create_task(self._ask(record))
+            asking.create_task(self._ask(record, pace))
 
-    async def _ask(self, record: SessionRecord) -> None:
+    async def _ask(self, record: SessionRecord, pace: ProviderPace) -> None:
         """Ask about one session; sees to its own errors."""
         outcome = Outcome.FAILED
         try:
             outcome = await self._outcome(record)
+        except ProviderSilence as silence:
+            outcome = Outcome.SILENT
+            self._tell_silence(record, pace, silence)
         except ServiceUnavailable as error:
             log.warning("session %s could not be ended: %s", record.id, error.detail)
         except Exception:
             log.exception("bug while session %s was to be confirmed", record.id)
         finally:
             self._asked_about.discard(record.id)
-            self._under_way[record.issuer] -= 1
+            self._tell_answer(record, pace, outcome)
             self._with.metrics.reverifications.labels(outcome.value).inc()
-            self._due.schedule(
-                record.id, self._retry_at(record) if outcome is Outcome.FAILED else None
-            )
+            failed = outcome in (Outcome.SILENT, Outcome.FAILED)
+            self._due.schedule(record.id, self._retry_at(record) if failed else None)
 
     async def _outcome(self, record: SessionRecord) -> Outcome:
         cause = self._over(record)
@@ -196,6 +201,36 @@ class Reverification:
             return await self._check.check(record)
         await self._with.directory.end(record.id, cause, _WORDS[cause], by="kzproxy")
         return Outcome.OVER
+
+    def _pace_of(self, issuer: str) -> ProviderPace:
+        pace = self._paces.get(issuer)
+        if pace is None:
+            pace = self._paces[issuer] = ProviderPace(self._limits.at_once, self._with.clock)
+        return pace
+
+    def _tell_silence(
+        self, record: SessionRecord, pace: ProviderPace, silence: ProviderSilence
+    ) -> None:
+        # Thousands of sessions may wait for one provider, and one line says it.
+        if pace.silent(silence.retry_after):
+            settings = self._with.directory.settings
+            log.warning(
+                "%s gives no usable answer; its sessions are refused from %s after each was last"
+                " confirmed: %s",
+                record.issuer,
+                settings.reverify + settings.grace,
+                silence,
+            )
+
+    def _tell_answer(self, record: SessionRecord, pace: ProviderPace, outcome: Outcome) -> None:
+        match outcome:
+            case Outcome.CONFIRMED | Outcome.REFUSED:
+                if pace.answered():
+                    log.info("%s answers again", record.issuer)
+            case Outcome.FAILED | Outcome.OVER:
+                pace.ended()
+            case Outcome.SILENT:
+                pass  # told already
 
     def _over(self, record: SessionRecord) -> SessionEnd | None:
         """Return why a session has ended by itself, so that nobody need be asked about it."""
