@@ -27,6 +27,11 @@ class ProviderPace:
         self._silences = 0
         self._not_before = clock.monotonic()
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the last that was heard of the provider is nothing."""
+        return self._silences > 0
+
     def may_begin(self) -> bool:
         """Tell whether another question may begin now."""
         if self._silences:

@@ -134,6 +134,7 @@ async def test_a_silent_provider_is_borne_for_the_grace_and_no_longer(
     assert worker.outcomes("silent") == 5
     assert worker.found(record) == record
     assert worker.reverification.lag_seconds() == 240
+    assert worker.reverification.problem() == f"no usable answer from {provider.url}"
     assert len([r for r in caplog.records if "gives no usable answer" in r.message]) == 1
     clock.advance(MINUTE)
     await worker.kept.following.catch_up()
@@ -145,6 +146,7 @@ async def test_a_silent_provider_is_borne_for_the_grace_and_no_longer(
     await worker.turn()
     assert worker.identity(record).username == "alice"
     assert worker.reverification.lag_seconds() == 0
+    assert worker.reverification.problem() is None
 
 
 async def test_what_failed_is_tried_again_soon_but_not_at_once(
