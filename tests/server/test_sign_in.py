@@ -304,6 +304,30 @@ def test_the_same_person_on_the_same_client_goes_on_in_the_same_session(world: S
     machine.take(machine.renew())
 
 
+def test_a_stronger_sign_in_that_policy_wants_is_asked_for_at_the_next_renewal(
+    world: SignInWorld,
+):
+    machine = world.machine().signed_in("developer")
+    secret, session = "/api/v1/namespaces/default/secrets/one", machine.session
+    refused = machine.ask(secret)
+    assert refused.status == 401
+    assert "kzproxy login --acr urn:kzproxy:demo:strong" in message_of(refused)
+    deadline = time.monotonic() + 10
+    while (response := machine.renew()).status_code == 200:
+        machine.take(response)
+        assert time.monotonic() < deadline
+    assert response.json()["acr_values"] == "urn:kzproxy:demo:strong"
+    error, words = error_of(response)
+    assert error == "invalid_grant"
+    assert "developers-strongly" in words
+    # It is said once; the session goes on as it is, and its renewal token is not used up.
+    machine.take(machine.renew())
+    machine.signed_in("developer", acr_values="urn:kzproxy:demo:strong")
+    assert machine.session == session
+    assert machine.ask(secret).status == 200
+    machine.take(machine.renew())
+
+
 def test_another_person_on_the_same_client_ends_the_first_ones_session(world: SignInWorld):
     machine = world.machine().signed_in("developer")
     before = dict(machine.answer)
