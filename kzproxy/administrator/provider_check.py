@@ -32,6 +32,7 @@ class Outcome(StrEnum):
 
     CONFIRMED = "confirmed"
     REFUSED = "refused"
+    SILENT = "silent"
     FAILED = "failed"
     OVER = "over"
 
@@ -59,6 +60,7 @@ class ProviderCheck:
     def __init__(
         self, directory: SessionDirectory, sealer: Sealer, providers: Providers, clock: Clock
     ) -> None:
+        """Take the collaborators."""
         self._directory = directory
         self._sealer = sealer
         self._providers = providers
@@ -66,18 +68,17 @@ class ProviderCheck:
         # New refresh tokens that the store did not take: the old one is spent, so these are all
         # that is left of the sign-in until they can be written.
         self._unwritten: dict[str, _Unwritten] = {}
-        self._silent: set[str] = set()
 
     async def check(self, record: SessionRecord) -> Outcome:
-        """Ask, and keep what comes of it; never raises for what a provider or the store does.
+        """Ask, and keep what comes of it; never raises for what the store does.
 
-        Nothing is written where the provider is silent: the directory refuses a session by itself
-        once its confirmation is too old.
+        Raises:
+            ProviderSilence: No usable answer. Nothing is written then but a new refresh token: the
+                directory refuses a session by itself once its confirmation is too old.
         """
         asked_at = self._clock.now()
         try:
             identity = await self._confirmed(record)
-            self._heard(record.issuer)
             return await self._take(record, identity, asked_at)
         except ProviderRefusal as no:
             words = f"the identity provider no longer confirms it ({no})"
@@ -87,8 +88,8 @@ class ProviderCheck:
             return await self._end(record, words)
         except _SessionOver:
             return Outcome.OVER
-        except (ProviderSilence, Unsealable, ServiceUnavailable) as error:
-            self._not_heard(record, error)
+        except (Unsealable, ServiceUnavailable) as error:
+            log.warning("session %s could not be confirmed: %s", record.id, _words(error))
             return Outcome.FAILED
 
     async def write_unwritten(self) -> None:
@@ -146,25 +147,6 @@ class ProviderCheck:
         except Unauthenticated as error:
             raise _SessionOver from error
         return Outcome.CONFIRMED
-
-    def _heard(self, issuer: str) -> None:
-        if issuer in self._silent:
-            self._silent.discard(issuer)
-            log.info("sessions of %s can be confirmed again", issuer)
-
-    def _not_heard(self, record: SessionRecord, error: Exception) -> None:
-        # Thousands of sessions may wait for one provider, and one line says it.
-        level = logging.DEBUG if record.issuer in self._silent else logging.WARNING
-        self._silent.add(record.issuer)
-        log.log(
-            level,
-            "session %s cannot be confirmed by %s, nor perhaps others; each is refused from %s"
-            " after it was last confirmed: %s",
-            record.id,
-            record.issuer,
-            self._directory.settings.reverify + self._directory.settings.grace,
-            _words(error),
-        )
 
     async def _end(self, record: SessionRecord, words: str) -> Outcome:
         present = self._directory.find(record.id)

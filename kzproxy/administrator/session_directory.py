@@ -233,9 +233,13 @@ class SessionDirectory:
             await self.update(session_id, ended)
         except Unauthenticated:
             return None
-        for listener in self._end_listeners:
-            listener(before[0])
+        self.tell_of_end(before[0])
         return before[0]
+
+    def tell_of_end(self, record: SessionRecord) -> None:
+        """Have those told who see to sessions that ended here; ``record`` is from before."""
+        for listener in self._end_listeners:
+            listener(record)
 
     async def run(self) -> None:
         """Write down now and then which sessions are used, until cancelled."""

@@ -81,9 +81,7 @@ class Taking:
     @property
     def about(self) -> Concern:
         """What the effect is on: of a device, whoever uses it."""
-        is_device = self.signal.kind is SignalKind.DEVICE_COMPLIANCE
-        is_device = is_device or self.value("principal") == "DEVICE"
-        if is_device and self.concern.device_id:
+        if is_of_device(self.signal):
             return Concern(device_id=self.concern.device_id)
         return self.concern
 
@@ -91,6 +89,13 @@ class Taking:
         """Return one of the signal's values; empty where it is no text."""
         said = self.signal.value.get(name)
         return said if isinstance(said, str) else ""
+
+
+def is_of_device(signal: Signal) -> bool:
+    """Whether it says something of a device that it names, and not of who uses it."""
+    is_risk = signal.kind is SignalKind.RISK_CHANGED and signal.value.get("principal") == "DEVICE"
+    is_compliance = signal.kind is SignalKind.DEVICE_COMPLIANCE
+    return bool(signal.subject.device_id) and (is_risk or is_compliance)
 
 
 def effects_of(taking: Taking) -> Effects:

@@ -53,6 +53,8 @@ def _lines(posture: Posture) -> Iterator[str]:
     yield _line("kernel", f"{system['kernel'] or 'not known'} {system['arch']}", "")
     yield from _texts(posture.hardware, posture.missing)
     yield ""
+    if not posture.checks:
+        yield _line("checks", "-", posture.missing.get("checks", ""))
     for name, finding in posture.checks.items():
         yield _line(name, _answer(finding), finding.why)
 

@@ -38,10 +38,13 @@ class ClientAddress:
         return _addresses(self.hops)
 
 
+DIRECT = ClientAddress()
+
+
 def load_client_address(node: Node | None) -> ClientAddress:
     """Read ``listen.clientAddress``; None is a configuration without it."""
     if node is None:
-        return ClientAddress()
+        return DIRECT
     fields = node.mapping(optional=("proxyProtocol", "forwardedFor"))
     if node.is_mapping() and len(fields) != 1:
         node.mistake("name one of proxyProtocol and forwardedFor; there is one address to find")

@@ -18,6 +18,12 @@ from kzproxy.policy_tools.lint_definitions import expired, unused
 from kzproxy.policy_tools.lint_matches import cluster_scoped, never_matches
 from kzproxy.policy_tools.lint_obligations import unmeetable
 from kzproxy.policy_tools.lint_order import always_denied, covered
+from kzproxy.policy_tools.lint_posture import (
+    low_tiers,
+    not_shown,
+    posture_of_any_age,
+    unknown_checks,
+)
 from kzproxy.policy_tools.policy_text import PolicyText, read_policy_text
 
 
@@ -44,6 +50,10 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     country_left_out,
     unmeetable,
     cluster_scoped,
+    unknown_checks,
+    posture_of_any_age,
+    not_shown,
+    low_tiers,
 )
 
 

@@ -27,6 +27,9 @@ class Lint(StrEnum):
     DENY_CAN_ERROR = "deny-can-error"
     UNMEETABLE = "unmeetable"
     CLUSTER_SCOPED = "cluster-scoped"
+    UNKNOWN_CHECK = "unknown-check"
+    POSTURE_AGE = "posture-age"
+    NOT_SHOWN = "not-shown"
 
 
 SEVERITIES = {
@@ -41,6 +44,9 @@ SEVERITIES = {
     Lint.DENY_CAN_ERROR: Severity.WARNING,
     Lint.UNMEETABLE: Severity.ERROR,
     Lint.CLUSTER_SCOPED: Severity.WARNING,
+    Lint.UNKNOWN_CHECK: Severity.WARNING,
+    Lint.POSTURE_AGE: Severity.WARNING,
+    Lint.NOT_SHOWN: Severity.WARNING,
 }
 
 

@@ -1,9 +1,12 @@
 """The posture of all devices, in memory as the store has it: what requests are judged by."""
 
 import heapq
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
@@ -13,6 +16,8 @@ from kzproxy.posture.record import KIND, PostureRecord, read_posture
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.store.following import Following
 from kzproxy.store.store import Entry
+
+log = logging.getLogger(__name__)
 
 # A device has one certificate at a time, two where it was just renewed.
 _MAX_CERTIFICATES = 8
@@ -155,14 +160,14 @@ class PostureBook:
         for page in self._pages.values():
             page.records.clear()
         for entry in entries:
-            self._keep(read_posture(entry))
+            self._keep(entry)
         self._have_all_due()
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
         device_id, _, source = key.rpartition("/")
         if entry is not None:
-            self._keep(read_posture(entry))
+            self._keep(entry)
         elif device_id in self._pages:
             self._pages[device_id].records.pop(source, None)
         self._renew_all([device_id], self._clock.now())
@@ -174,7 +179,13 @@ class PostureBook:
         for page in self._pages.values():
             page.is_due, page.queued = True, now
 
-    def _keep(self, record: PostureRecord) -> None:
+    def _keep(self, entry: Entry) -> None:
+        try:
+            record = read_posture(entry)
+        except msgspec.MsgspecError:
+            # Of another version of kzproxy, or of nobody: it says nothing.
+            log.warning("the store's entry posture %s cannot be read", entry.key)
+            return
         page = self._pages.setdefault(record.device_id, _Page())
         page.records[record.source] = record
 

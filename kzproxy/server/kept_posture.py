@@ -44,6 +44,7 @@ class KeptPosture:
     clock: Clock
     _forgotten: set[str] = field(default_factory=set)
     _asked: tuple[ProviderSettings, ...] = ()
+    _asking: "list[PostureProvider]" = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def install(self, settings: PostureSettings) -> None:
@@ -62,6 +63,10 @@ class KeptPosture:
             keeper=self.keeper,
             clock=self.clock,
         )
+
+    def notices(self) -> dict[str, str]:
+        """Say for operators whether providers answer."""
+        return {f"posture-{one.name}": one.problem or "ok" for one in self._asking}
 
     def forget(self, device_ids: frozenset[str]) -> None:
         """Note those of ``device_ids`` that the registry has no more: nothing is kept of them."""
@@ -88,7 +93,8 @@ class KeptPosture:
         """Ask the providers that the configuration in force names."""
         while True:
             self._changed.clear()
-            works = [one.run() for one in self._providers()]
+            self._asking = self._providers()
+            works = [one.run() for one in self._asking]
             async with alongside(*works, *([self.met.run()] if works else [])):
                 await self._changed.wait()
 

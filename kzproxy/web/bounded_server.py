@@ -13,10 +13,25 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from aiohttp import web
 
+from kzproxy.policy.network import Addresses
+from kzproxy.web.proxied_connections import (
+    NamedTransport,
+    PeerName,
+    ProxiedConnections,
+    Shake,
+)
+
 log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 2000
+MAX_CONNECTIONS_PER_ADDRESS = 200
+HANDSHAKE_SECONDS = 10
+IDLE_SECONDS = 30
+LIFE_SECONDS = 60
 
 _BACKLOG = 1024
 _CLOSING_SECONDS = 5.0
@@ -37,11 +52,11 @@ class ServerLimits:
         life: Of one connection; what it is at is then still answered.
     """
 
-    connections: int = 2000
-    connections_per_address: int = 200
-    handshake: timedelta = timedelta(seconds=10)
-    idle: timedelta = timedelta(seconds=30)
-    life: timedelta = timedelta(seconds=60)
+    connections: int = MAX_CONNECTIONS
+    connections_per_address: int = MAX_CONNECTIONS_PER_ADDRESS
+    handshake: timedelta = timedelta(seconds=HANDSHAKE_SECONDS)
+    idle: timedelta = timedelta(seconds=IDLE_SECONDS)
+    life: timedelta = timedelta(seconds=LIFE_SECONDS)
 
 
 DEFAULT_SERVER_LIMITS = ServerLimits()
@@ -81,9 +96,12 @@ class _Bounded(asyncio.Protocol):
         is_busy: Whether a request is being answered.
     """
 
-    def __init__(self, handler: web.RequestHandler, open_: _Connections) -> None:
+    def __init__(
+        self, handler: web.RequestHandler, open_: _Connections, peer: PeerName | None = None
+    ) -> None:
         self.is_busy = False
         self._handler = handler
+        self._peer = peer
         self._open = open_
         self._address = ""
         self._transport: asyncio.Transport | None = None
@@ -91,7 +109,7 @@ class _Bounded(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
-        peer = transport.get_extra_info("peername")
+        peer = self._peer or transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
         if not self._open.admit(self._address):
             transport.abort()
@@ -99,7 +117,10 @@ class _Bounded(asyncio.Protocol):
         self._transport = transport
         self._open.by_handler[self._handler] = self
         self._later(self._open.limits.life.total_seconds(), self._end)
-        self._handler.connection_made(transport)
+        shown: asyncio.BaseTransport = transport
+        if self._peer is not None:
+            shown = cast(asyncio.BaseTransport, NamedTransport(transport, self._peer))
+        self._handler.connection_made(shown)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._transport is None:
@@ -160,6 +181,7 @@ async def serving_bounded(
     sock: socket.socket,
     context: Callable[[], ssl.SSLContext],
     limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+    proxies: Addresses | None = None,
 ) -> AsyncIterator[None]:
     """Serve ``application`` on ``sock`` while the body runs.
 
@@ -168,6 +190,8 @@ async def serving_bounded(
         sock: Listens; closed at the end.
         context: Asked at each handshake, so that a renewed certificate is shown at once.
         limits: Of connections.
+        proxies: Load balancers that alone may connect, each time with a PROXY header; None where
+            clients connect themselves.
     """
     open_connections = _Connections(limits)
     application[_CONNECTIONS] = open_connections
@@ -181,8 +205,32 @@ async def serving_bounded(
     await runner.setup()
     make = runner.server
     assert make is not None  # noqa: S101 - set up
+
+    def protocol(peer: PeerName | None = None) -> asyncio.Protocol:
+        return _Bounded(make(), open_connections, peer)
+
+    taking = (
+        _taking(sock, context, limits, protocol)
+        if proxies is None
+        else _taking_proxied(sock, context, limits, protocol, proxies)
+    )
+    try:
+        async with taking:
+            yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _taking(
+    sock: socket.socket,
+    context: Callable[[], ssl.SSLContext],
+    limits: ServerLimits,
+    protocol: Callable[[], asyncio.Protocol],
+) -> AsyncIterator[None]:
+    """Take connections of clients themselves while the body runs."""
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Bounded(make(), open_connections),
+        protocol,
         sock=sock,
         ssl=_renewing(context),
         ssl_handshake_timeout=limits.handshake.total_seconds(),
@@ -193,7 +241,32 @@ async def serving_bounded(
         yield
     finally:
         server.close()
-        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _taking_proxied(
+    sock: socket.socket,
+    context: Callable[[], ssl.SSLContext],
+    limits: ServerLimits,
+    protocol: Callable[[PeerName], asyncio.Protocol],
+    proxies: Addresses,
+) -> AsyncIterator[None]:
+    """Take connections of load balancers alone while the body runs."""
+    shake = Shake(
+        context=_renewing(context),
+        seconds=limits.handshake.total_seconds(),
+        closing_seconds=_CLOSING_SECONDS,
+    )
+    connections = ProxiedConnections(
+        sock=sock, proxies=proxies, shake=shake, protocol=protocol, most=limits.connections
+    )
+    async with asyncio.TaskGroup() as group:
+        accepting = group.create_task(connections.run())
+        try:
+            yield
+        finally:
+            accepting.cancel()
+            sock.close()
 
 
 def _renewing(present: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

@@ -185,6 +185,37 @@ async def test_a_source_speaks_of_nobody_elses_users(worker: Worker) -> None:
     assert worker.session(record).ended_at is None
 
 
+async def test_who_speaks_of_devices_alone_ends_nobodys_session(worker: Worker) -> None:
+    record = await worker.signed_in()
+    stream, tokens = worker.stream(record), worker.stream(direct(worker.clock))
+    mdm = SignalSource(name="mdm", issuer="https://mdm.example.com", users_of=())
+    subjects = [
+        SignalSubject(device_id="laptop-1"),
+        SignalSubject(issuer=IDP, subject="00u1", device_id="laptop-1"),
+    ]
+    for subject in subjects:
+        outcome = await worker.take(SignalKind.SESSION_REVOKED, subject, source=mdm)
+        assert outcome is Outcome.NOBODY
+    outcome = await worker.take(
+        SignalKind.DEVICE_COMPLIANCE, subjects[1], source=mdm, current_status="not-compliant"
+    )
+    assert outcome is Outcome.APPLIED
+    assert stream.lives
+    assert tokens.lives
+
+
+async def test_refresh_tokens_of_ended_sessions_are_seen_to(worker: Worker) -> None:
+    told: list[str] = []
+    worker.sessions.on_end(lambda record: told.append(f"{record.id[-1]} {record.refresh!r}"))
+    await worker.signed_in(1)
+    await worker.signed_in(2)
+    await worker.take(SignalKind.ASSURANCE_CHANGED, current_level="aal1")
+    assert told == []
+    await worker.take(SignalKind.SESSION_REVOKED, signal_id="x")
+    await worker.take(SignalKind.SESSION_REVOKED, signal_id="x")
+    assert sorted(told) == ["1 b'sealed'", "2 b'sealed'"]
+
+
 async def test_a_sources_own_name_stands_for_the_users_it_speaks_of(worker: Worker) -> None:
     record = await worker.signed_in()
     source = SignalSource(name="org", issuer="https://org.example.com", users_of=(IDP,))

@@ -5,26 +5,43 @@ import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
 
 from tests.matrix.facts import Fact, Turned, waited
+from tests.matrix.sign_in import SignInPlace
 from tests.matrix.stage import Stage, everything
 from tests.matrix.streams import Account
-from tests.servers.tokens import SigningKey
+from tests.servers.issuer import TestIssuer
 
 REVERIFY_SECONDS = 5
 SETTINGS = {"reverifySeconds": REVERIFY_SECONDS, "graceSeconds": 30}
 SHORT_SETTINGS = {"tokenSeconds": 15, "idleSeconds": 35, "absoluteSeconds": 45}
 """Of another kzproxy, in which sessions end by themselves before long."""
 
-TRANSMITTER = SigningKey.make("transmitter", "RS256")
 AUTHORIZATION = "Bearer what the transmitter was given"
 STREAM = "transmitter"
 _CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
 _POLLED_SECONDS = REVERIFY_SECONDS + 1.0
 _SESSIONS = "/kzproxy.dev/v1/sessions"
+
+
+def signals_settings(directory: Path, issuer: TestIssuer, place: SignInPlace) -> dict[str, object]:
+    """Let the test issuer send security events, and the provider say who signed out."""
+    (directory / "transmitter.authorization").write_text(AUTHORIZATION)
+    stream = {
+        "name": STREAM,
+        "issuer": issuer.url,
+        "audience": place.url,
+        "authorizationFile": "transmitter.authorization",
+        "jwksURL": f"{issuer.url}/keys",
+        "certificateAuthorityFile": "ca.crt",
+        "algorithms": ["ES256"],
+        "usersOf": [place.idp.issuer],
+    }
+    return {"streams": [stream], "backChannelLogout": True}
 
 
 def _signed_in(name: str) -> Callable[[Stage], Account]:
@@ -53,9 +70,8 @@ def _event(stage: Stage, account: Account) -> Turned:
     """Have a transmitter push a security event (RFC 8935)."""
     now = int(time.time())
     event = {"event_timestamp": now, "reason_user": {"en": "Your account is being looked at"}}
-    token = TRANSMITTER.token(
+    token = stage.world.issuer.token(
         {
-            "iss": "https://transmitter.example.com/",
             "aud": stage.place.url,
             "jti": f"matrix-{now}",
             "iat": now,

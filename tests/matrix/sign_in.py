@@ -7,8 +7,6 @@ import html
 import re
 import secrets
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -136,16 +134,12 @@ def sign_in_place(
 def add_sign_in(
     settings: dict[str, Any], authentication: dict[str, Any], place: SignInPlace, directory: Path
 ) -> None:
-    """Have kzproxy sign people in there; people's names and groups get the usual prefix."""
-    made = [sys.executable, "-m", "kzproxy", "store", "new-key"]
-    (directory / "store.keys").write_bytes(subprocess.check_output(made))
+    """Have kzproxy sign people in there; people's names and groups get the usual prefix.
+
+    The settings have a store, and issue certificates, already.
+    """
     (directory / "idp.secret").write_text(CONFIDENTIAL_CLIENT_SECRET)
     port = urlsplit(place.url).port
-    settings["store"] = {"file": "kept.db", "keysFile": "store.keys"}
-    settings["devices"]["issuing"] = {
-        "certificateFile": "ca.crt",
-        "privateKeyFile": "device-ca.key",
-    }
     provider = {
         "issuer": place.idp.issuer,
         "clientID": CONFIDENTIAL_CLIENT_ID,

@@ -199,3 +199,63 @@ def test_resources_that_are_excluded_again_never_match(tmp_path):
     match = '{verbs: [get], apiGroups: [""], resources: [pods, "!pods"]}'
     path = written(tmp_path, rule("a", "allow", match))
     assert found(path) == [("never-matches", "a", 5)]
+
+
+CHECKED = "conditions: {{device: {{checks: {{passed: [{}], maxAge: 15m}}}}}}"
+TIERS = (
+    "tiers:\n- {level: 1, name: known, conditions: {device: {enrolled: true}}}\n"
+    "- {level: 2, name: managed, conditions: {device: {managed: true}}}\n"
+)
+
+
+def test_a_check_that_nobody_knows_is_found_wherever_it_is_asked_for(tmp_path):
+    rules = rule("a", "allow", PODS, CHECKED.format("disk_encryptd"))
+    (finding,) = check_policies([written(tmp_path, rules)], CheckOptions(at=AT))
+    assert (str(finding.lint), finding.rule) == ("unknown-check", "a")
+    assert "did you mean disk_encrypted" in finding.message
+    assert found(written(tmp_path, rule("a", "allow", PODS, CHECKED.format("firewall")))) == []
+    when = """when: '"fire" in device.passed'"""
+    assert found(written(tmp_path, rule("a", "allow", PODS, when))) == [("unknown-check", "a", 5)]
+
+
+@pytest.mark.parametrize(
+    ("device", "lints"),
+    [
+        ("checks: {passed: [firewall]}", ["posture-age"]),
+        ("checks: {passed: [firewall], maxAge: 1h}", []),
+        ("checks: {passed: [firewall]}, postureAge: {atMost: 1h}", []),
+        ("owner: self", []),
+    ],
+)
+def test_a_posture_of_any_age_is_found(tmp_path, device, lints):
+    rules = rule("a", "allow", PODS, "conditions: {device: {" + device + "}}")
+    assert [lint for lint, _, _ in found(written(tmp_path, rules))] == lints
+    tiers = "tiers: [{level: 1, name: t, conditions: {device: {" + device + "}}}]\n"
+    rules = rule("a", "allow", PODS, "conditions: {device: {tier: t}}")
+    assert [lint for lint, _, _ in found(written(tmp_path, rules, tiers))] == lints
+
+
+@pytest.mark.parametrize(
+    ("effect", "when", "lints"),
+    [
+        ("allow", '!("firewall" in device.failed)', ["not-shown"]),
+        ("allow", '"firewall" in device.passed && size(device.failed) == 0', []),
+        ("deny", '"firewall" in device.failed', ["deny-can-error"]),
+    ],
+)
+def test_an_expression_that_lets_in_what_is_not_known_is_found(tmp_path, effect, when, lints):
+    rules = rule("a", effect, PODS, f"when: '{when}'")
+    assert [lint for lint, _, _ in found(written(tmp_path, rules))] == lints
+
+
+@pytest.mark.parametrize(
+    ("more", "lints"),
+    [
+        ("conditions: {device: {tier: managed}}", ["unused"]),
+        ("conditions: {device: {tier: 1}}", []),
+        ("when: 'device.tier >= 2'", []),
+    ],
+)
+def test_a_tier_below_all_that_are_asked_for_is_found(tmp_path, more, lints):
+    rules = rule("a", "allow", PODS, more)
+    assert [lint for lint, _, _ in found(written(tmp_path, rules, TIERS))] == lints

@@ -179,7 +179,7 @@ def with_expression(text, attributes):
     attributes = signed_in({"classes": ["phr"], "methods": ["hwk"]}, attributes)
     subject = replace(attributes.subject, extra=(("k", ("x",)),))
     environment = replace(attributes.environment, user_agent="kubectl/v1", reason="INC-1")
-    environment = replace(environment, source_address=LAB)
+    environment = replace(environment, source_address=LAB, country="DE", asn=64500)
     return replace(attributes, subject=subject, environment=environment)
 
 

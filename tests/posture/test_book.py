@@ -9,7 +9,7 @@ from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.posture.record import posture_put
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.posture.source import SourceKind
-from kzproxy.store.store import Delete
+from kzproxy.store.store import Delete, Put
 from tests.audit.samples import attributes
 from tests.posture.scene import CERTIFICATE, HOUR, LAPTOP, MINUTE, Scene, record
 
@@ -203,3 +203,15 @@ async def test_what_is_told_again_and_again_is_not_remembered_again_and_again(sc
         scene.book.sweep(clock.now())
 
     assert scene.book.pending() == 1
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b'{"device_id": "laptop-1", "kind": "oracle"}'])
+async def test_an_entry_that_cannot_be_read_says_nothing_and_breaks_nothing(scene, value):
+    await write(scene, record(firewall=PASSED))
+    odd = Put(kind="posture", key=f"{LAPTOP}/odd", value=value)
+
+    await scene.following.write(odd)
+
+    assert scene.facts() == {"firewall": PASSED}
+    scene.book.replaced(await scene.store.entries("posture"))
+    assert scene.facts() == {"firewall": PASSED}

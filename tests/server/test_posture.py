@@ -256,6 +256,7 @@ def test_a_provider_is_asked_and_its_word_counts(world: World, mdm: tuple[Mdm, i
         "mdm",
         {"changed": "firewall unknown -> passed, os unknown -> macos"},
     )
+    assert "posture-mdm" in world.proxy.ops("/readyz")[1]
     status, metrics = world.proxy.ops("/metrics")
     assert status == 200
     assert 'kzproxy_posture_provider_answers_total{outcome="success",provider="mdm"}' in metrics
@@ -293,6 +294,19 @@ def kept(world: World, kind: str, key: str) -> bool:
         return entry is not None
 
     return asyncio.run(got())
+
+
+def test_a_provider_that_is_somewhere_else_now_is_asked_there(
+    world: World, mdm: tuple[Mdm, int]
+) -> None:
+    enrolled(world, "p8", "wim")
+    file = world.directory / "kzproxy.yaml"
+    text = file.read_text()
+    try:
+        file.write_text(text.replace("/d/{id}", "/moved/{id}"))
+        until(lambda: ("/moved/p8", "secret-key") in mdm[0].asked)
+    finally:
+        file.write_text(text)
 
 
 def test_no_key_of_a_provider_is_in_any_log(world: World) -> None:

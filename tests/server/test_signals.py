@@ -102,16 +102,44 @@ class Signalled:
         return [record for record in map(json.loads, lines) if record["kind"] == kind]
 
 
-@pytest.fixture(scope="module")
-def signalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signalled]:
-    directory = tmp_path_factory.mktemp("signals")
-    authority = Authority.root()
+def with_signals(directory: Path, issuer: str, port: int) -> dict[str, Any]:
+    """Return what goes into a configuration so that an issuer's signals are taken at a port."""
     made = subprocess.run(
         [sys.executable, "-m", "kzproxy", "store", "new-key"], capture_output=True, check=True
     )
     (directory / "store.keys").write_bytes(made.stdout)
     (directory / "idp.secret").write_text("a secret")
     (directory / "idp.authorization").write_text(AUTHORIZATION)
+    provider = {
+        "issuer": issuer,
+        "clientID": "kzproxy",
+        "clientSecretFile": "idp.secret",
+        "certificateAuthorityFile": "ca.crt",
+    }
+    stream = {
+        "name": "idp",
+        "issuer": issuer,
+        "audience": f"https://localhost:{port}",
+        "jwksURL": issuer + "/keys",
+        "certificateAuthorityFile": "ca.crt",
+        "authorizationFile": "idp.authorization",
+        "algorithms": ["ES256"],
+    }
+    return {
+        "store": {"file": "kept.db", "keysFile": "store.keys"},
+        "signIn": {
+            "address": f"127.0.0.1:{port}",
+            "url": f"https://localhost:{port}",
+            "providers": [provider],
+        },
+        "signals": {"streams": [stream], "backChannelLogout": True},
+    }
+
+
+@pytest.fixture(scope="module")
+def signalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signalled]:
+    directory = tmp_path_factory.mktemp("signals")
+    authority = Authority.root()
     (port,) = free_ports(1)
     url = f"https://localhost:{port}"
     with (
@@ -120,35 +148,7 @@ def signalled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signalled]:
     ):
         api_server.script = endless_watches
         settings = configuration(directory, authority, issuer, api_server.upstream())
-        settings |= {
-            "store": {"file": "kept.db", "keysFile": "store.keys"},
-            "signIn": {
-                "address": f"127.0.0.1:{port}",
-                "url": url,
-                "providers": [
-                    {
-                        "issuer": issuer.url,
-                        "clientID": "kzproxy",
-                        "clientSecretFile": "idp.secret",
-                        "certificateAuthorityFile": "ca.crt",
-                    }
-                ],
-            },
-            "signals": {
-                "streams": [
-                    {
-                        "name": "idp",
-                        "issuer": issuer.url,
-                        "audience": url,
-                        "jwksURL": issuer.url + "/keys",
-                        "certificateAuthorityFile": "ca.crt",
-                        "authorizationFile": "idp.authorization",
-                        "algorithms": ["ES256"],
-                    }
-                ],
-                "backChannelLogout": True,
-            },
-        }
+        settings |= with_signals(directory, issuer.url, port)
         with running_proxy(directory, settings, "--workers", str(WORKERS)) as proxy:
             yield Signalled(World(directory, authority, issuer, proxy), url)
 
