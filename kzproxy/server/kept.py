@@ -11,7 +11,6 @@ from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
-from kzproxy.administrator.wanted_step_ups import WantedStepUps
 from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
@@ -34,7 +33,6 @@ class Kept:
     following: Following
     sealer: Sealer
     sessions: SessionDirectory
-    step_ups: WantedStepUps
     devices: KeptDevices
     posture: KeptPosture
     signals: KeptSignals
@@ -59,7 +57,6 @@ class Kept:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.following.run())
             group.create_task(self.sessions.run())
-            group.create_task(self.step_ups.run())
             group.create_task(self.devices.run())
             group.create_task(self.posture.run())
             group.create_task(self._sweep())
@@ -110,7 +107,6 @@ def open_kept(
         following=following,
         sealer=Sealer(settings.keys),
         sessions=directory,
-        step_ups=WantedStepUps(directory, clock),
         devices=devices,
         posture=posture,
         # Last: it contradicts what others say of devices.
