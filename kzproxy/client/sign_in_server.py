@@ -42,6 +42,8 @@ RENEWED_BEFORE_END = timedelta(seconds=60)
 # The server takes a nonce for ten minutes.
 NONCE_HOLDS = timedelta(minutes=9)
 NO_SCOPES = ()
+# An issuer dates a certificate back a little, for clocks that differ; not by more of its life.
+_FRESH = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class SignInServer:
         session, key = _session(entry), self._key()
         now = self._clock.now()
         identity = self._identity(key, session)
-        if certificate_validity(identity.certificate)[1] <= now.timestamp():
+        if self._ends_at(identity, session) <= now.timestamp():
             raise SessionEnded("this client's certificate has ended with nothing renewed")
         wants = new_certificate or session.wants_certificate(now.timestamp())
         request = key.certificate_request() if wants and not self._brings_certificate else ""
@@ -126,8 +128,7 @@ class SignInServer:
             raise ClientFailure("kzproxy answered a renewal with another session")
         return self._entry(
             *(grant, _endpoints_of(session), identity),
-            username=session.username,
-            suspected_at=session.suspected_at,
+            before=session,
         )
 
     def asked(self, asking: Asking, flow: str, step_up: StepUp) -> CacheEntry:
@@ -206,9 +207,7 @@ class SignInServer:
         grant: SessionGrant,
         endpoints: Endpoints,
         shown: TlsIdentity,
-        *,
-        username: str = "",
-        suspected_at: int = 0,
+        before: HeldSession | None = None,
     ) -> CacheEntry:
         """Return what is kept of ``grant``.
 
@@ -216,20 +215,23 @@ class SignInServer:
             grant: The answer.
             endpoints: Of the next renewal.
             shown: What the request came with; its token is bound to that, or to a new certificate.
-            username: Where the answer does not say.
-            suspected_at: See ``HeldSession``.
+            before: The session as it was, at a renewal.
         """
         now = self._clock.now()
         certificate = grant.certificate or shown.certificate
-        begins_at, ends_at = certificate_validity(certificate)
         if grant.certificate:
             replace(shown, certificate=certificate).check()
+            begins_at, ends_at = _by_this_clock(certificate, int(now.timestamp()))
+        elif before is not None and before.certificate == certificate:
+            begins_at, ends_at = before.certificate_begins_at, before.certificate_ends_at
+        else:
+            begins_at, ends_at = certificate_validity(certificate)
         expires_at = now + grant.life
         session = HeldSession(
             id=grant.session_id,
-            username=grant.username or username,
+            username=grant.username or (before.username if before else ""),
             token=grant.token,
-            suspected_at=suspected_at,
+            suspected_at=before.suspected_at if before else 0,
             ends_at=int(grant.session_ends_at.timestamp()),
             certificate=certificate,
             certificate_begins_at=begins_at,
@@ -249,6 +251,11 @@ class SignInServer:
             refresh_at=int((expires_at - min(RENEWED_BEFORE_END, grant.life / 2)).timestamp()),
             session=session,
         )
+
+    def _ends_at(self, identity: TlsIdentity, session: HeldSession) -> int:
+        if self._brings_certificate:
+            return certificate_validity(identity.certificate)[1]
+        return session.certificate_ends_at
 
     @property
     def _brings_certificate(self) -> bool:
@@ -289,3 +296,16 @@ def _endpoints_of(session: HeldSession) -> Endpoints:
         revocation=session.revocation_endpoint,
         nonce=session.nonce_endpoint,
     )
+
+
+def _by_this_clock(certificate: str, now_seconds: int) -> tuple[int, int]:
+    """Return between which seconds a certificate that was issued just now holds.
+
+    Where this machine's clock is far from the server's, its length counts from now: else a clock
+    that is ahead would have us ask for another certificate at each renewal.
+    """
+    begins_at, ends_at = certificate_validity(certificate)
+    life = ends_at - begins_at
+    if begins_at <= now_seconds <= begins_at + life * _FRESH:
+        return begins_at, ends_at
+    return now_seconds, now_seconds + life
