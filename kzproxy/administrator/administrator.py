@@ -107,6 +107,13 @@ class Administrator:
         """Judge again at once what is under way on these devices."""
         self._judge_each([lease for one in device_ids for lease in self._live.of_device(one)])
 
+    def judge_keys_again(self, thumbprints: frozenset[str]) -> None:
+        """Judge again at once what is under way with certificates of these keys.
+
+        It may have begun before it was known here whose they are.
+        """
+        self._judge_each([lease for one in thumbprints for lease in self._live.of_key(one)])
+
     def judge_users_again(self, users: frozenset[tuple[str, str]]) -> None:
         """Judge again at once what is under way of these people, by issuer and subject."""
         self._judge_each([lease for one in users for lease in self._live.of_user(*one)])
@@ -303,7 +310,7 @@ class Administrator:
         before = lease.permit.attributes
         with ending_by(EndCause.CREDENTIAL):
             facts = self._trust.restate(aged(before, now))
-        with ending_by(EndCause.SESSION):
+        with ending_by(EndCause.SESSION), ending_by(EndCause.DEVICE, Forbidden):
             facts = self._restated(facts, now)
         with ending_by(EndCause.IDENTITY):
             subject = as_impersonated(before.subject, facts.subject)

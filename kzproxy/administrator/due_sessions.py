@@ -2,7 +2,7 @@
 
 import heapq
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -31,7 +31,8 @@ class DueSessions:
         self._directory = directory
         self._due: dict[str, datetime] = {}
         self._heap: list[tuple[datetime, str]] = []
-        self._ready: set[str] = set()
+        # By issuer: those of one that cannot be asked must not be in the way of another's.
+        self._ready: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
         """Return how many sessions wait for their time, or for their turn."""
@@ -57,37 +58,54 @@ class DueSessions:
         record = self._directory.find(session_id)
         if record is None or record.ended_at is not None:
             self._due.pop(session_id, None)
-            self._ready.discard(session_id)
+            self._discard(session_id)
             return
         due = due_at(record, self._directory.settings.reverify)
         due = due if not_before is None else max(due, not_before)
         if self._due.get(session_id) != due:
-            self._due[session_id] = due
-            self._ready.discard(session_id)
-            heapq.heappush(self._heap, (due, session_id))
+            self._wait(session_id, due)
 
     def hurry(self, session_id: str, now: datetime) -> None:
         """Have a session that waits be due now."""
         if session_id in self._due:
-            self._due[session_id] = now
-            self._ready.discard(session_id)
-            heapq.heappush(self._heap, (now, session_id))
+            self._wait(session_id, now)
 
-    def take(self, count: int, now: datetime) -> list[SessionRecord]:
+    def take(
+        self, count: int, now: datetime, may_ask: Callable[[str], bool]
+    ) -> list[SessionRecord]:
         """Take sessions that are due, at most ``count``: those that were used last first.
 
         Each is to be scheduled again by the caller.
+
+        Args:
+            count: How many.
+            now: Aware, UTC.
+            may_ask: Whether anything may be asked of the provider of an issuer just now.
         """
-        while self._heap and self._heap[0][0] <= now:
-            due, session_id = heapq.heappop(self._heap)
-            if self._due.get(session_id) == due:
-                self._ready.add(session_id)
-        records = filter(None, (self._directory.find(one) for one in self._ready))
+        self._make_ready(now)
+        asked = [ids for issuer, ids in self._ready.items() if ids and may_ask(issuer)]
+        records = filter(None, (self._directory.find(one) for ids in asked for one in ids))
         taken = heapq.nlargest(count, records, key=lambda one: one.seen_at)
         for record in taken:
-            self._ready.discard(record.id)
+            self._discard(record.id)
             del self._due[record.id]
         return taken
+
+    def _make_ready(self, now: datetime) -> None:
+        while self._heap and self._heap[0][0] <= now:
+            due, session_id = heapq.heappop(self._heap)
+            record = self._directory.find(session_id)
+            if record is not None and self._due.get(session_id) == due:
+                self._ready.setdefault(record.issuer, set()).add(session_id)
+
+    def _wait(self, session_id: str, due: datetime) -> None:
+        self._due[session_id] = due
+        self._discard(session_id)
+        heapq.heappush(self._heap, (due, session_id))
+
+    def _discard(self, session_id: str) -> None:
+        for ids in self._ready.values():
+            ids.discard(session_id)
 
 
 def wanted_again(record: SessionRecord, *, now: datetime, interval: timedelta) -> SessionRecord:

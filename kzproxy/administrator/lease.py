@@ -27,6 +27,7 @@ class EndCause(StrEnum):
 
     CREDENTIAL = "credential-ended"
     SESSION = "session-ended"
+    DEVICE = "device-refused"
     IDENTITY = "identity-changed"
     POLICY = "no-longer-permitted"
     MAX_SESSION = "max-session"
@@ -52,11 +53,11 @@ class Ended(Exception):
 
 
 @contextmanager
-def ending_by(cause: EndCause) -> Iterator[None]:
-    """Have a refusal within the block end what runs, for ``cause``."""
+def ending_by(cause: EndCause, kind: type[ProxyError] = ProxyError) -> Iterator[None]:
+    """Have a refusal of this kind within the block end what runs, for ``cause``."""
     try:
         yield
-    except ProxyError as error:
+    except kind as error:
         raise Ended(Ending(cause=cause, error=error)) from error
 
 
@@ -67,11 +68,12 @@ class Lease:
         permit: What it rests on; renewed when it is judged again.
         caller: Whose.
         device_id: Of the device that it began on; may be empty.
+        device_key: SHA-256 of the key of the certificate that it began with; may be empty.
         until: Aware; when it must be judged again.
         bounds: How long it may last at all, and how long without anything moving.
     """
 
-    __slots__ = ("_cut", "_live", "bounds", "caller", "device_id", "permit", "until")
+    __slots__ = ("_cut", "_live", "bounds", "caller", "device_id", "device_key", "permit", "until")
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class Lease:
         self.permit = permit
         self.caller = caller
         self.device_id = permit.attributes.device.device_id
+        self.device_key = permit.attributes.device.key_thumbprint
         self.bounds = bounds
         self.until = permit.attributes.environment.received_at
         self._cut = cut

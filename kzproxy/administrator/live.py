@@ -50,6 +50,10 @@ class LiveLeases:
         """Return those from one device."""
         return frozenset(self._by.get(("device", device_id), ()))
 
+    def of_key(self, thumbprint: str) -> frozenset[Lease]:
+        """Return those whose client showed a certificate of one key."""
+        return frozenset(self._by.get(("key", thumbprint), ()))
+
     def of_user(self, issuer: str, subject: str) -> frozenset[Lease]:
         """Return those of one person."""
         return frozenset(self._by.get(("user", issuer, subject), ()))
@@ -60,5 +64,6 @@ def _keys(lease: Lease) -> tuple[tuple[str, ...], ...]:
     return (
         ("session", lease.session_id),
         ("device", lease.device_id),
+        ("key", lease.device_key),
         ("user", lease.user[0], lease.user[1]),
     )

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -31,12 +32,26 @@ class Outcome(StrEnum):
 
     CONFIRMED = "confirmed"
     REFUSED = "refused"
+    SILENT = "silent"
     FAILED = "failed"
     OVER = "over"
 
 
 class _SessionOver(Exception):
-    """The session ended while its provider was asked."""
+    """The session ended while its provider was asked, or its person signed in anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unwritten:
+    """A refresh token that must still be written.
+
+    Attributes:
+        began_at: Of the session when it was asked about: another sign-in begins it anew.
+        token: Its present refresh token.
+    """
+
+    began_at: datetime
+    token: str = field(repr=False)
 
 
 class ProviderCheck:
@@ -45,25 +60,25 @@ class ProviderCheck:
     def __init__(
         self, directory: SessionDirectory, sealer: Sealer, providers: Providers, clock: Clock
     ) -> None:
+        """Take the collaborators."""
         self._directory = directory
         self._sealer = sealer
         self._providers = providers
         self._clock = clock
         # New refresh tokens that the store did not take: the old one is spent, so these are all
         # that is left of the sign-in until they can be written.
-        self._unwritten: dict[str, str] = {}
-        self._silent: set[str] = set()
+        self._unwritten: dict[str, _Unwritten] = {}
 
     async def check(self, record: SessionRecord) -> Outcome:
-        """Ask, and keep what comes of it; never raises for what a provider or the store does.
+        """Ask, and keep what comes of it; never raises for what the store does.
 
-        Nothing is written where the provider is silent: the directory refuses a session by itself
-        once its confirmation is too old.
+        Raises:
+            ProviderSilence: No usable answer. Nothing is written then but a new refresh token: the
+                directory refuses a session by itself once its confirmation is too old.
         """
         asked_at = self._clock.now()
         try:
             identity = await self._confirmed(record)
-            self._heard(record.issuer)
             return await self._take(record, identity, asked_at)
         except ProviderRefusal as no:
             words = f"the identity provider no longer confirms it ({no})"
@@ -73,15 +88,17 @@ class ProviderCheck:
             return await self._end(record, words)
         except _SessionOver:
             return Outcome.OVER
-        except (ProviderSilence, Unsealable, ServiceUnavailable) as error:
-            self._not_heard(record, error)
+        except (Unsealable, ServiceUnavailable) as error:
+            log.warning("session %s could not be confirmed: %s", record.id, _words(error))
             return Outcome.FAILED
 
     async def write_unwritten(self) -> None:
         """Try again to keep what the store did not take."""
-        for session_id, token in list(self._unwritten.items()):
+        for session_id, unwritten in list(self._unwritten.items()):
             try:
-                await self._write(session_id, token)
+                await self._write(session_id, unwritten)
+            except _SessionOver:
+                self._unwritten.pop(session_id, None)
             except (Unauthenticated, ServiceUnavailable):
                 continue
 
@@ -95,24 +112,27 @@ class ProviderCheck:
 
     def _refresh_token(self, record: SessionRecord) -> str:
         unwritten = self._unwritten.get(record.id)
-        if unwritten is not None:
-            return unwritten
+        if unwritten is not None and unwritten.began_at == record.began_at:
+            return unwritten.token
         return self._sealer.open(record.refresh, refresh_context(record.id)).decode()
 
     async def _keep(self, record: SessionRecord, provider: ProviderClient, token: str) -> None:
-        self._unwritten[record.id] = token
+        unwritten = _Unwritten(began_at=record.began_at, token=token)
+        self._unwritten[record.id] = unwritten
         try:
-            await self._write(record.id, token)
-        except Unauthenticated as error:
-            # It ended meanwhile, and its new token must not outlive it at the provider.
-            del self._unwritten[record.id]
+            await self._write(record.id, unwritten)
+        except (Unauthenticated, _SessionOver) as error:
+            # It ended meanwhile, or its person has signed in anew, and what this sign-in's token
+            # was traded for must not outlive it at the provider.
+            self._unwritten.pop(record.id, None)
             await provider.revoke(token)
             raise _SessionOver from error
 
-    async def _write(self, session_id: str, token: str) -> None:
-        sealed = self._sealer.seal(token.encode(), refresh_context(session_id))
-        await self._directory.update(session_id, partial(_with_refresh, sealed=sealed))
-        if self._unwritten.get(session_id) == token:
+    async def _write(self, session_id: str, unwritten: "_Unwritten") -> None:
+        sealed = self._sealer.seal(unwritten.token.encode(), refresh_context(session_id))
+        change = partial(_with_refresh, sealed=sealed, began_at=unwritten.began_at)
+        await self._directory.update(session_id, change)
+        if self._unwritten.get(session_id) == unwritten:
             del self._unwritten[session_id]
 
     async def _take(
@@ -128,26 +148,10 @@ class ProviderCheck:
             raise _SessionOver from error
         return Outcome.CONFIRMED
 
-    def _heard(self, issuer: str) -> None:
-        if issuer in self._silent:
-            self._silent.discard(issuer)
-            log.info("sessions of %s can be confirmed again", issuer)
-
-    def _not_heard(self, record: SessionRecord, error: Exception) -> None:
-        # Thousands of sessions may wait for one provider, and one line says it.
-        level = logging.DEBUG if record.issuer in self._silent else logging.WARNING
-        self._silent.add(record.issuer)
-        log.log(
-            level,
-            "session %s cannot be confirmed by %s, nor perhaps others; each is refused from %s"
-            " after it was last confirmed: %s",
-            record.id,
-            record.issuer,
-            self._directory.settings.reverify + self._directory.settings.grace,
-            _words(error),
-        )
-
     async def _end(self, record: SessionRecord, words: str) -> Outcome:
+        present = self._directory.find(record.id)
+        if present is not None and present.began_at != record.began_at:
+            return Outcome.OVER  # another sign-in stands behind it by now
         log.info("session %s of %s ends: %s", record.id, record.username, words)
         self._unwritten.pop(record.id, None)
         try:
@@ -171,6 +175,8 @@ def confirmed(
         identity: Who the provider says the person is; None where it does not say.
         asked_at: When it was asked.
     """
+    if record.began_at != before.began_at:
+        return record  # the person has signed in anew, and the answer is about the time before
     # Set back while the answer was under way: what has changed since may not be in it.
     wanted_again = record.verified_at < before.verified_at
     verified_at = record.verified_at if wanted_again else max(record.verified_at, asked_at)
@@ -191,7 +197,9 @@ def refresh_context(session_id: str) -> str:
     return f"session:{session_id}:refresh"
 
 
-def _with_refresh(record: SessionRecord, sealed: bytes) -> SessionRecord:
+def _with_refresh(record: SessionRecord, sealed: bytes, began_at: datetime) -> SessionRecord:
+    if record.began_at != began_at:
+        raise _SessionOver
     return msgspec.structs.replace(record, refresh=sealed)
 
 

@@ -9,7 +9,6 @@ few are under way at once with one provider, however many sessions are due.
 import asyncio
 import logging
 import zlib
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,12 +16,15 @@ from functools import partial
 
 from kzproxy.administrator.due_sessions import DueSessions, wanted_again
 from kzproxy.administrator.provider_check import Outcome, ProviderCheck, Providers
+from kzproxy.administrator.provider_pace import ProviderPace
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.metrics.registry import Metrics
 from kzproxy.store.following import Following
+from kzproxy.store.held_lease import HeldLease
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.store import Store
 
@@ -39,10 +41,6 @@ class ReverificationLimits:
         at_once: Questions under way with one provider.
         least_per_second: Questions that may begin each second, however few sessions there are.
         turn: Between two looks at what is due.
-        lease: For how long a worker is the one that asks, without a word of its own.
-        lease_renewed: How often it says that it still is.
-        lease_left: What must be left of the lease for a question to begin: longer than a question
-            takes, so that no other worker asks about the same session meanwhile.
         retry: After a question that failed, at most.
         idle_leeway: Other workers write down which sessions were used only now and then.
     """
@@ -50,9 +48,6 @@ class ReverificationLimits:
     at_once: int = 16
     least_per_second: float = 5.0
     turn: timedelta = timedelta(seconds=0.1)
-    lease: timedelta = timedelta(seconds=40)
-    lease_renewed: timedelta = timedelta(seconds=5)
-    lease_left: timedelta = timedelta(seconds=25)
     retry: timedelta = timedelta(seconds=15)
     idle_leeway: timedelta = timedelta(seconds=90)
 
@@ -87,14 +82,14 @@ class Reverification:
             limits: How providers are asked.
         """
         self._with = shared
-        self._holder = holder
         self._limits = limits
         self._due = DueSessions(shared.directory)
         self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
-        self._under_way: Counter[str] = Counter()
+        self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()
         self._allowance = 1.0
-        self._allowed_at = self._lease_asked_at = self._held_until = shared.clock.monotonic()
+        self._allowed_at = shared.clock.monotonic()
+        self._lease = HeldLease(shared.store, LEASE, holder, shared.clock)
         shared.following.follow(self._due)
         shared.metrics.reverification_lag.set_function(self.lag_seconds)
 
@@ -123,9 +118,14 @@ class Reverification:
             if provider is not None and record.vouched_by != provider.settings.issuer.revision:
                 self._due.hurry(record.id, now)
 
+    def problem(self) -> str | None:
+        """Say which providers give this worker no usable answer; None where all do."""
+        silent = sorted(issuer for issuer, pace in self._paces.items() if pace.is_silent)
+        return f"no usable answer from {', '.join(silent)}" if silent else None
+
     def lag_seconds(self) -> float:
         """Return by how much the session that has waited longest is over its time; 0 elsewhere."""
-        if not self._is_held():
+        if not self._lease.is_held():
             return 0.0
         waiting = [one.verified_at for one in self._with.directory.all() if one.ended_at is None]
         if not waiting:
@@ -145,7 +145,7 @@ class Reverification:
                 # An answer may hold a new refresh token, and the old one is spent already: to drop
                 # it would end somebody's sign-in. Each answer has a time-out, so this ends soon.
                 stopped = cancelled
-        await self._let_go()
+        await self._lease.let_go()
         if stopped is not None:
             raise stopped
 
@@ -157,38 +157,45 @@ class Reverification:
     async def _turn(self, asking: asyncio.TaskGroup) -> None:
         """Begin what may begin now; never raises for what the store does."""
         try:
-            await self._hold()
+            if await self._lease.keep():
+                # Another worker may just have kept a new refresh token; ask with no older one.
+                await self._with.following.catch_up()
+                log.info("this worker confirms sessions at the identity providers")
             await self._check.write_unwritten()
         except ServiceUnavailable as error:
             log.warning("sessions cannot be confirmed: %s", error.detail or error.message)
-        if not self._is_held():
+        if not self._lease.is_held():
             return
-        for record in self._due.take(self._may_begin(), self._with.clock.now()):
-            is_busy = self._under_way[record.issuer] >= self._limits.at_once
-            if is_busy or record.id in self._asked_about:
+        for record in self._due.take(
+            self._may_begin(), self._with.clock.now(), lambda one: self._pace_of(one).may_begin()
+        ):
+            pace = self._pace_of(record.issuer)
+            if record.id in self._asked_about or not pace.may_begin():
                 self._due.schedule(record.id)
                 continue
             self._allowance -= 1
-            self._under_way[record.issuer] += 1
+            pace.begun()
             self._asked_about.add(record.id)
-            asking.create_task(self._ask(record))
+            asking.create_task(self._ask(record, pace))
 
-    async def _ask(self, record: SessionRecord) -> None:
+    async def _ask(self, record: SessionRecord, pace: ProviderPace) -> None:
         """Ask about one session; sees to its own errors."""
         outcome = Outcome.FAILED
         try:
             outcome = await self._outcome(record)
+        except ProviderSilence as silence:
+            outcome = Outcome.SILENT
+            self._tell_silence(record, pace, silence)
         except ServiceUnavailable as error:
             log.warning("session %s could not be ended: %s", record.id, error.detail)
         except Exception:
             log.exception("bug while session %s was to be confirmed", record.id)
         finally:
             self._asked_about.discard(record.id)
-            self._under_way[record.issuer] -= 1
+            self._tell_answer(record, pace, outcome)
             self._with.metrics.reverifications.labels(outcome.value).inc()
-            self._due.schedule(
-                record.id, self._retry_at(record) if outcome is Outcome.FAILED else None
-            )
+            failed = outcome in (Outcome.SILENT, Outcome.FAILED)
+            self._due.schedule(record.id, self._retry_at(record) if failed else None)
 
     async def _outcome(self, record: SessionRecord) -> Outcome:
         cause = self._over(record)
@@ -196,6 +203,36 @@ class Reverification:
             return await self._check.check(record)
         await self._with.directory.end(record.id, cause, _WORDS[cause], by="kzproxy")
         return Outcome.OVER
+
+    def _pace_of(self, issuer: str) -> ProviderPace:
+        pace = self._paces.get(issuer)
+        if pace is None:
+            pace = self._paces[issuer] = ProviderPace(self._limits.at_once, self._with.clock)
+        return pace
+
+    def _tell_silence(
+        self, record: SessionRecord, pace: ProviderPace, silence: ProviderSilence
+    ) -> None:
+        # Thousands of sessions may wait for one provider, and one line says it.
+        if pace.silent(silence.retry_after):
+            settings = self._with.directory.settings
+            log.warning(
+                "%s gives no usable answer; its sessions are refused from %s after each was last"
+                " confirmed: %s",
+                record.issuer,
+                settings.reverify + settings.grace,
+                silence,
+            )
+
+    def _tell_answer(self, record: SessionRecord, pace: ProviderPace, outcome: Outcome) -> None:
+        match outcome:
+            case Outcome.CONFIRMED | Outcome.REFUSED:
+                if pace.answered():
+                    log.info("%s answers again", record.issuer)
+            case Outcome.FAILED | Outcome.OVER:
+                pace.ended()
+            case Outcome.SILENT:
+                pass  # told already
 
     def _over(self, record: SessionRecord) -> SessionEnd | None:
         """Return why a session has ended by itself, so that nobody need be asked about it."""
@@ -221,35 +258,6 @@ class Reverification:
         self._allowance = min(self._allowance, max(1.0, per_second))
         self._allowed_at = now
         return int(self._allowance)
-
-    def _is_held(self) -> bool:
-        left = self._held_until - self._with.clock.monotonic()
-        return left >= self._limits.lease_left.total_seconds()
-
-    async def _hold(self) -> None:
-        now = self._with.clock.monotonic()
-        if now < self._lease_asked_at:
-            return
-        self._lease_asked_at = now + self._limits.lease_renewed.total_seconds()
-        had = now < self._held_until
-        seconds = self._limits.lease.total_seconds()
-        if not await self._with.store.hold(LEASE, self._holder, seconds):
-            self._held_until = now
-            return
-        if not had:
-            # Another worker may just have kept a new refresh token; ask with no older one.
-            await self._with.following.catch_up()
-            log.info("this worker confirms sessions at the identity providers")
-        self._held_until = now + seconds
-
-    async def _let_go(self) -> None:
-        if self._with.clock.monotonic() >= self._held_until:
-            return
-        self._held_until = self._with.clock.monotonic()
-        try:
-            await self._with.store.hold(LEASE, self._holder, 0)
-        except ServiceUnavailable as error:
-            log.warning("the lease %s could not be given up: %s", LEASE, error.detail)
 
 
 _WORDS = {

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from kzproxy.attributes.identity import SESSION_METHOD, ExtraValues, Identity
+from kzproxy.transport.peer import peer_address
 
 
 class SessionEnd(StrEnum):
@@ -73,6 +74,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         renewal_before: Of the one before, for an answer that was lost.
         renewed_at: When it took its place; None where there is none before.
         address: That the sign-in came from.
+        seen_address: That it was last seen at; empty where it was at no other.
         user_agent: Of the client at the sign-in, a hint.
         risk: See ``Identity``.
         step_up: What the next renewal is answered with instead of a token, as JSON; empty: nothing.
@@ -106,6 +108,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     renewal_before: str = ""
     renewed_at: datetime | None = None
     address: str = ""
+    seen_address: str = ""
     user_agent: str = ""
     risk: str = ""
     step_up: str = ""
@@ -141,5 +144,15 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             authentication_methods=self.authentication_methods,
             issued_at=self.began_at,
             session_began_at=self.began_at,
+            signed_in_from=_plain(self.address),
+            seen_from=self.seen_address,
             risk=self.risk,
         )
+
+
+def _plain(address: str) -> str:
+    """Return an address as those of requests are written; empty where it is none."""
+    try:
+        return str(peer_address(address))
+    except ValueError:
+        return ""

@@ -13,6 +13,7 @@ import msgspec
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 from kzproxy.administrator.session_end import holds_until, why_over
+from kzproxy.administrator.session_moves import SessionMoves, moved
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity
 from kzproxy.clock.system import Clock
@@ -60,6 +61,7 @@ class SessionDirectory:
         self._by_device: dict[str, set[str]] = {}
         self._ends: list[tuple[datetime, str]] = []
         self._used: dict[str, datetime] = {}
+        self._moves = SessionMoves()
         self._end_listeners: list[Callable[[SessionRecord], None]] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
@@ -74,11 +76,13 @@ class SessionDirectory:
 
     def find(self, session_id: str) -> SessionRecord | None:
         """Return a session, ended ones of the last day too."""
-        return self._records.get(session_id)
+        record = self._records.get(session_id)
+        return None if record is None else self._seen(record)
 
     def all(self) -> tuple[SessionRecord, ...]:
         """Return every session, the one that began last first."""
-        return tuple(sorted(self._records.values(), key=lambda one: one.began_at, reverse=True))
+        records = map(self._seen, self._records.values())
+        return tuple(sorted(records, key=lambda one: one.began_at, reverse=True))
 
     def of_user(self, issuer: str, subject: str) -> tuple[SessionRecord, ...]:
         """Return the sessions of one person that hold."""
@@ -139,10 +143,21 @@ class SessionDirectory:
         return attributes if present is subject else replace(attributes, subject=present)
 
     def used(self, session_id: str, now: datetime) -> None:
-        """Note that a request of a session has come; written down from time to time."""
+        """Note that a request of a session has come; other workers are told from time to time."""
+        self._used[session_id] = now
+
+    def came_from(self, session_id: str, address: str) -> None:
+        """Note that a session has moved: a request of it has come from another address.
+
+        Its streams are judged again, here at once and at other workers soon.
+        """
         record = self._records.get(session_id)
-        if record is not None and now - self._seen(record).seen_at >= _NOTED_EVERY / 2:
-            self._used[session_id] = now
+        if record is None or (record.seen_address or record.address) == address:
+            return
+        self._moves.note(session_id, address)
+        self._records[session_id] = record = moved(record, address)
+        self._identities[session_id] = record.identity()
+        self._tell(frozenset({session_id}))
 
     async def begin(self, record: SessionRecord, *others: Put | Delete) -> None:
         """Keep a new session; the oldest of a person who has too many are ended.
@@ -218,28 +233,34 @@ class SessionDirectory:
             await self.update(session_id, ended)
         except Unauthenticated:
             return None
-        for listener in self._end_listeners:
-            listener(before[0])
+        self.tell_of_end(before[0])
         return before[0]
+
+    def tell_of_end(self, record: SessionRecord) -> None:
+        """Have those told who see to sessions that ended here; ``record`` is from before."""
+        for listener in self._end_listeners:
+            listener(record)
 
     async def run(self) -> None:
         """Write down now and then which sessions are used, until cancelled."""
-        while True:
-            await asyncio.sleep(_NOTED_EVERY.total_seconds())
-            await self.note_used()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._moves.run(self.update))
+            while True:
+                await asyncio.sleep(_NOTED_EVERY.total_seconds())
+                await self.note_used()
 
     async def note_used(self) -> None:
         """Write down which sessions were used since this was last called."""
-        used, self._used = self._used, {}
-        for session_id, at in used.items():
+        for session_id, at in list(self._used.items()):
             try:
                 await self.update(session_id, partial(_seen_at, at=at))
             except Unauthenticated:
-                continue
+                pass  # it has ended
             except ServiceUnavailable as error:
                 log.warning("the use of a session cannot be noted: %s", error.detail)
-                self._used = used | self._used
                 return
+            if self._used.get(session_id) == at:
+                del self._used[session_id]
 
     def sweep(self, now: datetime) -> None:
         """Tell of the sessions that have come to their end by themselves since the last time."""
@@ -281,7 +302,7 @@ class SessionDirectory:
             self._tell(frozenset({key}))
 
     def _keep(self, entry: Entry) -> None:
-        record = _decoder.decode(entry.value)
+        record = self._moves.applied(_decoder.decode(entry.value))
         self._records[record.id] = record
         self._identities[record.id] = record.identity()
         self._by_user.setdefault(record.user, set()).add(record.id)

@@ -17,6 +17,7 @@ from kzproxy.administrator.device_signals import (
     NotCompliant,
     RevokedCertificate,
 )
+from kzproxy.administrator.due_sessions import wanted_again
 from kzproxy.administrator.revocations import KIND as REVOCATION_KIND
 from kzproxy.administrator.revocations import Needed, Revocation, is_from_before
 from kzproxy.administrator.risks import KIND as RISK_KIND
@@ -80,9 +81,7 @@ class Taking:
     @property
     def about(self) -> Concern:
         """What the effect is on: of a device, whoever uses it."""
-        is_device = self.signal.kind is SignalKind.DEVICE_COMPLIANCE
-        is_device = is_device or self.value("principal") == "DEVICE"
-        if is_device and self.concern.device_id:
+        if is_of_device(self.signal):
             return Concern(device_id=self.concern.device_id)
         return self.concern
 
@@ -90,6 +89,13 @@ class Taking:
         """Return one of the signal's values; empty where it is no text."""
         said = self.signal.value.get(name)
         return said if isinstance(said, str) else ""
+
+
+def is_of_device(signal: Signal) -> bool:
+    """Whether it says something of a device that it names, and not of who uses it."""
+    is_risk = signal.kind is SignalKind.RISK_CHANGED and signal.value.get("principal") == "DEVICE"
+    is_compliance = signal.kind is SignalKind.DEVICE_COMPLIANCE
+    return bool(signal.subject.device_id) and (is_risk or is_compliance)
 
 
 def effects_of(taking: Taking) -> Effects:
@@ -167,7 +173,9 @@ def _claims_changed(taking: Taking) -> Effects:
 
     def change(record: SessionRecord) -> SessionRecord:
         changed = _with_claims(record, claims, taking.issuers.get(record.issuer))
-        return _verified_long_ago(record, taking) if changed is None else changed
+        if changed is not None:
+            return changed
+        return wanted_again(record, now=taking.now, interval=taking.reverify)
 
     return Effects(
         words=f"changes claims: {', '.join(sorted(claims))[:200]}",
@@ -191,11 +199,6 @@ def _with_claims(
     if groups is None or len(claims) > 1:
         return None
     return msgspec.structs.replace(record, groups=groups)
-
-
-def _verified_long_ago(record: SessionRecord, taking: Taking) -> SessionRecord:
-    due = taking.now - taking.reverify
-    return msgspec.structs.replace(record, verified_at=min(record.verified_at, due))
 
 
 def _assurance_changed(taking: Taking) -> Effects:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -27,6 +28,7 @@ from kzproxy.administrator.signal_effects import (
     devices_of,
     digest,
     effects_of,
+    is_of_device,
     order_of,
 )
 from kzproxy.audit.decision_log import DecisionLog
@@ -64,7 +66,14 @@ class _Plan:
     outcome: Outcome
     words: str
     sessions: tuple[str, ...] = ()
+    ended: tuple[SessionRecord, ...] = ()
     writes: tuple[Put | Delete, ...] = ()
+
+
+class _Changed(NamedTuple):
+    before: SessionRecord
+    after: SessionRecord
+    revision: int
 
 
 class Signals:
@@ -109,6 +118,8 @@ class Signals:
                 await self._following.write(*plan.writes)
             except Conflict:
                 continue  # a session was changed, or the same came to another worker
+            for one in plan.ended:
+                self._sessions.tell_of_end(one)
             return plan.outcome
         raise ServiceUnavailable("sessions change too often; send it again", retry_after_seconds=1)
 
@@ -123,7 +134,7 @@ class Signals:
             return _Plan(outcome=Outcome.REPEATED, words="nothing: it was taken before")
         now = self._clock.now()
         noted = Put(kind=SEEN_KIND, key=seen, value=b"{}", expires_at=now + KEPT, expected=None)
-        concern = self._concern(signal.subject, source)
+        concern = self._concern(signal, source)
         if concern is None:
             words = "nothing: it is about nobody that this source may speak of"
             return _Plan(outcome=Outcome.NOBODY, words=words, writes=(noted,))
@@ -146,14 +157,21 @@ class Signals:
         return _Plan(
             outcome=Outcome.APPLIED,
             words=effects.words,
-            sessions=tuple(one.key for one in changed),
-            writes=(noted, order, *changed, *effects.kept),
+            sessions=tuple(one.after.id for one in changed),
+            ended=tuple(one.before for one in changed if one.after.ended_at is not None),
+            writes=(
+                noted,
+                order,
+                *(session_put(one.after, one.revision) for one in changed),
+                *effects.kept,
+            ),
         )
 
-    def _concern(self, subject: SignalSubject, source: SignalSource) -> Concern | None:
+    def _concern(self, signal: Signal, source: SignalSource) -> Concern | None:
+        subject = signal.subject
         issuers = self._spoken_of(subject, source)
-        if not issuers and not subject.device_id:
-            return None
+        if not issuers and not is_of_device(signal):
+            return None  # without an issuer it would be about any issuer's users
         return Concern(
             issuers=issuers,
             subject=subject.subject,
@@ -211,19 +229,19 @@ class Signals:
 
     async def _changed(
         self, concerned: tuple[SessionRecord, ...], effects: Effects
-    ) -> tuple[Put, ...]:
+    ) -> tuple[_Changed, ...]:
         if effects.change is None:
             return ()
-        puts = []
+        found = []
         for one in concerned:
             entry = await self._store.get(KIND, one.id)
             record = None if entry is None else read_session(entry)
             if entry is None or record is None or record.ended_at is not None:
                 continue
-            changed = effects.change(record)
-            if changed != record:
-                puts.append(session_put(changed, entry.revision))
-        return tuple(puts)
+            after = effects.change(record)
+            if after != record:
+                found.append(_Changed(record, after, entry.revision))
+        return tuple(found)
 
     async def _record(self, signal: Signal, source: SignalSource, plan: _Plan) -> None:
         subject = signal.subject

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.attributes.environment import NOWHERE
+from kzproxy.attributes.environment import Environment
 
 if TYPE_CHECKING:  # the reader of databases is for those who name one
     from kzproxy.location.locations import Locations
@@ -26,9 +26,16 @@ class Whereabouts:
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:  # noqa: ARG002 - theirs
         """Return the facts with country and autonomous system as they are known now."""
-        environment, known = attributes.environment, self._locations
-        place = NOWHERE if known is None else known.place(environment.source_address)
-        if (environment.country, environment.asn) == (place.country, place.asn):
-            return attributes
-        environment = replace(environment, country=place.country, asn=place.asn)
-        return replace(attributes, environment=environment)
+        before, known = attributes.environment, self._locations
+        environment = (
+            _nowhere(before) if known is None else known.located(before, attributes.subject)
+        )
+        return attributes if environment is before else replace(attributes, environment=environment)
+
+
+def _nowhere(environment: Environment) -> Environment:
+    """Return the environment as it is where no database is."""
+    said = (environment.country, environment.asn, environment.sign_in_country)
+    if said == ("", 0, "") and not environment.seen_country:
+        return environment
+    return replace(environment, country="", asn=0, sign_in_country="", seen_country="")

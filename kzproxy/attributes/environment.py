@@ -32,6 +32,8 @@ class Environment:
         source_address: The client's; an IPv4-mapped IPv6 address is given as IPv4.
         country: Of that address, see ``Place``.
         asn: The same.
+        sign_in_country: Of the address that the session was signed in from.
+        seen_country: Of the address that it was last seen at.
         user_agent: As the client sent it, so only a hint; empty where none.
         reason: What the user gave as the reason for what they do, where they gave one that still
             holds; empty where none.
@@ -42,6 +44,8 @@ class Environment:
     source_address: IPAddress
     country: str = ""
     asn: int = 0
+    sign_in_country: str = ""
+    seen_country: str = ""
     user_agent: str = ""
     reason: str = ""
     reason_ends_at: datetime | None = None

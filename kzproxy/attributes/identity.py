@@ -41,6 +41,8 @@ class Identity:
         authentication_methods: ``amr``; empty where the issuer does not say.
         issued_at: The token's ``iat``; None where it has none.
         session_began_at: When the session began; None where it is no session that kzproxy keeps.
+        signed_in_from: Address that a session was signed in from; empty where nobody knows.
+        seen_from: Address that it was last seen at; empty where it was at no other.
         risk: ``LOW``, ``MEDIUM`` or ``HIGH`` as somebody who is believed says; empty where nobody.
     """
 
@@ -60,6 +62,8 @@ class Identity:
     authentication_methods: tuple[str, ...] = ()
     issued_at: datetime | None = None
     session_began_at: datetime | None = None
+    signed_in_from: str = ""
+    seen_from: str = ""
     risk: str = ""
 
     @property

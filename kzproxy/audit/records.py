@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from kzproxy.attributes.device import DevicePosture
-from kzproxy.attributes.environment import NOWHERE, IPAddress, Place
+from kzproxy.attributes.environment import NOWHERE, Environment, IPAddress, Place
 from kzproxy.attributes.identity import ExtraValues, Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.recorded_device import recorded_device
@@ -215,7 +215,7 @@ def decision_record(
         received_at=arrival.received_at,
         user=caller.user,
         device=caller.device,
-        source=_source(arrival),
+        source=_source(arrival, decision.attributes.environment),
         request=request,
         namespace=recorded_namespace(decision),
         object=recorded_object(decision),
@@ -271,7 +271,7 @@ def same_decision(
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         received_at=arrival.received_at,
-        source=_source(arrival),
+        source=msgspec.structs.replace(record.source, port=arrival.source_port),
     )
 
 
@@ -420,6 +420,8 @@ def _user(identity: Identity, session_id: str) -> User:
         authentication_methods=visible_all(identity.authentication_methods),
         issued_at=identity.issued_at,
         session_began_at=identity.session_began_at,
+        signed_in_from=identity.signed_in_from,
+        seen_from=identity.seen_from,
         risk=visible(identity.risk),
     )
 
@@ -428,13 +430,15 @@ def _extra(extra: ExtraValues) -> dict[str, tuple[str, ...]]:
     return {visible(key): visible_all(values) for key, values in extra[:MAX_ITEMS]}
 
 
-def _source(arrival: Arrival) -> Source:
+def _source(arrival: Arrival, environment: Environment | None = None) -> Source:
     return Source(
         address=str(arrival.source_address),
         port=arrival.source_port,
         via="" if arrival.via is None else str(arrival.via),
         country=arrival.place.country,
         asn=arrival.place.asn,
+        sign_in_country="" if environment is None else environment.sign_in_country,
+        seen_country="" if environment is None else environment.seen_country,
     )
 
 

@@ -56,6 +56,8 @@ def attributes_of(record: DecisionRecord) -> Attributes:
             source_address=ip_address(record.source.address),
             country=record.source.country,
             asn=record.source.asn,
+            sign_in_country=record.source.sign_in_country,
+            seen_country=record.source.seen_country,
             user_agent=record.request.user_agent,
             reason=record.reason,
         ),
@@ -112,6 +114,8 @@ def _identity(user: User) -> Identity:
         authentication_methods=user.authentication_methods,
         issued_at=user.issued_at,
         session_began_at=user.session_began_at,
+        signed_in_from=user.signed_in_from,
+        seen_from=user.seen_from,
         risk=user.risk,
     )
 

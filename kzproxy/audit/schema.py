@@ -98,6 +98,8 @@ class User(_Part, frozen=True, kw_only=True):
     authentication_methods: tuple[str, ...] = ()
     issued_at: Time | None = None
     session_began_at: Time | None = None
+    signed_in_from: str = ""
+    seen_from: str = ""
     risk: str = ""
 
 
@@ -137,6 +139,8 @@ class Source(_Part, frozen=True, kw_only=True):
     via: str = ""
     country: str = ""
     asn: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 0
+    sign_in_country: str = ""
+    seen_country: str = ""
 
 
 class Request(_Part, frozen=True, kw_only=True):

@@ -43,6 +43,8 @@ def summarize(record: Mapping[str, Any]) -> Summary:
     return Summary(visible(f"{time} {text}", MAX_TARGET_CHARS), tone)
 
 
+_KEY_CHARS = 16
+_SHOWN_DETAILS = ("state", "how", "for_user")
 _REFUSED_SIGNAL = ("stream", "error", "message", "id", "address")
 _LIFECYCLE = ("after", "refused", "lost", "torn_bytes", "kzproxy_version")
 
@@ -77,8 +79,12 @@ def _event(record: Mapping[str, Any]) -> str:
     user, device = _part(record, "user"), _part(record, "device")
     parts = [f"-- {record.get('event')}", "refused" if record.get("refused") else ""]
     parts.append(_named("user", user.get("name")))
-    parts.append(_named("device", device.get("id") or device.get("key_thumbprint")))
+    parts.append(_named("device", device.get("id")))
+    if "id" not in device:
+        parts.append(_named("key", str(device.get("key_thumbprint", ""))[:_KEY_CHARS]))
     parts += [_named(name, record.get(name)) for name in ("session", "by")]
+    details = _part(record, "details")
+    parts += [_named(name, details.get(name)) for name in _SHOWN_DETAILS]
     parts.append(str(record.get("message", "")))
     return " ".join(part for part in parts if part)
 

@@ -75,7 +75,8 @@ def authorization_url(
     metadata: ProviderMetadata, settings: ProviderSettings, wish: AuthorizationWish
 ) -> str:
     """Return where to send the browser."""
-    parameters = {
+    # Ours last: what the operator adds can replace none of them.
+    parameters = dict(settings.parameters) | {
         "response_type": "code",
         "client_id": settings.client_id,
         "redirect_uri": wish.redirect_uri,

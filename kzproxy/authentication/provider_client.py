@@ -51,9 +51,9 @@ class SignedIn:
     Attributes:
         identity: Who; ``expires_at`` is the end of the ID token and not of the sign-in.
         idp_session: The provider's name for the sign-in (``sid``); empty where it has none.
+        email: The person's address, as far as the provider has verified it; may be empty.
         refresh_token: To ask again with; never empty.
         id_token: To be shown when the person signs out there (``id_token_hint``).
-        email: The person's; empty where the provider does not say, or says that it may be wrong.
     """
 
     identity: Identity
@@ -137,9 +137,7 @@ class ProviderClient:
         return SignedIn(
             identity=await self._first_identity(first, tokens),
             idp_session=_text(first.claims, "sid"),
-            email=""
-            if first.claims.get("email_verified") is False
-            else _text(first.claims, "email"),
+            email=_text(first.claims, "email") if _is_verified(first.claims) else "",
             refresh_token=tokens.refresh_token,
             id_token=tokens.id_token,
         )
@@ -286,6 +284,11 @@ class ProviderClient:
             raise ProviderRefusal("inactive", "the sign-in is not active any more")
         if answer.document.get("sub", subject) != subject:
             raise Unauthenticated("the identity provider answered for another person")
+
+
+def _is_verified(claims: Mapping[str, object]) -> bool:
+    # As the claim mapping takes it: absent is taken, anything but `true` is not.
+    return claims.get("email_verified", True) is True
 
 
 def _text(claims: Mapping[str, object], name: str) -> str:

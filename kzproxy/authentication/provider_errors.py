@@ -4,6 +4,8 @@ The two must not be confused. A no ends a sign-in at once. Silence ends nothing 
 borne for a grace that the operator sets, and then nobody is let in on it.
 """
 
+from datetime import timedelta
+
 MAX_TOLD_CHARACTERS = 200
 
 
@@ -26,7 +28,14 @@ class ProviderSilence(Exception):
 
     Time-outs, 429 and 5xx are such, and answers that cannot be read, and a provider that refuses
     kzproxy itself (``invalid_client``): that is for the operator to mend, not the user's doing.
+
+    Attributes:
+        retry_after: How long the provider wants to be left alone; None where it does not say.
     """
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 def told(text: object) -> str:

@@ -4,9 +4,11 @@ On aiohttp, as the fetching of keys is, and not on Authlib: see ARCHITECTURE.md.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import aiohttp
 
@@ -16,6 +18,7 @@ from kzproxy.authentication.provider_settings import DEFAULT_PROVIDER_LIMITS, Pr
 
 # Those that say nothing about the question but "not now" (RFC 9110 section 15, RFC 6585 section 4).
 _LATER = frozenset({408, 425, 429})
+_SECONDS = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +102,17 @@ def _refuse_unusable(url: str, response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status in _LATER or status >= 500 or not (200 <= status < 300 or status >= 400):
         # A redirect is not followed: it would take the secret to a place nobody named.
-        raise ProviderSilence(f"{url}: the answer is {status}")
+        raise ProviderSilence(f"{url}: the answer is {status}", retry_after=_retry_after(response))
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ProviderSilence(f"{url}: the answer is compressed, which was not asked for")
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> timedelta | None:
+    # RFC 9110 section 10.2.3; a date is not read, and then nothing is said.
+    seconds = response.headers.get("retry-after", "")
+    if not _SECONDS.fullmatch(seconds):
+        return None
+    return timedelta(seconds=int(seconds))
 
 
 def _document(url: str, response: aiohttp.ClientResponse, body: bytes) -> Mapping[str, object]:

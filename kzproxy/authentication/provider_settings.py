@@ -37,6 +37,7 @@ class ProviderSettings:
         scopes: To ask for, ``openid`` among them; none for the usual ones that it knows.
         certificate_authority_pem: Who vouches for the provider's TLS; empty for the system's trust.
         reverify: How a sign-in is confirmed.
+        parameters: What this provider wants in an authorization request besides the standard ones.
     """
 
     issuer: JwtIssuerSettings
@@ -45,6 +46,7 @@ class ProviderSettings:
     scopes: tuple[str, ...] = ()
     certificate_authority_pem: str = ""
     reverify: Reverify = Reverify.REFRESH
+    parameters: tuple[tuple[str, str], ...] = ()
 
     @property
     def own_issuer(self) -> JwtIssuerSettings:

@@ -11,11 +11,13 @@ import click
 
 from kzproxy.cli.chosen_sign_in import context_options
 from kzproxy.cli.device_enroll import enroll, status
+from kzproxy.cli.device_posture import command as posture
 from kzproxy.cli.device_report import device_lines, moment, print_devices
 from kzproxy.cli.duration import Duration
 from kzproxy.cli.own_endpoint import ask_own_endpoint
+from kzproxy.client.failure import ClientFailure
 from kzproxy.client.notices import visible
-from kzproxy.client.proxy_server import Document
+from kzproxy.client.proxy_server import Document, NotThere
 
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
@@ -38,6 +40,7 @@ def command() -> None:
 
 command.add_command(enroll)
 command.add_command(status)
+command.add_command(posture)
 
 
 def _for_administrators(function: _Function) -> _Function:
@@ -56,7 +59,7 @@ def list_devices(
     """List devices, the one that was enrolled last first."""
     query = {name: value for name, value in (("user", user), ("state", state)) if value}
     path = f"devices?{urlencode(query, quote_via=quote)}" if query else "devices"
-    answer = ask_own_endpoint("GET", path, context, kubeconfig)
+    answer = _asked("GET", path, context, kubeconfig)
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
@@ -73,7 +76,7 @@ def list_devices(
 @_for_administrators
 def show(device_id: str, output: str, context: str, kubeconfig: Path | None) -> None:
     """Show all of one device."""
-    _told(ask_own_endpoint("GET", _path(device_id), context, kubeconfig), output)
+    _told(_asked("GET", _path(device_id), context, kubeconfig), output)
 
 
 @command.command(name="approve")
@@ -124,7 +127,7 @@ def forget(
     Its sessions end, and so does what policy permits to devices alone. Its machine can be enrolled
     again: to keep it out, block it.
     """
-    ask = partial(ask_own_endpoint, context=context, kubeconfig=kubeconfig)
+    ask = partial(_asked, context=context, kubeconfig=kubeconfig)
     if not yes:
         for line in device_lines(ask("GET", _path(device_id))):
             click.echo(line, err=True)
@@ -153,7 +156,7 @@ def token(user: str, seconds: int, output: str, context: str, kubeconfig: Path |
     It is shown this once.
     """
     body: Document = {"seconds": seconds} | ({"forUser": user} if user else {})
-    answer = ask_own_endpoint("POST", "devices/tokens", context, kubeconfig, body)
+    answer = _asked("POST", "devices/tokens", context, kubeconfig, body)
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
@@ -161,10 +164,19 @@ def token(user: str, seconds: int, output: str, context: str, kubeconfig: Path |
     click.echo(visible(f"good until {moment(answer.get('expiresAt'))}, once"), err=True)
 
 
+def _asked(
+    method: str, path: str, context: str, kubeconfig: Path | None, body: Document | None = None
+) -> Document:
+    try:
+        return ask_own_endpoint(method, path, context, kubeconfig, body)
+    except NotThere as failure:
+        raise ClientFailure(failure.said or str(failure)) from None
+
+
 def _changed(
     device_id: str, action: str, body: Document, context: str, kubeconfig: Path | None
 ) -> Document:
-    return ask_own_endpoint("POST", f"{_path(device_id)}/{action}", context, kubeconfig, body)
+    return _asked("POST", f"{_path(device_id)}/{action}", context, kubeconfig, body)
 
 
 def _path(device_id: str) -> str:

@@ -127,7 +127,10 @@ def _status_lines(presented: Document, answer: Document) -> Iterator[str]:
         yield visible(f"This machine is device {presented.get('id')}.")
         if presented.get("managed") == "passed":
             yield "  It is managed."
-        yield visible(f"  its certificate ends {moment(presented.get('expiresAt'))}")
+        yield visible(f"  its certificate holds until {moment(presented.get('expiresAt'))}")
+    elif presented.get("state"):
+        reason = str(presented.get("reason"))
+        yield visible(f"{reason[:1].upper()}{reason[1:]}.")
     else:
         yield visible(f"This machine is no device: {presented.get('reason')}.")
     devices = answer.get("devices")
@@ -191,7 +194,8 @@ def _say(device: "EnrolledDevice", *, in_use: bool) -> None:
     how = _BY.get(device.how, "it is approved")
     click.echo(visible(f"This machine is device {device.device_id}: {how}."))
     if in_use:
-        click.echo(visible(f"  its certificate ends {moment(_ends_at(device))}, and is renewed"))
+        ends = moment(_ends_at(device))
+        click.echo(visible(f"  its certificate holds until {ends}, and is renewed by itself"))
     else:
         click.echo("  Sign in with `kzproxy login`, and it counts.")
 

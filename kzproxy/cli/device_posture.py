@@ -33,10 +33,11 @@ Exits 0, whatever is found.
     help="Look at the files below this directory instead of this machine's.",
 )
 def command(output: str, root: Path) -> None:
-    """Show what kzproxy tells its server of this machine, and how it knows.
+    """Show what state this machine is in, as it is reported.
 
-    Nothing is sent. The server gets the same with each renewal of a session, signed with this
-    client's key. No list of processes and no file of yours is in it.
+    Each fact comes with how it is known, or why it is not. Nothing is sent: the server gets the
+    same with each renewal of a session, signed with this client's key. No list of processes and
+    no file of yours is in it.
     """
     posture = collector(SystemClock(), root).collect()
     if output == "json":
@@ -52,6 +53,8 @@ def _lines(posture: Posture) -> Iterator[str]:
     yield _line("kernel", f"{system['kernel'] or 'not known'} {system['arch']}", "")
     yield from _texts(posture.hardware, posture.missing)
     yield ""
+    if not posture.checks:
+        yield _line("checks", "-", posture.missing.get("checks", ""))
     for name, finding in posture.checks.items():
         yield _line(name, _answer(finding), finding.why)
 

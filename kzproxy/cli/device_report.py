@@ -7,6 +7,7 @@ from datetime import datetime
 from rich.console import Console
 from rich.table import Table
 
+from kzproxy.cli.device_posture_report import posture_lines
 from kzproxy.client.notices import visible
 from kzproxy.client.proxy_server import Document
 
@@ -49,6 +50,7 @@ def device_lines(device: Document) -> Iterator[str]:
             yield visible(f"  {label:<12} {moment(device[name])}{_more(device, name)}")
     if other := device.get("sameSerialAs"):
         yield visible(f"  {'note':<12} device {other} has given the same serial number before")
+    yield from posture_lines(device)
 
 
 def _more(device: Document, name: str) -> str:

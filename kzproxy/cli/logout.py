@@ -7,8 +7,8 @@ import click
 
 from kzproxy.cli.chosen_sign_in import chosen_settings, context_options
 from kzproxy.cli.plugin_options import plugin_arguments, plugin_options
-from kzproxy.client.client_key_file import CLIENT_KEY_SUFFIX, client_key_name
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.kept_key import forget_client_keys
 from kzproxy.client.plugin_arguments import parse_arguments
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.sign_in import sign_in
@@ -39,11 +39,11 @@ def command(
             click.echo(_forget(settings, cache), err=True)
         finally:
             if forget_key and settings.client.keeps_session:
-                cache.remove(client_key_name(settings.client.issuer))
+                forget_client_keys(cache, settings.client.issuer)
         return
     failures = [failure for key in cache.sign_ins() if (failure := _forget_entry(key, cache))]
     if forget_key:
-        cache.remove_all(CLIENT_KEY_SUFFIX)
+        forget_client_keys(cache)
     for failure in failures:
         click.echo(f"kzproxy: {failure}", err=True)
     if failures:

@@ -49,6 +49,13 @@ _WHO: tuple[_Decorator, ...] = (
     click.option(
         "--session-risk", type=_RISK, metavar="LEVEL", default="", help="LOW, MEDIUM or HIGH."
     ),
+    click.option(
+        "--signed-in-from",
+        metavar="ADDRESS",
+        default="",
+        help="Where the session was signed in; elsewhere than --from it has moved.",
+    ),
+    click.option("--sign-in-country", default="", help="Country of that address."),
     click.option("--class", "authentication_class", default="", help="Class (acr) of the sign-in."),
     click.option("--method", "methods", multiple=True, help="A method (amr) of the sign-in."),
     click.option("--bound", is_flag=True, help="The token is bound to the client certificate."),

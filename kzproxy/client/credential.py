@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.device_files import DeviceFiles, read_device_files
 from kzproxy.client.exec_credential import (
     EXEC_INFO_VARIABLE,
@@ -22,6 +21,7 @@ from kzproxy.client.exec_credential import (
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.handed_out import TRUSTED_SECONDS, handed_out_before
 from kzproxy.client.held_session import HeldSession
+from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 def _answer(settings: PluginSettings, environ: Mapping[str, str]) -> str:
     info = _exec_info(environ)
     settings = settings.for_server(_server(settings, info))
-    device = _device_files(settings)
+    device = None if settings.client.keeps_session else _device_files(settings)
     entry = _entry(settings, info, environ)
     if entry.session is not None:
         return _session_answer(settings, entry, entry.session, environ)
@@ -134,7 +134,7 @@ def _entry(settings: PluginSettings, info: ExecInfo, environ: Mapping[str, str])
 
 def _key(settings: PluginSettings, cache: TokenCache) -> str:
     """Return the client's key, PEM; empty where somebody has removed it."""
-    return cache.read_text(client_key_name(settings.client.issuer)) or ""
+    return key_in_use(cache, settings) or ""
 
 
 def _seems_refused(cache: TokenCache, key: str, entry: CacheEntry, session: HeldSession) -> bool:

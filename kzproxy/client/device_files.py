@@ -54,13 +54,22 @@ def read_device_files(certificate_path: str, key_path: str) -> DeviceFiles:
         ClientFailure: A file cannot be read or is not what it should be.
     """
     certificate = _pem(certificate_path, "device certificate", _BEGIN)
-    key = _pem(key_path, "device key", "PRIVATE KEY-----")
+    key = read_device_key(key_path)
     try:
         begins_at, ends_at = _validity(_leaf(certificate))
     except (ValueError, IndexError):
         message = f"the device certificate {certificate_path} cannot be read: it is not valid PEM"
         raise ClientFailure(message) from None
     return DeviceFiles(certificate=certificate, key=key, begins_at=begins_at, ends_at=ends_at)
+
+
+def read_device_key(path: str) -> str:
+    """Return the device's key, PEM.
+
+    Raises:
+        ClientFailure: It cannot be read or is not what it should be.
+    """
+    return _pem(path, "device key", "PRIVATE KEY-----")
 
 
 def certificate_validity(pem: str) -> tuple[int, int]:

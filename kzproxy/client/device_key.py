@@ -10,6 +10,7 @@ for what is signed in this process (posture reports, enrolment), beside such a k
 
 import base64
 import hashlib
+import os
 from typing import Protocol
 
 from cryptography import x509
@@ -24,9 +25,10 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.file_lock import FileLock
+from kzproxy.client.kept_key import client_key_name, read_client_key, write_client_key
+from kzproxy.client.keyring_store import KEYRING
 from kzproxy.client.token_cache import TokenCache
 from kzproxy.clock.system import Clock
 
@@ -48,13 +50,17 @@ class DeviceKey(Protocol):
 class FileKey:
     """A key whose bytes can be had.
 
+    Args:
+        pem: P-256.
+        what: Names it in the failure.
+
     Raises:
         ClientFailure: It is not a P-256 key in PEM.
     """
 
-    def __init__(self, pem: str) -> None:
+    def __init__(self, pem: str, what: str = "the client's key") -> None:
         self.pem = pem
-        self._key = _parsed(pem)
+        self._key = _parsed(pem, what)
 
     def __repr__(self) -> str:
         """Name the public key alone."""
@@ -98,27 +104,29 @@ def key_id(key: DeviceKey) -> str:
 def client_key(cache: TokenCache, sign_in_url: str, clock: Clock) -> FileKey:
     """Return this client's key at ``sign_in_url``; made where there is none yet.
 
+    It is made in a file, or in the keyring where ``KZPROXY_KEY_STORE`` says ``keyring``.
+
     Raises:
         ClientFailure: It cannot be read or made.
     """
-    name = client_key_name(sign_in_url)
-    if (pem := cache.read_text(name)) is not None:
+    if (pem := read_client_key(cache, sign_in_url)) is not None:
         return FileKey(pem)
     cache.prepare()
-    lock = FileLock(cache.path(f"{name}.lock"), clock)
+    lock = FileLock(cache.path(f"{client_key_name(sign_in_url)}.lock"), clock)
     with lock.held(_LOCK_SECONDS, lambda: None):
-        if (pem := cache.read_text(name)) is not None:  # another process has just made it
-            return FileKey(pem)
+        if (pem := read_client_key(cache, sign_in_url)) is not None:
+            return FileKey(pem)  # another process has just made it
         key = FileKey.generate()
-        cache.write_text(name, key.pem)
+        in_keyring = os.environ.get("KZPROXY_KEY_STORE", "") == KEYRING
+        write_client_key(cache, sign_in_url, key.pem, in_keyring=in_keyring)
         return key
 
 
-def _parsed(pem: str) -> ec.EllipticCurvePrivateKey:
+def _parsed(pem: str, what: str) -> ec.EllipticCurvePrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise ClientFailure("the client's key is not PEM; remove it and sign in again") from None
+        raise ClientFailure(f"{what} is not a key in PEM; remove it and sign in again") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise ClientFailure("the client's key is not of P-256; remove it and sign in again")
+        raise ClientFailure(f"{what} is not of P-256; remove it and sign in again")
     return key

@@ -2,14 +2,20 @@
 
 import json
 import ssl
+import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
-import httpx
-
+from kzproxy import __version__
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.clock.system import Clock
+
+# httpx brings a command of its own, and with it rich, pygments and click: more than half of what
+# importing it takes, which kubectl would wait for at each renewal. It does without where it must.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+import httpx  # noqa: E402
 
 MAX_ANSWER_BYTES = 1024 * 1024
 ANSWER_TIMEOUT = timedelta(seconds=15)
@@ -57,7 +63,11 @@ class IssuerHttp:
             timeout=_OPERATION_TIMEOUT,
             follow_redirects=False,
             # What is not compressed cannot grow past the bound.
-            headers={"accept": "application/json", "accept-encoding": "identity"},
+            headers={
+                "accept": "application/json",
+                "accept-encoding": "identity",
+                "user-agent": f"kzproxy/{__version__} ({sys.platform})",
+            },
         )
 
     def close(self) -> None:
@@ -95,7 +105,9 @@ class IssuerHttp:
         except httpx.HTTPError as error:
             raise _failure(error, place) from None
         if response.is_redirect or response.status_code >= 500 or response.status_code == 429:
-            raise IssuerUnreachable(f"{place} answers {response.status_code}")
+            said = _document(body).get("error_description")
+            why = f": {said[:500]}" if isinstance(said, str) and said else ""
+            raise IssuerUnreachable(f"{place} answers {response.status_code}{why}")
         return Answer(status=response.status_code, document=_document(body))
 
     def _body(self, response: httpx.Response, place: str, deadline: float) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kzproxy.client.client_key_file import client_key_name
+from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.proxy_server import Document, ProxyServer, TokenRefused, ask
 from kzproxy.client.sign_in import signed_in
 from kzproxy.client.tls_identity import TlsIdentity
@@ -65,5 +65,5 @@ class OwnRequests:
     def _identity(self, entry: CacheEntry) -> TlsIdentity | None:
         if entry.session is None:
             return None
-        key = self._cache.read_text(client_key_name(self._server.settings.client.issuer)) or ""
+        key = key_in_use(self._cache, self._server.settings) or ""
         return TlsIdentity(certificate=entry.session.certificate, key=key, cache=self._cache)

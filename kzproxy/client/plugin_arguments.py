@@ -43,10 +43,7 @@ OPTIONS = {
 REPEATABLE = frozenset({"--scope", "--listen-port"})
 
 # What kzproxy's own sign-in decides by itself.
-_OF_ISSUERS = (
-    *("--issuer", "--client-id", "--client-secret-file", "--scope"),
-    *("--device-cert", "--device-key"),
-)
+_OF_ISSUERS = ("--issuer", "--client-id", "--client-secret-file", "--scope")
 
 Values = dict[str, list[str]]
 

@@ -1,6 +1,5 @@
 """kzproxy's token endpoint: signing in, renewing a session, and ending it."""
 
-from kzproxy.client.failure import ClientFailure
 from kzproxy.client.issuer_http import Document, IssuerHttp
 from kzproxy.client.plugin_settings import SESSION_CLIENT_ID
 from kzproxy.client.session_grant import SessionGrant, parse_grant
@@ -8,6 +7,8 @@ from kzproxy.client.step_up import SessionEnded, StepUp
 from kzproxy.client.token_endpoint import DEVICE_CODE_GRANT, Refused, refuse_error
 
 INVALID_GRANT = "invalid_grant"
+# RFC 9470 section 3: the session holds, but its sign-in is not strong or fresh enough.
+STEP_UP = "insufficient_user_authentication"
 _MAX_SAID = 1000
 
 
@@ -39,10 +40,13 @@ class SessionEndpoint:
         try:
             return self._grant({**form, **more})
         except Refused as refused:
-            if refused.error != INVALID_GRANT:
+            if refused.error not in (INVALID_GRANT, STEP_UP):
                 raise
-            step_up = StepUp.parse(refused.document)
-            raise SessionEnded(refused.description[:_MAX_SAID], step_up) from None
+            raise SessionEnded(
+                refused.description[:_MAX_SAID],
+                StepUp.parse(refused.document),
+                holds=refused.error == STEP_UP,
+            ) from None
 
     def nonce(self, endpoint: str) -> str:
         """Return a nonce for a posture report; empty where there is none to be had."""
@@ -104,7 +108,4 @@ class SessionSignIn(SessionEndpoint):
         return answer.document
 
     def _signed_in(self, form: dict[str, str]) -> SessionGrant:
-        grant = self._grant({**form, "csr": self._request})
-        if not grant.certificate:
-            raise ClientFailure("kzproxy gave no certificate with the session")
-        return grant
+        return self._grant({**form, "csr": self._request})

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from kzproxy.client.asking import Asking, NobodyToAsk
 from kzproxy.client.attempts import Attempts
-from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.file_lock import FileLock
 from kzproxy.client.handed_out import forget
+from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.notices import Notices
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.step_up import ANY_SIGN_IN, SessionEnded, StepUp
@@ -178,7 +178,7 @@ class SignIn:
         if entry.session is None:
             self._cache.remove(f"{self._key}.json")  # what it holds is used up
             return self._asked_again(issuer, "", ANY_SIGN_IN)
-        if isinstance(failure, SessionEnded) and failure.step_up:
+        if isinstance(failure, SessionEnded) and failure.holds:
             return self._stepped_up(issuer, entry, failure)
         # Kept without its tokens, so that the reason can still be said the next time.
         message = f"your session has ended: {failure}"
@@ -232,8 +232,7 @@ class SignIn:
         if self._seconds() >= entry.refresh_at:
             return False
         # Without its key a certificate is of no use; somebody has removed it.
-        key = client_key_name(self._settings.client.issuer)
-        return entry.session is None or self._cache.read_text(key) is not None
+        return entry.session is None or key_in_use(self._cache, self._settings) is not None
 
     def _revoked(self, entry: CacheEntry) -> str:
         if not entry.refresh_token:

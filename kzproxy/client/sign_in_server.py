@@ -4,7 +4,7 @@ Imported only where it is needed: see ``issuer_session``.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -13,7 +13,11 @@ from kzproxy.client.asking import Asking
 from kzproxy.client.authorization_code import AuthorizationCodeFlow
 from kzproxy.client.callback_listener import CallbackListener
 from kzproxy.client.device_code import DeviceCodeFlow
-from kzproxy.client.device_files import certificate_validity
+from kzproxy.client.device_files import (
+    certificate_validity,
+    read_device_files,
+    read_device_key,
+)
 from kzproxy.client.device_key import FileKey, client_key
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.held_session import HeldSession
@@ -105,11 +109,12 @@ class SignInServer:
         """
         session, key = _session(entry), self._key()
         now = self._clock.now()
-        if session.certificate_ends_at <= now.timestamp():
-            raise SessionEnded("this client's certificate has ended with nothing renewed", StepUp())
+        identity = self._identity(key, session)
+        if certificate_validity(identity.certificate)[1] <= now.timestamp():
+            raise SessionEnded("this client's certificate has ended with nothing renewed")
         wants = new_certificate or session.wants_certificate(now.timestamp())
-        request = key.certificate_request() if wants else ""
-        endpoint = SessionEndpoint(self._http(self._identity(session, key)), session.token_endpoint)
+        request = key.certificate_request() if wants and not self._brings_certificate else ""
+        endpoint = SessionEndpoint(self._http(identity), session.token_endpoint)
         report = self._report(endpoint, session, key, now)
         try:
             grant = endpoint.renew(entry.refresh_token, request=request, report=report)
@@ -117,14 +122,9 @@ class SignInServer:
             # If only the answer was lost, our renewal token is the one before the server's by now,
             # which it takes for a minute. A nonce is good once; it may be used up as well.
             grant = endpoint.renew(entry.refresh_token, request=request)
-        endpoints = Endpoints(
-            token=session.token_endpoint,
-            revocation=session.revocation_endpoint,
-            nonce=session.nonce_endpoint,
-        )
         if grant.session_id != session.id:
             raise ClientFailure("kzproxy answered a renewal with another session")
-        return self._entry(grant, endpoints, key, session)
+        return self._entry(grant, _endpoints_of(session), identity, session.username)
 
     def asked(self, asking: Asking, flow: str, step_up: StepUp) -> CacheEntry:
         """Ask the user to sign in by ``flow``.
@@ -133,8 +133,10 @@ class SignInServer:
             ClientFailure: No sign-in came of it.
         """
         key, provider = self._key(), self.provider
+        shown = self._identity(key, None) if self._brings_certificate else None
+        http = self._http(shown)
         endpoint = SessionSignIn(
-            self._http(),
+            http,
             provider.token_endpoint,
             provider.device_authorization_endpoint,
             key.certificate_request(),
@@ -145,14 +147,20 @@ class SignInServer:
             nonce=provider.nonce_endpoint,
         )
         grant = self._asked(asking, flow, endpoint, self._parameters(step_up))
-        return self._entry(grant, endpoints, key, None)
+        if shown is not None and grant.certificate:
+            # It certified our key although that has a certificate: bind the token to that one.
+            grant = SessionEndpoint(http, endpoints.token).renew(grant.renewal_token)
+        if shown is None and not grant.certificate:
+            raise ClientFailure("kzproxy gave no certificate with the session")
+        identity = shown or TlsIdentity(certificate="", key=key.pem, cache=self._cache)
+        return self._entry(grant, endpoints, identity, "")
 
     def revoke(self, entry: CacheEntry) -> bool:
         """End the session of ``entry``; False where the server has no way to."""
         session = _session(entry)
         if not session.revocation_endpoint:
             return False
-        http = self._http(self._identity(session, self._key()))
+        http = self._http(self._identity(self._key(), session))
         endpoint = SessionEndpoint(http, session.token_endpoint)
         endpoint.revoke(session.revocation_endpoint, entry.refresh_token)
         return True
@@ -190,17 +198,25 @@ class SignInServer:
         return posture_report(key, self._settings.client.issuer, nonce)
 
     def _entry(
-        self, grant: SessionGrant, endpoints: Endpoints, key: FileKey, before: HeldSession | None
+        self, grant: SessionGrant, endpoints: Endpoints, shown: TlsIdentity, username: str
     ) -> CacheEntry:
+        """Return what is kept of ``grant``.
+
+        Args:
+            grant: The answer.
+            endpoints: Of the next renewal.
+            shown: What the request came with; its token is bound to that, or to a new certificate.
+            username: Where the answer does not say.
+        """
         now = self._clock.now()
-        certificate = grant.certificate or (before.certificate if before else "")
+        certificate = grant.certificate or shown.certificate
         begins_at, ends_at = certificate_validity(certificate)
         if grant.certificate:
-            TlsIdentity(certificate=certificate, key=key.pem, cache=self._cache).check()
+            replace(shown, certificate=certificate).check()
         expires_at = now + grant.life
         session = HeldSession(
             id=grant.session_id,
-            username=grant.username or (before.username if before else ""),
+            username=grant.username or username,
             token=grant.token,
             token_at=int(now.timestamp()),
             ends_at=int(grant.session_ends_at.timestamp()),
@@ -223,11 +239,26 @@ class SignInServer:
             session=session,
         )
 
+    @property
+    def _brings_certificate(self) -> bool:
+        """Whether this machine's key has a certificate that kzproxy did not issue."""
+        return bool(self._settings.device_certificate)
+
     def _key(self) -> FileKey:
+        if self._settings.device_key:
+            path = self._settings.device_key
+            return FileKey(read_device_key(path), f"the device key {path}")
         return client_key(self._cache, self._settings.client.issuer, self._clock)
 
-    def _identity(self, session: HeldSession, key: FileKey) -> TlsIdentity:
-        return TlsIdentity(certificate=session.certificate, key=key.pem, cache=self._cache)
+    def _identity(self, key: FileKey, session: HeldSession | None) -> TlsIdentity:
+        settings = self._settings
+        if self._brings_certificate:
+            # As the file is now: somebody else renews it.
+            files = read_device_files(settings.device_certificate, settings.device_key)
+            certificate = files.certificate
+        else:
+            certificate = session.certificate if session else ""
+        return TlsIdentity(certificate=certificate, key=key.pem, cache=self._cache)
 
     def _http(self, identity: TlsIdentity | None = None) -> IssuerHttp:
         http = IssuerHttp(self._settings.client.ca_file, self._clock, identity)
@@ -239,3 +270,11 @@ def _session(entry: CacheEntry) -> HeldSession:
     if entry.session is None:
         raise ClientFailure("what is kept of this sign-in is no session of kzproxy's")
     return entry.session
+
+
+def _endpoints_of(session: HeldSession) -> Endpoints:
+    return Endpoints(
+        token=session.token_endpoint,
+        revocation=session.revocation_endpoint,
+        nonce=session.nonce_endpoint,
+    )

@@ -56,11 +56,12 @@ class SessionEnded(ClientFailure):
     """kzproxy gives no further token: the user has to sign in again.
 
     Attributes:
-        said: Why, in kzproxy's words; may be empty.
-        step_up: How; where something is asked for, the session itself still holds.
+        step_up: How.
+        holds: The session itself goes on, with the token that there is, for what needs no more.
     """
 
-    def __init__(self, said: str, step_up: StepUp) -> None:
+    def __init__(self, said: str, step_up: StepUp = ANY_SIGN_IN, *, holds: bool = False) -> None:
+        """Say it in kzproxy's words, where there are any."""
         super().__init__(said or "kzproxy does not renew this session any more")
-        self.said = said
         self.step_up = step_up
+        self.holds = holds or bool(step_up)

@@ -156,20 +156,17 @@ class TokenCache:
         except OSError as error:
             raise ClientFailure(f"{self.path(name)} cannot be deleted: {error.strerror}") from None
 
-    def remove_all(self, suffix: str) -> None:
-        """Delete every file of the directory whose name ends so."""
-        names = os.listdir(self._directory) if self._check_private() else []  # noqa: PTH208
-        for name in names:
-            if name.endswith(suffix):
-                self.remove(name)
+    def names(self, suffix: str) -> list[str]:
+        """Return the names of the files that end so, sorted."""
+        if not self._check_private():
+            return []
+        names = os.listdir(self._directory)  # noqa: PTH208
+        return sorted(name for name in names if name.endswith(suffix))
 
     def sign_ins(self) -> list[str]:
         """Return the keys of all sign-ins, sorted."""
-        if not self._check_private():
-            return []
         length = hashlib.sha256().digest_size * 2
-        names = os.listdir(self._directory)  # noqa: PTH208
-        return sorted(name[:length] for name in names if name[length:] == ".json")
+        return [name[:length] for name in self.names(".json") if name[length:] == ".json"]
 
     def read_document(self, name: str) -> dict[str, object] | None:
         """Return a file of the directory as JSON; None where there is none or it is not JSON."""

@@ -12,7 +12,7 @@ from kzproxy.location.settings import LocationSettings
 from kzproxy.policy.network import Addresses, IPNetwork, Network
 from kzproxy.policy.rules import AccessPolicySet, NamedCondition, Rule, Tier
 
-_COUNTRY = frozenset({"source.country", "source.geoKnown"})
+_COUNTRY = frozenset({"source.country", "source.geoKnown", "session.countryChanged"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,13 @@ class ClientAddress:
         return _addresses(self.hops)
 
 
+DIRECT = ClientAddress()
+
+
 def load_client_address(node: Node | None) -> ClientAddress:
     """Read ``listen.clientAddress``; None is a configuration without it."""
     if node is None:
-        return ClientAddress()
+        return DIRECT
     fields = node.mapping(optional=("proxyProtocol", "forwardedFor"))
     if node.is_mapping() and len(fields) != 1:
         node.mistake("name one of proxyProtocol and forwardedFor; there is one address to find")
@@ -107,8 +110,11 @@ def _asking(policy: AccessPolicySet) -> Iterator[Rule | NamedCondition | Tier]:
 
 
 def _asks_for_country(asking: Rule | NamedCondition | Tier) -> bool:
-    return bool(asking.conditions.countries) or (
-        asking.when is not None and not asking.when.reads.isdisjoint(_COUNTRY)
+    asked = asking.conditions
+    return (
+        bool(asked.countries)
+        or asked.session_same_country
+        or (asking.when is not None and not asking.when.reads.isdisjoint(_COUNTRY))
     )
 
 

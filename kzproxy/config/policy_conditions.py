@@ -144,6 +144,8 @@ class Reader:
             session_max_age=session.max_age,
             session_kept=session.kept,
             session_max_risk=session.max_risk,
+            session_same_address=session.same_address,
+            session_same_country=session.same_country,
             workloads=_workloads(fields["workload"]) if "workload" in fields else (),
             request=_request(fields["request"]) if "request" in fields else None,
             api_object=_object(fields["object"]) if "object" in fields else None,

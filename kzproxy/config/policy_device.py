@@ -28,7 +28,7 @@ DEVICE_FIELDS = (
     *("enrolled", "tier", "belowTier", "managed", "state", "owner", "checks"),
     *("postureAge", "os", "risk"),
 )
-SESSION_FIELDS = ("maxAge", "mode", "risk")
+SESSION_FIELDS = ("maxAge", "mode", "risk", "sameAddress", "sameCountry")
 
 OF_GOOD_DEVICES = tuple(
     name for name in DEVICE_FIELDS if name not in ("enrolled", "tier", "belowTier")
@@ -52,6 +52,8 @@ class SessionAsked:
     max_age: timedelta | None = None
     kept: bool = False
     max_risk: str = ""
+    same_address: bool = False
+    same_country: bool = False
 
 
 def read_device(node: Node, effect: Effect | None, tiers: dict[str, int]) -> DeviceAsked:
@@ -80,6 +82,8 @@ def read_session(node: Node) -> SessionAsked:
         max_age=read_duration(fields["maxAge"]) if "maxAge" in fields else None,
         kept="mode" in fields and bool(fields["mode"].choice(MODES)),
         max_risk=_risk(fields["risk"]) if "risk" in fields else "",
+        same_address="sameAddress" in fields and _true(fields["sameAddress"]),
+        same_country="sameCountry" in fields and _true(fields["sameCountry"]),
     )
 
 

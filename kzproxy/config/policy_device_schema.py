@@ -78,6 +78,8 @@ SESSION = mapping(
     {
         "maxAge": _age("It began at most so long ago."),
         "mode": choice("kzproxy keeps it.", MODES),
+        "sameAddress": only_true("It is at the address that it was signed in from."),
+        "sameCountry": only_true("It is in the country that it was signed in from."),
         "risk": _RISK,
     },
 )

@@ -45,6 +45,10 @@ _MAX_DRAIN_SECONDS = 3600
 _DEFAULT_REASON_SECONDS = 8 * 3600
 _MAX_REASON_SECONDS = 7 * 24 * 3600
 _MEBIBYTE = 1024 * 1024
+_SIGNALS_NEED = {
+    "store": "what signals say is kept there",
+    "signIn": "they are taken on its listener",
+}
 _MAX_LOG_MEBIBYTES = 1024 * 1024
 _MAX_KEPT_LOGS = 10_000
 
@@ -273,8 +277,9 @@ class _Loader:
     ) -> SignalSettings | None:
         if "signals" not in fields:
             return None
-        if "store" not in fields:
-            fields["signals"].mistake("needs `store`, where what signals say is kept")
+        for name in ("store", "signIn"):
+            if name not in fields:
+                fields["signals"].mistake(f"needs {name}: {_SIGNALS_NEED[name]}")
         return load_signals(fields["signals"], self._base, issuers)
 
     def _sign_in(

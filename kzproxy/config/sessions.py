@@ -15,9 +15,9 @@ def load_sessions(node: Node | None) -> SessionSettings:
     fields = {} if node is None else _fields(node)
     default = SessionSettings()
     settings = SessionSettings(
-        token=_seconds(fields, "tokenSeconds", 60, _MAX_TOKEN_SECONDS, default.token),
-        absolute=_seconds(fields, "absoluteSeconds", 60, 30 * _DAY_SECONDS, default.absolute),
-        idle=_seconds(fields, "idleSeconds", 60, 30 * _DAY_SECONDS, default.idle),
+        token=_seconds(fields, "tokenSeconds", 10, _MAX_TOKEN_SECONDS, default.token),
+        absolute=_seconds(fields, "absoluteSeconds", 30, 30 * _DAY_SECONDS, default.absolute),
+        idle=_seconds(fields, "idleSeconds", 20, 30 * _DAY_SECONDS, default.idle),
         per_user=fields["perUser"].integer(1, _MAX_PER_USER)
         if "perUser" in fields
         else default.per_user,

@@ -10,6 +10,7 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.addresses import Address, read_address
 from kzproxy.config.document import Node
 from kzproxy.config.files import named_file
+from kzproxy.config.location import DIRECT, ClientAddress, load_client_address
 from kzproxy.config.sign_in_providers import load_providers
 from kzproxy.transport.tls import ListenerTls
 
@@ -23,12 +24,14 @@ class SignInSettings:
         url: How browsers and clients reach it, without a path: the ``iss`` of what it gives.
         tls: What it shows, and whose client certificates it believes.
         providers: Where.
+        client_address: Who says what a client's address is.
     """
 
     address: Address
     url: str
     tls: ListenerTls
     providers: tuple[ProviderSettings, ...]
+    client_address: ClientAddress = DIRECT
 
 
 def load_sign_in(
@@ -43,13 +46,20 @@ def load_sign_in(
         api: Of the API listener, which is shown here too where nothing else is named.
     """
     fields = node.mapping(
-        required=("address", "providers", "url"), optional=("certificateFile", "privateKeyFile")
+        required=("address", "providers", "url"),
+        optional=("certificateFile", "clientAddress", "privateKeyFile"),
     )
     if ("certificateFile" in fields) is not ("privateKeyFile" in fields):
         node.mistake("set certificateFile and privateKeyFile, or neither: then those of listen are")
     if api.device_authority_file is None:
         node.mistake(
             "needs devices.certificateAuthorityFile: sessions are bound to client certificates"
+        )
+    client_address = load_client_address(fields.get("clientAddress"))
+    if client_address.hops:
+        fields["clientAddress"].mistake(
+            "sessions are bound to the client's own certificate, which a proxy that ends TLS does"
+            " not pass on; use proxyProtocol"
         )
     own = "certificateFile" in fields and "privateKeyFile" in fields
     return SignInSettings(
@@ -63,6 +73,7 @@ def load_sign_in(
         if own
         else api,
         providers=load_providers(fields["providers"], issuers, base),
+        client_address=client_address,
     )
 
 

@@ -9,6 +9,26 @@ from kzproxy.config.document import Node
 from kzproxy.config.files import file_text
 
 _MAX_SECRET_CHARACTERS = 4096
+_OWN_PARAMETERS = frozenset(
+    {
+        "acr_values",
+        "client_id",
+        "client_secret",
+        "code_challenge",
+        "code_challenge_method",
+        "login_hint",
+        "max_age",
+        "nonce",
+        "prompt",
+        "redirect_uri",
+        "request",
+        "request_uri",
+        "response_mode",
+        "response_type",
+        "scope",
+        "state",
+    }
+)
 
 
 def load_providers(
@@ -34,7 +54,7 @@ def _provider(
 ) -> ProviderSettings | None:
     fields = node.mapping(
         required=("issuer", "clientID", "clientSecretFile"),
-        optional=("certificateAuthorityFile", "reverify", "scopes"),
+        optional=("certificateAuthorityFile", "parameters", "reverify", "scopes"),
     )
     url = fields["issuer"].string()
     if url in seen:
@@ -60,6 +80,7 @@ def _provider(
         scopes=scopes,
         certificate_authority_pem=pem,
         reverify=Reverify(way or Reverify.REFRESH),
+        parameters=_parameters(fields["parameters"]) if "parameters" in fields else (),
     )
 
 
@@ -69,6 +90,16 @@ def _secret(node: Node, base: Path) -> str:
         node.mistake(f"must hold one client secret, of at most {_MAX_SECRET_CHARACTERS} characters")
         return ""
     return text
+
+
+def _parameters(node: Node) -> tuple[tuple[str, str], ...]:
+    found = []
+    for key, value in node.entries():
+        name = key.string()
+        if name in _OWN_PARAMETERS:
+            key.mistake(f"{name} is set by kzproxy, or has a field of its own")
+        found.append((name, value.string()))
+    return tuple(sorted(found))
 
 
 def _scopes(node: Node) -> tuple[str, ...]:

@@ -99,6 +99,8 @@ def _as_recorded(posture: DevicePosture, record: DeviceRecord) -> DevicePosture:
     owner = record.owner.username
     match record.state:
         case DeviceState.APPROVED:
+            if (posture.state, posture.owner) == (record.state.value, owner):
+                return posture  # the very same: it is compared with what a request began with
             return replace(posture, state=record.state.value, owner=owner)
         case DeviceState.PENDING:
             return _no_device(posture, pending_words(record), record.state.value, owner)

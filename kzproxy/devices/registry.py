@@ -46,6 +46,7 @@ class DeviceRegistry:
         self._stated: dict[str, tuple[DevicePosture, DevicePosture]] = {}
         self._seen: dict[str, datetime] = {}
         self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._key_listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
 
     def believe(self, authorities: frozenset[str]) -> None:
@@ -65,6 +66,13 @@ class DeviceRegistry:
     def on_change(self, listener: Callable[[frozenset[str]], None]) -> None:
         """Have ``listener`` told the ids of devices that are judged otherwise from now on."""
         self._listeners.append(listener)
+
+    def on_key_change(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Have ``listener`` told the keys of those devices, as SHA-256 of each: before and after.
+
+        Whoever was seen with one may not have been known as the device yet.
+        """
+        self._key_listeners.append(listener)
 
     def find(self, device_id: str) -> DeviceRecord | None:
         """Return a device by its id."""
@@ -127,11 +135,10 @@ class DeviceRegistry:
             return posture
         self._check_in_touch()
         known = self._stated.get(posture.thumbprint)
-        if known is not None and posture in known:
-            said, so = known
-            return posture if posture is not said and posture == so else so
+        if known is not None and (known[0] is posture or known[1] is posture):
+            return known[1]
         so = registered(posture, self, self._believed)
-        if so == posture:
+        if so is posture or so == posture:
             return posture
         if len(self._stated) >= _MAX_REMEMBERED:
             self._stated.clear()
@@ -222,7 +229,7 @@ class DeviceRegistry:
         after = {entry.key: read_device(entry) for entry in entries}
         self._index = DeviceIndex(after.values())
         changed = {one for one in before | after if before.get(one) != after.get(one)}
-        self._tell(frozenset(changed))
+        self._tell(changed, [each.get(one) for each in (before, after) for one in changed])
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
@@ -230,13 +237,16 @@ class DeviceRegistry:
         after = None if entry is None else read_device(entry)
         self._index.replace(key, after)
         if before is None or after is None or _judged_by(before) != _judged_by(after):
-            self._tell(frozenset({key}))
+            self._tell({key}, [before, after])
 
-    def _tell(self, ids: frozenset[str]) -> None:
+    def _tell(self, ids: set[str], records: Sequence[DeviceRecord | None]) -> None:
         # All of it: what concerns a certificate may be another device's, which had its key before.
         self._stated.clear()
+        keys = {record.key_thumbprint for record in records if record is not None} - {""}
         for listener in self._listeners:
-            listener(ids)
+            listener(frozenset(ids))
+        for listener in self._key_listeners:
+            listener(frozenset(keys))
 
 
 def _judged_by(record: DeviceRecord) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ is sent upstream but what ``_decide`` returned, and that returns after the decis
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -102,6 +102,7 @@ class EnforcementPoint:
     sessions: SessionDirectory | None = None
     # None where kzproxy keeps no sessions.
     step_ups: StepUps | None = None
+    follows_sessions: bool = False
     device_facts: tuple[StatesDevice, ...] = ()
     signals: KeptSignals | None = None
     # None where a connection says by itself whose it is.
@@ -245,6 +246,7 @@ class EnforcementPoint:
         case.session_id = session = session_id(subject, device)
         if subject.confirmation and subject.confirmation != device.thumbprint:
             raise _without_its_certificate(subject, device)
+        case.identity = subject = self._where_it_is(subject, case)
         extras = _session_extras(session, device)
         authorization = self.api_server.authorization()
         return Standing(
@@ -266,6 +268,16 @@ class EnforcementPoint:
             ),
             recorded=recorded_caller(subject, device, session, self._impersonated(subject, extras)),
         )
+
+    def _where_it_is(self, subject: Identity, case: Case) -> Identity:
+        """Have a session know where its request comes from, if any rule asks."""
+        if self.sessions is None or not self.follows_sessions or not subject.is_session:
+            return subject
+        address = str(case.peer.address)
+        if (subject.seen_from or subject.signed_in_from) == address:
+            return subject
+        self.sessions.came_from(subject.sign_in, address)
+        return replace(subject, seen_from=address)
 
     def _impersonated(self, subject: Identity, extras: Headers) -> Impersonated:
         return impersonated_identity(
@@ -338,10 +350,10 @@ class EnforcementPoint:
         environment = Environment(
             received_at=case.received_at,
             source_address=case.peer.address,
-            country=case.place.country,
-            asn=case.place.asn,
             user_agent=case.arrival.user_agent,
         )
+        if self.locations is not None:
+            environment = self.locations.located(environment, standing.identity)
         subject = standing.identity
         if self.signals is not None:
             subject = self.signals.judged_as(subject, standing.device)

@@ -1,8 +1,11 @@
 """Where addresses are: asked of the databases once for each, and remembered in bounds."""
 
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
-from kzproxy.attributes.environment import NOWHERE, IPAddress, Place
+from kzproxy.attributes.environment import NOWHERE, Environment, IPAddress, Place
+from kzproxy.attributes.identity import Identity
 from kzproxy.location.database import Database, DatabaseRefused
 from kzproxy.location.fields import asn_in, country_in
 from kzproxy.location.settings import LocationSettings
@@ -68,7 +71,30 @@ class Locations:
             place = self._known[address] = self._look_up(address)
         return place
 
+    def located(self, environment: Environment, subject: Identity) -> Environment:
+        """Return the environment with where it is said to be; the same where it is that already."""
+        place = self.place(environment.source_address)
+        signed_in = self._country(subject.signed_in_from)
+        seen = self._country(subject.seen_from)
+        if _places(environment) == (place.country, place.asn, signed_in, seen):
+            return environment
+        return replace(
+            environment,
+            country=place.country,
+            asn=place.asn,
+            sign_in_country=signed_in,
+            seen_country=seen,
+        )
+
+    def _country(self, address: str) -> str:
+        return self.place(ip_address(address)).country if address else ""
+
     def _look_up(self, address: IPAddress) -> Place:
         country = self._countries.of(address) if self._countries is not None else None
         asn = self._systems.of(address) if self._systems is not None else None
         return Place(country=country or "", asn=asn or 0) if country or asn else NOWHERE
+
+
+def _places(environment: Environment) -> tuple[str, int, str, str]:
+    e = environment
+    return e.country, e.asn, e.sign_in_country, e.seen_country

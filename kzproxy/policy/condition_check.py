@@ -15,6 +15,7 @@ from kzproxy.policy.place_and_time import Enrolled, FromNetwork, InTime, OfTier
 from kzproxy.policy.request_conditions import LikeObject, LikeRequest
 from kzproxy.policy.rules import AccessPolicySet, Conditions
 from kzproxy.policy.session_conditions import InSession, OfSession, SessionAtRisk
+from kzproxy.policy.session_place import SameAddress, SameCountry
 from kzproxy.policy.sign_in import OfWorkload, SignedIn
 from kzproxy.policy.view import Definitions, RequestView, earliest
 
@@ -221,5 +222,9 @@ def _of_caller(asked: Conditions) -> Iterator[Condition]:
         yield InSession()
     if asked.session_max_risk:
         yield SessionAtRisk(asked.session_max_risk)
+    if asked.session_same_address:
+        yield SameAddress()
+    if asked.session_same_country:
+        yield SameCountry()
     if asked.workloads:
         yield OfWorkload(asked.workloads)

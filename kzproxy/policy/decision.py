@@ -27,6 +27,7 @@ class Dependency(StrEnum):
     NAMESPACE = "namespace"
     OBJECT = "object"
     REASON = "reason"
+    MOVED = "moved"
 
 
 class Cause(StrEnum):

@@ -80,6 +80,7 @@ class PolicyEngine:
     Attributes:
         revision: Content hash of the policy.
         needs_namespace_labels: Whether any rule looks at the labels of namespaces.
+        follows_sessions: Whether any rule asks where sessions are.
     """
 
     def __init__(self, policies: AccessPolicySet) -> None:
@@ -95,6 +96,7 @@ class PolicyEngine:
         self.needs_namespace_labels = self._selects_by_labels or any(
             Dependency.NAMESPACE in each.check.depends_on for each in compiled
         )
+        self.follows_sessions = any(Dependency.MOVED in c.check.depends_on for c in compiled)
         self._looks_at_objects = any(Dependency.OBJECT in c.check.depends_on for c in compiled)
 
     def decide(self, attributes: Attributes) -> Decision:

@@ -49,6 +49,8 @@ ATTRIBUTES = {
     "session.bound": BOOL,
     "session.risk": STRING,
     "session.riskKnown": BOOL,
+    "session.addressChanged": BOOL,
+    "session.countryChanged": BOOL,
     "device.enrolled": BOOL,
     "device.id": STRING,
     "device.tier": INT,
@@ -123,6 +125,7 @@ _BY_ITSELF = {
     "request.namespace_labels": Dependency.NAMESPACE,
 }
 _ALSO = {
+    "session.addressChanged": Dependency.MOVED,
     "authentication.age": Dependency.TIME,
     "session.age": Dependency.TIME,
     "device.managed": Dependency.TIME,

@@ -19,6 +19,7 @@ from kzproxy.policy.posture_facts import (
     unknown,
 )
 from kzproxy.policy.session_conditions import session_start
+from kzproxy.policy.session_place import address_changed, country_changed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,8 @@ _OF_REQUEST: dict[str, Callable[[Attributes], Value | None]] = {
     "session.bound": lambda a: bool(a.subject.confirmation),
     "session.risk": _session_risk,
     "session.riskKnown": lambda a: _session_risk(a) is not None,
+    "session.addressChanged": address_changed,
+    "session.countryChanged": country_changed,
     "device.enrolled": _enrolled,
     "device.id": lambda a: a.device.device_id,
     "device.state": _of_device("state"),

@@ -12,7 +12,7 @@ from kzproxy.policy.decision import Decision, Dependency, Permit
 
 _MAX_DECISIONS = 4096
 
-Key = tuple[int, int, int, int, int, str, int, str, str, datetime | None]
+Key = tuple[int, int, int, int, int, str, int, str, str, str, str, datetime | None]
 
 
 class DecisionMemo:
@@ -57,6 +57,8 @@ def key_of(attributes: Attributes) -> Key:
         id(environment.source_address),
         environment.country,
         environment.asn,
+        environment.sign_in_country,
+        environment.seen_country,
         environment.user_agent,
         environment.reason,
         environment.reason_ends_at,

@@ -20,6 +20,7 @@ from kzproxy.policy.ideal_device import features_asked, improvements
 from kzproxy.policy.network import Network
 from kzproxy.policy.posture_facts import is_shown
 from kzproxy.policy.rules import AccessPolicySet, Conditions, Rule
+from kzproxy.policy.session_place import signed_in_here
 from kzproxy.policy.step_up import ANY_SIGN_IN, StepUp
 
 _MOST_TURNS = 6
@@ -151,7 +152,8 @@ def _asks_for_a_tier(conditions: Conditions) -> bool:
 def _asks_for_a_sign_in(rule: Rule) -> bool:
     own, obligations = rule.conditions, rule.obligations
     asks = (own.sign_in, own.session_max_age, obligations.mfa, obligations.reauth)
-    return any(each is not None for each in asks)
+    is_where_it_was = own.session_same_address or own.session_same_country
+    return is_where_it_was or any(each is not None for each in asks)
 
 
 def _with_a_reason(attributes: Attributes) -> Attributes:
@@ -196,7 +198,7 @@ def _sign_in_step(wanted: StepUp) -> Step:
         kind=StepKind.SIGN_IN,
         text=f"sign in again{kind}{means}",
         command=wanted.command,
-        done=lambda attributes: signed_in(attributes, wanted),
+        done=lambda attributes: signed_in_here(signed_in(attributes, wanted)),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from kzproxy.attributes.device import Fact
 from kzproxy.policy.calendar import DAYS, Calendar, Span, span_at
+from kzproxy.policy.compliance import NOT_COMPLIANT, is_held_not_compliant
 from kzproxy.policy.condition import Condition, Timeless
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.network import Addresses, Network
@@ -137,7 +138,8 @@ class OfTier:
         return f"a device {'below' if self.below else 'of'} tier {self.tier}"
 
     def found(self, view: RequestView) -> str:
-        reason = view.attributes.device.reason
+        device = view.attributes.device
+        reason = NOT_COMPLIANT if is_held_not_compliant(device) else device.reason
         why = reason or ("" if self.below else self._lacking(view))
         return f"yours is of tier {view.tier}{f': {why}' if why else ''}"
 

@@ -23,7 +23,15 @@ _DERIVED = frozenset({"zone", "include"})
 # policy that does not use it outlives the upgrade.
 _ADDED = {
     name: getattr(NO_CONDITIONS, name)
-    for name in ("device", "session_kept", "session_max_risk", "countries", "asns")
+    for name in (
+        "device",
+        "session_kept",
+        "session_max_risk",
+        "countries",
+        "asns",
+        "session_same_address",
+        "session_same_country",
+    )
 }
 # One of them is enough, all of them must be, or none of them may: their order says nothing.
 _UNORDERED = frozenset(

@@ -129,6 +129,8 @@ class Conditions:
         session_max_age: Since the session began; where none is kept since the sign-in, or since
             the token was issued where nobody says more.
         session_kept: kzproxy keeps a session of it.
+        session_same_address: It is at the address that it was signed in from.
+        session_same_country: It is in that country.
         session_max_risk: ``LOW`` or ``MEDIUM``: its risk is known and not above; empty where it
             does not matter.
         workloads: Globs on SPIFFE IDs, one of which the caller has.
@@ -151,6 +153,8 @@ class Conditions:
     session_max_age: timedelta | None = None
     session_kept: bool = False
     session_max_risk: str = ""
+    session_same_address: bool = False
+    session_same_country: bool = False
     workloads: tuple[str, ...] = ()
     request: RequestFeatures | None = None
     api_object: ObjectFeatures | None = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.calendar import Calendar
+from kzproxy.policy.compliance import is_held_not_compliant
 from kzproxy.policy.network import Addresses, Network
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class RequestView:
         return self._tier
 
     def _highest_tier(self) -> int:
+        if is_held_not_compliant(self.attributes.device):
+            return 0
         for level, tier in self._definitions.tiers:
             if tier.value(self) is True:
                 return level

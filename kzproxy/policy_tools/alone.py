@@ -33,6 +33,8 @@ _WORDS = {
     "session_max_age": "session",
     "session_kept": "session",
     "session_max_risk": "session",
+    "session_same_address": "session",
+    "session_same_country": "session",
     "workloads": "workload",
     "api_object": "object",
     "all_of": "all",

@@ -63,6 +63,8 @@ class Asked:
     os: str = ""
     os_version: str = ""
     device_risk: str = ""
+    signed_in_from: str = ""
+    sign_in_country: str = ""
     source: str
     country: str = ""
     asn: int = 0
@@ -89,10 +91,11 @@ def attributes_of(asked: Asked) -> Attributes:
         api_version=asked.api_version,
         query=_query(asked),
     )
-    if asked.country and not COUNTRY.fullmatch(asked.country):
-        raise ValueError(
-            f"{asked.country} is no ISO 3166-1 code of two capital letters, such as DE"
-        )
+    for country in (asked.country, asked.sign_in_country):
+        if country and not COUNTRY.fullmatch(country):
+            raise ValueError(f"{country} is no ISO 3166-1 code of two capital letters, such as DE")
+    if (asked.signed_in_from or asked.sign_in_country) and not asked.session_kept:
+        raise ValueError("only of a session that kzproxy keeps this is known; add --session")
     return Attributes(
         subject=_identity(asked, at),
         device=posture_of(_device(asked), at),
@@ -102,6 +105,7 @@ def attributes_of(asked: Asked) -> Attributes:
             source_address=ip_address(asked.source),
             country=asked.country,
             asn=asked.asn,
+            sign_in_country=asked.sign_in_country,
             user_agent=asked.user_agent,
             reason=asked.reason,
         ),
@@ -133,6 +137,7 @@ def _identity(asked: Asked, at: datetime) -> Identity:
         authentication_methods=asked.methods,
         issued_at=issued,
         session_began_at=(issued or at) if asked.session_kept else None,
+        signed_in_from=str(ip_address(asked.signed_in_from)) if asked.signed_in_from else "",
         risk=asked.session_risk,
     )
 

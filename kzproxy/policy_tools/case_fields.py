@@ -5,7 +5,7 @@ kzproxy: a case without ``device`` has no device.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 
@@ -28,7 +28,7 @@ from kzproxy.policy_tools.told_device import THUMBPRINT, ToldDevice, posture_of
 MAPPINGS = {
     "user": ("name", "groups", "uid", "extra", "issuer", "spiffeID"),
     "authentication": ("age", "class", "methods", "bound"),
-    "session": ("age", "mode", "risk"),
+    "session": ("age", "mode", "risk", "signedInFrom", "signInCountry"),
     "device": (
         *("enrolled", "id", "managed", "state", "owner", "passed", "failed", "postureAge"),
         *("os", "osVersion", "risk"),
@@ -102,7 +102,8 @@ def read_attributes(facts: Facts, where: Node) -> Attributes | None:
         environment=Environment(
             received_at=at,
             source_address=_address(facts),
-            country=_country(facts),
+            country=_country(facts.get("country")),
+            sign_in_country=_country(_mapping(facts, "session").get("signInCountry")),
             asn=_asn(facts),
             user_agent=_text(facts, "userAgent"),
             reason=_text(facts, "reason"),
@@ -166,8 +167,8 @@ def _instant(facts: Facts, where: Node) -> datetime | None:
     return None
 
 
-def _address(facts: Facts) -> IPAddress:
-    value = facts.get("from")
+def _address(facts: Mapping[str, object], name: str = "from") -> IPAddress:
+    value = facts.get(name)
     text = value.string() if isinstance(value, Node) else ""
     if not isinstance(value, Node) or not text:
         return _ANY_ADDRESS
@@ -180,8 +181,7 @@ def _address(facts: Facts) -> IPAddress:
     return mapped or address
 
 
-def _country(facts: Facts) -> str:
-    value = facts.get("country")
+def _country(value: object) -> str:
     text = value.string() if isinstance(value, Node) else ""
     if isinstance(value, Node) and text and not COUNTRY.fullmatch(text):
         value.mistake(f"{text} is no ISO 3166-1 code of two capital letters, such as DE")
@@ -224,6 +224,7 @@ def _identity(
         authentication_methods=methods.strings() if methods is not None else (),
         issued_at=began,
         session_began_at=(began or at) if is_kept else None,
+        signed_in_from=str(_address(session, "signedInFrom")) if "signedInFrom" in session else "",
         risk=session["risk"].choice(RISKS) if "risk" in session else "",
     )
 

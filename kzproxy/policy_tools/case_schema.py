@@ -142,6 +142,8 @@ def _facts() -> dict[str, Schema]:
                 "age": age,
                 "mode": choice("kzproxy keeps it.", ["session"]),
                 "risk": choice("How high it is.", RISKS),
+                "signedInFrom": text("The address that it was signed in from."),
+                "signInCountry": text("Of that address, ISO 3166-1, such as DE.", COUNTRY),
             },
         ),
         "device": _may_be_empty("Their device.", _device_fields(age)),

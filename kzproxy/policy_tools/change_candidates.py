@@ -10,6 +10,7 @@ from kzproxy.attributes.identity import SESSION_METHOD
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.ideal_device import features_asked, improvements
 from kzproxy.policy.rules import EVERYONE, AccessPolicySet
+from kzproxy.policy.session_place import signed_in_here
 from kzproxy.policy_tools.network_places import places_in
 from kzproxy.policy_tools.policy_text import PolicyText, asked_for
 from kzproxy.policy_tools.strengths import Strength, asks_for_session, strengths
@@ -115,7 +116,7 @@ def _signed_in(attributes: Attributes, strength: Strength) -> Attributes:
         authentication_methods=strength.methods or subject.authentication_methods,
         issuer=strength.issuer or subject.issuer,
     )
-    return replace(attributes, subject=fresh)
+    return signed_in_here(replace(attributes, subject=fresh))
 
 
 def _sessions(text: PolicyText, attributes: Attributes) -> Iterator[Candidate]:
@@ -132,7 +133,7 @@ def _sessions(text: PolicyText, attributes: Attributes) -> Iterator[Candidate]:
 def _in_session(attributes: Attributes) -> Attributes:
     at = attributes.environment.received_at
     subject = replace(attributes.subject, method=SESSION_METHOD, session_began_at=at)
-    return replace(attributes, subject=subject)
+    return signed_in_here(replace(attributes, subject=subject))
 
 
 def _networks(text: PolicyText) -> Iterator[Candidate]:

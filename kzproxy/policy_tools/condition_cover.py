@@ -33,6 +33,8 @@ def plain_shifts(old: Conditions, new: Conditions) -> dict[str, Shift]:
             [
                 compared(age_covers, old.session_max_age, new.session_max_age),
                 compared(_flag_covers, old.session_kept, new.session_kept),
+                compared(_flag_covers, old.session_same_address, new.session_same_address),
+                compared(_flag_covers, old.session_same_country, new.session_same_country),
                 compared(risk_covers, old.session_max_risk, new.session_max_risk),
             ]
         ),

@@ -97,7 +97,12 @@ def _session(_: PolicyText, attributes: Attributes) -> str:
     at = attributes.environment.received_at
     subject = attributes.subject
     if subject.is_session:
-        return f"began {_age(subject.session_began_at, at)}, risk {subject.risk or 'unknown'}"
+        place = subject.signed_in_from or "nobody knows where"
+        last = f", last seen at {subject.seen_from}" if subject.seen_from else ""
+        return (
+            f"began {_age(subject.session_began_at, at)} at {place}{last},"
+            f" risk {subject.risk or 'unknown'}"
+        )
     return (
         f"signed in {_age(subject.authenticated_at, at)}, token {_age(subject.issued_at, at)},"
         " no session that kzproxy keeps"

@@ -73,7 +73,13 @@ def condition_words(asked: Conditions) -> Words:
             | device_words(asked.device),
             "authentication": _sign_in_words(asked.sign_in or SignIn()),
             "session": _age_words(asked.session_max_age)
-            | _given({"mode": "session" if asked.session_kept else None})
+            | _given(
+                {
+                    "mode": "session" if asked.session_kept else None,
+                    "sameAddress": asked.session_same_address or None,
+                    "sameCountry": asked.session_same_country or None,
+                }
+            )
             | risk_words(asked.session_max_risk),
             "workload": _given({"spiffeIDs": sorted({*asked.workloads})}),
             "request": request

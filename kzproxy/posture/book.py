@@ -1,9 +1,12 @@
 """The posture of all devices, in memory as the store has it: what requests are judged by."""
 
 import heapq
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
@@ -14,9 +17,13 @@ from kzproxy.posture.settings import PostureSettings
 from kzproxy.store.following import Following
 from kzproxy.store.store import Entry
 
+log = logging.getLogger(__name__)
+
 # A device has one certificate at a time, two where it was just renewed.
 _MAX_CERTIFICATES = 8
 _MAX_MET = 100_000
+# A tenth of a millisecond each, while everything else waits.
+_SWEPT_AT_ONCE = 200
 
 
 @dataclass(slots=True)
@@ -25,6 +32,8 @@ class _Page:
 
     records: dict[str, PostureRecord] = field(default_factory=dict)
     known: Known = NOTHING
+    is_due: bool = False
+    queued: datetime = NEVER  # when ``sweep`` will look at it next
     told: tuple[object, ...] = NOTHING.substance
     # By id(): what the certificate says, kept alive, and the same with what is known beside it.
     stated: dict[int, tuple[DevicePosture, DevicePosture]] = field(default_factory=dict)
@@ -62,8 +71,7 @@ class PostureBook:
         if settings == self._settings:
             return
         self._settings = settings
-        now = self._clock.now()
-        self._renew_all(list(self._pages), now)
+        self._have_all_due()
 
     def met(self) -> frozenset[str]:
         """Return the devices without an entry in the registry that came since the last time."""
@@ -118,7 +126,7 @@ class PostureBook:
 
     def _at(self, device_id: str, page: _Page, now: datetime) -> Known:
         """Return what is known; that it changed is told by ``sweep``, not while somebody asks."""
-        if now >= page.known.until:
+        if page.is_due or now >= page.known.until:
             self._renew(device_id, page, now)
         return page.known
 
@@ -135,29 +143,49 @@ class PostureBook:
 
     def sweep(self, now: datetime) -> None:
         """Tell of the devices that time alone has changed since the last time."""
-        due = []
-        while self._ends and self._ends[0][0] <= now:
-            due.append(heapq.heappop(self._ends)[1])
+        due: list[str] = []
+        while self._ends and self._ends[0][0] <= now and len(due) < _SWEPT_AT_ONCE:
+            _, device_id = heapq.heappop(self._ends)
+            if device_id in self._pages:
+                self._pages[device_id].queued = NEVER
+                due.append(device_id)
         self._renew_all(due, now)
+
+    def pending(self) -> int:
+        """Return how many moments are remembered at which time may change something."""
+        return len(self._ends)
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
         for page in self._pages.values():
             page.records.clear()
         for entry in entries:
-            self._keep(read_posture(entry))
-        self._renew_all(list(self._pages), self._clock.now())
+            self._keep(entry)
+        self._have_all_due()
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
         device_id, _, source = key.rpartition("/")
         if entry is not None:
-            self._keep(read_posture(entry))
+            self._keep(entry)
         elif device_id in self._pages:
             self._pages[device_id].records.pop(source, None)
         self._renew_all([device_id], self._clock.now())
 
-    def _keep(self, record: PostureRecord) -> None:
+    def _have_all_due(self) -> None:
+        """Have each found out anew when it is asked about; the next sweeps tell what changed."""
+        now = self._clock.now()
+        self._ends = [(now, device_id) for device_id in self._pages]
+        for page in self._pages.values():
+            page.is_due, page.queued = True, now
+
+    def _keep(self, entry: Entry) -> None:
+        try:
+            record = read_posture(entry)
+        except msgspec.MsgspecError:
+            # Of another version of kzproxy, or of nobody: it says nothing.
+            log.warning("the store's entry posture %s cannot be read", entry.key)
+            return
         page = self._pages.setdefault(record.device_id, _Page())
         page.records[record.source] = record
 
@@ -180,11 +208,13 @@ class PostureBook:
 
     def _renew(self, device_id: str, page: _Page, now: datetime) -> None:
         so = known(tuple(page.records.values()), self._settings, now)
+        page.is_due = False
         if so != page.known:
             page.known = so
             page.stated.clear()
-            if so.until != NEVER:
-                heapq.heappush(self._ends, (so.until, device_id))
+        if so.until < page.queued:
+            page.queued = so.until
+            heapq.heappush(self._ends, (so.until, device_id))
 
 
 def _rest(one: DevicePosture | Known) -> tuple[str, str, datetime | None]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from kzproxy.attributes.device import Fact
+from kzproxy.posture.printable import printable
 from kzproxy.posture.record import KeptCheck, PostureRecord
 from kzproxy.posture.report import Report, ReportedCheck
 from kzproxy.posture.settings import PostureSettings
@@ -67,8 +68,8 @@ def self_record(
         kind=SourceKind.SELF_KEY,
         observed_at=now - report.age,
         checks=checks,
-        os="" if drift else report.system.id or report.system.platform,
-        os_version="" if drift else report.system.version,
+        os="" if drift else printable(report.system.id or report.system.platform),
+        os_version="" if drift else printable(report.system.version),
         marks={**marks, **first},
         drift=drift,
     )
@@ -78,7 +79,7 @@ def _facts(checks: Mapping[str, ReportedCheck], settings: PostureSettings) -> di
     facts = {}
     for name, check in checks.items():
         kept = PATCHED if name == PATCH_AGE else name
-        facts[kept] = KeptCheck(fact=_fact(name, check, settings), why=check.why)
+        facts[kept] = KeptCheck(fact=_fact(name, check, settings), why=printable(check.why))
     return facts
 
 

@@ -62,6 +62,16 @@ class PostureKeeper:
         if record is not None:
             await self._following.write(Delete(kind=KIND, key=record.key))
 
+    async def forget(self, device_id: str) -> None:
+        """Keep nothing more of a device.
+
+        Raises:
+            ServiceUnavailable: It cannot be written down.
+        """
+        gone = [Delete(kind=KIND, key=one.key) for one in self._book.records(device_id)]
+        if gone:
+            await self._following.write(*gone)
+
     def _count(self, before: Known, after: Known) -> None:
         self.counts.changes += 1
         self.counts.disputes += len(set(after.disputed) - set(before.disputed))

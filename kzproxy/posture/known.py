@@ -52,9 +52,11 @@ def known(records: Sequence[PostureRecord], settings: PostureSettings, now: date
     """Put together what all sources say."""
     if not records:
         return NOTHING
-    names = sorted({name for record in records for name in record.checks})
-    found = {name: merged(_statements(name, records, settings), now) for name in names}
+    statements = _statements(records, settings)
+    found = {name: merged(statements[name], now) for name in sorted(statements)}
     system = _system(records, settings, now)
+    ends = [one.expires_at for each in statements.values() for one in each]
+    ends += [record.observed_at + settings.ttl_of(OS) for record in records]
     return Known(
         checks=tuple((name, one.result) for name, one in found.items()),
         os="" if system is None else system.os,
@@ -62,41 +64,33 @@ def known(records: Sequence[PostureRecord], settings: PostureSettings, now: date
         observed_at=max(record.observed_at for record in records),
         disputed=tuple(name for name, one in found.items() if one.is_disputed),
         drift=", ".join(record.drift for record in records if record.drift),
-        until=min(_ends(records, settings, now), default=NEVER),
+        until=min((end for end in ends if end > now), default=NEVER),
     )
 
 
 def _statements(
-    check: str, records: Iterable[PostureRecord], settings: PostureSettings
-) -> list[Statement]:
-    ttl = settings.ttl_of(check)
-    return [
-        Statement(
-            source=record.source,
-            rank=record.kind.rank,
-            fact=record.checks[check].fact,
-            observed_at=record.observed_at,
-            expires_at=record.observed_at + ttl,
-        )
-        for record in records
-        if check in record.checks
-    ]
+    records: Iterable[PostureRecord], settings: PostureSettings
+) -> dict[str, list[Statement]]:
+    """Return what is said of each check."""
+    statements: dict[str, list[Statement]] = {}
+    for record in records:
+        rank = record.kind.rank
+        for name, check in record.checks.items():
+            statement = Statement(
+                source=record.source,
+                rank=rank,
+                fact=check.fact,
+                observed_at=record.observed_at,
+                expires_at=record.observed_at + settings.ttl_of(name),
+            )
+            statements.setdefault(name, []).append(statement)
+    return statements
 
 
 def _system(
     records: Iterable[PostureRecord], settings: PostureSettings, now: datetime
 ) -> PostureRecord | None:
+    """Return the record of the best source that knows the operating system."""
     ttl = settings.ttl_of(OS)
     telling = [one for one in records if one.os and now < one.observed_at + ttl]
     return max(telling, key=lambda one: (one.kind.rank, one.observed_at), default=None)
-
-
-def _ends(
-    records: Sequence[PostureRecord], settings: PostureSettings, now: datetime
-) -> list[datetime]:
-    """Return when a word will be over that counts now."""
-    ends = [record.observed_at + settings.ttl_of(OS) for record in records]
-    ends += [
-        record.observed_at + settings.ttl_of(name) for record in records for name in record.checks
-    ]
-    return [end for end in ends if end > now]

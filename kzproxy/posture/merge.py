@@ -47,6 +47,9 @@ class Merged:
 
 def merged(statements: Sequence[Statement], now: datetime) -> Merged:
     """Merge at least one statement about the same check, in whatever order."""
+    if len(statements) == 1:
+        (one,) = statements
+        return Merged(result=_result(one.fact if now < one.expires_at else Fact.UNKNOWN, [one]))
     known = [one for one in statements if one.fact is not Fact.UNKNOWN and now < one.expires_at]
     if not known:
         return Merged(result=_result(Fact.UNKNOWN, [max(statements, key=_weight)]))
@@ -62,6 +65,14 @@ def merged(statements: Sequence[Statement], now: datetime) -> Merged:
 def _result(
     fact: Fact, sources: Sequence[Statement], expires_at: datetime | None = None
 ) -> CheckResult:
+    if len(sources) == 1:
+        (one,) = sources
+        return CheckResult(
+            fact=fact,
+            observed_at=one.observed_at,
+            expires_at=one.expires_at,
+            source=one.source,
+        )
     return CheckResult(
         fact=fact,
         observed_at=max(one.observed_at for one in sources),
@@ -75,5 +86,5 @@ def _facts(statements: Iterable[Statement]) -> set[Fact]:
     return {one.fact for one in statements}
 
 
-def _weight(one: Statement) -> tuple[datetime, int, str]:
-    return one.observed_at, one.rank, one.source
+def _weight(one: Statement) -> tuple[datetime, int, str, datetime]:
+    return one.observed_at, one.rank, one.source, one.expires_at

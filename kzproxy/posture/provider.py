@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _LEASE_SECONDS = 60.0
 _LOOK_SECONDS = 5.0
 _AT_ONCE = 4
+_ENOUGH_FAILURES = 3  # times that none of so many was answered: it is down
 
 
 class Turn(Protocol):
@@ -83,7 +84,13 @@ class PostureProvider:
         self._counts = keeper.counts
         self._clock = clock
         self._next_round = clock.monotonic()
+        self._left: list[str] = []
         self.problem = ""
+
+    @property
+    def name(self) -> str:
+        """What its word is called."""
+        return self._settings.name
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -115,16 +122,22 @@ class PostureProvider:
         if problem:
             self._failed(problem)
             return
-        waiting = list(await self._devices())
-        while waiting:
+        devices = {device.id: device for device in await self._devices()}
+        # Those that the last round did not come to are first.
+        waiting = [one for one in self._left if one in devices]
+        waiting += devices.keys() - set(waiting)
+        failures = 0
+        while waiting and failures < _ENOUGH_FAILURES:
             some, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             async with asyncio.TaskGroup() as group:
-                for device in some:
-                    group.create_task(self._ask(device))
+                asked = [group.create_task(self._ask(devices[one])) for one in some]
+            failures = 0 if any(task.result() for task in asked) else failures + 1
             if not await self._hold():
-                return
+                break
+        self._left = waiting
 
-    async def _ask(self, device: AskedDevice) -> None:
+    async def _ask(self, device: AskedDevice) -> bool:
+        """Ask about one device; whether the provider answered."""
         try:
             document = await self._http.ask(device.id, device.serial)
             record = provider_record(document, device.id, self._settings, self._clock.now())
@@ -133,11 +146,16 @@ class PostureProvider:
             await self._forget(device)
         except NotAnswered as failure:
             self._failed(str(failure))
-            return
+            return False
         except ServiceUnavailable as error:
             log.warning("what %s says cannot be kept: %s", self._settings.name, error.detail)
-            return
+        except Exception:
+            # One odd answer must not cost all else that kzproxy does.
+            log.exception("bug while provider %s was asked", self._settings.name)
+            self._failed("kzproxy failed to read an answer")
+            return False
         self._answered()
+        return True
 
     async def _forget(self, device: AskedDevice) -> None:
         try:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from kzproxy.attributes.device import Fact
 from kzproxy.posture.pointer import MISSING, found_at
+from kzproxy.posture.printable import printable
 from kzproxy.posture.record import KeptCheck, PostureRecord
 from kzproxy.posture.settings import MappedCheck, ProviderSettings, Scalar
 
@@ -78,4 +79,4 @@ def _moment(value: object) -> datetime:
 
 def _text(document: object, pointer: str) -> str:
     value = found_at(document, pointer) if pointer else MISSING
-    return value[:_MAX_TEXT_CHARS] if isinstance(value, str) else ""
+    return printable(value[:_MAX_TEXT_CHARS]) if isinstance(value, str) else ""

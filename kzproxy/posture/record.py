@@ -10,8 +10,9 @@ from kzproxy.store.store import Entry, Put
 
 KIND = "posture"
 
-KEPT = timedelta(days=7)
-"""For `kzproxy device show`; what it says counts for no longer than its time."""
+KEPT = timedelta(days=90)
+"""For `kzproxy device show`, and to see whether a device that comes back is still the same; what it
+says counts for no longer than its time."""
 
 _encoder = msgspec.json.Encoder()
 

@@ -85,4 +85,7 @@ class PostureSettings:
 
     def ttl_of(self, check: str) -> timedelta:
         """Return how long a word about ``check`` holds."""
-        return dict(self.ttl).get(check) or TTL.get(check, self.default_ttl)
+        for name, ttl in self.ttl:
+            if name == check:
+                return ttl
+        return TTL.get(check, self.default_ttl)

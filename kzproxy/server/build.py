@@ -180,7 +180,7 @@ def build_services(
     administrator = Administrator(parts.engine, NOBODY, clock)
     kept = _kept(settings, administrator, decisions, metrics, clock)
     whereabouts = Whereabouts()
-    administrator.consult(whereabouts)
+    administrator.consult(whereabouts)  # after sessions, which say where they were seen
     return Services(
         clock=clock,
         limits=settings.limits,
@@ -368,6 +368,7 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
+        follows_sessions=parts.engine.follows_sessions,
         device_facts=() if services.kept is None else services.kept.device_facts,
         signals=None if services.kept is None else services.kept.signals,
         clients=ForwardedClients(hops) if hops is not None else None,

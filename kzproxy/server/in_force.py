@@ -58,9 +58,13 @@ class InForce:
             before.api_server.close()
 
     def notices(self) -> dict[str, str]:
-        """Say for operators whether what is followed at kube-apiserver can be."""
-        followed = self.generation.namespaces
-        return {} if followed is None else {"namespaces": followed.problem or "ok"}
+        """Say for operators whether what kzproxy follows elsewhere can be."""
+        followed, services = self.generation.namespaces, self._services
+        notices = {} if followed is None else {"namespaces": followed.problem or "ok"}
+        if services.confirming is not None:
+            problem = services.confirming.reverification.problem()
+            notices["identity-providers"] = problem or "ok"
+        return notices if services.kept is None else notices | services.kept.posture.notices()
 
     def policies(self) -> dict[str, str]:
         """Say for operators by which policies requests are judged: the content hash of each."""

@@ -19,7 +19,8 @@ from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.store.following import Following
 from kzproxy.store.nonces import Nonces
 from kzproxy.store.store import Store
-from kzproxy.web.device_enrolment import Callers, DeviceEnrolment
+from kzproxy.web.address_limits import AddressLimit
+from kzproxy.web.device_enrolment import Callers, DeviceEnrolment, EnrolmentParts
 
 log = logging.getLogger(__name__)
 
@@ -78,16 +79,26 @@ class KeptDevices:
             raise ServiceUnavailable("this kzproxy issues no device certificates")
         return self.enrolment
 
-    def endpoints(self, nonces: Nonces, callers: Callers, url: str) -> DeviceEnrolment:
+    def endpoints(
+        self, nonces: Nonces, callers: Callers, url: str, refused: AddressLimit
+    ) -> DeviceEnrolment:
         """Return what serves enrolment on the sign-in listener, whatever is in force.
 
         Args:
             nonces: That proofs are over.
             callers: Knows who is signed in.
             url: ``signIn.url``.
+            refused: Of requests that an address may send in vain.
         """
         return DeviceEnrolment(
-            self.present_enrolment, nonces, callers, self.administration.settle, url=url
+            EnrolmentParts(
+                enrolment=self.present_enrolment,
+                nonces=nonces,
+                callers=callers,
+                changed=self.administration.settle,
+                refused=refused,
+            ),
+            url=url,
         )
 
     async def run(self) -> None:
@@ -116,6 +127,7 @@ def keep_devices(
     registry = DeviceRegistry(store, following)
     tokens = EnrolmentTokens(store)
     registry.on_change(administrator.judge_devices_again)
+    registry.on_key_change(administrator.judge_keys_again)
     administrator.consult(registry)
     return KeptDevices(
         registry=registry,

@@ -1,6 +1,7 @@
 """What is known of the state of devices put together, where the configuration has a store."""
 
 import asyncio
+import logging
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.enforcement.alongside import alongside
+from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.metrics.registry import Metrics
 from kzproxy.posture.asked_device import AskedDevice
 from kzproxy.posture.book import PostureBook
@@ -21,6 +23,10 @@ from kzproxy.posture.metrics import PostureCounts
 from kzproxy.posture.settings import PostureSettings, ProviderSettings
 from kzproxy.store.following import Following
 from kzproxy.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_LET_GO_SECONDS = 1.0
 
 if TYPE_CHECKING:
     from kzproxy.posture.provider import PostureProvider
@@ -36,7 +42,9 @@ class KeptPosture:
     registry: DeviceRegistry
     met: MetDevices
     clock: Clock
+    _forgotten: set[str] = field(default_factory=set)
     _asked: tuple[ProviderSettings, ...] = ()
+    _asking: "list[PostureProvider]" = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def install(self, settings: PostureSettings) -> None:
@@ -56,11 +64,37 @@ class KeptPosture:
             clock=self.clock,
         )
 
+    def notices(self) -> dict[str, str]:
+        """Say for operators whether providers answer."""
+        return {f"posture-{one.name}": one.problem or "ok" for one in self._asking}
+
+    def forget(self, device_ids: frozenset[str]) -> None:
+        """Note those of ``device_ids`` that the registry has no more: nothing is kept of them."""
+        gone = {one for one in device_ids if self.registry.find(one) is None}
+        self._forgotten |= {one for one in gone if self.book.records(one)}
+
     async def run(self) -> None:
-        """Ask the providers that the configuration in force names, until cancelled."""
+        """Ask providers, and let go of what was forgotten, until cancelled."""
+        async with alongside(self._ask(), self._let_go()):
+            await asyncio.get_running_loop().create_future()
+
+    async def _let_go(self) -> None:
+        while True:
+            await asyncio.sleep(_LET_GO_SECONDS)
+            gone, self._forgotten = self._forgotten, set()
+            try:
+                for device_id in gone:
+                    await self.keeper.forget(device_id)
+            except ServiceUnavailable as error:
+                log.warning("the posture of forgotten devices is still kept: %s", error.detail)
+                self._forgotten |= gone
+
+    async def _ask(self) -> None:
+        """Ask the providers that the configuration in force names."""
         while True:
             self._changed.clear()
-            works = [one.run() for one in self._providers()]
+            self._asking = self._providers()
+            works = [one.run() for one in self._asking]
             async with alongside(*works, *([self.met.run()] if works else [])):
                 await self._changed.wait()
 
@@ -103,7 +137,7 @@ def keep_posture(
     book = PostureBook(following, clock, PostureSettings())
     book.on_change(administrator.judge_devices_again)
     administrator.consult(book)
-    return KeptPosture(
+    posture = KeptPosture(
         book=book,
         keeper=PostureKeeper(following, book, events, PostureCounts(), clock),
         store=store,
@@ -111,6 +145,8 @@ def keep_posture(
         met=MetDevices(store, book.met, clock),
         clock=clock,
     )
+    registry.on_change(posture.forget)
+    return posture
 
 
 def follow_posture(metrics: Metrics, counts: PostureCounts) -> None:

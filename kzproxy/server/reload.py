@@ -193,7 +193,7 @@ def _sign_in_place(settings: ProxySettings) -> tuple[object, ...]:
     present = settings.sign_in
     if present is None:
         return ()
-    return present.address, present.url
+    return present.address, present.url, present.client_address
 
 
 def failure_words(since: datetime, mistakes: Sequence[Mistake]) -> str:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -40,7 +40,8 @@ from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
 
 if TYPE_CHECKING:
-    pass
+    from kzproxy.server.signal_receivers import SignalReceivers
+
 
 log = logging.getLogger(__name__)
 
@@ -180,11 +181,26 @@ async def _signing_in(
         return
     from kzproxy.server.sign_in import serving_sign_in  # for those who sign people in
 
+    def present() -> Generation:
+        return in_force.generation
+
     shared = worker is not None
-    present = settings.sign_in
-    async with serving_sign_in(services, present, lambda: in_force.generation, shared=shared):
-        log.info("people sign in at %s", present.url)
+    receivers = _signal_receivers(services, settings, present)
+    routes, works = ((), ()) if receivers is None else (receivers.routes, (receivers.run(),))
+    serving = serving_sign_in(services, settings.sign_in, present, shared=shared, further=routes)
+    async with alongside(*works), serving:
+        log.info("people sign in at %s", settings.sign_in.url)
         yield
+
+
+def _signal_receivers(
+    services: Services, settings: ProxySettings, present: Callable[[], Generation]
+) -> "SignalReceivers | None":
+    if settings.signals is None or services.kept is None:
+        return None
+    from kzproxy.server.signal_receivers import signal_receivers  # for those who listen to any
+
+    return signal_receivers(settings.signals, services.kept, services, present)
 
 
 async def _account(settings: ProxySettings, parts: Parts, services: Services) -> str:

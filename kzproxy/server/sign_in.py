@@ -3,18 +3,13 @@
 Imported only where the configuration has ``signIn``.
 """
 
-import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from urllib.parse import urlsplit
 
-import msgspec
 from aiohttp import web
 
-from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.authentication.authenticator import Authenticator
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.authentication.session_authenticator import SessionAuthenticator, SessionSource
@@ -24,8 +19,6 @@ from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.sign_in import SignInSettings
-from kzproxy.devices.device_record import DeviceRecord
-from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.server.addresses import listening
 from kzproxy.server.build import Generation, Services
 from kzproxy.server.confirming import Confirming
@@ -33,7 +26,6 @@ from kzproxy.server.kept import Kept
 from kzproxy.store.nonces import Nonces
 from kzproxy.web.bounded_server import serving_bounded
 from kzproxy.web.client_certificates import CertificateSources, ClientCertificates
-from kzproxy.web.device_enrolment import DeviceEnrolment
 from kzproxy.web.enrolling_callers import EnrollingCallers
 from kzproxy.web.session_grants import GrantSources, SessionGrants
 from kzproxy.web.sign_in import SignInApplication
@@ -99,7 +91,12 @@ def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
 
 @asynccontextmanager
 async def serving_sign_in(
-    services: Services, settings: SignInSettings, present: Present, *, shared: bool
+    services: Services,
+    settings: SignInSettings,
+    present: Present,
+    *,
+    shared: bool,
+    further: Sequence[web.RouteDef] = (),
 ) -> AsyncIterator[None]:
     """Serve people who sign in, while the body runs.
 
@@ -108,6 +105,7 @@ async def serving_sign_in(
         settings: Where to listen.
         present: Returns the configuration in force.
         shared: Whether other workers listen there too.
+        further: What else is served there.
 
     Raises:
         ConfigurationError: The address cannot be had.
@@ -116,9 +114,13 @@ async def serving_sign_in(
     if kept is None or confirming is None or parts is None:
         raise ValueError("people sign in only where sessions are kept")
     application = _application(services, kept, confirming, parts, present)
+    application.add_routes(further)
     sock = listening(settings.address, shared=shared, field="signIn")
     async with serving_bounded(
-        application, sock, lambda: present().parts.sign_in_tls or present().parts.listener_tls
+        application,
+        sock,
+        lambda: present().parts.sign_in_tls or present().parts.listener_tls,
+        proxies=settings.client_address.proxy_addresses,
     ):
         yield
 
@@ -152,35 +154,12 @@ def _application(
             sealer=kept.sealer,
             certificates=certificates,
             nonces=nonces,
-            posture=None,
+            posture=kept.posture.intake(parts.url, nonces),
             superseded=confirming.giving_back.give_back,
         ),
     )
     application = SignInApplication(desk, grants, parts.tokens.keys).build()
-    DeviceEnrolment(
-        kept.devices.present_enrolment,
-        nonces,
-        EnrollingCallers(lambda: present().authenticator),
-        _Enrolled(kept.sessions),
-        url=parts.url,
-    ).add_to(application)
+    enrolling = EnrollingCallers(lambda: present().authenticator)
+    endpoints = kept.devices.endpoints(nonces, enrolling, parts.url, desk.limits.refused)
+    endpoints.add_to(application)
     return application
-
-
-class _Enrolled:
-    """Has the sessions of a device's key be the device's, as soon as it is one."""
-
-    def __init__(self, sessions: SessionDirectory) -> None:
-        self._sessions = sessions
-
-    async def __call__(self, device: DeviceRecord) -> None:
-        if not device.is_approved:
-            return
-        for one in self._sessions.holding():
-            if one.key_thumbprint == device.key_thumbprint and one.device_id != device.id:
-                with contextlib.suppress(Unauthenticated):  # it has just ended
-                    await self._sessions.update(one.id, partial(_on_device, device.id))
-
-
-def _on_device(device_id: str, record: SessionRecord) -> SessionRecord:
-    return msgspec.structs.replace(record, device_id=device_id)

@@ -12,6 +12,7 @@ from kzproxy.authentication.logout_token import LogoutTokenVerifier
 from kzproxy.authentication.security_event import SecurityEventVerifier
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
+from kzproxy.config.proxy import ProxySettings
 from kzproxy.config.signals import SignalSettings, StreamSettings
 from kzproxy.server.build import Generation, Services
 from kzproxy.server.kept import Kept
@@ -100,9 +101,16 @@ class _Issuers:
         settings = next((one for one in generation.settings.issuers if one.url == issuer), None)
         if keys is None or settings is None:
             return None
-        return LogoutTokenVerifier(issuer, _audiences(settings), keys, self._clock)
+        audiences = _audiences(settings) | _own_names(generation.settings, issuer)
+        return LogoutTokenVerifier(issuer, audiences, keys, self._clock)
 
 
 def _audiences(issuer: JwtIssuerSettings) -> frozenset[str]:
-    """Return the names of clients there: kzproxy's own, and those that users sign in with."""
+    """Return the names of the clients that users sign in with by themselves."""
     return frozenset(issuer.audiences)
+
+
+def _own_names(settings: ProxySettings, issuer: str) -> frozenset[str]:
+    """Return what kzproxy is called at an issuer where it signs people in."""
+    providers = () if settings.sign_in is None else settings.sign_in.providers
+    return frozenset(one.client_id for one in providers if one.issuer.url == issuer)

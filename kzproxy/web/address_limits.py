@@ -46,10 +46,14 @@ class AddressLimit:
     def count(self, address: str) -> None:
         """Note that it was done once more."""
         now, place = self._clock.monotonic(), _place(address)
-        bucket = self._buckets.get(place)
+        bucket = self._buckets.pop(place, None)
         if bucket is None:
-            self._make_room()
-            bucket = self._buckets[place] = _Bucket(self._each, now)
+            if len(self._buckets) >= _MAX_ADDRESSES:
+                del self._buckets[next(iter(self._buckets))]
+            bucket = _Bucket(self._each, now)
+        self._buckets[place] = (
+            bucket  # the youngest, so that who did nothing for longest goes first
+        )
         for each, most in ((bucket, self._each), (self._together, self._all)):
             each.left, each.at = max(self._left(each, most) - 1, 0.0), now
 
@@ -65,16 +69,6 @@ class AddressLimit:
     def _left(self, bucket: _Bucket, most: int) -> float:
         passed = max(self._clock.monotonic() - bucket.at, 0.0)
         return min(float(most), bucket.left + passed * most / 60)
-
-    def _make_room(self) -> None:
-        if len(self._buckets) < _MAX_ADDRESSES:
-            return
-        full = [place for place, each in self._buckets.items() if self._is_full(each)]
-        for place in full or [next(iter(self._buckets))]:
-            del self._buckets[place]
-
-    def _is_full(self, bucket: _Bucket) -> bool:
-        return self._left(bucket, self._each) >= self._each
 
     def _refusal(self) -> TooManyRequests:
         return TooManyRequests(

@@ -13,8 +13,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import cast
 
 from aiohttp import web
+
+from kzproxy.policy.network import Addresses
+from kzproxy.web.proxied_connections import (
+    NamedTransport,
+    PeerName,
+    ProxiedConnections,
+    Shake,
+)
 
 log = logging.getLogger(__name__)
 
@@ -73,15 +82,18 @@ class _Connections:
 class _Bounded(asyncio.Protocol):
     """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time."""
 
-    def __init__(self, handler: web.RequestHandler, open_: _Connections) -> None:
+    def __init__(
+        self, handler: web.RequestHandler, open_: _Connections, peer: PeerName | None = None
+    ) -> None:
         self._handler = handler
+        self._peer = peer
         self._open = open_
         self._address = ""
         self._admitted = False
         self._end: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        peer = transport.get_extra_info("peername")
+        peer = self._peer or transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
         self._admitted = self._open.admit(self._address)
         if not self._admitted:
@@ -90,6 +102,8 @@ class _Bounded(asyncio.Protocol):
             return
         life = self._open.limits.life.total_seconds()
         self._end = asyncio.get_running_loop().call_later(life, self._handler.close)
+        if self._peer is not None:
+            transport = cast(asyncio.BaseTransport, NamedTransport(transport, self._peer))
         self._handler.connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -121,6 +135,7 @@ async def serving_bounded(
     sock: socket.socket,
     context: Callable[[], ssl.SSLContext],
     limits: ServerLimits = DEFAULT_SERVER_LIMITS,
+    proxies: Addresses | None = None,
 ) -> AsyncIterator[None]:
     """Serve ``application`` on ``sock`` while the body runs.
 
@@ -129,6 +144,8 @@ async def serving_bounded(
         sock: Listens; closed at the end.
         context: Asked at each handshake, so that a renewed certificate is shown at once.
         limits: Of connections.
+        proxies: Load balancers that alone may connect, each time with a PROXY header; None where
+            clients connect themselves.
     """
     runner = web.AppRunner(
         application,
@@ -140,8 +157,32 @@ async def serving_bounded(
     make = runner.server
     assert make is not None  # noqa: S101 - set up
     open_connections = _Connections(limits)
+
+    def protocol(peer: PeerName | None = None) -> asyncio.Protocol:
+        return _Bounded(make(), open_connections, peer)
+
+    taking = (
+        _taking(sock, context, limits, protocol)
+        if proxies is None
+        else _taking_proxied(sock, context, limits, protocol, proxies)
+    )
+    try:
+        async with taking:
+            yield
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _taking(
+    sock: socket.socket,
+    context: Callable[[], ssl.SSLContext],
+    limits: ServerLimits,
+    protocol: Callable[[], asyncio.Protocol],
+) -> AsyncIterator[None]:
+    """Take connections of clients themselves while the body runs."""
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Bounded(make(), open_connections),
+        protocol,
         sock=sock,
         ssl=_renewing(context),
         ssl_handshake_timeout=limits.handshake.total_seconds(),
@@ -152,7 +193,32 @@ async def serving_bounded(
         yield
     finally:
         server.close()
-        await runner.cleanup()
+
+
+@asynccontextmanager
+async def _taking_proxied(
+    sock: socket.socket,
+    context: Callable[[], ssl.SSLContext],
+    limits: ServerLimits,
+    protocol: Callable[[PeerName], asyncio.Protocol],
+    proxies: Addresses,
+) -> AsyncIterator[None]:
+    """Take connections of load balancers alone while the body runs."""
+    shake = Shake(
+        context=_renewing(context),
+        seconds=limits.handshake.total_seconds(),
+        closing_seconds=_CLOSING_SECONDS,
+    )
+    connections = ProxiedConnections(
+        sock=sock, proxies=proxies, shake=shake, protocol=protocol, most=limits.connections
+    )
+    async with asyncio.TaskGroup() as group:
+        accepting = group.create_task(connections.run())
+        try:
+            yield
+        finally:
+            accepting.cancel()
+            sock.close()
 
 
 def _renewing(present: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

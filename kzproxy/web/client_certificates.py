@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
@@ -49,11 +50,9 @@ class ClientCertificates:
             ServiceUnavailable: Nobody can tell.
         """
         authority = self._sources().authority
-        transport = request.transport
-        tls = None if transport is None else transport.get_extra_info("ssl_object")
-        if authority is None or tls is None:
+        if authority is None:
             return NO_DEVICE
-        read = authority.read(verified_chain(tls))
+        read = authority.read(_chain(request))
         posture = self._registry.stated(authority.assess(read, self._clock.now()))
         if posture.state == DeviceState.BLOCKED.value:
             raise Forbidden(posture.reason)
@@ -80,6 +79,18 @@ class ClientCertificates:
         if posture.enrolled is Fact.FAILED:
             raise Unauthenticated(posture.reason)
         return posture
+
+    def key(self, request: web.Request) -> ec.EllipticCurvePublicKey:
+        """Return the key of the certificate that came with a request, which ``good`` has judged.
+
+        Raises:
+            Unauthenticated: There is none, or of another kind.
+        """
+        chain = _chain(request)
+        key = x509.load_der_x509_certificate(chain[0]).public_key() if chain else None
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise Unauthenticated("the client certificate must be for a P-256 key")
+        return key
 
     def device_id(self, thumbprint: str, presented: DevicePosture) -> str:
         """Return which device a key is of; empty where it is none, or none that is approved.
@@ -116,3 +127,9 @@ class ClientCertificates:
         else:
             name = ClientName.of_key(thumbprint)
         return issuer.issue(key, name, now=self._clock.now())
+
+
+def _chain(request: web.Request) -> tuple[bytes, ...]:
+    transport = request.transport
+    tls = None if transport is None else transport.get_extra_info("ssl_object")
+    return () if tls is None else verified_chain(tls)

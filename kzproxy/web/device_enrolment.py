@@ -6,7 +6,7 @@ which key, and a proof signed by it answers a nonce of kzproxy's.
 
 import logging
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import parse_qsl
 
@@ -14,7 +14,6 @@ import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from kzproxy.attributes.environment import IPAddress
 from kzproxy.devices.device_record import DeviceRecord
 from kzproxy.devices.enrolment import Enrolled, Enroller, Enrolment, EnrolmentRequest
 from kzproxy.devices.proof import Proof, Purpose, verified_proof
@@ -27,6 +26,8 @@ from kzproxy.errors.kinds import (
     UnsupportedMediaType,
 )
 from kzproxy.store.nonces import LIFETIME, Nonces
+from kzproxy.web.address_limits import AddressLimit
+from kzproxy.web.sign_in_desk import address_of, remote
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ _SERVERS_FAULT = 500
 _ERRORS = {401: "invalid_token", 403: "access_denied", 404: "not_found"}
 
 _Body = TypeVar("_Body", bound=msgspec.Struct)
+
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 class Callers(Protocol):
@@ -109,47 +113,67 @@ class Refused(msgspec.Struct, frozen=True):
     error_description: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrolmentParts:
+    """What the handlers work with.
+
+    Attributes:
+        enrolment: Returns what enrols now; raises a ``ProxyError`` where nothing does.
+        nonces: That proofs are over.
+        callers: Knows who asks.
+        changed: Told of each device that was enrolled or approved, before that is answered.
+        refused: Of requests that an address may send in vain: each costs a look at signatures.
+    """
+
+    enrolment: Callable[[], Enrolment]
+    nonces: Nonces
+    callers: Callers
+    changed: Callable[[DeviceRecord], Awaitable[None]]
+    refused: AddressLimit
+
+
 class DeviceEnrolment:
     """The handlers; ``add_to`` mounts them."""
 
-    def __init__(
-        self,
-        enrolment: Callable[[], Enrolment],
-        nonces: Nonces,
-        callers: Callers,
-        changed: Callable[[DeviceRecord], Awaitable[None]],
-        *,
-        url: str,
-    ) -> None:
-        """Serve enrolment.
-
-        Args:
-            enrolment: Returns what does it now; raises a ``ProxyError`` where nothing does.
-            nonces: That proofs are over.
-            callers: Knows who asks.
-            changed: Told of each device that was enrolled or approved, before that is answered.
-            url: Of the sign-in listener, without a slash at its end; what proofs are for.
-        """
-        self._enrolment = enrolment
-        self._nonces = nonces
-        self._callers = callers
-        self._changed = changed
+    def __init__(self, parts: EnrolmentParts, *, url: str) -> None:
+        """Serve enrolment; ``url`` is the sign-in listener's, without a slash at its end."""
+        self._parts = parts
         self._url = url
 
     def add_to(self, application: web.Application, prefix: str = "") -> None:
         """Serve below ``prefix``, the path of the URL, without a slash at its end."""
         router = application.router
-        router.add_post(f"{prefix}/nonce", _answered(self._nonce))
-        router.add_post(f"{prefix}/devices", _answered(self._enrol))
-        router.add_post(f"{prefix}/devices/certificate", _answered(self._certificate))
+        router.add_post(f"{prefix}/nonce", self._answered(self._nonce))
+        router.add_post(f"{prefix}/devices", self._answered(self._enrol))
+        router.add_post(f"{prefix}/devices/certificate", self._answered(self._certificate))
+
+    def _answered(self, serve: Handler) -> Handler:
+        """Have refusals answered as such, and bugs as 500 without their text."""
+
+        async def answered(request: web.Request) -> web.Response:
+            try:
+                self._parts.refused.check(remote(request))
+                return await serve(request)
+            except ProxyError as error:
+                if error.detail:
+                    log.warning("%s: %s: %s", request.path, error.message, error.detail)
+                self._parts.refused.count(remote(request))
+                return _refusal(error)
+            except web.HTTPException:
+                raise
+            except Exception:
+                log.exception("bug while serving %s", request.path)
+                return _refusal(InternalError("kzproxy failed; the error is in its log"))
+
+        return answered
 
     async def _nonce(self, _: web.Request) -> web.Response:
         seconds = int(LIFETIME.total_seconds())
-        return _json(NonceAnswer(nonce=self._nonces.new(), expires_in=seconds))
+        return _json(NonceAnswer(nonce=self._parts.nonces.new(), expires_in=seconds))
 
     async def _enrol(self, request: web.Request) -> web.Response:
-        body, enrolment = await _read(request, EnrolmentBody), self._enrolment()
-        enroller = await self._callers.enroller(request)
+        body, enrolment = await _read(request, EnrolmentBody), self._parts.enrolment()
+        enroller = await self._parts.callers.enroller(request)
         key = requested_key(body.csr)
         proof = self._verified(body.proof, key, Purpose.ENROL)
         wanted = EnrolmentRequest(
@@ -159,33 +183,33 @@ class DeviceEnrolment:
             platform=proof.platform,
             token=body.token,
             enroller=enroller,
-            address=_address(request),
+            address=address_of(request),
         )
         await enrolment.admit(wanted)
         await self._take(proof)
         return await self._told(await enrolment.enrol(wanted))
 
     async def _certificate(self, request: web.Request) -> web.Response:
-        body, enrolment = await _read(request, CertificateBody), self._enrolment()
+        body, enrolment = await _read(request, CertificateBody), self._parts.enrolment()
         key = requested_key(body.csr)
         proof = self._verified(body.proof, key, Purpose.CERTIFICATE)
         enrolment.admit_key(key)
         await self._take(proof)
-        return await self._told(await enrolment.certificate(key, _address(request)))
+        return await self._told(await enrolment.certificate(key, address_of(request)))
 
     def _verified(self, proof: str, key: ec.EllipticCurvePublicKey, purpose: Purpose) -> Proof:
         return verified_proof(proof, key, audience=self._url, purpose=purpose)
 
     async def _take(self, proof: Proof) -> None:
         """Use the proof's nonce up."""
-        if not await self._nonces.take(proof.nonce):
+        if not await self._parts.nonces.take(proof.nonce):
             raise BadRequest(
                 "the proof's nonce was used, is too old or is not kzproxy's; try again"
             )
 
     async def _told(self, enrolled: Enrolled) -> web.Response:
         record, issued = enrolled.record, enrolled.certificate
-        await self._changed(record)
+        await self._parts.changed(record)
         answer = DeviceAnswer(
             id=record.id,
             state=record.state.value,
@@ -193,30 +217,9 @@ class DeviceEnrolment:
             name=record.name,
             certificate="" if issued is None else issued.pem,
             certificate_ends_at="" if issued is None else issued.not_after.isoformat(),
-            nonce=self._nonces.new(),
+            nonce=self._parts.nonces.new(),
         )
         return _json(answer, status=_ACCEPTED if issued is None else _OK)
-
-
-def _answered(
-    serve: Callable[[web.Request], Awaitable[web.Response]],
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Have refusals answered as such, and bugs as 500 without their text."""
-
-    async def answered(request: web.Request) -> web.Response:
-        try:
-            return await serve(request)
-        except ProxyError as error:
-            if error.detail:
-                log.warning("%s: %s: %s", request.path, error.message, error.detail)
-            return _refusal(error)
-        except web.HTTPException:
-            raise
-        except Exception:
-            log.exception("bug while serving %s", request.path)
-            return _refusal(InternalError("kzproxy failed; the error is in its log"))
-
-    return answered
 
 
 def _refusal(error: ProxyError) -> web.Response:
@@ -252,10 +255,3 @@ async def _read(request: web.Request, kind: type[_Body]) -> _Body:
         return msgspec.convert(dict(fields), type=kind)
     except ValueError as error:
         raise BadRequest("the form is not what this endpoint takes", detail=str(error)) from error
-
-
-def _address(request: web.Request) -> IPAddress | None:
-    try:
-        return ip_address(request.remote or "")
-    except ValueError:
-        return None

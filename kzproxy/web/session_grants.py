@@ -44,8 +44,10 @@ BY = "sign-in"
 class PostureIntake(Protocol):
     """Takes what a client reports of its device."""
 
-    async def take(self, report: str, key_thumbprint: str, session: SessionRecord) -> str:
-        """Take a signed report; return why it was not taken, empty where it was."""
+    async def take(
+        self, report: str, key: ec.EllipticCurvePublicKey, *, device_id: str, session: str
+    ) -> str:
+        """Take a report signed with ``key``; return why it was not taken, empty where it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class GrantSources:
         sealer: For the provider's refresh token.
         certificates: Of clients.
         nonces: For the next posture report.
-        posture: Takes reports; None where nobody does.
+        posture: Takes reports.
         superseded: Told of a session as it was before the same person signed in anew on the same
             client: what the provider has of it is given back.
     """
@@ -68,7 +70,7 @@ class GrantSources:
     sealer: Sealer
     certificates: ClientCertificates
     nonces: Nonces
-    posture: PostureIntake | None
+    posture: PostureIntake
     superseded: Callable[[SessionRecord], None]
 
 
@@ -134,7 +136,7 @@ class SessionGrants:
         await self._write_down(request, "auth.sign-in", record, bound, again=before is not None)
         record = await self._kept(record, before, used(session_id))
         await self._end_others_of(person, thumbprint)
-        return Granted(record=record, renewal=renewal, bound=bound)
+        return Granted(record=record, renewal=renewal, bound=bound, key=key)
 
     async def renew(
         self,
@@ -180,7 +182,12 @@ class SessionGrants:
             bound = self._bound(key, record.key_thumbprint, presented)
         if was[0].renewed_at is None:
             await self._write_down(request, "auth.renewal", record, bound)
-        return Granted(record=record, renewal=following, bound=bound)
+        return Granted(
+            record=record,
+            renewal=following,
+            bound=bound,
+            key=key or self._certificates.key(request),
+        )
 
     async def answer(self, granted: "Granted", posture: str) -> dict[str, object]:
         """Return what the token endpoint answers (RFC 6749 section 5.1)."""
@@ -203,7 +210,9 @@ class SessionGrants:
         if granted.bound.issued is not None:
             answer["certificate"] = granted.bound.issued.pem
         if posture:
-            error = await self._posture(posture, record)
+            error = await self._sources.posture.take(
+                posture, granted.key, device_id=record.device_id, session=record.id
+            )
             if error:
                 answer["posture_error"] = error
         return answer
@@ -325,11 +334,6 @@ class SessionGrants:
         over = why_over(record, self._directory.settings, self._desk.clock.now())
         return Unauthenticated(over) if over else error
 
-    async def _posture(self, report: str, record: SessionRecord) -> str:
-        if self._sources.posture is None:
-            return ""
-        return await self._sources.posture.take(report, record.key_thumbprint, record)
-
     async def _write_down(
         self,
         request: web.Request,
@@ -369,11 +373,13 @@ class Granted:
         record: As it is now.
         renewal: What it is renewed with next.
         bound: What its token is good with.
+        key: The client's, which it has shown.
     """
 
     record: SessionRecord
     renewal: RenewalToken
     bound: Bound
+    key: ec.EllipticCurvePublicKey
 
 
 def _check_same_key(key: ec.EllipticCurvePublicKey | None, record: SessionRecord) -> None:
@@ -382,10 +388,13 @@ def _check_same_key(key: ec.EllipticCurvePublicKey | None, record: SessionRecord
 
 
 def _step_up(wanted: str) -> OAuthError:
-    """Return the answer that has a client sign in again, more strongly (RFC 9470 section 3)."""
+    """Return the answer that has a client sign in again, more strongly.
+
+    It says how by the members that RFC 9470 section 3 has for it.
+    """
     try:
         said = msgspec.json.decode(wanted, type=dict[str, str | int])
     except msgspec.DecodeError:
         said = {}
     description = said.pop("error_description", "") or "a stronger sign-in is wanted"
-    return OAuthError("insufficient_user_authentication", str(description), further=said)
+    return OAuthError("invalid_grant", str(description), further=said)

@@ -37,12 +37,13 @@ from kzproxy.web.sign_in_flows import (
 
 log = logging.getLogger(__name__)
 
-_MAX_AGE_SECONDS = 30 * 24 * 3600
+_MAX_AGE_SECONDS = 365 * 24 * 3600
 _PROMPTS = frozenset({"", "login", "consent", "select_account"})
 _GONE = (
     "This sign-in was used already, or it is too old, or it never began here."
     " Run the command again."
 )
+_NOT_IN = "You are not signed in"
 _SILENT = "The identity provider cannot be reached now. Try again in a moment."
 
 
@@ -130,17 +131,17 @@ class BrowserSignIn:
             return await self._let_in(flow.value, person)
         return await self._with_code(flow.value, person)
 
-    async def code(self, request: web.Request) -> web.Response:
-        """Show a code to paste into a terminal."""
-        query = page_query(request)
-        if query["error"]:
-            raise PageRefusal(
-                query["error_description"][:300] or "The sign-in was turned down.",
-                title="You are not signed in",
-            )
-        if not query["code"]:
-            raise PageRefusal("There is no code here. Run the command again.")
-        return self._desk.pages.page("code", {"code": query["code"][:128]})
+    async def code_page(self, _: web.Request) -> web.Response:
+        """Say what this address is, which clients without a browser name as their redirect URI.
+
+        What is shown at the end of a sign-in is never taken from an address: whoever writes a link
+        would choose the words that a person reads here.
+        """
+        return self._desk.pages.message(
+            "A code is shown here",
+            "At the end of a sign-in that a terminal has asked for, you find a code here to paste"
+            " into it. Run `kzproxy login` for one.",
+        )
 
     def _wish(self, query: Parameters) -> Wish:
         if query["client_id"] != CLIENT_ID:
@@ -216,7 +217,7 @@ class BrowserSignIn:
     async def _refused(self, request: web.Request, flow: BrowserFlow, message: str) -> web.Response:
         await self._desk.write_refusal(request, "auth.sign-in", message)
         if flow.device:
-            raise PageRefusal(_sentence(message), title="You are not signed in", status=403)
+            raise PageRefusal(_sentence(message), title=_NOT_IN, status=403)
         return self._answered(flow.wish, {"error": "access_denied", "error_description": message})
 
     async def _silent(self, request: web.Request, flow: BrowserFlow) -> web.Response:
@@ -229,14 +230,22 @@ class BrowserSignIn:
 
     def _answered(self, wish: Wish, answer: Mapping[str, str], username: str = "") -> web.Response:
         """Send the browser to the client; ``iss`` says from whom (RFC 9207)."""
+        refusal = answer.get("error_description") or answer.get("error", "")
+        if wish.redirect_uri == self._desk.code_page:
+            return self._shown(answer.get("code", ""), username, refusal)
         members = {**answer, "state": wish.state, "iss": self._desk.url}
         query = urlencode({name: value for name, value in members.items() if value})
         url = f"{wish.redirect_uri}?{query}"
-        if "code" in answer:
-            text = f"You are {username}. Your terminal goes on by itself."
-            return self._desk.pages.onward("You are signed in", text, url, mood="good")
-        text = _sentence(answer.get("error_description") or answer["error"])
-        return self._desk.pages.onward("You are not signed in", text, url, mood="bad")
+        if refusal:
+            return self._desk.pages.onward(_NOT_IN, _sentence(refusal), url, mood="bad")
+        text = f"You are {username}. Your terminal goes on by itself."
+        return self._desk.pages.onward("You are signed in", text, url, mood="good")
+
+    def _shown(self, code: str, username: str, refusal: str) -> web.Response:
+        """Show a person what their client has no other way to come by."""
+        if refusal:
+            raise PageRefusal(_sentence(refusal), title=_NOT_IN, status=403)
+        return self._desk.pages.page("code", {"code": code, "username": username})
 
 
 def wish_of(query: Parameters) -> Wish:
@@ -261,7 +270,7 @@ def step_up_fault(query: Parameters) -> tuple[str, str] | None:
     if age and not (age.isascii() and age.isdigit() and len(age) < 9):
         return "invalid_request", "max_age must be a number of seconds"
     if age and int(age) > _MAX_AGE_SECONDS:
-        return "invalid_request", "max_age is over 30 days"
+        return "invalid_request", "max_age is over a year"
     if not query["acr_values"].isprintable() or not query["login_hint"].isprintable():
         return "invalid_request", "acr_values and login_hint must be printable"
     return None

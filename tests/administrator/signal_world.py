@@ -20,7 +20,7 @@ from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet, Rule
+from kzproxy.policy.rules import AccessPolicySet, Rule, Tier
 from tests.administrator.kept_sessions import KeptSessions
 from tests.authentication.manual_clock import ManualClock
 from tests.policy.samples import ENROLLED, allow, asked, match
@@ -62,12 +62,14 @@ class Stream:
 class Worker:
     """One of those that share a store."""
 
-    def __init__(self, directory: Path, clock: ManualClock, number: int, rules: tuple[Rule, ...]):
+    def __init__(
+        self, directory: Path, clock: ManualClock, number: int, policies: AccessPolicySet
+    ) -> None:
         self.clock = clock
         self.kept = KeptSessions(directory / "kept.db", clock)
         self.sessions = self.kept.directory
         trust = Trust(issuers=frozenset({ISSUER.revision}), device_authorities=frozenset({""}))
-        engine = PolicyEngine(AccessPolicySet(rules=rules))
+        engine = PolicyEngine(policies)
         self.administrator = Administrator(engine, trust, clock)
         self.sessions.on_change(self.administrator.judge_sessions_again)
         self.administrator.consult(self.sessions)
@@ -161,9 +163,16 @@ class Worker:
         await self.kept.store.close()
 
 
-async def worker_of(directory: Path, clock: ManualClock, number: int = 1, *rules: Rule) -> Worker:
+async def worker_of(
+    directory: Path,
+    clock: ManualClock,
+    number: int = 1,
+    *rules: Rule,
+    tiers: tuple[Tier, ...] = (),
+) -> Worker:
     """Start one; whoever is in dev may watch pods, unless ``rules`` say otherwise."""
-    worker = Worker(directory, clock, number, rules or (allow("pods", PODS, groups="idp:dev"),))
+    rules = rules or (allow("pods", PODS, groups="idp:dev"),)
+    worker = Worker(directory, clock, number, AccessPolicySet(rules=rules, tiers=tiers))
     await worker.kept.following.start()
     return worker
 

@@ -67,6 +67,10 @@ async def kept(tmp_path: Path, clock: ManualClock):
     await kept.store.close()
 
 
+def anybody(issuer: str) -> bool:
+    return True
+
+
 def ids(records: list[SessionRecord]) -> list[int]:
     return [int(record.id, 16) for record in records]
 
@@ -78,11 +82,11 @@ async def test_the_ones_in_use_come_first_and_each_is_taken_once(kept, clock):
         seen_at = clock.now() - timedelta(minutes=number)
         await kept.directory.begin(kept.record(number, seen_at=seen_at))
     assert len(due) == 5
-    assert due.take(10, clock.now()) == []
+    assert due.take(10, clock.now(), anybody) == []
     clock.advance(INTERVAL)
-    assert ids(due.take(2, clock.now())) == [1, 2]
-    assert ids(due.take(10, clock.now())) == [3, 4, 5]
-    assert due.take(10, clock.now()) == []
+    assert ids(due.take(2, clock.now(), anybody)) == [1, 2]
+    assert ids(due.take(10, clock.now(), anybody)) == [3, 4, 5]
+    assert due.take(10, clock.now(), anybody) == []
     assert len(due) == 0
 
 
@@ -92,7 +96,7 @@ async def test_one_that_ended_is_not_due(kept, clock):
     await kept.directory.begin(record := kept.record())
     clock.advance(INTERVAL)
     await kept.directory.end(record.id, SessionEnd.REVOKED, "", by="root")
-    assert due.take(10, clock.now()) == []
+    assert due.take(10, clock.now(), anybody) == []
     due.schedule(record.id)
     due.schedule("unknown")
     assert len(due) == 0
@@ -103,18 +107,18 @@ async def test_one_that_is_put_off_waits_unless_it_changes(kept, clock):
     kept.following.follow(due)
     await kept.directory.begin(record := kept.record())
     clock.advance(INTERVAL)
-    assert ids(due.take(1, clock.now())) == [1]
+    assert ids(due.take(1, clock.now(), anybody)) == [1]
     due.schedule(record.id, clock.now() + timedelta(seconds=10))
-    assert due.take(1, clock.now()) == []
+    assert due.take(1, clock.now(), anybody) == []
     clock.advance(timedelta(seconds=10))
-    assert ids(due.take(1, clock.now())) == [1]
+    assert ids(due.take(1, clock.now(), anybody)) == [1]
     due.schedule(record.id, clock.now() + timedelta(seconds=10))
 
     def again(record: SessionRecord) -> SessionRecord:
         return wanted_again(record, now=clock.now(), interval=INTERVAL)
 
     await kept.directory.update(record.id, again)
-    assert ids(due.take(1, clock.now())) == [1]
+    assert ids(due.take(1, clock.now(), anybody)) == [1]
 
 
 async def test_those_that_are_read_at_the_start_are_known(kept, clock):
@@ -123,4 +127,17 @@ async def test_those_that_are_read_at_the_start_are_known(kept, clock):
     due = DueSessions(kept.directory)
     due.replaced(await kept.store.entries("session"))
     assert len(due) == 2
-    assert ids(due.take(10, clock.now())) == [2]
+    assert ids(due.take(10, clock.now(), anybody)) == [2]
+
+
+async def test_those_whose_provider_cannot_be_asked_are_in_nobodys_way(kept, clock):
+    due = DueSessions(kept.directory)
+    kept.following.follow(due)
+    for number in range(1, 6):
+        await kept.directory.begin(kept.record(number, issuer="https://silent.example"))
+    old = clock.now() - timedelta(hours=1)
+    await kept.directory.begin(kept.record(9, issuer="https://other.example", seen_at=old))
+    clock.advance(INTERVAL)
+    taken = due.take(1, clock.now(), lambda issuer: issuer != "https://silent.example")
+    assert ids(taken) == [9]
+    assert len(due.take(10, clock.now(), anybody)) == 5

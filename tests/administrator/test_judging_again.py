@@ -8,6 +8,7 @@ import pytest
 
 from kzproxy.administrator.lease import EndCause
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.attributes.identity import Identity
 from kzproxy.errors.kinds import ProxyError, ServiceUnavailable, Unauthenticated
 from kzproxy.policy.engine import PolicyEngine
@@ -53,6 +54,17 @@ def test_only_streams_of_the_session_are_judged(world: World, facts: Facts) -> N
         world.administrator.judge_sessions_again(frozenset({"s1"}))
         assert facts.asked == 1
         assert world.cuts == []
+
+
+def test_only_streams_with_a_certificate_of_the_key_are_judged(world: World, facts: Facts) -> None:
+    device = DevicePosture(enrolled=Fact.FAILED, key_thumbprint="ab")  # not known as one yet
+    with world.open(replace(of("alice"), device=device), "s1"), world.open(of("bob"), "s2"):
+        facts.asked = 0
+        world.administrator.judge_keys_again(frozenset({"ab"}))
+        assert facts.asked == 1
+        world.administrator.judge_keys_again(frozenset({"cd"}))
+        assert facts.asked == 1
+    assert world.administrator.live == frozenset()
 
 
 def test_who_is_nobody_any_more_is_cut_and_others_are_not(world: World, facts: Facts) -> None:

@@ -158,7 +158,7 @@ async def test_one_worker_asks_and_another_goes_on_where_it_left(talk, tmp_path,
         assert one.outcomes("confirmed") + two.outcomes("confirmed") == 1
         asking, waiting = (one, two) if one.outcomes("confirmed") else (two, one)
         assert waiting.outcomes("failed") == 0
-        await asking.reverification._let_go()
+        await asking.reverification._lease.let_go()
         clock.move(seconds=55)
         await waiting.turn()
         assert waiting.outcomes("confirmed") == 1

@@ -131,10 +131,11 @@ async def test_a_silent_provider_is_borne_for_the_grace_and_no_longer(
         clock.advance(MINUTE)
         await worker.turn()
         assert worker.identity(record).username == "alice"
-    assert worker.outcomes("failed") == 5
+    assert worker.outcomes("silent") == 5
     assert worker.found(record) == record
     assert worker.reverification.lag_seconds() == 240
-    assert len([r for r in caplog.records if "cannot be confirmed" in r.message]) == 1
+    assert worker.reverification.problem() == f"no usable answer from {provider.url}"
+    assert len([r for r in caplog.records if "gives no usable answer" in r.message]) == 1
     clock.advance(MINUTE)
     await worker.kept.following.catch_up()
     with pytest.raises(Unauthenticated, match=r"could not be asked since .* try again later"):
@@ -145,6 +146,7 @@ async def test_a_silent_provider_is_borne_for_the_grace_and_no_longer(
     await worker.turn()
     assert worker.identity(record).username == "alice"
     assert worker.reverification.lag_seconds() == 0
+    assert worker.reverification.problem() is None
 
 
 async def test_what_failed_is_tried_again_soon_but_not_at_once(
@@ -157,10 +159,10 @@ async def test_what_failed_is_tried_again_soon_but_not_at_once(
     await worker.turn()
     clock.advance(timedelta(seconds=5))
     await worker.turn()
-    assert worker.outcomes("failed") == 1
+    assert worker.outcomes("silent") == 1
     clock.advance(timedelta(seconds=10))
     await worker.turn()
-    assert worker.outcomes("failed") == 2
+    assert worker.outcomes("silent") == 2
 
 
 @pytest.mark.parametrize(
@@ -309,3 +311,42 @@ async def test_many_that_are_due_at_once_are_asked_about_little_by_little(
         asked = worker.outcomes("confirmed")
     assert asked == 120
     assert person.most_under_way <= ReverificationLimits().at_once
+
+
+async def test_a_silent_provider_is_asked_one_thing_at_a_time_and_less_and_less(
+    worker, person, client, clock, provider
+):
+    one = await signed_in(client, person)
+    for number in range(60):
+        await worker.begin(one, number)
+    provider.answer("token", {}, 503)
+    clock.advance(MINUTE)
+    asked = []
+    for _ in range(60):
+        before = worker.outcomes("silent")
+        await worker.turn()
+        asked.append(worker.outcomes("silent") - before)
+        clock.advance(timedelta(seconds=1))
+    assert asked[0] > 1  # nobody knew yet
+    assert max(asked[1:]) == 1
+    assert sum(asked[1:]) < 10
+    provider.answers["token"] = person.answer
+    for _ in range(40):
+        await worker.turn()
+        clock.advance(timedelta(seconds=1))
+    assert worker.outcomes("confirmed") == 60
+
+
+async def test_a_provider_that_asks_for_a_pause_has_one(worker, person, client, clock, provider):
+    await worker.begin(await signed_in(client, person))
+    provider.answer("token", {}, 429, **{"retry-after": "40"})
+    clock.advance(MINUTE)
+    await worker.turn()
+    provider.answers["token"] = person.answer
+    for _ in range(2):
+        clock.advance(timedelta(seconds=19))
+        await worker.turn()
+    assert worker.outcomes("confirmed") == 0
+    clock.advance(timedelta(seconds=2))
+    await worker.turn()
+    assert worker.outcomes("confirmed") == 1

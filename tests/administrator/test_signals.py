@@ -15,7 +15,7 @@ from kzproxy.attributes.device import CheckResult, Fact
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.settings import ValidationRule
 from kzproxy.errors.kinds import Unauthenticated
-from kzproxy.policy.rules import Conditions, SignIn
+from kzproxy.policy.rules import Conditions, SignIn, Tier
 from tests.administrator.signal_world import (
     ALICE,
     IDP,
@@ -183,6 +183,37 @@ async def test_a_source_speaks_of_nobody_elses_users(worker: Worker) -> None:
         outcome = await worker.take(SignalKind.SESSION_REVOKED, subject, source=source)
         assert outcome is Outcome.NOBODY
     assert worker.session(record).ended_at is None
+
+
+async def test_who_speaks_of_devices_alone_ends_nobodys_session(worker: Worker) -> None:
+    record = await worker.signed_in()
+    stream, tokens = worker.stream(record), worker.stream(direct(worker.clock))
+    mdm = SignalSource(name="mdm", issuer="https://mdm.example.com", users_of=())
+    subjects = [
+        SignalSubject(device_id="laptop-1"),
+        SignalSubject(issuer=IDP, subject="00u1", device_id="laptop-1"),
+    ]
+    for subject in subjects:
+        outcome = await worker.take(SignalKind.SESSION_REVOKED, subject, source=mdm)
+        assert outcome is Outcome.NOBODY
+    outcome = await worker.take(
+        SignalKind.DEVICE_COMPLIANCE, subjects[1], source=mdm, current_status="not-compliant"
+    )
+    assert outcome is Outcome.APPLIED
+    assert stream.lives
+    assert tokens.lives
+
+
+async def test_refresh_tokens_of_ended_sessions_are_seen_to(worker: Worker) -> None:
+    told: list[str] = []
+    worker.sessions.on_end(lambda record: told.append(f"{record.id[-1]} {record.refresh!r}"))
+    await worker.signed_in(1)
+    await worker.signed_in(2)
+    await worker.take(SignalKind.ASSURANCE_CHANGED, current_level="aal1")
+    assert told == []
+    await worker.take(SignalKind.SESSION_REVOKED, signal_id="x")
+    await worker.take(SignalKind.SESSION_REVOKED, signal_id="x")
+    assert sorted(told) == ["1 b'sealed'", "2 b'sealed'"]
 
 
 async def test_a_sources_own_name_stands_for_the_users_it_speaks_of(worker: Worker) -> None:
@@ -579,6 +610,26 @@ async def test_a_device_that_does_not_comply_fails_a_check_until_its_source_says
     assert left.source == "signal:https://edr.example.com"
     await worker.take(change, device, source=edr, current_status="compliant")
     assert compliant(worker, someone) is None
+
+
+async def test_it_is_of_tier_0_and_its_streams_end(tmp_path: Path, clock: ManualClock) -> None:
+    worker = await worker_of(
+        tmp_path,
+        clock,
+        1,
+        allow("tier-1", PODS, groups="idp:dev", conditions=Conditions(device_tier=1)),
+        tiers=(Tier(level=1, name="enrolled", conditions=Conditions(device_enrolled=True)),),
+    )
+    stream = worker.stream(direct(clock))
+    other = worker.stream(direct(clock), replace(LAPTOP, device_id="laptop-2"))
+    device = SignalSubject(device_id="laptop-1")
+    await worker.take(SignalKind.DEVICE_COMPLIANCE, device, current_status="not-compliant")
+    assert "does not comply" in stream.told
+    assert other.lives
+    clock.advance(SECOND)
+    await worker.take(SignalKind.DEVICE_COMPLIANCE, device, current_status="compliant")
+    assert worker.stream(direct(clock)).lives
+    await worker.close()
 
 
 async def test_what_was_said_against_it_goes_from_facts_that_have_it(

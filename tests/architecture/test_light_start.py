@@ -3,7 +3,17 @@
 import subprocess
 import sys
 
-HEAVY = ("cel_expr_python", "httpx", "rich", "kzproxy.client", "kzproxy.demo")
+HEAVY = (
+    "cel_expr_python",
+    "httpx",
+    "rich",
+    "sqlite3",
+    "kzproxy.administrator.reverification",
+    "kzproxy.authentication.provider_client",
+    "kzproxy.client",
+    "kzproxy.demo",
+    "kzproxy.server.kept",
+)
 
 
 def test_a_worker_without_expressions_loads_nothing_heavy() -> None:

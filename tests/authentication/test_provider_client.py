@@ -62,6 +62,7 @@ async def test_a_sign_in_gives_an_identity_by_the_issuers_mapping(talk):
     assert identity.authenticated_at is not None
     assert bool(signed_in.idp_session) is talk.provider.names_sessions
     assert signed_in.refresh_token
+    assert signed_in.email.startswith(talk.provider.person)
     for secret in (signed_in.refresh_token, signed_in.id_token, talk.flow.verifier):
         assert secret not in repr((signed_in, talk.flow, talk.wish()))
     assert talk.provider.client_secret not in repr(talk.client.settings)
@@ -85,6 +86,14 @@ async def test_the_authorization_request_says_what_it_must(talk):
         "max_age": "300",
         "prompt": "login",
     }
+
+
+async def test_what_the_operator_adds_to_the_request_replaces_nothing(provider):
+    added = (("access_type", "offline"), ("state", "x"), ("prompt", "none"))
+    async with talking(provider, provider.settings(parameters=added)) as talk:
+        query = parse_qs(urlsplit(await talk.client.authorization_url(talk.wish())).query)
+        assert query["access_type"] == ["offline"]
+        assert (query["state"], query["prompt"]) == ([talk.flow.state], ["consent"])
 
 
 async def test_an_answer_with_another_state_is_refused(talk):

@@ -109,6 +109,22 @@ async def test_a_good_answer_is_taken(client, provider, clock):
 
 
 @pytest.mark.parametrize(
+    ("changes", "email"),
+    [
+        ({"email": "a@x.example"}, "a@x.example"),
+        ({"email": "a@x.example", "email_verified": True}, "a@x.example"),
+        ({"email": "a@x.example", "email_verified": False}, ""),
+        ({"email": "a@x.example", "email_verified": "true"}, ""),
+        ({"email": 7}, ""),
+        ({}, ""),
+    ],
+)
+async def test_an_address_counts_only_where_it_is_verified(client, provider, clock, changes, email):
+    provider.answer("token", tokens(provider, clock, **changes))
+    assert (await redeem(client)).email == email
+
+
+@pytest.mark.parametrize(
     ("changes", "why"),
     [
         ({"aud": "kubernetes"}, "another audience"),  # ours, but not of kzproxy as a client

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_public_key,
 )
 
-from kzproxy.client.client_key_file import client_key_name
 from kzproxy.client.device_key import FileKey, client_key, key_id, thumbprint
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.kept_key import client_key_name
 from kzproxy.client.token_cache import TokenCache
 from kzproxy.clock.system import SystemClock
 

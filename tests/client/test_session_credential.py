@@ -278,6 +278,33 @@ def test_who_cannot_step_up_now_goes_on_with_what_needs_none(session: SessionPlu
     assert "run `kzproxy login --acr 'phr' --max-age 300s`" in done.stderr
 
 
+def test_a_step_up_by_the_name_that_rfc_9470_has_for_it_is_one(session: SessionPlugin) -> None:
+    session.status()
+    session.let_time_pass()
+    session.stand_in.refusal = STEP_UP | {"error": "insufficient_user_authentication"}
+    assert session.run().returncode == 0
+    assert session.stand_in.asked[-1]["acr_values"] == "phr"
+
+
+@pytest.mark.parametrize("issues", [True, False])
+def test_a_device_that_brings_its_certificate_is_given_no_other(
+    session: SessionPlugin, tmp_path: Path, *, issues: bool
+) -> None:
+    session.stand_in.issues = issues
+    device = session.stand_in.devices.device("laptop-7")
+    certificate, key = device.write_to(tmp_path, "device")
+    session.arguments = (f"--device-cert={certificate}", f"--device-key={key}")
+    status = session.status()
+    assert str(status["clientCertificateData"]).encode() == device.pem
+    assert str(status["clientKeyData"]).encode() == device.key_pem
+    session.let_time_pass()
+    after = session.status()
+    assert after["token"] != status["token"]
+    assert after["clientCertificateData"] == status["clientCertificateData"]
+    assert session.tabs == 1
+    assert key_files(session) == []
+
+
 def test_a_server_that_is_away_costs_nothing_while_the_token_holds(
     session: SessionPlugin, tmp_path: Path
 ) -> None:
@@ -295,9 +322,10 @@ def test_a_server_that_is_away_costs_nothing_while_the_token_holds(
 
 
 def test_a_certificate_that_has_ended_leads_to_a_new_sign_in(session: SessionPlugin) -> None:
+    session.stand_in.certificate_life = timedelta(seconds=-1)
     session.status()
     session.let_time_pass()
-    session.change_session(certificate_ends_at=int(time.time()) - 5)
+    session.stand_in.certificate_life = timedelta(hours=24)
     done = session.run()
     assert done.returncode == 0
     assert "this client's certificate has ended" in done.stderr
@@ -348,7 +376,6 @@ def test_pasting_needs_somebody_to_paste(session: SessionPlugin) -> None:
     [
         (("--issuer=https://x",), "--sign-in-url and --issuer exclude each other"),
         (("--scope=groups", "--client-id=x"), "--client-id, --scope exclude each other"),
-        (("--device-cert=x", "--device-key=y"), "--device-cert, --device-key exclude each other"),
     ],
 )
 def test_what_kzproxy_decides_itself_is_no_option(

@@ -57,7 +57,8 @@ conditions:
       risk: {atMost: LOW}
       belowTier: 2
     authentication: {maxAge: 8h, classes: [phr], methods: [hwk], issuers: ["https://idp.example"]}
-    session: {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}}
+    session:
+      {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}, sameAddress: true, sameCountry: true}
     workload: {spiffeIDs: ["spiffe://example.org/*"]}
     request: {userAgents: ["kubectl/*"], dryRun: true, commands: ["ls *"], containers: [app]}
     all: [first]
@@ -106,7 +107,8 @@ rules:
       os: [{platform: ubuntu, minVersion: "24.04"}, {platform: macos}]
       risk: {atMost: LOW}
     authentication: {maxAge: 8h, classes: [phr], methods: [hwk], issuers: ["https://idp.example"]}
-    session: {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}}
+    session:
+      {maxAge: 12h, mode: session, risk: {atMost: MEDIUM}, sameAddress: true, sameCountry: true}
     workload: {spiffeIDs: ["spiffe://example.org/*"]}
     request: {userAgents: ["kubectl/*"], dryRun: true, commands: ["ls *"], containers: [app]}
     object:

@@ -180,3 +180,10 @@ def test_a_rule_that_asks_for_a_reason_needs_a_place_for_reasons(directory: Path
     assert f"rule {asking['id']} asks users for a reason" in mistake
     settings = load_proxy_settings(changed(directory, reasons={"directory": "reasons"}))
     assert settings.reasons is not None
+
+
+def test_signals_need_a_store_and_a_listener(directory: Path) -> None:
+    found = "\n".join(mistakes_of(changed(directory, signals={"backChannelLogout": True})))
+
+    assert "needs store" in found
+    assert "needs signIn" in found

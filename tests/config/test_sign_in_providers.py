@@ -52,12 +52,13 @@ def test_everything(directory):
         directory,
         LEAST
         + ", scopes: [openid, groups, openid], certificateAuthorityFile: ca.crt,"
-        + " reverify: introspection}",
+        + " reverify: introspection, parameters: {b: x y, a: '1'}}",
     )
     assert mistakes == []
     assert found[0].scopes == ("openid", "groups")
     assert found[0].certificate_authority_pem == "PEM\n"
     assert found[0].reverify is Reverify.INTROSPECTION
+    assert found[0].parameters == (("a", "1"), ("b", "x y"))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +70,8 @@ def test_everything(directory):
         (LEAST + ", colour: blue}", "colour"),
         (LEAST + ", scopes: [groups]}", "must have openid"),
         (LEAST + ", scopes: [openid, a b]}", "one word"),
+        (LEAST + ", parameters: {state: x}}", "state is set by kzproxy"),
+        (LEAST + ", parameters: {a: [x]}}", "must be a string"),
         (LEAST + ", scopes: []}", "must not be empty"),
         (LEAST + ", reverify: never}", "refresh, userinfo, introspection"),
         (LEAST + ", certificateAuthorityFile: none.crt}", "is not a file"),

@@ -37,6 +37,8 @@ class KeptDevices(KeptSessions):
         self.registry = DeviceRegistry(self.store, self.following)
         self.changes: list[frozenset[str]] = []
         self.registry.on_change(self.changes.append)
+        self.changed_keys: list[frozenset[str]] = []
+        self.registry.on_key_change(self.changed_keys.append)
         self.tokens = EnrolmentTokens(self.store)
         self.nonces = Nonces(self.store, Sealer([bytes(32)]), clock)
         issuer = CertificateIssuer(AUTHORITY.pem, AUTHORITY.issued.key_pem)

@@ -258,6 +258,20 @@ async def test_a_worker_that_missed_changes_reads_everything_anew(
     assert kept.registry.of_owner(ALICE.issuer, ALICE.subject) == (kept.registry.find(one.id),)
 
 
+async def test_who_was_seen_with_a_key_before_it_was_a_devices_is_judged_again(
+    kept: KeptDevices,
+) -> None:
+    """As where another worker has enrolled it, a moment ago."""
+    machine = Machine()
+    kept.changed_keys.clear()
+    record = await kept.approved(machine)
+    assert set(kept.changed_keys) == {frozenset({machine.thumbprint})}
+    kept.changed_keys.clear()
+    await kept.administration.forget(record.id, kept.doing())
+    kept.registry.replaced(await kept.store.entries("device"))
+    assert kept.changed_keys == [frozenset({machine.thumbprint}), frozenset()]
+
+
 async def test_what_nobody_is_judged_by_tells_nobody(kept: KeptDevices, clock: ManualClock) -> None:
     machine = Machine()
     await kept.approved(machine)

@@ -10,6 +10,7 @@ from typing import Any
 from tests.matrix.stage import Stage, everything, next_minute
 from tests.matrix.streams import Account
 from tests.proxy.world import PREFIX, request
+from tests.server.test_devices import MDM
 
 PUSHED_SECONDS = 0.5
 """From the moment that a fact was told, or that its time had come, to the last byte passed on."""
@@ -52,12 +53,17 @@ class Fact:
     seconds: float = PUSHED_SECONDS
     again: int
 
+    @property
+    def group(self) -> str:
+        """Of the users whom it is about."""
+        return self.name.replace(" ", "-").lower()
+
 
 def _monotonic(moment: datetime) -> float:
     return time.monotonic() + (moment - datetime.now(UTC)).total_seconds()
 
 
-def _waited(moment: datetime) -> Turned:
+def waited(moment: datetime) -> Turned:
     """Wait until a moment has come, as streams do whose time is set."""
     at = _monotonic(moment)
     time.sleep(max(0.0, at - time.monotonic()))
@@ -79,22 +85,20 @@ class _Ends:
         return self.at
 
     def come(self, stage: Stage, account: Account) -> Turned:
-        return _waited(self.at)
+        return waited(self.at)
 
 
 _token, _certificate, _window = _Ends(), _Ends(), _Ends()
 
 
 def _with_ending_token(stage: Stage) -> Account:
-    seconds = (_token.in_a_while() - datetime.now(UTC)).total_seconds()
-    return stage.direct("token-ends", "token-ends", seconds=round(seconds))
+    return stage.direct("token-end", "token-end", exp=int(_token.in_a_while().timestamp()))
 
 
 def _with_ending_certificate(stage: Stage) -> Account:
-    world = stage.world
-    issued = world.authority.issue(common_names=["ending"], not_after=_certificate.in_a_while())
+    world, name = stage.world, "certificate-end"
+    issued = MDM.issue(common_names=["ending"], not_after=_certificate.in_a_while())
     files = issued.write_to(world.directory, "ending")
-    name = "certificate-ends"
     return stage.account(name, world.token(name, name), files)
 
 
@@ -105,10 +109,12 @@ def _with_a_window(stage: Stage) -> Account:
     days = sorted({f"{moment:%a}" for moment in (begins, ends)})
     weekly = [{"days": days, "from": f"{begins:%H:%M}", "to": f"{ends:%H:%M}"}]
     policy["calendars"] = {"shift": {"timeZone": "UTC", "weekly": weekly}}
-    policy["rules"].append(everything("window-over", "window-over", conditions={"time": ["shift"]}))
+    policy["rules"].append(
+        everything("time-window-over", "time-window-over", conditions={"time": ["shift"]})
+    )
     stage.put_policy(policy)
-    _reload(stage, "window-over")
-    return stage.direct("window-over", "window-over")
+    _reload(stage, "time-window-over")
+    return stage.direct("time-window-over", "time-window-over")
 
 
 def _reload(stage: Stage, rule: str) -> None:
@@ -153,7 +159,7 @@ DIRECT_FACTS = (
         cause="credential-ended",
         says="the sign-in behind this request has ended",
         code=401,
-        rules=(everything("token-ends", "token-ends"),),
+        rules=(everything("token-end", "token-end"),),
         arrange=_with_ending_token,
         turn=_token.come,
         again=401,
@@ -165,7 +171,7 @@ DIRECT_FACTS = (
         code=403,
         rules=(
             everything(
-                "certificate-ends", "certificate-ends", conditions={"device": {"enrolled": True}}
+                "certificate-end", "certificate-end", conditions={"device": {"enrolled": True}}
             ),
         ),
         arrange=_with_ending_certificate,
@@ -222,4 +228,4 @@ def policy_of(facts: tuple[Fact, ...]) -> dict[str, Any]:
 def groups_of(facts: tuple[Fact, ...]) -> list[str]:
     """Return the groups that must be let in by RBAC."""
     names = [group for rule in policy_of(facts)["rules"] for group in rule["subjects"]["groups"]]
-    return [*names, f"{PREFIX}window-over"]
+    return [*names, f"{PREFIX}time-window-over"]

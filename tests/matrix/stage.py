@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from kzproxy.demo.control_plane import ControlPlane
 from kzproxy.demo.kubeconfig_file import KubeconfigUser
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.pods import apply, pod
+from tests.matrix.sign_in import SignedIn, SignInPlace, sign_in
 from tests.matrix.streams import POD, PORT_FILE, TICK_SECONDS, Account, Kind, Stream, open_stream
-from tests.proxy.world import PREFIX, World
+from tests.proxy.raw_client import Answer
+from tests.proxy.world import PREFIX, World, request
 
 # Sends a line to each connection, all the time; says on which port.
 _SERVE = f"""
@@ -105,6 +107,7 @@ class Stage:
         control_plane: The cluster.
         namespace: That the pod is in.
         port_of_pod: That the pod serves.
+        place: Where people sign in.
         neighbours: Streams of somebody whom nothing here is about.
     """
 
@@ -112,6 +115,7 @@ class Stage:
     control_plane: ControlPlane
     namespace: str
     port_of_pod: str
+    place: SignInPlace
     neighbours: dict[Kind, Stream] = field(default_factory=dict)
 
     def account(
@@ -144,6 +148,20 @@ class Stage:
     def direct(self, name: str, group: str, seconds: float = 3600, **claims: object) -> Account:
         """Make an account with a token of the issuer's own."""
         return self.account(name, self.world.token(name, group, seconds=seconds, **claims))
+
+    def signed_in(self, name: str, signed: SignedIn | None = None) -> Account:
+        """Make an account of somebody who has a session."""
+        signed = signed or sign_in(self.place, name, self.world.directory)
+        account = self.account(name, signed.token, signed.files)
+        return replace(account, signed_in=signed)
+
+    def asked(self, method: str, target: str, *, body: object = None) -> Answer:
+        """Ask kzproxy as an administrator, who comes with the issuer's own token."""
+        content = b"" if body is None else json.dumps(body).encode()
+        lines = ("Content-Type: application/json",) if content else ()
+        token = self.world.token("administrator", "testers")
+        with self.world.client() as client:
+            return client.ask(request(method, target, token, *lines, body=content))
 
     def open(self, account: Account) -> dict[Kind, Stream]:
         """Open a stream of each kind, and return once something has come over each."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tests.cluster.kubectl import SPDY, WEBSOCKET, Kubectl
+from tests.matrix.sign_in import SignedIn
 from tests.proxy.raw_client import RawClient
 from tests.proxy.world import request
 
@@ -50,6 +51,7 @@ class Account:
         authority: Of kzproxy's certificate.
         certificate: The user's device's, with its key; None for none.
         source: The address that a client without kubectl comes from.
+        signed_in: Whose session it is, where it is one's.
     """
 
     kubectl: Kubectl
@@ -58,6 +60,13 @@ class Account:
     authority: Path
     certificate: tuple[Path, Path] | None = None
     source: str = "127.0.0.1"
+    signed_in: SignedIn | None = None
+
+    @property
+    def session_id(self) -> str:
+        """Of the session that it is."""
+        assert self.signed_in is not None
+        return self.signed_in.session_id
 
 
 class Stream:

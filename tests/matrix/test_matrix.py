@@ -6,58 +6,126 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from kzproxy.demo.control_plane import ControlPlane
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.namespaces import fresh_namespace
+from tests.matrix import device_facts
+from tests.matrix.device_facts import DEVICE_FACTS
 from tests.matrix.facts import DIRECT_FACTS, Fact, groups_of, policy_of
+from tests.matrix.session_facts import (
+    SESSION_FACTS,
+    SETTINGS,
+    SHORT_FACTS,
+    SHORT_SETTINGS,
+    signals_settings,
+)
+from tests.matrix.sign_in import add_sign_in, sign_in_place
 from tests.matrix.stage import Stage, feeding, start_pod
 from tests.matrix.streams import Account, Kind, SilentReader, Stream
 from tests.matrix.table import MEASURED, SILENT, Cell
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
-from tests.proxy.world import World, configuration, request
+from tests.proxy.world import PREFIX, World, configuration, request
+from tests.server.test_devices import with_devices
 from tests.servers.authority import Authority
 
 pytestmark = pytest.mark.cluster
 
-FACTS = DIRECT_FACTS
+FACTS = (*DIRECT_FACTS, *DEVICE_FACTS, *SESSION_FACTS)
 _TOLD_SECONDS = 0.25
 # What kubectl itself takes to end, where two cores do everything.
 _CLIENT_SECONDS = 15.0
 
+# One of each kind, and the watch whose client does not read.
+_STREAMS = [
+    *[("watch", "GET")] * 3,
+    ("log", "GET"),
+    ("exec", "GET"),
+    ("exec", "POST"),
+    ("attach", "GET"),
+    ("portforward", "GET"),
+    ("portforward", "POST"),
+]
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What is the same for all stages."""
+
+    control_plane: ControlPlane
+    api: httpx.Client
+    upstream: Path
+    namespace: str
+    port_of_pod: str
+
 
 @pytest.fixture(scope="module")
-def stage(
-    control_plane: ControlPlane,
-    administrator: httpx.Client,
-    upstream_kubeconfig: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Stage]:
-    directory = tmp_path_factory.mktemp("matrix")
-    authority = Authority.root()
+def ground(
+    control_plane: ControlPlane, administrator: httpx.Client, upstream_kubeconfig: Path
+) -> Iterator[Ground]:
     admin = Kubectl.of(control_plane)
-    admin.out("apply", "-f", "-", stdin=json.dumps(_let_in(groups_of(FACTS))).encode())
+    groups = groups_of((*FACTS, *SHORT_FACTS))
+    admin.out("apply", "-f", "-", stdin=json.dumps(_let_in(groups)).encode())
     with (
         fresh_namespace(administrator, "matrix") as namespace,
-        issuer_in_thread(directory, authority) as issuer,
+        feeding(administrator, namespace),
     ):
-        settings = configuration(
-            directory, authority, issuer, {"kubeconfig": {"file": str(upstream_kubeconfig)}}
-        )
-        (directory / "policy.yaml").write_text(json.dumps(policy_of(FACTS)))
         port = start_pod(admin.using(namespace=namespace))
-        with running_proxy(directory, settings) as proxy, feeding(administrator, namespace):
-            made = Stage(World(directory, authority, issuer, proxy), control_plane, namespace, port)
-            made.neighbours = made.open(made.direct("neighbour", "neighbours"))
-            yield made
-            for stream in made.neighbours.values():
-                stream.stop()
+        yield Ground(control_plane, administrator, upstream_kubeconfig, namespace, port)
+
+
+@pytest.fixture(scope="module")
+def stage(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A kzproxy whose sessions last."""
+    with played(ground, tmp_path_factory.mktemp("matrix"), FACTS, SETTINGS) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def short_stage(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A kzproxy whose sessions end before long."""
+    directory = tmp_path_factory.mktemp("short")
+    with played(ground, directory, SHORT_FACTS, SHORT_SETTINGS) as made:
+        yield made
+
+
+@contextmanager
+def played(
+    ground: Ground, directory: Path, facts: tuple[Fact, ...], sessions: dict[str, int]
+) -> Iterator[Stage]:
+    """Run a kzproxy with everything on for the block, and streams of a neighbour."""
+    authority = Authority.root()
+    users = {fact.group: {"groups": [fact.group]} for fact in facts}
+    with issuer_in_thread(directory, authority) as issuer:
+        upstream = {"kubeconfig": {"file": str(ground.upstream)}}
+        settings = configuration(directory, authority, issuer, upstream)
+        with_devices(settings, directory, authority)
+        settings["sessions"], settings["posture"] = sessions, device_facts.SETTINGS
+        (directory / "policy.yaml").write_text(json.dumps(policy_of(facts)))
+        with sign_in_place(directory, authority, users) as place:
+            settings["signals"] = signals_settings(directory, issuer, place)
+            file = directory / "authentication.yaml"
+            authentication = yaml.safe_load(file.read_text())
+            add_sign_in(settings, authentication, place, directory)
+            file.write_text(json.dumps(authentication))
+            with running_proxy(directory, settings) as proxy:
+                world = World(directory, authority, issuer, proxy)
+                made = Stage(
+                    world, ground.control_plane, ground.namespace, ground.port_of_pod, place
+                )
+                made.neighbours = made.open(made.direct("neighbour", "neighbours"))
+                yield made
+                for stream in made.neighbours.values():
+                    stream.stop()
 
 
 @pytest.fixture(scope="module", params=FACTS, ids=lambda fact: fact.name)
@@ -65,8 +133,22 @@ def fact(request: pytest.FixtureRequest) -> Fact:
     return request.param
 
 
+@pytest.fixture(scope="module", params=SHORT_FACTS, ids=lambda fact: fact.name)
+def short_fact(request: pytest.FixtureRequest) -> Fact:
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def turned(stage: Stage, fact: Fact) -> dict[Kind | str, Cell]:
+    return turned_on(stage, fact)
+
+
+@pytest.fixture(scope="module")
+def turned_short(short_stage: Stage, short_fact: Fact) -> dict[Kind | str, Cell]:
+    return turned_on(short_stage, short_fact)
+
+
+def turned_on(stage: Stage, fact: Fact) -> dict[Kind | str, Cell]:
     """Turn the fact once, under streams of every kind, and look at each."""
     account = fact.arrange(stage)
     streams = stage.open(account)
@@ -76,6 +158,7 @@ def turned(stage: Stage, fact: Fact) -> dict[Kind | str, Cell]:
         cells = {kind: _looked_at(stage, fact, streams[kind], at) for kind in Kind}
         cells |= {SILENT: _let_go_of(stage, fact, silent, at)}
         _is_refused_next(stage, fact, account)
+        _is_written_down(stage, fact)
     finally:
         silent.close()
         for stream in streams.values():
@@ -87,6 +170,11 @@ def turned(stage: Stage, fact: Fact) -> dict[Kind | str, Cell]:
 @pytest.mark.parametrize("kind", [*Kind, SILENT])
 def test_a_stream_ends_with_what_it_rests_on(turned: dict[Kind | str, Cell], kind: Kind) -> None:
     assert turned[kind].problems == []
+
+
+@pytest.mark.parametrize("kind", [*Kind, SILENT])
+def test_a_stream_ends_with_its_session(turned_short: dict[Kind | str, Cell], kind: Kind) -> None:
+    assert turned_short[kind].problems == []
 
 
 def _let_in(groups: list[str]) -> dict[str, object]:
@@ -156,6 +244,22 @@ def _let_go_of(stage: Stage, fact: Fact, silent: SilentReader, at: float) -> Cel
     if cut.get("took_ms", 0) > (_TOLD_SECONDS + 0.25) * 1000:
         cell.problems.append(f"the end took {cut['took_ms']} ms")
     return cell
+
+
+def _is_written_down(stage: Stage, fact: Fact) -> None:
+    """See that the record of each stream says why it ended, and how fast."""
+    user = f"{PREFIX}{fact.group}"
+    ended = []
+    for decision in stage.world.proxy.decisions_of(user):
+        asked = decision["request"]
+        if decision["decision"] != "permit" or "stream" not in asked:
+            continue
+        _, outcome = stage.world.proxy.finished(decision["audit_id"])
+        cut = outcome.get("cut", {})
+        if cut.get("cause") == fact.cause and outcome["termination"] == "policy-cut":
+            assert cut["took_ms"] <= (_TOLD_SECONDS + 0.25) * 1000, outcome
+            ended.append((asked["stream"], asked["method"]))
+    assert sorted(ended) == sorted(_STREAMS)
 
 
 def _is_refused_next(stage: Stage, fact: Fact, account: Account) -> None:

@@ -332,9 +332,28 @@ def _of_caller(conditions: Conditions, attributes: Attributes) -> dict[str, Answ
     if conditions.session_max_risk:
         risk = attributes.subject.risk
         answers["risk"] = risk in ("LOW", conditions.session_max_risk) if risk else None
+    if conditions.session_same_address or conditions.session_same_country:
+        answers |= _where_sessions_are(conditions, attributes)
     if conditions.workloads:
         spiffe_id = attributes.subject.spiffe_id
         answers["workload"] = bool(spiffe_id) and _fits(conditions.workloads, spiffe_id)
+    return answers
+
+
+def _where_sessions_are(conditions: Conditions, attributes: Attributes) -> dict[str, Answer]:
+    who, where = attributes.subject, attributes.environment
+    stays = None
+    if who.signed_in_from:
+        own = str(where.source_address)
+        stays = own == who.signed_in_from and who.seen_from in ("", who.signed_in_from)
+    answers: dict[str, Answer] = {}
+    if conditions.session_same_address:
+        answers["same address"] = stays
+    if conditions.session_same_country:
+        last = where.seen_country or where.country
+        known = where.sign_in_country and where.country and last
+        same = where.sign_in_country == where.country == last if known else None
+        answers["same country"] = True if stays else same
     return answers
 
 

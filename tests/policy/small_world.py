@@ -204,6 +204,8 @@ conditions = st.builds(
     session_max_age=rarely(st.just(2 * HOUR)),
     session_kept=rarely(st.just(True), otherwise=False),
     session_max_risk=rarely(st.sampled_from(["LOW", "MEDIUM"]), ""),
+    session_same_address=rarely(st.just(True), otherwise=False),
+    session_same_country=rarely(st.just(True), otherwise=False),
     workloads=rarely(st.sampled_from([(BUILDER,), ("spiffe://*",)]), ()),
     request=rarely(request_features),
     api_object=rarely(object_features),
@@ -300,6 +302,8 @@ _ONE_ASKED = st.one_of(
     st.builds(Conditions, device_below_tier=st.integers(1, 4)),
     st.builds(Conditions, device=device_features),
     st.builds(Conditions, session_kept=st.just(value=True)),
+    st.builds(Conditions, session_same_address=st.just(value=True)),
+    st.builds(Conditions, session_same_country=st.just(value=True)),
     st.builds(Conditions, session_max_risk=st.sampled_from(["LOW", "MEDIUM"])),
     st.sampled_from(
         [
@@ -426,6 +430,8 @@ def subjects(draw, at):
         confirmation=draw(st.sampled_from(["", "ab" * 32])),
         method="oidc" if began is None else "session",
         session_began_at=None if began is None else at - began,
+        signed_in_from=draw(st.sampled_from(["", "192.0.2.7", "203.0.113.9"])),
+        seen_from=draw(st.sampled_from(["", "192.0.2.7", "203.0.113.9"])),
         risk=draw(st.sampled_from(["", *RISKS])),
     )
 
@@ -485,6 +491,8 @@ def requests(draw, paths=TARGETS):
         reason=draw(st.sampled_from(["", "INC-1"])),
         country=draw(st.sampled_from(["", "DE", "AT"])),
         asn=draw(st.sampled_from([0, 64500, 64502])),
+        sign_in_country=draw(st.sampled_from(["", "DE", "AT"])),
+        seen_country=draw(st.sampled_from(["", "DE", "AT"])),
     )
     labels = draw(st.none() | few([("env", "prod"), ("team", "a")]).map(lambda f: tuple(sorted(f))))
     return dataclasses.replace(

@@ -46,6 +46,7 @@ IDENTITY = Identity(
     authentication_class="phr",
     authentication_methods=("hwk", "user"),
     issued_at=WEDNESDAY_MORNING - timedelta(minutes=5),
+    signed_in_from="203.0.113.7",
     risk="MEDIUM",
 )
 LAPTOP = replace(
@@ -87,6 +88,7 @@ def attributes(**changes: object) -> Attributes:
             source_address=ip_address("203.0.113.7"),
             country="DE",
             asn=64500,
+            sign_in_country="DE",
             user_agent="kubectl/v1.36.0",
         ),
         "namespace_labels": (("env", "prod"),),

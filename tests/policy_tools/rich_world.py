@@ -62,6 +62,8 @@ _OF_EFFECT = {
         'device: {managed: true, os: [{platform: ubuntu, minVersion: "24.04"}]}',
         "device: {risk: {atMost: MEDIUM}}",
         "session: {mode: session}",
+        "session: {sameAddress: true}",
+        "session: {sameCountry: true}",
         "authentication: {maxAge: 1h, classes: [phr]}",
         "authentication: {methods: [hwk]}",
         'authentication: {issuers: ["https://other.example"]}',
@@ -154,6 +156,7 @@ def questions(draw):
         authentication_methods=draw(st.sampled_from([(), ("hwk",), ("otp",)])),
         confirmation=draw(st.sampled_from(["", "00" * 32])),
         extra=extra,
+        signed_in_from=draw(st.sampled_from(["", "192.0.2.7", "198.51.100.1"])),
         **draw(st.sampled_from([{}, {"method": "session", "session_began_at": at}])),
     )
     environment = dataclasses.replace(
@@ -163,6 +166,7 @@ def questions(draw):
         ),
         country=draw(st.sampled_from(["", "DE", "AT"])),
         asn=draw(st.sampled_from([0, 64500, 64501])),
+        sign_in_country=draw(st.sampled_from(["", "DE", "AT"])),
         user_agent=draw(st.sampled_from(["", "kubectl/v1.36", "k9s"])),
     )
     known = st.builds(ApiObject, privileged=st.booleans(), is_patch=st.just(value=False))

@@ -30,7 +30,8 @@ fixtures:
   all:
     user: {name: ann, groups: [g], uid: u, extra: {team: [a]}, issuer: "https://idp.example"}
     authentication: {age: 1h, class: phr, methods: [hwk], bound: true}
-    session: {age: 1h, mode: session, risk: LOW}
+    session:
+      {age: 1h, mode: session, risk: LOW, signedInFrom: 203.0.113.7, signInCountry: DE}
     device:
       enrolled: true
       id: laptop

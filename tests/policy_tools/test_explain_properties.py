@@ -179,7 +179,7 @@ def with_expression(text, attributes):
     attributes = signed_in({"classes": ["phr"], "methods": ["hwk"]}, attributes)
     subject = replace(attributes.subject, extra=(("k", ("x",)),))
     environment = replace(attributes.environment, user_agent="kubectl/v1", reason="INC-1")
-    environment = replace(environment, source_address=LAB)
+    environment = replace(environment, source_address=LAB, country="DE", asn=64500)
     return replace(attributes, subject=subject, environment=environment)
 
 
@@ -239,24 +239,37 @@ def as_told(text, attributes):
 
 def signed_in(wanted, attributes):
     at, subject = attributes.environment.received_at, attributes.subject
-    return replace(
-        attributes,
-        subject=replace(
-            subject,
-            authenticated_at=at,
-            issued_at=at,
-            session_began_at=at if subject.is_session else None,
-            authentication_class=wanted.get("classes", [subject.authentication_class])[0],
-            authentication_methods=tuple(wanted.get("methods", subject.authentication_methods)),
-            issuer=wanted.get("issuers", [subject.issuer])[0],
-        ),
+    return at_home(
+        replace(
+            attributes,
+            subject=replace(
+                subject,
+                authenticated_at=at,
+                issued_at=at,
+                session_began_at=at if subject.is_session else None,
+                authentication_class=wanted.get("classes", [subject.authentication_class])[0],
+                authentication_methods=tuple(wanted.get("methods", subject.authentication_methods)),
+                issuer=wanted.get("issuers", [subject.issuer])[0],
+            ),
+        )
     )
 
 
 def in_session(_, attributes):
     at = attributes.environment.received_at
     subject = replace(attributes.subject, method="session", session_began_at=at)
-    return replace(attributes, subject=subject)
+    return at_home(replace(attributes, subject=subject))
+
+
+def at_home(attributes):
+    """Have a session be where it was signed in."""
+    if not attributes.subject.is_session:
+        return attributes
+    here = str(attributes.environment.source_address)
+    subject = replace(attributes.subject, signed_in_from=here, seen_from="")
+    return with_environment(
+        replace(attributes, subject=subject), sign_in_country=attributes.environment.country
+    )
 
 
 def as_workload(_, attributes):
@@ -303,7 +316,9 @@ SATISFY = {
     "time": lambda _, a: with_environment(a, received_at=AT),
     "device": on_device,
     "authentication": signed_in,
-    "session": lambda wanted, a: in_session(wanted, a) if "mode" in wanted else signed_in({}, a),
+    "session": lambda wanted, a: (
+        in_session(wanted, a) if "maxAge" not in wanted else signed_in({}, a)
+    ),
     "workload": as_workload,
     "request": like_request,
     "object": lambda w, a: replace(a, api_object=ApiObject(privileged=w["privileged"])),

@@ -9,7 +9,7 @@ from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.posture.record import posture_put
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.posture.source import SourceKind
-from kzproxy.store.store import Delete
+from kzproxy.store.store import Delete, Put
 from tests.audit.samples import attributes
 from tests.posture.scene import CERTIFICATE, HOUR, LAPTOP, MINUTE, Scene, record
 
@@ -147,6 +147,7 @@ async def test_another_process_sees_the_same_from_its_start(scene, store, clock)
 
     other = Scene(store, clock)
     await other.following.start()
+    other.book.sweep(clock.now())
 
     assert other.facts() == {"firewall": PASSED}
     assert other.told == [frozenset({LAPTOP})]
@@ -159,6 +160,7 @@ async def test_what_was_missed_is_told_when_all_is_read_anew(scene, clock):
     entries = await scene.store.entries("posture")
 
     scene.book.replaced([one for one in entries if one.key.startswith(LAPTOP)])
+    scene.book.sweep(clock.now())
 
     assert scene.told == [frozenset({"other"})]
     assert scene.book.stated(CERTIFICATE) is stated
@@ -174,3 +176,42 @@ async def test_a_device_with_a_renewed_certificate_has_the_same_facts(scene, clo
 
     assert {one.checks for one in stated} == {stated[0].checks}
     assert [one.thumbprint for one in stated] == [one.thumbprint for one in certificates]
+
+
+async def test_many_devices_that_are_read_anew_do_not_keep_all_else_waiting(scene, clock):
+    records = [record(device=f"d{number}", firewall=PASSED) for number in range(450)]
+    await write(scene, *records)
+    entries = await scene.store.entries("posture")
+    scene.told.clear()
+    scene.book.replaced([])
+    assert scene.book.known("d7", clock.now()).checks == ()
+
+    told = []
+    for _ in range(4):
+        scene.book.sweep(clock.now())
+        told.append(sum(len(ids) for ids in scene.told))
+    assert told == [200, 400, 450, 450]
+
+    scene.book.replaced(entries)
+    assert scene.book.known("d7", clock.now()).fact("firewall") is PASSED
+
+
+async def test_what_is_told_again_and_again_is_not_remembered_again_and_again(scene, clock):
+    for _ in range(50):
+        clock.advance(MINUTE)
+        await write(scene, record(clock=clock, firewall=PASSED))
+        scene.book.sweep(clock.now())
+
+    assert scene.book.pending() == 1
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b'{"device_id": "laptop-1", "kind": "oracle"}'])
+async def test_an_entry_that_cannot_be_read_says_nothing_and_breaks_nothing(scene, value):
+    await write(scene, record(firewall=PASSED))
+    odd = Put(kind="posture", key=f"{LAPTOP}/odd", value=value)
+
+    await scene.following.write(odd)
+
+    assert scene.facts() == {"firewall": PASSED}
+    scene.book.replaced(await scene.store.entries("posture"))
+    assert scene.facts() == {"firewall": PASSED}

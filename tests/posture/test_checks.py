@@ -69,6 +69,15 @@ def test_what_was_collected_before_is_as_old_as_it_is():
     assert kept(age=HOUR).observed_at == NOW - HOUR
 
 
+def test_what_a_terminal_could_obey_is_not_kept():
+    odd = ReportedSystem(platform="linux", id="u\x1b[2Jb", version="1\n2")
+
+    record = kept({"firewall": ReportedCheck(v=True, why="a\u202eb")}, system=odd)
+
+    assert (record.os, record.os_version) == ("u[2Jb", "12")
+    assert record.checks["firewall"].why == "ab"
+
+
 def test_no_serial_is_kept():
     assert "S1" not in str(kept())
 

@@ -164,6 +164,21 @@ async def test_a_provider_that_is_down_is_forgotten_when_its_word_is_over(mdm, a
     assert scene.counts.provider_failures == {"mdm": 3}
 
 
+async def test_a_provider_that_is_down_is_not_asked_about_everybody(mdm, ask, scene):
+    mdm.status, mdm.raw = 503, b"{}"
+    provider = ask(path="/d/{id}", devices=[(f"d-{number}", "") for number in range(40)])
+
+    await provider.look()
+    first = {path for path, _ in mdm.asked}
+    assert len(first) == 12
+
+    mdm.status = 200
+    scene.clock.advance(5 * MINUTE)
+    await provider.look()
+    assert len(mdm.asked) == 52
+    assert not first & {path for path, _ in mdm.asked[12:40]}
+
+
 async def test_a_device_that_it_no_longer_knows_has_none_of_its_facts(mdm, ask, scene):
     mdm.answers[PATH] = {"security": {"firewall": True}}
     provider = ask()

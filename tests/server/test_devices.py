@@ -203,6 +203,21 @@ def test_a_blocked_devices_watch_ends_at_once_and_no_others(world: World) -> Non
     assert (blocked["by"], blocked["audit_id"]) == ("t:root", answered.audit_id)
 
 
+def test_a_block_reaches_every_worker(world: World, tmp_path: Path) -> None:
+    with scripted_api_server(tmp_path, world.authority) as api_server:
+        api_server.script = endless_watches
+        settings = configuration(tmp_path, world.authority, world.issuer, api_server.upstream())
+        with_devices(settings, tmp_path, world.authority)
+        with running_proxy(tmp_path, settings, "--workers", "2") as proxy:
+            workers = World(tmp_path, world.authority, world.issuer, proxy)
+            files = enrolled(workers, "d9", "zoe")
+            with contextlib.ExitStack() as stack:
+                # The kernel gives each connection to one of the two: all to one, once in 512 times.
+                watches = [stack.enter_context(watching(workers, files, "zoe")) for _ in range(10)]
+                assert ask(workers, "POST", f"{DEVICES}/d9/block", body={}).status == 200
+                assert all(b"was blocked" in watch.to_end() for watch in watches)
+
+
 def test_who_asks_is_shown_their_own_devices(world: World) -> None:
     files = enrolled(world, "d6", "hal")
     with world.client(certificate=files) as client:

@@ -1,5 +1,6 @@
 """What state a device is in, on a running kzproxy: shown, asked of providers, and judged by."""
 
+import asyncio
 import contextlib
 import http.server
 import json
@@ -7,16 +8,20 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kzproxy.attributes.device import Fact
+from kzproxy.clock.system import SystemClock
 from kzproxy.posture.record import KeptCheck, PostureRecord, posture_put
 from kzproxy.posture.source import SourceKind
+from kzproxy.store.sqlite import SqliteStore
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
-from tests.proxy.world import World, configuration
+from tests.proxy.raw_client import RawClient
+from tests.proxy.world import POLICY, PREFIX, World, configuration, request
 from tests.server.test_devices import (
     DEVICES,
     MDM,
@@ -24,11 +29,33 @@ from tests.server.test_devices import (
     configmaps,
     endless_watches,
     enrolled,
+    keep,
+    record,
     with_devices,
     write,
 )
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import scripted_api_server
+
+PODS = {"verbs": ["list", "watch"], "apiGroups": [""], "resources": ["pods"]}
+RULES = [
+    *POLICY["rules"],
+    {
+        "id": "guarded-pods",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}guarded"]},
+        "match": [PODS],
+        "conditions": {"device": {"checks": {"passed": ["secure_boot"]}}},
+    },
+    {
+        "id": "locked-pods",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}locked"]},
+        "match": [PODS],
+        "conditions": {"device": {"checks": {"passed": ["screen_lock"]}}},
+    },
+]
+WATCH = "/api/v1/namespaces/dev/pods?watch=true"
 
 
 class Mdm:
@@ -100,13 +127,14 @@ def world(mdm: tuple[Mdm, int], tmp_path_factory: pytest.TempPathFactory) -> Ite
                 }
             ],
         }
+        (directory / "policy.yaml").write_text(json.dumps(POLICY | {"rules": RULES}))
         with running_proxy(directory, settings) as proxy:
             yield World(directory, authority, issuer, proxy)
 
 
 def say(world: World, device: str, age: float = 0, **facts: Fact) -> None:
     """Have a device report, as it would to another worker."""
-    record = PostureRecord(
+    said = PostureRecord(
         device_id=device,
         source="self+key",
         kind=SourceKind.SELF_KEY,
@@ -115,7 +143,7 @@ def say(world: World, device: str, age: float = 0, **facts: Fact) -> None:
         os="ubuntu",
         os_version="24.04",
     )
-    write(world, posture_put(record))
+    write(world, posture_put(said))
 
 
 def shown(world: World, device: str) -> dict[str, Any]:
@@ -147,6 +175,71 @@ def test_what_a_device_said_is_shown_with_its_reasons(world: World) -> None:
     assert shown(world, "p1")["screen_lock"]["why"] == "it was told too long ago"
 
 
+@contextlib.contextmanager
+def watching(world: World, files: tuple[Path, Path], group: str) -> Iterator[RawClient]:
+    with world.client(certificate=files) as client:
+        client.send(request("GET", WATCH, world.token("vera", group)))
+        assert client.head()[0] == 200
+        yield client
+
+
+def is_open(client: RawClient) -> bool:
+    client.tls.settimeout(0.3)
+    try:
+        return bool(client.tls.recv(1))
+    except TimeoutError:
+        return True
+
+
+def test_a_fact_that_turns_ends_the_watches_that_rest_on_it_and_no_others(world: World) -> None:
+    mine, other = enrolled(world, "p3", "vera"), enrolled(world, "p4", "wim")
+    for device in ("p3", "p4"):
+        say(world, device, secure_boot=Fact.PASSED, disk_encrypted=Fact.PASSED)
+    until(lambda: shown(world, "p3") and shown(world, "p4"))
+    with (
+        watching(world, mine, "guarded") as cut,
+        watching(world, mine, "readers") as unguarded,
+        watching(world, other, "guarded") as neighbour,
+    ):
+        say(world, "p3", secure_boot=Fact.PASSED, disk_encrypted=Fact.FAILED)
+        assert is_open(cut)
+
+        say(world, "p3", secure_boot=Fact.FAILED, disk_encrypted=Fact.FAILED)
+        end = cut.to_end()
+
+        assert b"passed secure_boot" in end
+        assert is_open(unguarded)
+        assert is_open(neighbour)
+    with world.client(certificate=mine) as client:
+        refused = client.ask(request("GET", WATCH, world.token("vera", "guarded")))
+    assert refused.status == 403
+    assert "secure_boot failed" in refused.message
+
+
+def test_a_fact_that_grows_old_ends_the_watch_that_rests_on_it(world: World) -> None:
+    files = enrolled(world, "p5", "vera")
+    say(world, "p5", screen_lock=Fact.PASSED)
+    until(lambda: shown(world, "p5"))
+
+    with watching(world, files, "locked") as client:
+        end = client.to_end()
+
+    assert b"screen_lock" in end
+    assert shown(world, "p5")["screen_lock"]["fact"] == "unknown"
+
+
+def test_a_fresh_report_keeps_the_watch_alive_over_the_old_ones_end(world: World) -> None:
+    files = enrolled(world, "p6", "vera")
+    say(world, "p6", screen_lock=Fact.PASSED)
+    until(lambda: shown(world, "p6"))
+
+    with watching(world, files, "locked") as client:
+        for _ in range(8):
+            time.sleep(1)
+            say(world, "p6", screen_lock=Fact.PASSED)
+        assert is_open(client)
+
+
 def test_a_provider_is_asked_and_its_word_counts(world: World, mdm: tuple[Mdm, int]) -> None:
     mdm[0].answers["/d/p2"] = {"fw": "on", "os": "macos"}
     enrolled(world, "p2", "bob")
@@ -163,6 +256,7 @@ def test_a_provider_is_asked_and_its_word_counts(world: World, mdm: tuple[Mdm, i
         "mdm",
         {"changed": "firewall unknown -> passed, os unknown -> macos"},
     )
+    assert "posture-mdm" in world.proxy.ops("/readyz")[1]
     status, metrics = world.proxy.ops("/metrics")
     assert status == 200
     assert 'kzproxy_posture_provider_answers_total{outcome="success",provider="mdm"}' in metrics
@@ -175,6 +269,44 @@ def test_a_device_of_the_mdms_ca_is_asked_about_by_its_name(
     assert configmaps(world, files, "emil").status == 200
 
     until(lambda: ("/d/C02XL0", "secret-key") in mdm[0].asked, 30)
+
+
+def test_nothing_is_kept_of_a_device_that_is_forgotten(world: World) -> None:
+    issued = world.authority.device("p7")
+    keep(world, record(issued, "p7", "vera"))
+    say(world, "p7", firewall=Fact.PASSED)
+    until(lambda: shown(world, "p7"))
+
+    assert ask(world, "DELETE", f"{DEVICES}/p7").status == 200
+
+    until(lambda: not kept(world, "posture", "p7/self+key"))
+    keep(world, record(issued, "p7", "vera"))
+    assert shown(world, "p7") == {}
+
+
+def kept(world: World, kind: str, key: str) -> bool:
+    """Whether the store has it."""
+
+    async def got() -> bool:
+        store = SqliteStore.open(world.directory / "kept.db", SystemClock())
+        entry = await store.get(kind, key)
+        await store.close()
+        return entry is not None
+
+    return asyncio.run(got())
+
+
+def test_a_provider_that_is_somewhere_else_now_is_asked_there(
+    world: World, mdm: tuple[Mdm, int]
+) -> None:
+    enrolled(world, "p8", "wim")
+    file = world.directory / "kzproxy.yaml"
+    text = file.read_text()
+    try:
+        file.write_text(text.replace("/d/{id}", "/moved/{id}"))
+        until(lambda: ("/moved/p8", "secret-key") in mdm[0].asked)
+    finally:
+        file.write_text(text)
 
 
 def test_no_key_of_a_provider_is_in_any_log(world: World) -> None:

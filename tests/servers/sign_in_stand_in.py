@@ -53,6 +53,7 @@ class SignInStandIn:
         lost_answers: How many token answers are dropped after they were made.
         pending: How often a device code is answered ``authorization_pending``.
         certificate_life: Of the certificates that it issues, from now.
+        issues: Whether it does issue any.
         forms: What was posted to /token, in order.
         asked: The parameters of each authorization request.
         device_asked: Those of each device authorization request.
@@ -69,6 +70,7 @@ class SignInStandIn:
     pending: int = 0
     certificate_begins_before: timedelta = timedelta(minutes=5)
     certificate_life: timedelta = timedelta(hours=24)
+    issues: bool = True
     discovery: Document = field(default_factory=dict)
     forms: list[Form] = field(default_factory=list)
     asked: list[Form] = field(default_factory=list)
@@ -138,10 +140,10 @@ class SignInStandIn:
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         if asked is None or asked["code_challenge"] != challenge:
             return 400, {"error": "invalid_grant", "error_description": "the code is not good"}
-        issued = self._issue(form["csr"])
-        kept = Kept(id=secrets.token_hex(16), thumbprint=_thumbprint(issued), renewal="")
+        thumbprint = _thumbprint(x509.load_pem_x509_csr(form["csr"].encode()))
+        kept = Kept(id=secrets.token_hex(16), thumbprint=thumbprint, renewal="")
         self.sessions.append(kept)
-        return 200, self._answer(kept, issued)
+        return 200, self._answer(kept, self._issue(form["csr"]) if self.issues else None)
 
     def _renewed(self, form: Form, certificate: bytes | None) -> tuple[int, Document]:
         if self.refusal is not None:

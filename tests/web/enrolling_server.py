@@ -8,10 +8,15 @@ from pathlib import Path
 from aiohttp import web
 
 from kzproxy.devices.device_record import DeviceRecord
-from kzproxy.web.device_enrolment import Callers, DeviceEnrolment
+from kzproxy.web.address_limits import AddressLimit
+from kzproxy.web.device_enrolment import Callers, DeviceEnrolment, EnrolmentParts
 from tests.devices.kept_devices import KeptDevices
 from tests.proxy.process import free_ports
 from tests.servers.authority import Authority
+
+
+def refusals(kept: KeptDevices) -> AddressLimit:
+    return AddressLimit(kept.clock, what="refused requests", each_per_minute=20, all_per_minute=99)
 
 
 @asynccontextmanager
@@ -30,8 +35,14 @@ async def enrolling_server(
         await kept.administration.settle(record)
 
     application = web.Application()
-    enrolment = DeviceEnrolment(lambda: kept.enrolment, kept.nonces, callers, changed, url=url)
-    enrolment.add_to(application, path)
+    parts = EnrolmentParts(
+        enrolment=lambda: kept.enrolment,
+        nonces=kept.nonces,
+        callers=callers,
+        changed=changed,
+        refused=refusals(kept),
+    )
+    DeviceEnrolment(parts, url=url).add_to(application, path)
     runner = web.AppRunner(application)
     await runner.setup()
     try:

@@ -1,6 +1,6 @@
 """Enrolment as a device sees it, over HTTP."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
-from kzproxy.devices.device_record import DeviceRecord
-from kzproxy.devices.enrolment import Enroller
+from kzproxy.devices.enrolment import Enroller, Enrolment
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
-from kzproxy.web.device_enrolment import MAX_BODY_BYTES, DeviceEnrolment
+from kzproxy.web.device_enrolment import MAX_BODY_BYTES, DeviceEnrolment, EnrolmentParts
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import ALICE, BOB, KeptDevices
 from tests.devices.machine import URL, Machine
+from tests.web.enrolling_server import refusals
 
 FORM = "application/x-www-form-urlencoded"
 USERS = {"alice": ALICE, "bob": BOB}
@@ -75,17 +75,22 @@ async def kept(tmp_path: Path) -> AsyncIterator[KeptDevices]:
     await worker.close()
 
 
+def application(kept: KeptDevices, enrolment: Callable[[], Enrolment]) -> web.Application:
+    parts = EnrolmentParts(
+        enrolment=enrolment,
+        nonces=kept.nonces,
+        callers=TokensOfTests(),
+        changed=kept.administration.settle,
+        refused=refusals(kept),
+    )
+    served = web.Application()
+    DeviceEnrolment(parts, url=URL).add_to(served, "/sign-in")
+    return served
+
+
 @pytest_asyncio.fixture
 async def client(kept: KeptDevices, aiohttp_client: AiohttpClient) -> TestClient:
-    async def changed(record: DeviceRecord) -> None:
-        await kept.administration.settle(record)
-
-    enrolment = DeviceEnrolment(
-        lambda: kept.enrolment, kept.nonces, TokensOfTests(), changed, url=URL
-    )
-    application = web.Application()
-    enrolment.add_to(application, "/sign-in")
-    return await aiohttp_client(application)
+    return await aiohttp_client(application(kept, lambda: kept.enrolment))
 
 
 @pytest.fixture
@@ -228,13 +233,18 @@ async def test_where_nothing_is_issued_it_is_said(
     def nothing() -> Any:
         raise ServiceUnavailable("this kzproxy issues no device certificates")
 
-    async def changed(_: DeviceRecord) -> None:
-        raise AssertionError
-
-    application = web.Application()
-    enrolment = DeviceEnrolment(nothing, kept.nonces, TokensOfTests(), changed, url=URL)
-    enrolment.add_to(application, "/sign-in")
-    machine = Enrolling(await aiohttp_client(application), Machine())
+    machine = Enrolling(await aiohttp_client(application(kept, nothing)), Machine())
     status, refused = await machine.enrol("alice")
     assert (status, refused["error"]) == (503, "server_error")
     assert "issues no device certificates" in refused["error_description"]
+
+
+async def test_an_address_that_asks_in_vain_too_often_has_to_wait(
+    machine: Enrolling, kept: KeptDevices
+) -> None:
+    nonce = await machine.nonce()
+    for _ in range(20):
+        assert (await machine.certificate(nonce))[0] == 404
+    status, refused = await machine.certificate(nonce)
+    assert status == 429
+    assert "wait a minute" in refused["error_description"]

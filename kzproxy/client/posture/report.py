@@ -4,12 +4,14 @@ import base64
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Protocol
 
 from kzproxy.client.posture.collector import Collector
 from kzproxy.client.posture.finding import Finding, Posture
 from kzproxy.client.posture.linux import linux_collector
+from kzproxy.client.posture.other import OtherCollector
 from kzproxy.clock.system import Clock, SystemClock
 
 REPORT_TYPE = "kzproxy-posture+jwt"
@@ -28,7 +30,14 @@ class SigningKey(Protocol):
 
 
 def collector(clock: Clock, root: Path = Path("/")) -> Collector:
-    """Return the collector of this operating system; Linux is the only one there is yet."""
+    """Return the collector of this operating system.
+
+    Args:
+        clock: For ages, and to bound waiting.
+        root: ``/`` for this machine; the files below another one are looked at as Linux's.
+    """
+    if root == Path("/") and sys.platform != "linux":
+        return OtherCollector()
     return linux_collector(root, os.environ, clock)
 
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kzproxy.client.posture.linux import CHECKS, LinuxCollector, linux_collector
+from kzproxy.client.posture.other import OtherCollector
 from kzproxy.client.posture.report import collector, document, signed_report
 from kzproxy.clock.system import SystemClock
 from tests.authentication.manual_clock import ManualClock
@@ -90,6 +91,14 @@ def test_this_machine_can_be_asked_whatever_it_is():
 
     assert set(posture.checks) == set(CHECKS)
     assert posture.os["platform"] == "linux"
+
+
+def test_a_system_without_collectors_says_which_one_it_is_and_nothing_else():
+    posture = OtherCollector().collect()
+
+    assert posture.checks == {}
+    assert posture.os["platform"] == "linux"
+    assert "no collectors for Linux yet" in posture.missing["checks"]
 
 
 def test_no_program_is_asked_about_another_root(tree):

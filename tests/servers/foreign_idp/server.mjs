@@ -65,7 +65,8 @@ function configuration () {
       {
         client_id: 'kzproxy-with-secret',
         client_secret: SECOND_CLIENT_SECRET,
-        application_type: 'native',
+        // A native client may not have https://localhost, nor any other the loopback's every port.
+        application_type: settings.redirectURIs.length ? 'web' : 'native',
         token_endpoint_auth_method: 'client_secret_basic',
         redirect_uris: ['http://127.0.0.1/callback', ...settings.redirectURIs],
         grant_types: refreshable,

@@ -1,0 +1,82 @@
+"""Be the one worker that does something, for as long as the store agrees."""
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+
+from kzproxy.clock.system import Clock
+from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTimes:
+    """How long a lease is and how it is kept.
+
+    Attributes:
+        length: Without a word of its holder.
+        renewed: How often the holder says that it still is.
+        left: What must be left of it for something to begin: longer than that takes, so that no
+            other worker does the same meanwhile.
+    """
+
+    length: timedelta = timedelta(seconds=40)
+    renewed: timedelta = timedelta(seconds=5)
+    left: timedelta = timedelta(seconds=25)
+
+
+DEFAULT_LEASE_TIMES = LeaseTimes()
+
+
+class HeldLease:
+    """A lease of the store as one worker has it, or not."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        holder: str,
+        clock: Clock,
+        times: LeaseTimes = DEFAULT_LEASE_TIMES,
+    ) -> None:
+        """Hold nothing yet; ``holder`` is this worker's name, which no other has."""
+        self._store = store
+        self._name = name
+        self._holder = holder
+        self._clock = clock
+        self._times = times
+        self._asked_at = self._held_until = clock.monotonic()
+
+    def is_held(self) -> bool:
+        """Whether something that only the holder does may begin now."""
+        left = self._held_until - self._clock.monotonic()
+        return left >= self._times.left.total_seconds()
+
+    async def keep(self) -> bool:
+        """Take it, or say that it is still held, where that is due; whether it is held anew.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        now = self._clock.monotonic()
+        if now < self._asked_at:
+            return False
+        self._asked_at = now + self._times.renewed.total_seconds()
+        had = now < self._held_until
+        length = self._times.length.total_seconds()
+        held = await self._store.hold(self._name, self._holder, length)
+        self._held_until = now + length if held else now
+        return held and not had
+
+    async def let_go(self) -> None:
+        """Give it up, so that another worker need not wait for its end."""
+        now = self._clock.monotonic()
+        if now >= self._held_until:
+            return
+        self._held_until = now
+        try:
+            await self._store.hold(self._name, self._holder, 0)
+        except ServiceUnavailable as error:
+            log.warning("the lease %s could not be given up: %s", self._name, error.detail)
