@@ -98,7 +98,7 @@ class DeviceAdministration:
         present = self._device(device_id)
         await self._write_down("device.unblocked", present, doing)
         if not present.key_thumbprint:  # it needed no entry before it was blocked
-            await self._registry.remove(device_id)
+            await self._registry.remove(present)
             return unblocked(present)
         record = await self._registry.update(device_id, unblocked)
         await self.settle(record)
@@ -112,7 +112,7 @@ class DeviceAdministration:
         """
         record = self._device(device_id)
         await self._write_down("device.forgotten", record, doing)
-        await self._registry.remove(device_id)
+        await self._registry.remove(record)
         words = f"this device ({record.id}) is no longer enrolled"
         await self._end_sessions(record, words, doing)
         return record

@@ -26,15 +26,23 @@ from kzproxy.devices.device_record import (
     approved,
 )
 from kzproxy.devices.enrolment_settings import EnrolmentSettings
+from kzproxy.devices.enrolment_token import KIND as TOKEN_KIND
 from kzproxy.devices.enrolment_token import EnrolmentTokens, FoundToken
 from kzproxy.devices.issuing import CertificateIssuer, IssuedCertificate
 from kzproxy.devices.names import DeviceName, key_thumbprint
 from kzproxy.devices.registered_posture import blocked_words
 from kzproxy.devices.registry import DeviceRegistry
-from kzproxy.errors.kinds import BadRequest, Forbidden, NotServed, Unauthenticated
+from kzproxy.errors.kinds import (
+    BadRequest,
+    Forbidden,
+    NotServed,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from kzproxy.store.store import Conflict, Delete
 
 _ID_BYTES = 8
+_TRIES = 3
 _NOT_GOOD = "the one-time token is not good, or no longer: ask your administrator for another"
 
 
@@ -108,10 +116,7 @@ class Enrolment:
         """
         _check_texts(request)
         async with self._turn:
-            try:
-                record = await self._enrolled(request)
-            except Conflict as conflict:
-                raise Forbidden(_NOT_GOOD) from conflict
+            record = await self._enrolled_once(request)
         return await self._with_certificate(record, request.key, request.address)
 
     async def admit(self, request: EnrolmentRequest) -> None:
@@ -148,6 +153,17 @@ class Enrolment:
                 "this machine is not enrolled, or no longer; enrol it with `kzproxy device enroll`"
             )
         return record
+
+    async def _enrolled_once(self, request: EnrolmentRequest) -> DeviceRecord:
+        """Enrol a device, or find that another worker has just done so."""
+        for _ in range(_TRIES):
+            try:
+                return await self._enrolled(request)
+            except Conflict as conflict:
+                if conflict.kind == TOKEN_KIND:
+                    raise Forbidden(_NOT_GOOD) from conflict
+                await self._registry.catch_up()
+        raise ServiceUnavailable("the device changes too often; try again", retry_after_seconds=1)
 
     async def _enrolled(self, request: EnrolmentRequest) -> DeviceRecord:
         found = await self._found_token(request)

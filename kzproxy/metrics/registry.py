@@ -63,6 +63,12 @@ class Metrics:
         self.long_running = Gauge(
             "kzproxy_long_running_requests", "Live streams by kind.", ["kind"], registry=registry
         )
+        self.token_requests = Counter(
+            "kzproxy_token_requests",
+            "Requests to the token endpoint of kzproxy's own sign-in.",
+            ["grant", "outcome"],
+            registry=self._registry,
+        )
         self.stream_cuts = Counter(
             "kzproxy_stream_cuts", "Streams cut by kzproxy.", ["kind", "cause"], registry=registry
         )

@@ -89,7 +89,7 @@ async def serve(
             metrics=services.metrics,
             connections=OpenConnections(settings.limits.connections, in_force.proxies),
         )
-        readiness = _Readiness(in_force, services.decisions)
+        readiness = _Readiness(in_force, services)
         ops = OpsApplication(
             services.metrics,
             readiness.checks,
@@ -245,16 +245,18 @@ def _spare_the_collector() -> None:
 class _Readiness:
     """Why this kzproxy should not be sent requests, if so."""
 
-    def __init__(self, in_force: InForce, decisions: DecisionLog) -> None:
+    def __init__(self, in_force: InForce, services: Services) -> None:
         self._in_force = in_force
-        self._decisions = decisions
+        self._services = services
         self.draining = False
 
     def checks(self) -> Mapping[str, str | None]:
+        kept = self._services.kept
         return {
             "serving": "draining" if self.draining else None,
             "issuer-keys": self._in_force.generation.authenticator.ready(),
-            "decision-log": self._decisions.problem() or None,
+            "decision-log": self._services.decisions.problem() or None,
+            **({} if kept is None else {"store": kept.following.problem()}),
         }
 
 

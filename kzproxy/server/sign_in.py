@@ -137,6 +137,7 @@ def _application(
         pages=Pages(host=urlsplit(parts.url).netloc),
         limits=SignInLimits.usual(clock),
         events=services.decisions,
+        metrics=services.metrics,
     )
     certificates = ClientCertificates(
         lambda: CertificateSources(
@@ -155,6 +156,7 @@ def _application(
             certificates=certificates,
             nonces=nonces,
             posture=kept.posture.intake(parts.url, nonces),
+            catch_up=kept.following.catch_up,
             superseded=confirming.giving_back.give_back,
         ),
     )

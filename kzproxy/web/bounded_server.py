@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,8 +27,17 @@ from kzproxy.web.proxied_connections import (
 
 log = logging.getLogger(__name__)
 
+MAX_CONNECTIONS = 2000
+MAX_CONNECTIONS_PER_ADDRESS = 200
+HANDSHAKE_SECONDS = 10
+IDLE_SECONDS = 30
+LIFE_SECONDS = 60
+
 _BACKLOG = 1024
 _CLOSING_SECONDS = 5.0
+_LAST_ANSWER_SECONDS = 60.0
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +52,11 @@ class ServerLimits:
         life: Of one connection; what it is at is then still answered.
     """
 
-    connections: int = 2000
-    connections_per_address: int = 200
-    handshake: timedelta = timedelta(seconds=10)
-    idle: timedelta = timedelta(seconds=30)
-    life: timedelta = timedelta(seconds=60)
+    connections: int = MAX_CONNECTIONS
+    connections_per_address: int = MAX_CONNECTIONS_PER_ADDRESS
+    handshake: timedelta = timedelta(seconds=HANDSHAKE_SECONDS)
+    idle: timedelta = timedelta(seconds=IDLE_SECONDS)
+    life: timedelta = timedelta(seconds=LIFE_SECONDS)
 
 
 DEFAULT_SERVER_LIMITS = ServerLimits()
@@ -60,6 +69,7 @@ class _Connections:
         self.limits = limits
         self.total = 0
         self.by_address: Counter[str] = Counter()
+        self.by_handler: dict[object, _Bounded] = {}
 
     def admit(self, address: str) -> bool:
         """Count one more, unless it is too many."""
@@ -80,46 +90,53 @@ class _Connections:
 
 
 class _Bounded(asyncio.Protocol):
-    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time."""
+    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time.
+
+    Attributes:
+        is_busy: Whether a request is being answered.
+    """
 
     def __init__(
         self, handler: web.RequestHandler, open_: _Connections, peer: PeerName | None = None
     ) -> None:
+        self.is_busy = False
         self._handler = handler
         self._peer = peer
         self._open = open_
         self._address = ""
-        self._admitted = False
-        self._end: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
         peer = self._peer or transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        self._admitted = self._open.admit(self._address)
-        if not self._admitted:
-            assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
+        if not self._open.admit(self._address):
             transport.abort()
             return
-        life = self._open.limits.life.total_seconds()
-        self._end = asyncio.get_running_loop().call_later(life, self._handler.close)
+        self._transport = transport
+        self._open.by_handler[self._handler] = self
+        self._later(self._open.limits.life.total_seconds(), self._end)
+        shown: asyncio.BaseTransport = transport
         if self._peer is not None:
-            transport = cast(asyncio.BaseTransport, NamedTransport(transport, self._peer))
-        self._handler.connection_made(transport)
+            shown = cast(asyncio.BaseTransport, NamedTransport(transport, self._peer))
+        self._handler.connection_made(shown)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        if not self._admitted:
+        if self._transport is None:
             return
         self._open.leave(self._address)
-        if self._end is not None:
-            self._end.cancel()
+        self._open.by_handler.pop(self._handler, None)
+        if self._timer is not None:
+            self._timer.cancel()
         self._handler.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._admitted:
+        if self._transport is not None:
             self._handler.data_received(data)
 
     def eof_received(self) -> None:
-        if self._admitted:
+        if self._transport is not None:
             self._handler.eof_received()
 
     def pause_writing(self) -> None:
@@ -127,6 +144,35 @@ class _Bounded(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._handler.resume_writing()
+
+    def _end(self) -> None:
+        """Take no further request; what is being answered is answered, and not for ever."""
+        assert self._transport is not None  # noqa: S101 - it was made, or there is no timer
+        if self.is_busy:
+            self._handler.close()
+            self._later(_LAST_ANSWER_SECONDS, self._transport.abort)
+        else:
+            self._transport.close()
+
+    def _later(self, seconds: float, end: Callable[[], None]) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, end)
+
+
+@web.middleware
+async def _noted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Have the connection of a request known to be busy with it."""
+    open_connections = request.app[_CONNECTIONS]
+    connection = open_connections.by_handler.get(request.protocol)
+    if connection is None:
+        return await handler(request)
+    connection.is_busy = True
+    try:
+        return await handler(request)
+    finally:
+        connection.is_busy = False
+
+
+_CONNECTIONS = web.AppKey("connections", _Connections)
 
 
 @asynccontextmanager
@@ -147,6 +193,9 @@ async def serving_bounded(
         proxies: Load balancers that alone may connect, each time with a PROXY header; None where
             clients connect themselves.
     """
+    open_connections = _Connections(limits)
+    application[_CONNECTIONS] = open_connections
+    application.middlewares.insert(0, _noted)
     runner = web.AppRunner(
         application,
         access_log=None,
@@ -156,7 +205,6 @@ async def serving_bounded(
     await runner.setup()
     make = runner.server
     assert make is not None  # noqa: S101 - set up
-    open_connections = _Connections(limits)
 
     def protocol(peer: PeerName | None = None) -> asyncio.Protocol:
         return _Bounded(make(), open_connections, peer)

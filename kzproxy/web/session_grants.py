@@ -1,7 +1,7 @@
 """Begin sessions, renew them, and say what a client gets for it."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -61,6 +61,7 @@ class GrantSources:
         certificates: Of clients.
         nonces: For the next posture report.
         posture: Takes reports.
+        catch_up: Has ``directory`` know what other workers have written.
         superseded: Told of a session as it was before the same person signed in anew on the same
             client: what the provider has of it is given back.
     """
@@ -71,6 +72,7 @@ class GrantSources:
     certificates: ClientCertificates
     nonces: Nonces
     posture: PostureIntake
+    catch_up: Callable[[], Awaitable[None]]
     superseded: Callable[[SessionRecord], None]
 
 
@@ -118,6 +120,7 @@ class SessionGrants:
             Conflict: The code was used by somebody else meanwhile.
             ProxyError: It is refused.
         """
+        await self._sources.catch_up()
         thumbprint = key_thumbprint(key)
         presented = self._certificates.presented(request)
         device_id = self._certificates.device_id(thumbprint, presented)
@@ -174,6 +177,7 @@ class SessionGrants:
         try:
             record = await self._directory.update(presented_token.session_id, renewed)
         except Unauthenticated as error:
+            await self._sources.catch_up()
             raise self._why_ended(presented_token, presented, error) from error
         if was[0].step_up:
             raise _step_up(was[0].step_up)
@@ -240,6 +244,7 @@ class SessionGrants:
 
     async def sign_out(self, request: web.Request, token: RenewalToken) -> None:
         """End the session that a renewal token is of, if it is one's (RFC 7009)."""
+        await self._sources.catch_up()  # it may have been renewed at another worker just now
         record = self._directory.find(token.session_id)
         if record is None or record.ended_at is not None or not token.is_of(record):
             return

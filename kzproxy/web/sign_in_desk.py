@@ -10,9 +10,21 @@ from kzproxy.attributes.environment import IPAddress
 from kzproxy.audit.events import Event, EventLog
 from kzproxy.authentication.provider_client import ProviderClient
 from kzproxy.clock.system import Clock
+from kzproxy.metrics.registry import Metrics
 from kzproxy.web.address_limits import AddressLimit
 from kzproxy.web.sign_in_flows import Person, SignInFlows
 from kzproxy.web.sign_in_pages import Pages
+
+BEGUN_PER_MINUTE = 60
+ALL_BEGUN_PER_MINUTE = 1200
+
+WRONG_CODES_PER_MINUTE = 10
+ALL_WRONG_CODES_PER_MINUTE = 60
+"""RFC 8628 section 5.1: there are 20^8 codes; where a thousand terminals wait, a guess a second for
+all of their ten minutes finds one in some 40,000 tries of doing so."""
+
+REFUSED_PER_MINUTE = 60
+ALL_REFUSED_PER_MINUTE = 6000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +46,22 @@ class SignInLimits:
         """Return them fresh."""
         return cls(
             begun=AddressLimit(
-                clock, what="sign-ins begun", each_per_minute=60, all_per_minute=1200
+                clock,
+                what="sign-ins begun",
+                each_per_minute=BEGUN_PER_MINUTE,
+                all_per_minute=ALL_BEGUN_PER_MINUTE,
             ),
-            # RFC 8628 section 5.1: of 20^8 codes; with a thousand that wait, a guess a second for
-            # ten minutes succeeds once in 40,000 times.
-            codes=AddressLimit(clock, what="wrong codes", each_per_minute=10, all_per_minute=60),
+            codes=AddressLimit(
+                clock,
+                what="wrong codes",
+                each_per_minute=WRONG_CODES_PER_MINUTE,
+                all_per_minute=ALL_WRONG_CODES_PER_MINUTE,
+            ),
             refused=AddressLimit(
-                clock, what="refused requests", each_per_minute=60, all_per_minute=6000
+                clock,
+                what="refused requests",
+                each_per_minute=REFUSED_PER_MINUTE,
+                all_per_minute=ALL_REFUSED_PER_MINUTE,
             ),
         )
 
@@ -57,6 +78,7 @@ class SignInDesk:
         pages: Renders.
         limits: Of addresses.
         events: Where sign-ins are written down.
+        metrics: Counts them.
     """
 
     url: str
@@ -66,6 +88,7 @@ class SignInDesk:
     pages: Pages
     limits: SignInLimits
     events: EventLog
+    metrics: Metrics
 
     @property
     def callback(self) -> str:

@@ -28,6 +28,12 @@ from kzproxy.web.sign_in_flows import (
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
+# As metrics call them.
+_GRANTS = {
+    "authorization_code": "authorization_code",
+    DEVICE_CODE_GRANT: "device_code",
+    "refresh_token": "refresh_token",
+}
 _AGAIN = "run the command again, or `kzproxy login`"
 _MAX_POLLING = 10_000
 _WAITING = frozenset({"authorization_pending", "slow_down"})
@@ -51,17 +57,24 @@ class TokenEndpoint:
     async def token(self, request: web.Request) -> web.Response:
         """Give a session, or renew one."""
         self._desk.limits.refused.check(remote(request))
+        grant = "other"
         try:
             form = await _client_form(request)
+            grant = _GRANTS.get(form["grant_type"], grant)
             granted = await self._granted(request, form)
         except OAuthError as error:
             if error.error not in _WAITING:
-                self._desk.limits.refused.count(remote(request))
+                self._refused(request, grant)
             raise
         except (Unauthenticated, Forbidden, BadRequest):
-            self._desk.limits.refused.count(remote(request))
+            self._refused(request, grant)
             raise
+        self._desk.metrics.token_requests.labels(grant, "success").inc()
         return web.json_response(await self._grants.answer(granted, form["posture"]))
+
+    def _refused(self, request: web.Request, grant: str) -> None:
+        self._desk.limits.refused.count(remote(request))
+        self._desk.metrics.token_requests.labels(grant, "refused").inc()
 
     async def _granted(self, request: web.Request, form: Parameters) -> Granted:
         serve = self._kinds.get(form["grant_type"])

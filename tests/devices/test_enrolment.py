@@ -52,6 +52,30 @@ async def test_the_same_key_is_the_same_device(kept: KeptDevices) -> None:
     assert approved.certificate is not None
 
 
+async def test_two_workers_that_enrol_a_key_at_once_enrol_one_device(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    for owner in (ALICE, BOB):
+        machine = Machine()
+        here, there = await asyncio.gather(kept.enrol(machine, owner), other.enrol(machine, owner))
+        assert here.record.id == there.record.id
+    await other.close()
+
+
+async def test_a_key_that_was_forgotten_can_be_enrolled_at_another_worker(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    machine = Machine()
+    record = (await kept.enrol(machine)).record
+    await kept.administration.forget(record.id, kept.doing())
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    assert (await other.enrol(machine, BOB)).record.owner == BOB
+    await other.close()
+
+
 async def test_a_key_is_not_enrolled_for_two_people(kept: KeptDevices) -> None:
     machine = Machine()
     await kept.approved(machine, ALICE)

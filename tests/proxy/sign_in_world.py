@@ -46,7 +46,11 @@ _MAX_STEPS = 12
 
 @dataclass
 class SignInWorld:
-    """A kzproxy that people sign in at, and what is around it."""
+    """A kzproxy that people sign in at, and what is around it.
+
+    Attributes:
+        partner: Another identity provider, where there is one.
+    """
 
     directory: Path
     authority: Authority
@@ -54,6 +58,7 @@ class SignInWorld:
     idp: IdentityProvider
     proxy: ProxyProcess
     url: str
+    partner: str = ""
 
     @property
     def ca_file(self) -> Path:
@@ -111,7 +116,8 @@ class Browser:
         return self.onward(self.get(url), user)
 
     def onward(self, response: httpx.Response, user: str = "operator") -> str | httpx.Response:
-        ours = {urlsplit(each).netloc for each in (self.world.url, self.world.idp.issuer)}
+        places = (self.world.url, self.world.idp.issuer, self.world.partner)
+        ours = {urlsplit(each).netloc for each in places}
         for _ in range(_MAX_STEPS):
             self.pages.append(response.text)
             target = next_place(response)

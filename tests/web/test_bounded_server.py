@@ -1,0 +1,165 @@
+"""Connections are bounded: in number, in time, and in what a handshake may take."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from kzproxy.transport.listener import listening_socket
+from kzproxy.web.bounded_server import ServerLimits, serving_bounded
+from tests.servers.authority import Authority
+
+LIMITS = ServerLimits(
+    connections=6,
+    connections_per_address=3,
+    handshake=timedelta(seconds=1),
+    idle=timedelta(seconds=20),
+    life=timedelta(seconds=20),
+)
+ASK = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@dataclass
+class Scene:
+    directory: Path
+    authority: Authority
+    contexts: list[ssl.SSLContext]
+
+    def context(self) -> ssl.SSLContext:
+        certificate, key = self.authority.server("localhost").write_to(self.directory, "tls")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        return context
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Scene:
+    scene = Scene(tmp_path, Authority.root(), [])
+    scene.contexts.append(scene.context())
+    return scene
+
+
+@asynccontextmanager
+async def serving(scene: Scene, limits: ServerLimits = LIMITS) -> AsyncIterator[int]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    application = web.Application()
+    application.router.add_get("/", answer)
+    sock = listening_socket("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    async with serving_bounded(application, sock, lambda: scene.contexts[-1], limits):
+        yield port
+
+
+async def opened(
+    scene: Scene, port: int, address: str = "127.0.0.1"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.create_default_context(cadata=scene.authority.pem.decode())
+    return await asyncio.open_connection(
+        "127.0.0.1", port, ssl=context, server_hostname="localhost", local_addr=(address, 0)
+    )
+
+
+async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+    writer.write(ASK)
+    try:
+        return await asyncio.wait_for(reader.readline(), 10)
+    except ConnectionError:
+        return b""
+
+
+async def closed(reader: asyncio.StreamReader) -> bool:
+    """Wait until the server has hung up."""
+    try:
+        return await asyncio.wait_for(reader.read(), 15) == b""
+    except ConnectionError:
+        return True
+
+
+async def let_go(*writers: asyncio.StreamWriter) -> None:
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+async def test_it_answers(scene: Scene):
+    async with serving(scene) as port:
+        reader, writer = await opened(scene, port)
+        assert await asked(reader, writer) == b"HTTP/1.1 200 OK\r\n"
+        await let_go(writer)
+
+
+async def test_one_address_has_its_share_and_no_more(scene: Scene):
+    async with serving(scene) as port:
+        mine = [await opened(scene, port) for _ in range(3)]
+        for reader, writer in mine:
+            assert await asked(reader, writer)
+        reader, writer = await opened(scene, port)
+        assert await asked(reader, writer) == b""
+        neighbour = await opened(scene, port, "127.0.0.2")
+        assert await asked(*neighbour)
+        await let_go(mine[0][1])
+        again = b""
+        while not again:
+            another = await opened(scene, port)
+            again = await asked(*another)
+            await let_go(another[1])
+        await let_go(writer, neighbour[1], *(writer for _, writer in mine))
+
+
+async def test_all_have_no_more_than_there_are(scene: Scene):
+    async with serving(scene) as port:
+        held = [await opened(scene, port, f"127.0.0.{n // 3 + 1}") for n in range(6)]
+        for reader, writer in held:
+            assert await asked(reader, writer)
+        late = await opened(scene, port, "127.0.0.9")
+        assert await asked(*late) == b""
+        await let_go(late[1], *(writer for _, writer in held))
+
+
+async def test_who_never_asks_is_let_go(scene: Scene):
+    """Half a head, a head without its body, or nothing at all: it ends all the same."""
+    async with serving(scene, replace(LIMITS, life=timedelta(seconds=0.3))) as port:
+        for sent in (b"", b"GET / HTTP/1.1\r\nHo", ASK):
+            reader, writer = await opened(scene, port)
+            writer.write(sent)
+            if sent == ASK:
+                assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
+            assert await closed(reader)
+            await let_go(writer)
+
+
+async def test_who_never_shakes_hands_is_let_go(scene: Scene):
+    async with serving(scene) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert await closed(reader)
+        await let_go(writer)
+
+
+async def test_a_renewed_certificate_is_shown_at_once(scene: Scene):
+    async with serving(scene) as port:
+
+        async def shown() -> bytes:
+            reader, writer = await opened(scene, port)
+            certificate = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            assert await asked(reader, writer)
+            await let_go(writer)
+            return bytes(certificate)
+
+        first = await shown()
+        assert await shown() == first
+        scene.contexts.append(scene.context())
+        assert await shown() != first
