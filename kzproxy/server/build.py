@@ -368,6 +368,7 @@ def _point(
         follows_sessions=parts.engine.follows_sessions,
         device_facts=() if services.kept is None else services.kept.device_facts,
         signals=None if services.kept is None else services.kept.signals,
+        step_ups=None if services.kept is None else services.kept.step_ups,
         clients=ForwardedClients(hops) if hops is not None else None,
         locations=parts.locations,
     )

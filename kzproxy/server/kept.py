@@ -11,6 +11,7 @@ from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.administrator.wanted_step_ups import WantedStepUps
 from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
@@ -36,6 +37,7 @@ class Kept:
     devices: KeptDevices
     posture: KeptPosture
     signals: KeptSignals
+    step_ups: WantedStepUps
     administrator: Administrator
     clock: Clock
 
@@ -57,6 +59,7 @@ class Kept:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.following.run())
             group.create_task(self.sessions.run())
+            group.create_task(self.step_ups.run())
             group.create_task(self.devices.run())
             group.create_task(self.posture.run())
             group.create_task(self._sweep())
@@ -111,6 +114,7 @@ def open_kept(
         posture=posture,
         # Last: it contradicts what others say of devices.
         signals=keep_signals(administrator, following, directory),
+        step_ups=WantedStepUps(directory),
         administrator=administrator,
         clock=clock,
     )
