@@ -16,7 +16,7 @@ from kzproxy.devices.device_record import (
     blocked,
     unblocked,
 )
-from kzproxy.devices.enrolment import user_of
+from kzproxy.devices.enrolment_events import user_of
 from kzproxy.devices.enrolment_token import EnrolmentToken, EnrolmentTokens, token_digest
 from kzproxy.devices.registered_posture import blocked_words
 from kzproxy.devices.registry import DeviceRegistry

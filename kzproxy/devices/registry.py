@@ -98,6 +98,11 @@ class DeviceRegistry:
         """Return the devices of one person."""
         return self._index.of_owner(issuer, subject)
 
+    def of_person(self, issuer: str, subject: str, username: str) -> tuple[DeviceRecord, ...]:
+        """Return theirs, with those that a token enrolled for their username."""
+        meant = [one for one in self._index.of_owner("", "") if one.owner.username == username]
+        return (*self.of_owner(issuer, subject), *meant)
+
     def all(self) -> tuple[DeviceRecord, ...]:
         """Return every device, the one that was enrolled last first."""
         return tuple(sorted(self._index, key=lambda one: one.enrolled_at, reverse=True))

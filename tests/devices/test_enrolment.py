@@ -159,6 +159,36 @@ async def test_a_token_for_a_user_makes_it_their_device(kept: KeptDevices) -> No
     assert enrolled.record.owner == Owner(username="alice")
 
 
+async def test_a_device_of_a_token_is_of_whoever_signs_in_with_its_key(kept: KeptDevices) -> None:
+    prepared, anybodys = Machine(), Machine()
+    await kept.enrol(prepared, None, token=await kept.token("alice"))
+    await kept.enrol(anybodys, None, token=await kept.token())
+    with pytest.raises(Forbidden, match="another user's device"):
+        await kept.enrol(prepared, BOB)
+    assert (await kept.enrol(prepared, ALICE)).record.owner == ALICE
+    assert (await kept.enrol(anybodys, BOB)).record.owner == BOB
+    with pytest.raises(Forbidden, match="another user's device"):
+        await kept.enrol(anybodys, ALICE)
+    assert [event["event"] for event in kept.events()].count("device.owned") == 2
+
+
+async def test_a_device_that_is_blocked_while_it_is_approved_stays_blocked(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    """The block comes from another worker, and is in the store alone."""
+    machine = Machine()
+    record = (await kept.enrol(machine)).record
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    await other.administration.block(record.id, "stolen", other.doing())
+    assert kept.registry.find(record.id).state is DeviceState.PENDING
+    with pytest.raises(Forbidden, match="stolen"):
+        await kept.enrol(machine, ALICE, "trusted")
+    await kept.following.catch_up()
+    assert kept.registry.find(record.id).state is DeviceState.BLOCKED
+    await other.close()
+
+
 async def test_a_token_for_one_user_is_none_for_another(kept: KeptDevices) -> None:
     token = await kept.token("alice")
     with pytest.raises(Forbidden, match="another user"):
