@@ -308,7 +308,7 @@ def order_of(taking: Taking) -> str:
     # One device's certificate and another's are revoked each for itself.
     parts = ("credential_type", "x509_serial", "principal", "namespace")
     more = [taking.value(name) for name in parts]
-    # A new credential does nothing, and so is nothing that an earlier loss of one came too late for.
+    # A new credential does nothing, so nothing from before it comes too late.
     more.append("create" if taking.value("change_type") == "create" else "")
     return digest(signal.source, signal.kind.value, _text(taking.about), *more)
 

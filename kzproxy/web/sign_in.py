@@ -115,8 +115,9 @@ class SignInApplication:
     async def _guarded(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         response = await self._answered(request, handler)
         add_security_headers(response)
-        # The path without its query: that holds codes and states.
-        log.info("%s %s %s", request.method, request.path, response.status)
+        # The path without its query: that holds codes and states. As it was sent: decoded, it could
+        # have lines of its own.
+        log.info("%s %s %s", request.method, request.rel_url.raw_path, response.status)
         return response
 
     async def _answered(self, request: web.Request, serve: Endpoint) -> web.StreamResponse:

@@ -145,6 +145,16 @@ def test_a_code_is_good_once_and_a_second_use_ends_the_session(world: SignInWorl
     assert world.events("auth.session-ended")[-1]["session"] == machine.session
 
 
+def test_a_session_begins_when_its_person_signed_in(world: SignInWorld):
+    machine = world.machine()
+    code = machine.code()
+    # Whoever ends all that began until now must not be outlived by a code that lies somewhere.
+    now = datetime.now(UTC)
+    machine.take(machine.redeem(code))
+    shown = json.loads(machine.ask("/kzproxy.dev/v1/session").body)
+    assert datetime.fromisoformat(shown["beganAt"]) <= now
+
+
 def test_a_code_is_bound_to_its_client(world: SignInWorld):
     for changes in (
         {"code_verifier": "v" * 43},
@@ -556,6 +566,13 @@ def test_it_answers_to_its_own_name_only(world: SignInWorld):
     port = urlsplit(world.url).port
     with httpx.Client(verify=False) as http:
         assert http.get(f"https://127.0.0.1:{port}/").status_code == 421
+
+
+def test_an_address_writes_no_lines_into_the_log(world: SignInWorld):
+    assert world.get("/nothing%0a2026-11-21%20ERROR%20forged").status_code == 404
+    lines = world.proxy.diagnostics.splitlines()
+    assert any("get /nothing%0a2026" in line.lower() for line in lines)
+    assert not any(line.startswith("2026-11-21 ERROR forged") for line in lines)
 
 
 def test_codes_are_not_guessed(world: SignInWorld):
