@@ -18,9 +18,12 @@ from kzproxy.client.notices import visible
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.proxy_server import Document
 from kzproxy.client.signed_in_user import SignedInUser, signed_in_user
+from kzproxy.client.step_up import with_command
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
 from kzproxy.clock.system import SystemClock
 
+# What an enrolled device's certificate names; that of any other client names its key.
+DEVICE_URN = "urn:kzproxy:device:"
 WHEN = "%Y-%m-%d %H:%M:%S %Z"
 
 
@@ -49,7 +52,7 @@ def command(
     if entry is None:
         raise ClientFailure("you are not signed in; run `kzproxy login`")
     if entry.session is not None and entry.session.end_message:
-        raise ClientFailure(f"{entry.session.end_message}; run `kzproxy login`")
+        raise ClientFailure(with_command(entry.session.end_message))
     user, now = signed_in_user(entry), SystemClock().now()
     device = _device(settings, entry)
     if output == "json":
@@ -113,13 +116,14 @@ def _as_text(
         values = value if isinstance(value, list) else [value] if value is not None else []
         if values:
             lines.append(_line(claim, ", ".join(str(item) for item in values)))
-    lines.append(_line("issuer", settings.client.issuer))
+    lines.append(_line("issuer" if session is None else "sign-in", settings.client.issuer))
     lines.append(_line("server", settings.server or "any"))
     lines += _session_lines(session) if session is not None else []
     lines.append(_line("token", _token_state(user, now)))
     if device is not None:
         state = "ended" if device.ends_at <= now else "ends"
-        lines.append(_line("device", ", ".join(device.names)))
+        is_device = session is None or any(DEVICE_URN in name for name in device.names)
+        lines.append(_line("device" if is_device else "client", ", ".join(device.names)))
         lines.append(_line("certificate", f"{state} {device.ends_at.astimezone():{WHEN}}"))
     return lines
 

@@ -19,7 +19,7 @@ from kzproxy.client.exec_credential import (
     read_exec_info,
 )
 from kzproxy.client.failure import ClientFailure
-from kzproxy.client.handed_out import TRUSTED_SECONDS, handed_out_before
+from kzproxy.client.handed_out import PAUSE_SECONDS, handed_out_before
 from kzproxy.client.held_session import HeldSession
 from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
@@ -139,7 +139,7 @@ def _key(settings: PluginSettings, cache: TokenCache) -> str:
 
 def _seems_refused(cache: TokenCache, key: str, entry: CacheEntry, session: HeldSession) -> bool:
     again = handed_out_before(cache, key, entry, os.getppid())
-    return again and _now() >= session.token_at + TRUSTED_SECONDS
+    return again and _now() >= session.suspected_at + PAUSE_SECONDS
 
 
 def _now() -> float:

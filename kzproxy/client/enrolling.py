@@ -40,6 +40,7 @@ class Enrolling:
         self._environ = environ
         self._clock = clock
         self._opened: list[IssuerHttp] = []
+        self._asking: DeviceEnrolment | None = None  # as often as the user waits
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -70,9 +71,12 @@ class Enrolling:
         """Return what has become of the device.
 
         Raises:
+            IssuerUnreachable: Ask again later.
             ClientFailure: It is refused.
         """
-        return self._enrolment(None).certificate()
+        if self._asking is None:
+            self._asking = self._enrolment(None)
+        return self._asking.certificate()
 
     def taken_into_use(self) -> bool:
         """Have the session that there is be one on this device; False where there is none.

@@ -7,15 +7,14 @@ same token before that is due has been refused with it, and the server is asked 
 renewal, which either gives a token that is taken or says why the session is over.
 
 Some programs run the plugin for every request, though, and have been refused nothing. A renewal
-does them no harm, and there is at most one for every ``TRUSTED_SECONDS`` of a token's age.
+does them no harm, and for this reason there is at most one in ``PAUSE_SECONDS``.
 """
 
 import os
 
 from kzproxy.client.token_cache import CacheEntry, TokenCache
 
-# A token as young as this is not renewed again: what the server thinks of it is known.
-TRUSTED_SECONDS = 10
+PAUSE_SECONDS = 10
 
 _MAX_BYTES = 64 * 1024
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND

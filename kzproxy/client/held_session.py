@@ -15,7 +15,7 @@ class HeldSession:
         id: Public; it stands in the decision log.
         username: As the cluster knows them.
         token: The session token: what kubectl sends.
-        token_at: Unix seconds at which it was received.
+        suspected_at: Unix seconds at which a token was last renewed because it seemed refused.
         ends_at: Unix seconds at which the session is over, whatever happens in it.
         certificate: PEM chain of the client's key, the leaf first.
         certificate_begins_at: Unix seconds, of the leaf.
@@ -41,8 +41,8 @@ class HeldSession:
         "nonce_endpoint",
         "posture_error",
         "revocation_endpoint",
+        "suspected_at",
         "token",
-        "token_at",
         "token_endpoint",
         "username",
     )
@@ -53,7 +53,6 @@ class HeldSession:
         id: str,
         username: str,
         token: str,
-        token_at: int,
         ends_at: int,
         certificate: str,
         certificate_begins_at: int,
@@ -63,13 +62,14 @@ class HeldSession:
         nonce_endpoint: str = "",
         nonce: str = "",
         nonce_at: int = 0,
+        suspected_at: int = 0,
         posture_error: str = "",
         end_message: str = "",
     ) -> None:
         self.id = id
         self.username = username
         self.token = token
-        self.token_at = token_at
+        self.suspected_at = suspected_at
         self.ends_at = ends_at
         self.certificate = certificate
         self.certificate_begins_at = certificate_begins_at
@@ -90,6 +90,10 @@ class HeldSession:
         """Return the same without its token, and with the reason why it is over."""
         fields = session_fields(self)
         return read_session({**fields, "token": "", "nonce": "", "end_message": message})
+
+    def suspected(self, now_seconds: float) -> "HeldSession":
+        """Return the same, whose token seems to have been refused."""
+        return read_session({**session_fields(self), "suspected_at": int(now_seconds)})
 
     def wants_certificate(self, now_seconds: float) -> bool:
         """Return whether the next renewal should ask for the next certificate too.

@@ -14,7 +14,7 @@ from kzproxy.client.handed_out import forget
 from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.notices import Notices
 from kzproxy.client.plugin_settings import PluginSettings
-from kzproxy.client.step_up import ANY_SIGN_IN, SessionEnded, StepUp
+from kzproxy.client.step_up import ANY_SIGN_IN, SessionEnded, StepUp, with_command
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
 from kzproxy.clock.system import Clock, SystemClock
 
@@ -66,6 +66,8 @@ class SignIn:
             entry = self._cache.read(self._key)
             if entry is not None and self._holds(entry) and entry.bearer != refused:
                 return entry
+            if entry is not None and entry.bearer == refused:
+                entry = entry.suspected(self._seconds())
             self._share_failure(began)
             with self._failure_noted():
                 return self._renewed(entry, new_certificate=False)
@@ -181,7 +183,8 @@ class SignIn:
         if isinstance(failure, SessionEnded) and failure.holds:
             return self._stepped_up(issuer, entry, failure)
         # Kept without its tokens, so that the reason can still be said the next time.
-        message = f"your session has ended: {failure}"
+        said = isinstance(failure, SessionEnded)
+        message = str(failure) if said else f"your session cannot go on: {failure}"
         self._cache.write(self._key, entry.ended(message))
         return self._asked_again(issuer, message, ANY_SIGN_IN)
 
@@ -196,6 +199,7 @@ class SignIn:
             if not self._holds(entry):
                 raise
             self._asking.say_ended(message)
+            self._cache.write(self._key, entry)
             return entry
 
     def _asked_again(self, issuer: "Conversation", why: str, step_up: StepUp) -> CacheEntry:
@@ -211,7 +215,7 @@ class SignIn:
         except NobodyToAsk:
             if not why:
                 raise
-            raise NobodyToAsk(f"{why}; run `kzproxy login{_options(step_up)}`") from None
+            raise NobodyToAsk(with_command(why, step_up)) from None
         if why:
             self._asking.say_ended(why)
         return self._asked(issuer, flow, step_up)
@@ -280,10 +284,3 @@ def signed_in(
 
 def _end_message(entry: CacheEntry | None) -> str:
     return "" if entry is None or entry.session is None else entry.session.end_message
-
-
-def _options(step_up: StepUp) -> str:
-    """Return the options of ``kzproxy login`` that ask for the same."""
-    acr = f" --acr '{step_up.acr_values}'" if step_up.acr_values else ""
-    age = step_up.max_age_seconds
-    return acr + ("" if age is None else f" --max-age {age}s")

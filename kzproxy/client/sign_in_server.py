@@ -124,7 +124,11 @@ class SignInServer:
             grant = endpoint.renew(entry.refresh_token, request=request)
         if grant.session_id != session.id:
             raise ClientFailure("kzproxy answered a renewal with another session")
-        return self._entry(grant, _endpoints_of(session), identity, session.username)
+        return self._entry(
+            *(grant, _endpoints_of(session), identity),
+            username=session.username,
+            suspected_at=session.suspected_at,
+        )
 
     def asked(self, asking: Asking, flow: str, step_up: StepUp) -> CacheEntry:
         """Ask the user to sign in by ``flow``.
@@ -153,7 +157,7 @@ class SignInServer:
         if shown is None and not grant.certificate:
             raise ClientFailure("kzproxy gave no certificate with the session")
         identity = shown or TlsIdentity(certificate="", key=key.pem, cache=self._cache)
-        return self._entry(grant, endpoints, identity, "")
+        return self._entry(grant, endpoints, identity)
 
     def revoke(self, entry: CacheEntry) -> bool:
         """End the session of ``entry``; False where the server has no way to."""
@@ -198,7 +202,13 @@ class SignInServer:
         return posture_report(key, self._settings.client.issuer, nonce)
 
     def _entry(
-        self, grant: SessionGrant, endpoints: Endpoints, shown: TlsIdentity, username: str
+        self,
+        grant: SessionGrant,
+        endpoints: Endpoints,
+        shown: TlsIdentity,
+        *,
+        username: str = "",
+        suspected_at: int = 0,
     ) -> CacheEntry:
         """Return what is kept of ``grant``.
 
@@ -207,6 +217,7 @@ class SignInServer:
             endpoints: Of the next renewal.
             shown: What the request came with; its token is bound to that, or to a new certificate.
             username: Where the answer does not say.
+            suspected_at: See ``HeldSession``.
         """
         now = self._clock.now()
         certificate = grant.certificate or shown.certificate
@@ -218,7 +229,7 @@ class SignInServer:
             id=grant.session_id,
             username=grant.username or username,
             token=grant.token,
-            token_at=int(now.timestamp()),
+            suspected_at=suspected_at,
             ends_at=int(grant.session_ends_at.timestamp()),
             certificate=certificate,
             certificate_begins_at=begins_at,

@@ -62,6 +62,15 @@ class SessionEnded(ClientFailure):
 
     def __init__(self, said: str, step_up: StepUp = ANY_SIGN_IN, *, holds: bool = False) -> None:
         """Say it in kzproxy's words, where there are any."""
-        super().__init__(said or "kzproxy does not renew this session any more")
+        super().__init__(said or "your session has ended")
         self.step_up = step_up
         self.holds = holds or bool(step_up)
+
+
+def with_command(message: str, step_up: StepUp = ANY_SIGN_IN) -> str:
+    """Return ``message`` with the command that helps, unless it names that already."""
+    if "kzproxy login" in message and not step_up:
+        return message
+    acr = f" --acr '{step_up.acr_values}'" if step_up.acr_values else ""
+    age = step_up.max_age_seconds
+    return f"{message}; run `kzproxy login{acr}{'' if age is None else f' --max-age {age}s'}`"

@@ -63,6 +63,17 @@ class CacheEntry:
         """Return what kubectl sends."""
         return self.id_token if self.session is None else self.session.token
 
+    def suspected(self, now_seconds: float) -> "CacheEntry":
+        """Return the same, whose token seems to have been refused."""
+        return CacheEntry(
+            arguments=self.arguments,
+            id_token=self.id_token,
+            refresh_token=self.refresh_token,
+            expires_at=self.expires_at,
+            refresh_at=self.refresh_at,
+            session=None if self.session is None else self.session.suspected(now_seconds),
+        )
+
     def ended(self, message: str) -> "CacheEntry":
         """Return what is left of a session that is over: why, and no token."""
         return CacheEntry(

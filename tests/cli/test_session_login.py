@@ -179,7 +179,7 @@ def test_who_is_signed_in_is_said_without_asking_anybody(
     lines = done.stdout.splitlines()
     assert lines[0] == "oidc:alice"
     assert f"  session      {user.plugin.session['id']}" in lines
-    assert any(line.startswith("  device       urn:kzproxy:client:") for line in lines)
+    assert any(line.startswith("  client       urn:kzproxy:client:") for line in lines)
     assert any("certificate  ends" in line for line in lines)
     assert any("renewed by itself" in line for line in lines)
     said = json.loads(user.runs("whoami", "-o", "json").stdout)
@@ -197,7 +197,7 @@ def test_a_session_that_is_over_is_said_to_be_with_the_reason(
     user.plugin.run("--browser-command=")
     done = user.runs("whoami")
     assert done.returncode == 1
-    assert done.stderr == "kzproxy: your session has ended: Ended by root.; run `kzproxy login`\n"
+    assert done.stderr == "kzproxy: Ended by root.; run `kzproxy login`\n"
 
 
 def test_signing_out_ends_the_session_at_kzproxy_and_keeps_the_key(

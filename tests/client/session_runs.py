@@ -19,6 +19,9 @@ for _ in range(int(times)):
     print(json.dumps([done.returncode, done.stdout, done.stderr]))
 """
 
+# Each run is the child of a process of its own, as that of each kubectl is.
+PARENT_OF_ITS_OWN = ("sh", "-c", '"$@"; exit $?', "sh")
+
 Ended = tuple[int, str, str]
 
 
@@ -36,6 +39,12 @@ class SessionPlugin(Plugin):
             f"--sign-in-url={self.stand_in.url}",
             f"--issuer-ca={self.ca_file or self.stand_in.ca_file}",
         ]
+
+    def command(self, *more: str) -> list[str]:
+        return [*PARENT_OF_ITS_OWN, *self.plain_command(*more)]
+
+    def plain_command(self, *more: str) -> list[str]:
+        return super().command(*more)
 
     @property
     def session(self) -> dict[str, object]:
@@ -59,7 +68,7 @@ class SessionPlugin(Plugin):
     def runs_of_one_parent(self, times: int, *more: str) -> list[Ended]:
         """Run it as one kubectl process does that comes back."""
         done = subprocess.run(
-            [sys.executable, "-c", ONE_PARENT, str(times), *self.command(*more)],
+            [sys.executable, "-c", ONE_PARENT, str(times), *self.plain_command(*more)],
             cwd=ROOT,
             env=self.environ,
             capture_output=True,

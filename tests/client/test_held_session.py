@@ -15,7 +15,6 @@ def session(**changes: object) -> HeldSession:
         "id": "0123",
         "username": "alice",
         "token": "secret-token",
-        "token_at": 0,
         "ends_at": 12 * HOUR,
         "certificate": "PEM",
         "certificate_begins_at": 0,
