@@ -128,7 +128,7 @@ def _check_compliance(event: SecurityEvent) -> None:
 def _check_risk(event: SecurityEvent) -> None:
     _require(event, "current_level", RISK_LEVELS)
     principal = event.members.get("principal", "USER")
-    if principal not in PRINCIPALS:
+    if not isinstance(principal, str) or principal not in PRINCIPALS:
         raise NotForUs(f"kzproxy knows no risk of a {str(principal)[:40]!r}")
 
 

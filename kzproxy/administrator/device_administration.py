@@ -16,7 +16,7 @@ from kzproxy.devices.device_record import (
     blocked,
     unblocked,
 )
-from kzproxy.devices.enrolment import user_of
+from kzproxy.devices.enrolment_events import user_of
 from kzproxy.devices.enrolment_token import EnrolmentToken, EnrolmentTokens, token_digest
 from kzproxy.devices.registered_posture import blocked_words
 from kzproxy.devices.registry import DeviceRegistry
@@ -98,7 +98,7 @@ class DeviceAdministration:
         present = self._device(device_id)
         await self._write_down("device.unblocked", present, doing)
         if not present.key_thumbprint:  # it needed no entry before it was blocked
-            await self._registry.remove(device_id)
+            await self._registry.remove(present)
             return unblocked(present)
         record = await self._registry.update(device_id, unblocked)
         await self.settle(record)
@@ -112,7 +112,7 @@ class DeviceAdministration:
         """
         record = self._device(device_id)
         await self._write_down("device.forgotten", record, doing)
-        await self._registry.remove(device_id)
+        await self._registry.remove(record)
         words = f"this device ({record.id}) is no longer enrolled"
         await self._end_sessions(record, words, doing)
         return record

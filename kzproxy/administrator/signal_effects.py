@@ -167,15 +167,14 @@ def _certificates(taking: Taking) -> tuple[Put, ...]:
 
 
 def _claims_changed(taking: Taking) -> Effects:
-    """Give the sessions what is known, have the rest asked for; take only tokens made since."""
+    """Give the sessions what is known, and ask for the rest; take only tokens made since."""
     said = taking.signal.value.get("claims")
     claims = VerifiedClaims(said if isinstance(said, Mapping) else {})
 
     def change(record: SessionRecord) -> SessionRecord:
         changed = _with_claims(record, claims, taking.issuers.get(record.issuer))
-        if changed is not None:
-            return changed
-        return wanted_again(record, now=taking.now, interval=taking.reverify)
+        # Asked in any case: an answer that is under way may be from before.
+        return wanted_again(changed, now=taking.now, interval=taking.reverify)
 
     return Effects(
         words=f"changes claims: {', '.join(sorted(claims))[:200]}",
@@ -188,17 +187,15 @@ def _claims_changed(taking: Taking) -> Effects:
 
 def _with_claims(
     record: SessionRecord, claims: VerifiedClaims, issuer: JwtIssuerSettings | None
-) -> SessionRecord | None:
-    """Return the session with these claims; None where the identity provider must be asked."""
+) -> SessionRecord:
+    """Return the session with its groups as the claims have them, where they alone say that."""
     if issuer is None or issuer.revision != record.vouched_by:
-        return None
+        return record
     try:
         groups = changed_groups(claims, issuer)
     except Unauthenticated:
-        return None
-    if groups is None or len(claims) > 1:
-        return None
-    return msgspec.structs.replace(record, groups=groups)
+        return record
+    return record if groups is None else msgspec.structs.replace(record, groups=groups)
 
 
 def _assurance_changed(taking: Taking) -> Effects:
@@ -220,14 +217,22 @@ def _assurance_changed(taking: Taking) -> Effects:
 
 
 def _compliance_changed(taking: Taking) -> Effects:
-    named = taking.concern.device_id
-    devices = frozenset({named}) if named else taking.devices
     is_compliant = taking.value("current_status") == "compliant"
-    kept = tuple(_compliance(taking, one, is_compliant=is_compliant) for one in sorted(devices))
+    kept = tuple(_compliance(taking, one, is_compliant=is_compliant) for one in _devices(taking))
+    words = "lifts what it said against" if is_compliant else "holds as not compliant"
+    return _of_devices(taking, words, kept)
+
+
+def _devices(taking: Taking) -> list[str]:
+    """Return the device that it names, else those that the user's sessions are on."""
+    named = taking.concern.device_id
+    return [named] if named else sorted(taking.devices)
+
+
+def _of_devices(taking: Taking, words: str, kept: tuple[Put | Delete, ...]) -> Effects:
     if not kept:
         return Effects(words="nothing: it names no device, and the user is on none")
-    words = "lifts what it said against" if is_compliant else "holds as not compliant"
-    return Effects(words=f"{words} device {', '.join(sorted(devices))[:200]}", kept=kept)
+    return Effects(words=f"{words} device {', '.join(_devices(taking))[:200]}", kept=kept)
 
 
 def _compliance(taking: Taking, device_id: str, *, is_compliant: bool) -> Put | Delete:
@@ -241,17 +246,23 @@ def _compliance(taking: Taking, device_id: str, *, is_compliant: bool) -> Put | 
 
 def _risk_changed(taking: Taking) -> Effects:
     principal, level = taking.value("principal") or "USER", taking.value("current_level")
-    risk = Risk(concern=taking.about, level=level, of_device=principal == "DEVICE")
+    if principal == "DEVICE":
+        each = [Concern(device_id=one) for one in _devices(taking)]
+        kept = tuple(_risk(taking, one, of_device=True) for one in each)
+        return _of_devices(taking, f"holds the risk to be {level} of", kept)
     return Effects(
         words=f"holds the risk of the {principal.lower()} to be {level}",
-        kept=(
-            Put(
-                kind=RISK_KIND,
-                key=digest(taking.signal.source, principal, _text(taking.about)),
-                value=msgspec.json.encode(risk),
-                expires_at=_risk_end(principal, level, taking.now),
-            ),
-        ),
+        kept=(_risk(taking, taking.concern, of_device=False),),
+    )
+
+
+def _risk(taking: Taking, concern: Concern, *, of_device: bool) -> Put:
+    principal, level = taking.value("principal") or "USER", taking.value("current_level")
+    return Put(
+        kind=RISK_KIND,
+        key=digest(taking.signal.source, principal, _text(concern)),
+        value=msgspec.json.encode(Risk(concern=concern, level=level, of_device=of_device)),
+        expires_at=_risk_end(principal, level, taking.now),
     )
 
 

@@ -16,6 +16,12 @@ class Whereabouts:
 
     def __init__(self) -> None:
         self._locations: Locations | None = None
+        self._is_needed = False
+
+    def is_first(self, locations: "Locations | None") -> bool:
+        """Whether these are the first that are installed: who has none need not ask."""
+        before, self._is_needed = self._is_needed, self._is_needed or locations is not None
+        return self._is_needed and not before
 
     def install(self, locations: "Locations | None") -> bool:
         """Go by these from now on; whether they may say other than those before."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 from urllib.parse import quote, urlencode
 
 import click
+from click.shell_completion import CompletionItem
 
 from kzproxy.cli.chosen_sign_in import context_options
 from kzproxy.cli.device_enroll import enroll, status
@@ -27,6 +28,24 @@ _output = click.option(
     "-o", "--output", type=click.Choice(["text", "json"]), default="text", show_default=True
 )
 _yes = click.option("--yes", is_flag=True, help="Do not ask whether you are sure.")
+
+
+def _known_devices(
+    given: click.Context, _: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete a device's id, for whom policy shows them; asks nobody to sign in."""
+    context, kubeconfig = given.params.get("context") or "", given.params.get("kubeconfig")
+    try:
+        answer = ask_own_endpoint(
+            "GET", "devices", context, kubeconfig, timeout_seconds=2, interactive=False
+        )
+    except ClientFailure:
+        return []
+    return [
+        CompletionItem(str(one.get("id")), help=visible(f"{one.get('user')} {one.get('name')}"))
+        for one in _documents(answer)
+        if str(one.get("id")).startswith(incomplete)
+    ]
 
 
 @click.group(name="device")
@@ -63,8 +82,7 @@ def list_devices(
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
-    found = answer.get("devices")
-    devices = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    devices = _documents(answer)
     if not devices:
         click.echo("There is no such device." if query else "No device is enrolled.")
         return
@@ -72,7 +90,7 @@ def list_devices(
 
 
 @command.command(name="show")
-@click.argument("device_id", metavar="DEVICE")
+@click.argument("device_id", metavar="DEVICE", shell_complete=_known_devices)
 @_for_administrators
 def show(device_id: str, output: str, context: str, kubeconfig: Path | None) -> None:
     """Show all of one device."""
@@ -80,7 +98,7 @@ def show(device_id: str, output: str, context: str, kubeconfig: Path | None) -> 
 
 
 @command.command(name="approve")
-@click.argument("device_id", metavar="DEVICE")
+@click.argument("device_id", metavar="DEVICE", shell_complete=_known_devices)
 @_for_administrators
 def approve(device_id: str, output: str, context: str, kubeconfig: Path | None) -> None:
     """Let an enrolled machine count as a device.
@@ -92,7 +110,7 @@ def approve(device_id: str, output: str, context: str, kubeconfig: Path | None) 
 
 
 @command.command(name="block")
-@click.argument("device_id", metavar="DEVICE")
+@click.argument("device_id", metavar="DEVICE", shell_complete=_known_devices)
 @click.option("--reason", default="", help="For its user, who is told when they come back.")
 @_for_administrators
 def block(device_id: str, reason: str, output: str, context: str, kubeconfig: Path | None) -> None:
@@ -105,7 +123,7 @@ def block(device_id: str, reason: str, output: str, context: str, kubeconfig: Pa
 
 
 @command.command(name="unblock")
-@click.argument("device_id", metavar="DEVICE")
+@click.argument("device_id", metavar="DEVICE", shell_complete=_known_devices)
 @_for_administrators
 def unblock(device_id: str, output: str, context: str, kubeconfig: Path | None) -> None:
     """Take a block back.
@@ -116,7 +134,7 @@ def unblock(device_id: str, output: str, context: str, kubeconfig: Path | None) 
 
 
 @command.command(name="forget")
-@click.argument("device_id", metavar="DEVICE")
+@click.argument("device_id", metavar="DEVICE", shell_complete=_known_devices)
 @_yes
 @_for_administrators
 def forget(
@@ -189,3 +207,8 @@ def _told(device: Document, output: str) -> None:
         return
     for line in device_lines(device):
         click.echo(line)
+
+
+def _documents(answer: Document) -> list[Document]:
+    found = answer.get("devices")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

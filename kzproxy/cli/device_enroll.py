@@ -1,5 +1,6 @@
 """``kzproxy device enroll`` and ``kzproxy device status``: this machine."""
 
+import contextlib
 import json
 import os
 import sys
@@ -155,6 +156,8 @@ def _enrolling(context: str, kubeconfig: Path | None) -> Iterator["Enrolling"]:
 
 def _waited_for(enrolling: "Enrolling", device: "EnrolledDevice", seconds: int) -> "EnrolledDevice":
     """Ask again and again whether the device is approved."""
+    from kzproxy.client.issuer_http import IssuerUnreachable
+
     clock = SystemClock()
     deadline = clock.monotonic() + seconds
     with _progress(f"waiting until device {device.device_id} is approved") as remaining:
@@ -167,7 +170,8 @@ def _waited_for(enrolling: "Enrolling", device: "EnrolledDevice", seconds: int) 
                 )
             remaining(left)
             time.sleep(min(_POLL_SECONDS, left))
-            device = enrolling.asked_again()
+            with contextlib.suppress(IssuerUnreachable):  # it may be back before the end
+                device = enrolling.asked_again()
     return device
 
 

@@ -17,6 +17,7 @@ def ask_own_endpoint(
     body: Document | None = None,
     *,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    interactive: bool = True,
 ) -> Document:
     """Return the answer of an endpoint below ``/kzproxy.dev/v1/``.
 
@@ -25,5 +26,6 @@ def ask_own_endpoint(
     """
     paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
     server = proxy_server(KubeconfigFiles(paths), context)
-    requests = OwnRequests(server, TokenCache(cache_directory(os.environ)), os.environ)
+    cache = TokenCache(cache_directory(os.environ))
+    requests = OwnRequests(server, cache, os.environ, interactive=interactive)
     return requests.ask(method, path, body, timeout_seconds=timeout_seconds)

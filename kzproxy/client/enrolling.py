@@ -19,7 +19,8 @@ class Enrolling:
     """This machine at one kzproxy. A context manager: leaving it closes the connections.
 
     Raises:
-        ClientFailure: The context's kzproxy keeps no sessions, and so enrols nothing.
+        ClientFailure: The context's kzproxy keeps no sessions, and so enrols nothing; or the
+            context has a device certificate of others.
     """
 
     def __init__(
@@ -35,11 +36,17 @@ class Enrolling:
                 " comes from your administrator; to enroll, use one that was made with"
                 " `kzproxy kubeconfig --sign-in-url`"
             )
+        if settings.device_key:
+            raise ClientFailure(
+                f"this context shows a device certificate already ({settings.device_certificate});"
+                " there is nothing to enroll"
+            )
         self._settings = settings
         self._cache = cache
         self._environ = environ
         self._clock = clock
         self._opened: list[IssuerHttp] = []
+        self._asking: DeviceEnrolment | None = None  # as often as the user waits
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -70,9 +77,12 @@ class Enrolling:
         """Return what has become of the device.
 
         Raises:
+            IssuerUnreachable: Ask again later.
             ClientFailure: It is refused.
         """
-        return self._enrolment(None).certificate()
+        if self._asking is None:
+            self._asking = self._enrolment(None)
+        return self._asking.certificate()
 
     def taken_into_use(self) -> bool:
         """Have the session that there is be one on this device; False where there is none.

@@ -13,12 +13,23 @@ TIMEOUT_SECONDS = 15.0
 
 
 class OwnRequests:
-    """Asks one kzproxy as whoever is signed in there, signing them in where that is needed."""
+    """Asks one kzproxy as whoever is signed in there, signing them in where that is needed.
 
-    def __init__(self, server: ProxyServer, cache: TokenCache, environ: Mapping[str, str]) -> None:
+    Not where ``interactive`` is false: then nobody is asked anything.
+    """
+
+    def __init__(
+        self,
+        server: ProxyServer,
+        cache: TokenCache,
+        environ: Mapping[str, str],
+        *,
+        interactive: bool = True,
+    ) -> None:
         self._server = server
         self._cache = cache
         self._environ = environ
+        self._interactive = interactive
 
     def ask(
         self,
@@ -49,7 +60,8 @@ class OwnRequests:
 
     def _signed_in(self, refused: str = "") -> CacheEntry:
         settings, cache = self._server.settings, self._cache
-        return signed_in(settings, cache, self._environ, interactive=True, refused=refused)
+        interactive = self._interactive
+        return signed_in(settings, cache, self._environ, interactive=interactive, refused=refused)
 
     def _ask(
         self,

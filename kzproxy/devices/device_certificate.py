@@ -13,15 +13,22 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
-from kzproxy.devices.names import CLIENT_URN, DEVICE_ID, DEVICE_URN, key_thumbprint
-
-MAX_CHAIN = 8
-"""Device CAs have a root and one or two intermediates."""
+from kzproxy.devices.certificate_reading import (
+    Fault,
+    bundle,
+    certificates_of,
+    check_issued,
+    client_extensions,
+    device_named,
+    extensions_of,
+    fingerprint,
+    is_authority,
+    thumbprint_of_key,
+    urn_names,
+)
+from kzproxy.devices.names import CLIENT_URN, DEVICE_URN
 
 # Of some hundred bytes each, beside the chain's own kilobytes, which live as long.
 _MAX_REMEMBERED = 4096
@@ -84,13 +91,13 @@ class DeviceAuthority:
             ValueError: There is no certificate in a PEM text, one cannot be read, or one is in
                 both.
         """
-        own, foreign = _bundle(certificate_authority_pem), _bundle(managed_authority_pem)
-        self.managed = frozenset(_fingerprint(authority) for authority in foreign)
-        if any(_fingerprint(authority) in self.managed for authority in own):
+        own, foreign = bundle(certificate_authority_pem), bundle(managed_authority_pem)
+        self.managed = frozenset(fingerprint(authority) for authority in foreign)
+        if any(fingerprint(authority) in self.managed for authority in own):
             raise ValueError("the same certificate is in both CAs")
         self._authorities = own + foreign
         self._read_before: dict[tuple[bytes, ...], DeviceCertificate] = {}
-        self.fingerprints = frozenset(_fingerprint(authority) for authority in self._authorities)
+        self.fingerprints = frozenset(fingerprint(authority) for authority in self._authorities)
 
     def read(self, chain: tuple[bytes, ...]) -> DeviceCertificate | None:
         """Read the verified chain, DER, leaf first, with or without its root.
@@ -112,12 +119,12 @@ class DeviceAuthority:
         thumbprint = hashlib.sha256(chain[0]).hexdigest()
         key = ""
         try:
-            certificates = _certificates(chain)
-            key = _key_thumbprint(certificates[0])
+            certificates = certificates_of(chain)
+            key = thumbprint_of_key(certificates[0])
             path = self._path(certificates)
-            authority = _fingerprint(path[-1])
+            authority = fingerprint(path[-1])
             device_id = self._holder(path[0], authority)
-        except _Fault as fault:
+        except Fault as fault:
             return DeviceCertificate(thumbprint=thumbprint, key_thumbprint=key, fault=str(fault))
         not_after = min(certificate.not_valid_after_utc for certificate in path)
         known = DevicePosture(
@@ -140,12 +147,12 @@ class DeviceAuthority:
 
     def _holder(self, certificate: x509.Certificate, authority: str) -> str:
         """Return the name of the device that holds it; empty where a client does that is none."""
-        extensions = _client_extensions(certificate)
-        if authority not in self.managed and _urn_names(extensions, CLIENT_URN):
-            if _urn_names(extensions, DEVICE_URN):
-                raise _Fault("the client certificate names a device, and a client that is none")
+        extensions = client_extensions(certificate)
+        if authority not in self.managed and urn_names(extensions, CLIENT_URN):
+            if urn_names(extensions, DEVICE_URN):
+                raise Fault("the client certificate names a device, and a client that is none")
             return ""
-        return _device_id(certificate, extensions)
+        return device_named(certificate, extensions)
 
     def _vouched_for(self, known: DevicePosture, device_id: str, authority: str) -> DevicePosture:
         return replace(
@@ -180,126 +187,24 @@ class DeviceAuthority:
         for issuer in certificates[1:]:
             if path[-1] in self._authorities:
                 break
-            _check_issued(path[-1], issuer)
-            if not _is_authority(_extensions(issuer)):
-                raise _Fault("the client certificate was issued by one that is no authority")
+            check_issued(path[-1], issuer)
+            if not is_authority(extensions_of(issuer)):
+                raise Fault("the client certificate was issued by one that is no authority")
             path.append(issuer)
         if path[-1] not in self._authorities:
             path.append(self._authority_of(path[-1]))
         if len(path) == 1:
-            raise _Fault("the certificate presented is the device CA's own")
+            raise Fault("the certificate presented is the device CA's own")
         return path
 
     def _authority_of(self, certificate: x509.Certificate) -> x509.Certificate:
         for authority in self._authorities:
             try:
-                _check_issued(certificate, authority)
-            except _Fault:
+                check_issued(certificate, authority)
+            except Fault:
                 continue
             return authority
-        raise _Fault("the client certificate is not from the device CA")
-
-
-class _Fault(Exception):
-    """Why a certificate is not a device's; the message is for the user."""
-
-
-def _bundle(pem: bytes | None) -> tuple[x509.Certificate, ...]:
-    return () if pem is None else tuple(x509.load_pem_x509_certificates(pem))
-
-
-def _fingerprint(certificate: x509.Certificate) -> str:
-    return certificate.fingerprint(hashes.SHA256()).hex()
-
-
-def _certificates(chain: tuple[bytes, ...]) -> list[x509.Certificate]:
-    if len(chain) > MAX_CHAIN:
-        raise _Fault(f"the client certificate's chain is longer than {MAX_CHAIN}")
-    try:
-        return [x509.load_der_x509_certificate(der) for der in chain]
-    except (ValueError, x509.InvalidVersion) as error:
-        raise _Fault("the client certificate cannot be read") from error
-
-
-def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature) as error:
-        raise _Fault("the client certificate is not from the device CA") from error
-
-
-def _key_thumbprint(certificate: x509.Certificate) -> str:
-    try:
-        return key_thumbprint(certificate.public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise _Fault("the client certificate's key cannot be read") from error
-
-
-def _client_extensions(certificate: x509.Certificate) -> x509.Extensions:
-    """Return the extensions of a certificate that is one for client authentication."""
-    extensions = _extensions(certificate)
-    if _is_authority(extensions):
-        raise _Fault("the client certificate is a certificate authority's, not a device's")
-    if not _is_for_clients(extensions):
-        raise _Fault("the client certificate is not for client authentication (EKU clientAuth)")
-    return extensions
-
-
-def _device_id(certificate: x509.Certificate, extensions: x509.Extensions) -> str:
-    names = _urn_names(extensions, DEVICE_URN) or _common_names(certificate)
-    if len(names) != 1:
-        raise _Fault(
-            f"the client certificate must name one device, as URI {DEVICE_URN}<id> or as its"
-            f" common name, and it names {len(names)}"
-        )
-    if not DEVICE_ID.fullmatch(names[0]):
-        raise _Fault(
-            "the client certificate's device name is not 1 to 128 letters, digits or . _ : -"
-        )
-    return names[0]
-
-
-def _extensions(certificate: x509.Certificate) -> x509.Extensions:
-    try:
-        return certificate.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise _Fault("the client certificate's extensions cannot be read") from error
-
-
-def _is_authority(extensions: x509.Extensions) -> bool:
-    try:
-        return extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
-
-
-def _is_for_clients(extensions: x509.Extensions) -> bool:
-    try:
-        usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return False
-    return ExtendedKeyUsageOID.CLIENT_AUTH in usage
-
-
-def _urn_names(extensions: x509.Extensions, namespace: str) -> list[str]:
-    try:
-        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return []
-    # The scheme and namespace of a URN have no case (RFC 8141 section 3.1).
-    return [
-        uri[len(namespace) :]
-        for uri in names.get_values_for_type(x509.UniformResourceIdentifier)
-        if uri[: len(namespace)].lower() == namespace
-    ]
-
-
-def _common_names(certificate: x509.Certificate) -> list[str]:
-    try:
-        attributes = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError as error:
-        raise _Fault("the client certificate's subject cannot be read") from error
-    return [str(attribute.value) for attribute in attributes]
+        raise Fault("the client certificate is not from the device CA")
 
 
 def _time_fault(certificate: DeviceCertificate, now: datetime) -> str:

@@ -5,9 +5,11 @@ from enum import StrEnum
 
 import msgspec
 
-from kzproxy.store.store import ANY, Entry, Put
+from kzproxy.store.store import ANY, Delete, Entry, Put
 
 KIND = "device"
+KEY_KIND = "device-key"
+"""Of the entries that name the device of each key: no key is two devices', whoever is faster."""
 
 MAX_NAME_CHARS = 128
 
@@ -98,6 +100,22 @@ class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 def device_put(record: DeviceRecord, expected: int | None = ANY) -> Put:
     """Return the write that keeps ``record``."""
     return Put(kind=KIND, key=record.id, value=_encoder.encode(record), expected=expected)
+
+
+def key_puts(record: DeviceRecord) -> tuple[Put, ...]:
+    """Return the write that takes the key of a new device; it fails where another has it."""
+    if not record.key_thumbprint:
+        return ()
+    taken = Put(kind=KEY_KIND, key=record.key_thumbprint, value=record.id.encode(), expected=None)
+    return (taken,)
+
+
+def device_deletes(record: DeviceRecord) -> tuple[Delete, ...]:
+    """Return the writes that forget a device and give its key free."""
+    forgotten = Delete(kind=KIND, key=record.id)
+    if not record.key_thumbprint:
+        return (forgotten,)
+    return forgotten, Delete(kind=KEY_KIND, key=record.key_thumbprint)
 
 
 def read_device(entry: Entry) -> DeviceRecord:

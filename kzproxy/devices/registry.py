@@ -14,7 +14,15 @@ import msgspec
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.devices.device_index import DeviceIndex
-from kzproxy.devices.device_record import KIND, DeviceRecord, DeviceState, device_put, read_device
+from kzproxy.devices.device_record import (
+    KIND,
+    DeviceRecord,
+    DeviceState,
+    device_deletes,
+    device_put,
+    key_puts,
+    read_device,
+)
 from kzproxy.devices.names import ClientName, DeviceName
 from kzproxy.devices.registered_posture import blocked_words, registered
 from kzproxy.errors.kinds import Forbidden, NotServed, ServiceUnavailable
@@ -90,6 +98,11 @@ class DeviceRegistry:
         """Return the devices of one person."""
         return self._index.of_owner(issuer, subject)
 
+    def of_person(self, issuer: str, subject: str, username: str) -> tuple[DeviceRecord, ...]:
+        """Return theirs, with those that a token enrolled for their username."""
+        meant = [one for one in self._index.of_owner("", "") if one.owner.username == username]
+        return (*self.of_owner(issuer, subject), *meant)
+
     def all(self) -> tuple[DeviceRecord, ...]:
         """Return every device, the one that was enrolled last first."""
         return tuple(sorted(self._index, key=lambda one: one.enrolled_at, reverse=True))
@@ -158,10 +171,11 @@ class DeviceRegistry:
         """Keep a new device, together with ``others`` or not at all.
 
         Raises:
-            Conflict: It is there, or one of ``others`` found another state than it expected.
+            Conflict: It is there, another has its key, or one of ``others`` found another state
+                than it expected.
             ServiceUnavailable: It cannot be written.
         """
-        await self._following.write(device_put(record, None), *others)
+        await self._following.write(device_put(record, None), *key_puts(record), *others)
 
     async def update(self, device_id: str, change: Change, *others: Put | Delete) -> DeviceRecord:
         """Change a device as it is in the store now; return it as it is then.
@@ -194,13 +208,21 @@ class DeviceRegistry:
             return changed
         raise ServiceUnavailable("the device changes too often; try again", retry_after_seconds=1)
 
-    async def remove(self, device_id: str) -> None:
+    async def remove(self, record: DeviceRecord) -> None:
         """Keep a device no longer; does nothing where it is not there.
 
         Raises:
             ServiceUnavailable: It cannot be written.
         """
-        await self._following.write(Delete(kind=KIND, key=device_id))
+        await self._following.write(*device_deletes(record))
+
+    async def catch_up(self) -> None:
+        """Know what other workers have written.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        await self._following.catch_up()
 
     async def note_seen(self) -> None:
         """Write down which devices were heard of since this was last called, give or take.

@@ -12,78 +12,24 @@ from typing import TypeVar
 import msgspec
 
 from kzproxy.administrator.device_administration import DeviceAdministration, Doing
-from kzproxy.administrator.session_directory import SessionDirectory
-from kzproxy.devices.device_record import DeviceRecord, DeviceState
+from kzproxy.devices.device_record import DeviceState
 from kzproxy.devices.names import DEVICE_ID
-from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.enforcement.own_endpoints import Asked
-from kzproxy.enforcement.shown_posture import ShownPosture, shown_posture
+from kzproxy.enforcement.shown_device import (
+    Devices,
+    MadeToken,
+    OwnDevices,
+    ShownDevice,
+    ShownDevices,
+    presented_device,
+)
 from kzproxy.errors.kinds import BadRequest, NotServed
-from kzproxy.posture.book import PostureBook
 
 _MAX_REASON_CHARS = 200
 _MAX_USER_CHARS = 1024
 _TOKENS = "tokens"
 _DEFAULT_TOKEN_SECONDS = 24 * 3600
 _MAX_TOKEN_SECONDS = 30 * 24 * 3600
-
-
-class ShownDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A device for people to read."""
-
-    id: str
-    state: str
-    user: str
-    enrolled_at: datetime
-    issuer: str = ""
-    subject: str = ""
-    name: str = ""
-    serial: str = ""
-    platform: str = ""
-    key_thumbprint: str = ""
-    approved_how: str = ""
-    approved_by: str = ""
-    approved_at: datetime | None = None
-    blocked_by: str = ""
-    blocked_at: datetime | None = None
-    blocked_reason: str = ""
-    last_seen: datetime | None = None
-    certificate_ends_at: datetime | None = None
-    same_serial_as: str = ""
-    sessions: int = 0
-    posture: ShownPosture | None = None
-
-
-class ShownDevices(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a list."""
-
-    devices: tuple[ShownDevice, ...]
-
-
-class PresentedDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """What the certificate of a request says, and what is so of it."""
-
-    enrolled: str
-    id: str = ""
-    state: str = ""
-    reason: str = ""
-    managed: str = ""
-    expires_at: datetime | None = None
-
-
-class OwnDevices(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer about one's own devices."""
-
-    presented: PresentedDevice
-    devices: tuple[ShownDevice, ...]
-
-
-class MadeToken(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
-    """The answer to the making of a token; it is shown this once."""
-
-    token: str
-    expires_at: datetime
-    for_user: str = ""
 
 
 class BlockBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -101,45 +47,6 @@ class TokenBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
     for_user: str = ""
     seconds: int = _DEFAULT_TOKEN_SECONDS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Devices:
-    """The devices, with the sessions on them."""
-
-    registry: DeviceRegistry
-    sessions: SessionDirectory
-    book: PostureBook
-
-    def shown_whole(self, record: DeviceRecord, now: datetime) -> ShownDevice:
-        """Return what people may know of ``record``, with the state that the device is in."""
-        posture = shown_posture(self.book, record.id, now)
-        return msgspec.structs.replace(self.shown(record), posture=posture)
-
-    def shown(self, record: DeviceRecord) -> ShownDevice:
-        """Return what people may know of ``record``."""
-        return ShownDevice(
-            id=record.id,
-            state=record.state.value,
-            user=record.owner.username,
-            issuer=record.owner.issuer,
-            subject=record.owner.subject,
-            name=record.name,
-            serial=record.serial,
-            platform=record.platform,
-            key_thumbprint=record.key_thumbprint,
-            enrolled_at=record.enrolled_at,
-            approved_how="" if record.approved_how is None else record.approved_how.value,
-            approved_by=record.approved_by,
-            approved_at=record.approved_at,
-            blocked_by=record.blocked_by,
-            blocked_at=record.blocked_at,
-            blocked_reason=record.blocked_reason,
-            last_seen=record.last_seen,
-            certificate_ends_at=record.certificate_ends_at,
-            same_serial_as=record.same_serial_as,
-            sessions=len(self.sessions.of_device(record.id)),
-        )
 
 
 class DeviceEndpoint:
@@ -164,17 +71,10 @@ class DeviceEndpoint:
 
     async def answer(self, asked: Asked) -> OwnDevices:
         """Do it; see ``OwnEndpoint``."""
-        one, posture = asked.identity, asked.device
-        theirs = self._devices.registry.of_owner(one.issuer, one.subject)
+        one = asked.identity
+        theirs = self._devices.registry.of_person(one.issuer, one.subject, one.username)
         return OwnDevices(
-            presented=PresentedDevice(
-                enrolled=posture.enrolled.value,
-                id=posture.device_id,
-                state=posture.state,
-                reason=posture.reason,
-                managed=posture.managed.value,
-                expires_at=posture.expires_at,
-            ),
+            presented=presented_device(asked.device),
             devices=tuple(
                 self._devices.shown_whole(record, asked.received_at) for record in theirs
             ),

@@ -30,37 +30,48 @@ class Locations:
     """The databases of one reading of the configuration.
 
     Attributes:
+        countries: Says in what country addresses are; None where nothing does.
+        systems: Says in what autonomous system; None where nothing does.
         revision: Of their content; two of the same say the same.
     """
 
-    __slots__ = ("_countries", "_known", "_systems", "revision")
+    __slots__ = ("_known", "countries", "revision", "systems")
 
     def __init__(self, countries: Database[str] | None, systems: Database[int] | None) -> None:
-        self._countries = countries
-        self._systems = systems
+        self.countries = countries
+        self.systems = systems
         self._known: dict[IPAddress, Place] = {}
         self.revision = tuple(
             None if each is None else each.revision for each in (countries, systems)
         )
 
     @classmethod
-    def load(cls, settings: LocationSettings) -> "Locations":
-        """Read the files; takes a second.
+    def load(cls, settings: LocationSettings, before: "Locations | None" = None) -> "Locations":
+        """Read the files; takes a while.
+
+        Args:
+            settings: Which.
+            before: What was read before; what has not changed is taken over, and all of it with
+                what it remembers where nothing has.
 
         Raises:
             LocationRefused: One cannot be used.
         """
         path = settings.database or settings.asn_database or Path()
         try:
+            was_countries, was_systems = None, None
+            if before is not None:
+                was_countries, was_systems = before.countries, before.systems
             countries, systems = None, None
             if settings.database is not None:
-                countries = Database.load(settings.database, country_in, "countries")
+                countries = Database.load(settings.database, country_in, "countries", was_countries)
             if settings.asn_database is not None:
                 path = settings.asn_database
-                systems = Database.load(path, asn_in, "autonomous systems")
+                systems = Database.load(path, asn_in, "autonomous systems", was_systems)
         except DatabaseRefused as error:
             raise LocationRefused(path, str(error)) from error
-        return cls(countries, systems)
+        loaded = cls(countries, systems)
+        return before if before is not None and before.revision == loaded.revision else loaded
 
     def place(self, address: IPAddress) -> Place:
         """Return where an address is."""
@@ -90,8 +101,8 @@ class Locations:
         return self.place(ip_address(address)).country if address else ""
 
     def _look_up(self, address: IPAddress) -> Place:
-        country = self._countries.of(address) if self._countries is not None else None
-        asn = self._systems.of(address) if self._systems is not None else None
+        country = self.countries.of(address) if self.countries is not None else None
+        asn = self.systems.of(address) if self.systems is not None else None
         return Place(country=country or "", asn=asn or 0) if country or asn else NOWHERE
 
 

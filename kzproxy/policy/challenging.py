@@ -11,8 +11,8 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.spiffe import SERVICE_ACCOUNT_PREFIX
 from kzproxy.policy.composed import OfNamed
 from kzproxy.policy.condition import Condition
+from kzproxy.policy.decision import Dependency
 from kzproxy.policy.index import CompiledRule
-from kzproxy.policy.obligation_check import Unmet
 from kzproxy.policy.place_and_time import OfTier
 from kzproxy.policy.rules import SignIn
 from kzproxy.policy.session_conditions import OfSession
@@ -26,17 +26,15 @@ def is_person(subject: Identity) -> bool:
     return not subject.spiffe_id and not subject.username.startswith(SERVICE_ACCOUNT_PREFIX)
 
 
-def of_obligations(unmet: Sequence[Unmet], view: RequestView) -> StepUp | None:
-    """Return the sign-in that meets all of these; None where something else is wanted too."""
-    return _all_of(
-        _of_sign_in(each.sign_in, view) if each.sign_in is not None else None for each in unmet
-    )
+def of_rule(compiled: CompiledRule, view: RequestView) -> StepUp | None:
+    """Return the sign-in that meets all that a rule asks; None where it lacks something else too.
 
-
-def of_rule(compiled: CompiledRule, unmet: Sequence[Condition], view: RequestView) -> StepUp | None:
-    """Return the sign-in that meets the conditions of a rule that do not hold, and what it asks."""
-    asked = compiled.obligations.unmet(view)
-    return _all_of([_of_conditions(unmet, view), of_obligations(asked, view)])
+    What it asks of a sign-in and has already is in it, because the next one might lack that.
+    """
+    if any(each.sign_in is None for each in compiled.obligations.unmet(view)):
+        return None
+    asked = [_of_sign_in(each, view) for each in compiled.obligations.sign_ins]
+    return _all_of([_of_conditions(compiled.check.conditions, view), *asked])
 
 
 def signed_in(attributes: Attributes, wanted: StepUp) -> Attributes:
@@ -60,8 +58,8 @@ def _all_of(found: Iterable[StepUp | None]) -> StepUp | None:
     return whole
 
 
-def _of_conditions(unmet: Iterable[Condition], view: RequestView) -> StepUp | None:
-    return _all_of(_of_condition(each, view) for each in unmet)
+def _of_conditions(conditions: Iterable[Condition], view: RequestView) -> StepUp | None:
+    return _all_of(_of_condition(each, view) for each in conditions)
 
 
 def _of_condition(condition: Condition, view: RequestView) -> StepUp | None:
@@ -73,9 +71,11 @@ def _of_condition(condition: Condition, view: RequestView) -> StepUp | None:
         case OfNamed():
             return _of_named(condition, view)
         case OfTier() if not condition.below:
-            return _first(view.tiers_from(condition.tier), view)
+            return _of_one(view.tiers_from(condition.tier), view)
+        case _ if Dependency.OBJECT in condition.depends_on:
+            return ANY_SIGN_IN  # Whether it holds is for the trial to tell.
         case _:
-            return None
+            return ANY_SIGN_IN if condition.value(view) is True else None
 
 
 def _of_sign_in(wanted: SignIn, view: RequestView) -> StepUp | None:
@@ -89,20 +89,16 @@ def _of_sign_in(wanted: SignIn, view: RequestView) -> StepUp | None:
 
 
 def _of_named(condition: OfNamed, view: RequestView) -> StepUp | None:
-    found = [_of_judged(view.behind(name), view) for name in condition.all_of]
-    if condition.any_of and not any(view.named(name) is True for name in condition.any_of):
-        found.append(_first([view.behind(name) for name in condition.any_of], view))
+    found = [_of_conditions(view.behind(name).conditions, view) for name in condition.all_of]
+    if condition.any_of:
+        found.append(_of_one([view.behind(name) for name in condition.any_of], view))
     # What must not hold is none of a sign-in's to mend.
     is_spared = all(view.named(name) is False for name in condition.none_of)
     return _all_of(found) if is_spared else None
 
 
-def _first(several: Iterable[Judged], view: RequestView) -> StepUp | None:
-    """Return the first sign-in with which one of them would hold."""
-    found = (_of_judged(each, view) for each in several)
+def _of_one(several: Sequence[Judged], view: RequestView) -> StepUp | None:
+    """Return the sign-in with which one of them holds, or goes on to; the first that does."""
+    ordered = sorted(several, key=lambda each: each.value(view) is not True)
+    found = (_of_conditions(each.conditions, view) for each in ordered)
     return next((each for each in found if each is not None), None)
-
-
-def _of_judged(judged: Judged, view: RequestView) -> StepUp | None:
-    unmet = [each for each in judged.conditions if each.value(view) is not True]
-    return _of_conditions(unmet, view)

@@ -44,14 +44,19 @@ class _Asked(NamedTuple):
 
 
 class ObligationCheck:
-    """The obligations of one rule, ready to be asked."""
+    """The obligations of one rule, ready to be asked.
 
-    __slots__ = ("_ages", "_asked")
+    Attributes:
+        sign_ins: What they ask of a sign-in.
+    """
+
+    __slots__ = ("_ages", "_asked", "sign_ins")
 
     def __init__(self, obligations: Obligations) -> None:
         mfa = obligations.mfa.max_age if obligations.mfa is not None else None
         self._ages = [age for age in (obligations.reauth, mfa) if age is not None]
         self._asked = tuple(_asked(obligations))
+        self.sign_ins = [each.sign_in for each in self._asked if each.sign_in is not None]
 
     def unmet(self, view: RequestView) -> tuple[Unmet, ...]:
         """Return those that are not met, or of which nobody can tell."""

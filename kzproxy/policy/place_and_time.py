@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from kzproxy.attributes.device import Fact
 from kzproxy.policy.calendar import DAYS, Calendar, Span, span_at
 from kzproxy.policy.compliance import NOT_COMPLIANT, is_held_not_compliant
-from kzproxy.policy.condition import Timeless
+from kzproxy.policy.condition import Condition, Timeless
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.network import Addresses, Network
 from kzproxy.policy.view import RequestView
@@ -140,4 +140,18 @@ class OfTier:
     def found(self, view: RequestView) -> str:
         device = view.attributes.device
         reason = NOT_COMPLIANT if is_held_not_compliant(device) else device.reason
-        return f"yours is of tier {view.tier}{f': {reason}' if reason else ''}"
+        why = reason or ("" if self.below else self._lacking(view))
+        return f"yours is of tier {view.tier}{f': {why}' if why else ''}"
+
+    def _lacking(self, view: RequestView) -> str:
+        """Say what the lowest tier that would do wants besides."""
+        wanted = next(iter(view.tiers_from(self.tier)), None)
+        lacking = [each for each in wanted.conditions if _lacks(each, view)] if wanted else []
+        return " and ".join(f"it wants {each.asked()} ({each.found(view)})" for each in lacking)
+
+
+def _lacks(condition: Condition, view: RequestView) -> bool:
+    try:
+        return condition.value(view) is not True
+    except Exception:  # noqa: BLE001 - it is for words alone
+        return False

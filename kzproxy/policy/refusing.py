@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kzproxy.policy.challenging import of_obligations, of_rule
+from kzproxy.policy.challenging import of_rule
 from kzproxy.policy.decision import Cause
 from kzproxy.policy.findings import Findings
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
@@ -41,14 +41,18 @@ def step_ups(
     asked: Asked, allows: Findings, view: RequestView
 ) -> Iterator[tuple[CompiledRule, StepUp]]:
     """Yield the rules that a sign-in alone may have permit, those that lack least first."""
-    for compiled, unmet in asked:
-        step_up = of_obligations(unmet, view)
+    near = sorted(allows.unmet, key=lambda each: len(each[1]))
+    for compiled in (*(rule for rule, _ in asked), *(rule for rule, _ in near)):
+        step_up = _step_up(compiled, view)
         if step_up is not None:
             yield compiled, step_up
-    for compiled, conditions in sorted(allows.unmet, key=lambda near: len(near[1])):
-        step_up = of_rule(compiled, conditions, view)
-        if step_up is not None:
-            yield compiled, step_up
+
+
+def _step_up(compiled: CompiledRule, view: RequestView) -> StepUp | None:
+    try:
+        return of_rule(compiled, view)
+    except Exception:  # noqa: BLE001 - what cannot be judged is no sign-in's to mend
+        return None
 
 
 def not_allowed(asked: Asked, allows: Findings, view: RequestView) -> Refusal:

@@ -6,12 +6,14 @@ from itertools import combinations, islice, product
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.condition_check import Compiler
-from kzproxy.policy.decision import Dependency, Permit
+from kzproxy.policy.decision import Challenge, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.obligation_check import obligations_rest_on
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.policy.step_up import StepUp
 from kzproxy.policy_tools.change_candidates import Apply, Candidate, ChangeKind, candidates, grants
 from kzproxy.policy_tools.policy_text import PolicyText
+from kzproxy.policy_tools.strengths import Strength
 
 _MOST_TOGETHER = 4
 # Some twenty microseconds each.
@@ -31,12 +33,24 @@ def changes(
 ) -> tuple[Change, ...]:
     """Return the smallest sets of changes that permit, with as few changes as any needs."""
     engine = PolicyEngine(policies)
+    decision = engine.decide(attributes)
+    if isinstance(decision, Challenge):
+        return (_sign_in(decision.step_up),)
     # What a user can do themselves comes before what somebody must give them.
     matters = _kinds_that_matter(policies)
     own = [one for one in candidates(policies, text, attributes) if one.kind in matters]
     return _smallest(engine, own, attributes) or _smallest(
         engine, [*own, *grants(text, attributes)], attributes
     )
+
+
+def _sign_in(wanted: StepUp) -> Change:
+    """Return the sign-in that a challenge asks for, which was tried for it."""
+    words = Strength(
+        wanted_class=next(iter(wanted.acr_values), ""), methods=wanted.methods[:1]
+    ).words()
+    text = f"sign in again{f' with {words}' if words else ''} ({wanted.command})"
+    return Change(kinds=(ChangeKind.SIGN_IN,), text=text)
 
 
 _RESTS_ON = {

@@ -16,9 +16,12 @@ def device_found(attributes: Attributes, wanted: object) -> str:
     if not is_shown(device):
         return f"enrolment {device.enrolled.value}: {device.reason}"
     asked = wanted if isinstance(wanted, Mapping) else {}
+    if not {"tier", "belowTier"}.isdisjoint(asked):
+        # What a tier asks stands elsewhere: all that is known may matter.
+        asked = dict.fromkeys(_WORDS, ())
     known = [f"enrolled as {device.device_id}"]
     known += [words(attributes, asked[name]) for name, words in _WORDS.items() if name in asked]
-    return ", ".join(known)
+    return ", ".join(each for each in known if each)
 
 
 def _managed(attributes: Attributes, _: object) -> str:
@@ -28,6 +31,8 @@ def _managed(attributes: Attributes, _: object) -> str:
 
 def _checks(attributes: Attributes, wanted: object) -> str:
     names = wanted.get("passed", ()) if isinstance(wanted, Mapping) else ()
+    if not isinstance(wanted, Mapping):
+        names = [name for name, _ in attributes.device.checks]
     at = attributes.environment.received_at
     results = dict(attributes.device.checks)
     failed = posture_facts.failed(attributes) or ()

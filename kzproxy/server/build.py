@@ -87,8 +87,10 @@ class Parts:
         )
 
 
-def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
+def build_parts(settings: ProxySettings, clock: Clock, known: "Locations | None" = None) -> Parts:
     """Make everything that can be wrong in a file, and say what is.
+
+    ``known`` are the databases that were read before.
 
     Raises:
         ConfigurationError: A certificate, key or database is not what it should be.
@@ -101,7 +103,7 @@ def build_parts(settings: ProxySettings, clock: Clock) -> Parts:
         issuer=certificate_issuer(settings.devices.issuing, devices, clock),
         engine=PolicyEngine(settings.policy),
         shadow=_shadow(settings.shadow_policy),
-        locations=_locations(settings.location),
+        locations=_locations(settings.location, known),
         proxies=settings.client_address.proxy_addresses,
     )
 
@@ -179,15 +181,13 @@ def build_services(
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)
     kept = _kept(settings, administrator, decisions, metrics, clock)
-    whereabouts = Whereabouts()
-    administrator.consult(whereabouts)  # after sessions, which say where they were seen
     return Services(
         clock=clock,
         limits=settings.limits,
         under_way=UnderWay(settings.limits.identities),
         held_bodies=HeldBodies(),
         administrator=administrator,
-        whereabouts=whereabouts,
+        whereabouts=Whereabouts(),
         decisions=decisions,
         past=PastDecisions(decisions.recent, LogSearch(file, clock) if file else None),
         deadlines=Deadlines(clock),
@@ -294,9 +294,6 @@ def next_generation(
         way = Way.of(way.api_server, services, labels=labels)
     if _fingerprints(parts) == _fingerprints(before.parts):
         parts = replace(parts, devices=before.parts.devices)
-    was, now = before.parts.locations, parts.locations
-    if was is not None and now is not None and was.revision == now.revision:
-        parts = replace(parts, locations=was)  # and what it has looked up
     return _generation(settings, parts, authenticator, way, services, account)
 
 
@@ -387,14 +384,14 @@ def _shadow(policy: AccessPolicySet | None) -> Shadow | None:
     return Shadow(PolicyEngine(policy)) if policy is not None else None
 
 
-def _locations(settings: LocationSettings | None) -> "Locations | None":
+def _locations(settings: LocationSettings | None, known: "Locations | None") -> "Locations | None":
     if settings is None:
         return None
     # The reader of databases is for those who name one.
     from kzproxy.location.locations import LocationRefused, Locations
 
     try:
-        return Locations.load(settings)
+        return Locations.load(settings, known)
     except LocationRefused as error:
         raise _mistake(str(error.path), str(error)) from error
 

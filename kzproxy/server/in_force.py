@@ -78,6 +78,9 @@ class InForce:
             parts, enrolment = present.parts, present.settings.devices.enrolment
             services.kept.devices.install(parts.devices, parts.issuer, enrolment)
             services.kept.posture.install(present.settings.posture)
+        if services.whereabouts.is_first(present.parts.locations):
+            # After sessions, which say where they were seen.
+            services.administrator.consult(services.whereabouts)
         is_elsewhere = services.whereabouts.install(present.parts.locations)
         services.administrator.install(present.parts.engine, present.trust, present.namespaces)
         if is_elsewhere:

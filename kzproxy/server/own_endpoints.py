@@ -57,7 +57,8 @@ def own_endpoints(
 
 
 def _device_endpoints(kept: "Kept") -> dict[str, OwnEndpoint]:
-    from kzproxy.enforcement.device_endpoints import DeviceEndpoint, Devices, DevicesEndpoint
+    from kzproxy.enforcement.device_endpoints import DeviceEndpoint, DevicesEndpoint
+    from kzproxy.enforcement.shown_device import Devices
 
     devices = Devices(
         registry=kept.devices.registry, sessions=kept.sessions, book=kept.posture.book

@@ -122,7 +122,8 @@ class Reloader:
     def _read(self, sources: Sources) -> tuple[ProxySettings, Parts]:
         """Read all files; on a thread, for a large policy takes longer than a request may wait."""
         settings = load_proxy_settings(self._config_file, sources)
-        return settings, build_parts(settings, self._services.clock)
+        known = self._in_force.generation.parts.locations
+        return settings, build_parts(settings, self._services.clock, known)
 
     async def _successor(self, settings: ProxySettings, parts: Parts) -> Generation:
         before = self._in_force.generation

@@ -62,6 +62,7 @@ class LogoutReceiver:
         try:
             return await self._answer(request)
         except ProxyError as error:
+            self._metrics.count_signal(STREAM, SignalKind.SIGNED_OUT.value, "unavailable")
             return _try_again(error)
 
     async def _answer(self, request: web.Request) -> web.Response:

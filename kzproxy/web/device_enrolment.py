@@ -15,7 +15,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.devices.device_record import DeviceRecord
-from kzproxy.devices.enrolment import Enrolled, Enroller, Enrolment, EnrolmentRequest
+from kzproxy.devices.enrolment import Enrolment
+from kzproxy.devices.enrolment_request import Enrolled, Enroller, EnrolmentRequest
 from kzproxy.devices.proof import Proof, Purpose, verified_proof
 from kzproxy.devices.signing_request import requested_key
 from kzproxy.errors.kinds import (

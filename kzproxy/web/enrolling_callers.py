@@ -8,7 +8,7 @@ from aiohttp import web
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.devices.device_record import Owner
-from kzproxy.devices.enrolment import Enroller
+from kzproxy.devices.enrolment_request import Enroller
 from kzproxy.errors.kinds import Unauthenticated
 
 _SCHEME = "bearer"

@@ -99,6 +99,8 @@ class EventReceiver:
                 )
             return await self._answer(request, stream)
         except ProxyError as error:
+            known = _UNKNOWN_STREAM if stream is None else name
+            self._metrics.count_signal(known, "-", "unavailable")
             return _try_again(error)
 
     async def _answer(self, request: web.Request, stream: Stream) -> web.Response:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kzproxy.administrator.lease import EndCause
 from kzproxy.administrator.session import SessionEnd
 from kzproxy.administrator.signal import SignalKind, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import KEPT
@@ -480,6 +481,15 @@ async def test_changed_groups_are_the_sessions_own_at_once(worker: Worker) -> No
     assert "no longer in" in stream.told
 
 
+async def test_the_issuer_is_asked_too_when_groups_change(
+    worker: Worker, clock: ManualClock
+) -> None:
+    """What it has answered to an earlier question must not undo them."""
+    record = await worker.signed_in()
+    await worker.take(SignalKind.CLAIMS_CHANGED, claims={"groups": ["dev"], "department": "x"})
+    assert worker.session(record).verified_at < record.verified_at
+
+
 async def test_added_groups_end_nothing(worker: Worker) -> None:
     record = await worker.signed_in()
     stream = worker.stream(record)
@@ -700,6 +710,19 @@ async def test_the_risk_is_the_highest_that_anybody_says(
     assert worker.facts(direct(clock, subject="00u2")).subject.risk == ""
 
 
+async def test_a_higher_risk_is_judged_at_once(tmp_path: Path, clock: ManualClock) -> None:
+    low = allow("low", PODS, groups="idp:dev", conditions=Conditions(session_max_risk="LOW"))
+    worker = await worker_of(tmp_path, clock, 1, low)
+    change = SignalKind.RISK_CHANGED
+    await worker.take(change, principal="USER", current_level="LOW")
+    record, someone = await worker.signed_in(), direct(clock)
+    streams = [worker.stream(worker.facts(one).subject) for one in (record, someone)]
+    clock.advance(SECOND)
+    await worker.take(change, principal="USER", current_level="MEDIUM")
+    assert [stream.cuts[0].cause for stream in streams] == [EndCause.POLICY] * 2
+    await worker.close()
+
+
 async def test_the_risk_of_a_session_is_that_sessions_alone(
     worker: Worker, clock: ManualClock
 ) -> None:
@@ -716,6 +739,18 @@ async def test_the_risk_of_a_device_is_everybodys_there(worker: Worker, clock: M
     await worker.take(SignalKind.RISK_CHANGED, device, principal="DEVICE", current_level="HIGH")
     facts = worker.facts(direct(clock, subject="00u2"), LAPTOP)
     assert (facts.device.risk, facts.subject.risk) == ("HIGH", "")
+
+
+async def test_the_risk_of_a_users_device_is_that_of_those_they_are_on(
+    worker: Worker, clock: ManualClock
+) -> None:
+    change = SignalKind.RISK_CHANGED
+    outcome = await worker.take(change, principal="DEVICE", current_level="HIGH")
+    assert outcome is Outcome.APPLIED
+    assert "nothing" in worker.records()[-1]["effect"]
+    await worker.signed_in()
+    await worker.take(change, principal="DEVICE", current_level="HIGH")
+    assert worker.facts(direct(clock), LAPTOP).device.risk == "HIGH"
 
 
 async def test_facts_of_whom_nothing_is_known_stay_the_same_object(

@@ -9,7 +9,8 @@ from kzproxy.administrator.device_administration import DeviceAdministration, Do
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_record import DeviceRecord, Owner
-from kzproxy.devices.enrolment import Enrolled, Enroller, Enrolment, EnrolmentRequest
+from kzproxy.devices.enrolment import Enrolment
+from kzproxy.devices.enrolment_request import Enrolled, Enroller, EnrolmentRequest
 from kzproxy.devices.enrolment_settings import EnrolmentSettings
 from kzproxy.devices.enrolment_token import EnrolmentTokens
 from kzproxy.devices.issuing import CertificateIssuer

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.attributes.device import NO_DEVICE, Fact
-from kzproxy.devices.device_certificate import MAX_CHAIN, DeviceAuthority
+from kzproxy.devices.certificate_reading import MAX_CHAIN
+from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.devices.names import key_thumbprint
 from kzproxy.transport.tls import ListenerTls, listener_context, verified_chain
 from tests.servers.authority import Authority

@@ -52,6 +52,30 @@ async def test_the_same_key_is_the_same_device(kept: KeptDevices) -> None:
     assert approved.certificate is not None
 
 
+async def test_two_workers_that_enrol_a_key_at_once_enrol_one_device(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    for owner in (ALICE, BOB):
+        machine = Machine()
+        here, there = await asyncio.gather(kept.enrol(machine, owner), other.enrol(machine, owner))
+        assert here.record.id == there.record.id
+    await other.close()
+
+
+async def test_a_key_that_was_forgotten_can_be_enrolled_at_another_worker(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    machine = Machine()
+    record = (await kept.enrol(machine)).record
+    await kept.administration.forget(record.id, kept.doing())
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    assert (await other.enrol(machine, BOB)).record.owner == BOB
+    await other.close()
+
+
 async def test_a_key_is_not_enrolled_for_two_people(kept: KeptDevices) -> None:
     machine = Machine()
     await kept.approved(machine, ALICE)
@@ -133,6 +157,36 @@ async def test_a_token_approves_a_device_without_a_sign_in(kept: KeptDevices) ->
 async def test_a_token_for_a_user_makes_it_their_device(kept: KeptDevices) -> None:
     enrolled = await kept.enrol(Machine(), None, token=await kept.token("alice"))
     assert enrolled.record.owner == Owner(username="alice")
+
+
+async def test_a_device_of_a_token_is_of_whoever_signs_in_with_its_key(kept: KeptDevices) -> None:
+    prepared, anybodys = Machine(), Machine()
+    await kept.enrol(prepared, None, token=await kept.token("alice"))
+    await kept.enrol(anybodys, None, token=await kept.token())
+    with pytest.raises(Forbidden, match="another user's device"):
+        await kept.enrol(prepared, BOB)
+    assert (await kept.enrol(prepared, ALICE)).record.owner == ALICE
+    assert (await kept.enrol(anybodys, BOB)).record.owner == BOB
+    with pytest.raises(Forbidden, match="another user's device"):
+        await kept.enrol(anybodys, ALICE)
+    assert [event["event"] for event in kept.events()].count("device.owned") == 2
+
+
+async def test_a_device_that_is_blocked_while_it_is_approved_stays_blocked(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    """The block comes from another worker, and is in the store alone."""
+    machine = Machine()
+    record = (await kept.enrol(machine)).record
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    await other.administration.block(record.id, "stolen", other.doing())
+    assert kept.registry.find(record.id).state is DeviceState.PENDING
+    with pytest.raises(Forbidden, match="stolen"):
+        await kept.enrol(machine, ALICE, "trusted")
+    await kept.following.catch_up()
+    assert kept.registry.find(record.id).state is DeviceState.BLOCKED
+    await other.close()
 
 
 async def test_a_token_for_one_user_is_none_for_another(kept: KeptDevices) -> None:

@@ -323,3 +323,12 @@ async def test_a_change_that_collides_is_made_again(kept: KeptDevices) -> None:
 
     await kept.registry.update(record.id, change)
     assert collided == [DeviceState.APPROVED]
+
+
+async def test_a_person_has_what_was_enrolled_for_their_name_too(kept: KeptDevices) -> None:
+    mine = await kept.approved(Machine())
+    meant = (await kept.enrol(Machine(), None, token=await kept.token("alice"))).record
+    await kept.enrol(Machine(), None, token=await kept.token("bob"))
+    await kept.enrol(Machine(), None, token=await kept.token())
+    theirs = kept.registry.of_person(ALICE.issuer, ALICE.subject, "alice")
+    assert {one.id for one in theirs} == {mine.id, meant.id}

@@ -80,6 +80,18 @@ def test_the_same_content_is_the_same_wherever_it_stands(tmp_path: Path) -> None
     assert third.revision != first.revision
 
 
+def test_what_has_not_changed_is_taken_over(tmp_path: Path) -> None:
+    first = loaded(tmp_path)
+    first.place(ip_address("192.0.2.7"))
+    settings = LocationSettings(database=tmp_path / "geo.mmdb", asn_database=tmp_path / "asn.mmdb")
+    assert Locations.load(settings, first) is first, "with all that it remembers"
+
+    (tmp_path / "geo.mmdb").write_bytes(countries({"192.0.2.0/24": "CH"}))
+    changed = Locations.load(settings, first)
+    assert changed.place(ip_address("192.0.2.7")) == Place(country="CH", asn=64500)
+    assert changed.systems is first.systems
+
+
 def test_what_is_in_force_does_not_hang_on_the_file(tmp_path: Path) -> None:
     """Who writes it in place, or cuts it short, changes nothing until it is read again."""
     found = loaded(tmp_path)

@@ -154,6 +154,23 @@ def test_an_expression_is_not_looked_into():
     assert isinstance(judge(allow("a", EVERYTHING, when=when)), Deny)
 
 
+def test_a_tier_that_cannot_be_judged_is_no_sign_ins_to_mend():
+    """It was not looked at while a higher one held."""
+    when = compile_expression('device.risk == "LOW"', DeclaredNames())
+    tiers = (
+        Tier(level=1, name="risky", when=when),
+        Tier(level=2, name="known", conditions=Conditions(device_enrolled=True)),
+    )
+    rule = allow(
+        "a", EVERYTHING, conditions=Conditions(device_tier=1), obligations=Obligations(reauth=HOUR)
+    )
+    engine = PolicyEngine(AccessPolicySet(rules=(rule,), tiers=tiers))
+
+    decision = engine.decide(asked("GET", POD, who=person(), device=ENROLLED))
+    assert isinstance(decision, Deny)
+    assert decision.unmet == ("reauth",)
+
+
 @pytest.mark.parametrize(
     "who",
     [

@@ -47,12 +47,13 @@ class Shell:
         )
         cache.write(cache_key(settings.client, settings.server), entry)
 
-    def runs(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run ``kzproxy`` with some arguments."""
+    def runs(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """Run ``kzproxy`` with some arguments, and more in its environment."""
         environ = os.environ | {
             "KUBECONFIG": str(self.directory / "config"),
             "KZPROXY_CACHE_DIR": str(self.directory / "cache"),
             "TZ": "UTC",
+            **more,
         }
         return subprocess.run(
             [sys.executable, "-m", "kzproxy", *arguments],

@@ -329,6 +329,16 @@ def test_administrators_have_commands(world: World, shell: Shell) -> None:
     assert "there is no device d7" in gone.stderr
 
 
+def test_a_devices_id_is_completed(world: World, shell: Shell, tmp_path: Path) -> None:
+    enrolled(world, "completed-1", "ole")
+    words = {"_KZPROXY_COMPLETE": "bash_complete", "COMP_CWORD": "3"}
+    done = shell.runs(**words, COMP_WORDS="kzproxy device show comp")
+    assert done.stdout == "plain,completed-1\n"
+    stranger = Shell(world, tmp_path, world.token("pat", "readers"))
+    nothing = stranger.runs(**words, COMP_WORDS="kzproxy device show comp")
+    assert (nothing.stdout.strip(), nothing.stderr) == ("", "")
+
+
 def test_nothing_is_forgotten_unasked(world: World, shell: Shell) -> None:
     enrolled(world, "d8", "kim")
     refused = shell.runs("device", "forget", "d8")  # nobody answers

@@ -10,34 +10,39 @@ from typing import Any
 
 import pytest
 
-from tests.proxy.enrolling_world import PREFIX, SessionWorld, User, session_world
+from tests.proxy.demo_shell import DemoShell
+from tests.proxy.sign_in_world import SignInWorld, running_sign_in_world
+from tests.servers.authority import Authority
+from tests.servers.scripted_api_server import scripted_api_server
 
-RULES: list[dict[str, Any]] = [
-    {
-        "id": "administrators-administer",
-        "effect": "allow",
-        "subjects": {"groups": [f"{PREFIX}admins"]},
-        "match": [{"verbs": ["*"], "nonResourceURLs": ["/kzproxy.dev/v1/*"]}],
-    },
-]
+PREFIX = "idp:"
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionWorld]:
-    devices = {"enrolment": {"approveGroups": [f"{PREFIX}operators"], "perUser": 2}}
-    with session_world(tmp_path_factory.mktemp("enrolment"), RULES, devices) as (world, _):
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignInWorld]:
+    directory, authority = tmp_path_factory.mktemp("enrolment"), Authority.root()
+    devices = {
+        "certificateAuthorityFile": "device-ca.crt",
+        "issuing": {"certificateFile": "issuing.crt", "privateKeyFile": "issuing.key"},
+        "enrolment": {"approveGroups": [f"{PREFIX}guests"], "perUser": 2},
+    }
+    with (
+        scripted_api_server(directory, authority) as api_server,
+        running_sign_in_world(
+            directory, authority, api_server.upstream(), devices=devices
+        ) as world,
+    ):
         yield world
 
 
-def at(world: SessionWorld, name: str, place: Path) -> User:
+def at(world: SignInWorld, name: str, place: Path) -> DemoShell:
     """Return somebody at a machine of their own."""
-    place.mkdir(exist_ok=True)
-    return world.user(name, place).set_up()
+    return DemoShell(world, name, place).set_up()
 
 
 @pytest.fixture
-def admin(world: SessionWorld, tmp_path: Path) -> User:
-    return at(world, "admin", tmp_path / "admin")
+def admin(world: SignInWorld, tmp_path: Path) -> DemoShell:
+    return at(world, "operator", tmp_path / "admin")
 
 
 def told(done: "subprocess.CompletedProcess[str]", code: int = 0) -> str:
@@ -50,12 +55,12 @@ def as_json(done: "subprocess.CompletedProcess[str]", code: int = 0) -> dict[str
     return found
 
 
-def forget(admin: User, device_id: str) -> None:
+def forget(admin: DemoShell, device_id: str) -> None:
     told(admin.runs("device", "forget", device_id, "--yes"))
 
 
 def test_a_user_enrolls_and_an_administrator_approves(
-    world: SessionWorld, tmp_path: Path, admin: User
+    world: SignInWorld, tmp_path: Path, admin: DemoShell
 ) -> None:
     user = at(world, "developer", tmp_path / "dev")
     first = user.runs("device", "enroll", "--name", "a laptop", "--serial", "S1")
@@ -84,9 +89,9 @@ def test_a_user_enrolls_and_an_administrator_approves(
 
 
 def test_policy_approves_at_once_and_a_block_ends_it(
-    world: SessionWorld, tmp_path: Path, admin: User
+    world: SignInWorld, tmp_path: Path, admin: DemoShell
 ) -> None:
-    user = at(world, "operator", tmp_path / "ops")
+    user = at(world, "guest", tmp_path / "guest")
     device = as_json(user.runs("device", "enroll", "-o", "json"))
     assert (device["state"], device["how"]) == ("approved", "policy")
     assert "This machine is device" in told(user.runs("device", "status"))
@@ -103,24 +108,24 @@ def test_policy_approves_at_once_and_a_block_ends_it(
 
 
 def test_a_token_enrolls_a_machine_before_anybody_signs_in(
-    world: SessionWorld, tmp_path: Path, admin: User
+    world: SignInWorld, tmp_path: Path, admin: DemoShell
 ) -> None:
-    token = told(admin.runs("device", "token", "--user", f"{PREFIX}guest")).strip()
-    user = at(world, "guest", tmp_path / "guest")
+    token = told(admin.runs("device", "token", "--user", f"{PREFIX}admin")).strip()
+    user = at(world, "admin", tmp_path / "first")
     done = told(user.runs("device", "enroll", KZPROXY_ENROLMENT_TOKEN=token))
     assert "the one-time token approved it" in done
     assert "`kzproxy login`" in done
     told(user.runs("login"))
     status = as_json(user.runs("device", "status", "-o", "json"))
     assert status["presented"]["enrolled"] == "passed"
-    other = at(world, "guest", tmp_path / "another")
+    other = at(world, "admin", tmp_path / "another")
     used = other.runs("device", "enroll", KZPROXY_ENROLMENT_TOKEN=token)
     assert used.returncode == 1
     assert "one-time token is not good" in used.stderr
     forget(admin, status["presented"]["id"])
 
 
-def test_a_user_can_wait_for_approval(world: SessionWorld, tmp_path: Path, admin: User) -> None:
+def test_a_user_can_wait_for_approval(world: SignInWorld, tmp_path: Path, admin: DemoShell) -> None:
     user = at(world, "developer", tmp_path / "dev")
     with concurrent.futures.ThreadPoolExecutor() as threads:
         waiting = threads.submit(user.runs, "device", "enroll", "--wait", "-o", "json")
@@ -134,7 +139,7 @@ def test_a_user_can_wait_for_approval(world: SessionWorld, tmp_path: Path, admin
     forget(admin, device_id)
 
 
-def pending(admin: User, user: str) -> str:
+def pending(admin: DemoShell, user: str) -> str:
     """Return the id of a user's device that awaits approval, as soon as there is one."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -144,7 +149,7 @@ def pending(admin: User, user: str) -> str:
     raise AssertionError(user)
 
 
-def test_nobody_waits_for_ever(world: SessionWorld, tmp_path: Path, admin: User) -> None:
+def test_nobody_waits_for_ever(world: SignInWorld, tmp_path: Path, admin: DemoShell) -> None:
     user = at(world, "developer", tmp_path / "dev")
     done = user.runs("device", "enroll", "--wait", "--wait-for", "1s")
     assert done.returncode == 1
@@ -152,7 +157,7 @@ def test_nobody_waits_for_ever(world: SessionWorld, tmp_path: Path, admin: User)
     forget(admin, pending(admin, f"{PREFIX}developer"))
 
 
-def test_what_was_done_is_in_the_log(world: SessionWorld) -> None:
+def test_what_was_done_is_in_the_log(world: SignInWorld) -> None:
     events = [record for record in world.proxy.records() if record["kind"] == "event"]
     names = {event["event"] for event in events}
     assert names >= {

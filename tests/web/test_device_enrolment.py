@@ -10,7 +10,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
-from kzproxy.devices.enrolment import Enroller, Enrolment
+from kzproxy.devices.enrolment import Enrolment
+from kzproxy.devices.enrolment_request import Enroller
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.web.device_enrolment import MAX_BODY_BYTES, DeviceEnrolment, EnrolmentParts
 from tests.authentication.manual_clock import ManualClock

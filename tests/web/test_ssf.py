@@ -415,6 +415,7 @@ async def test_keys_that_cannot_be_had_have_it_sent_again(
     status, _ = await receiver.post(receiver.event())
     assert status == 503
     assert watched.lives
+    assert 'outcome="unavailable",stream="idp"} 1.0' in receiver.shown
 
 
 async def test_a_store_that_cannot_be_written_has_it_sent_again(
