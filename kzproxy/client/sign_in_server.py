@@ -4,7 +4,7 @@ Imported only where it is needed: see ``issuer_session``.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -33,26 +33,15 @@ from kzproxy.client.posture_sending import posture_report
 from kzproxy.client.provider import Provider, discover_sign_in
 from kzproxy.client.session_endpoint import SessionEndpoint, SessionSignIn
 from kzproxy.client.session_grant import SessionGrant
+from kzproxy.client.session_renewal import Endpoints, held_session, refresh_at
 from kzproxy.client.step_up import SessionEnded, StepUp
 from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.client.token_cache import CacheEntry, TokenCache
 from kzproxy.clock.system import Clock
 
-RENEWED_BEFORE_END = timedelta(seconds=60)
 # The server takes a nonce for ten minutes.
 NONCE_HOLDS = timedelta(minutes=9)
 NO_SCOPES = ()
-# An issuer dates a certificate back a little, for clocks that differ; not by more of its life.
-_FRESH = 0.1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
-    """Those that are kept with a session, so that a renewal is one request."""
-
-    token: str
-    revocation: str
-    nonce: str
 
 
 class SignInServer:
@@ -127,7 +116,7 @@ class SignInServer:
         if grant.session_id != session.id:
             raise ClientFailure("kzproxy answered a renewal with another session")
         return self._entry(
-            *(grant, _endpoints_of(session), identity),
+            *(grant, Endpoints.of(session), identity),
             before=session,
         )
 
@@ -209,47 +198,17 @@ class SignInServer:
         shown: TlsIdentity,
         before: HeldSession | None = None,
     ) -> CacheEntry:
-        """Return what is kept of ``grant``.
-
-        Args:
-            grant: The answer.
-            endpoints: Of the next renewal.
-            shown: What the request came with; its token is bound to that, or to a new certificate.
-            before: The session as it was, at a renewal.
-        """
+        """Return what is kept of ``grant``, whose token is bound to ``shown`` or to what it has."""
         now = self._clock.now()
-        certificate = grant.certificate or shown.certificate
         if grant.certificate:
-            replace(shown, certificate=certificate).check()
-            begins_at, ends_at = _by_this_clock(certificate, int(now.timestamp()))
-        elif before is not None and before.certificate == certificate:
-            begins_at, ends_at = before.certificate_begins_at, before.certificate_ends_at
-        else:
-            begins_at, ends_at = certificate_validity(certificate)
-        expires_at = now + grant.life
-        session = HeldSession(
-            id=grant.session_id,
-            username=grant.username or (before.username if before else ""),
-            token=grant.token,
-            suspected_at=before.suspected_at if before else 0,
-            ends_at=int(grant.session_ends_at.timestamp()),
-            certificate=certificate,
-            certificate_begins_at=begins_at,
-            certificate_ends_at=ends_at,
-            token_endpoint=endpoints.token,
-            revocation_endpoint=endpoints.revocation,
-            nonce_endpoint=endpoints.nonce,
-            nonce=grant.nonce,
-            nonce_at=int(now.timestamp()),
-            posture_error=grant.posture_error,
-        )
+            replace(shown, certificate=grant.certificate).check()
         return CacheEntry(
             arguments=tuple(to_arguments(self._settings)),
             id_token="",
             refresh_token=grant.renewal_token,
-            expires_at=int(expires_at.timestamp()),
-            refresh_at=int((expires_at - min(RENEWED_BEFORE_END, grant.life / 2)).timestamp()),
-            session=session,
+            expires_at=int((now + grant.life).timestamp()),
+            refresh_at=refresh_at(grant, now),
+            session=held_session(grant, endpoints, shown.certificate, now, before),
         )
 
     def _ends_at(self, identity: TlsIdentity, session: HeldSession) -> int:
@@ -288,24 +247,3 @@ def _session(entry: CacheEntry) -> HeldSession:
     if entry.session is None:
         raise ClientFailure("what is kept of this sign-in is no session of kzproxy's")
     return entry.session
-
-
-def _endpoints_of(session: HeldSession) -> Endpoints:
-    return Endpoints(
-        token=session.token_endpoint,
-        revocation=session.revocation_endpoint,
-        nonce=session.nonce_endpoint,
-    )
-
-
-def _by_this_clock(certificate: str, now_seconds: int) -> tuple[int, int]:
-    """Return between which seconds a certificate that was issued just now holds.
-
-    Where this machine's clock is far from the server's, its length counts from now: else a clock
-    that is ahead would have us ask for another certificate at each renewal.
-    """
-    begins_at, ends_at = certificate_validity(certificate)
-    life = ends_at - begins_at
-    if begins_at <= now_seconds <= begins_at + life * _FRESH:
-        return begins_at, ends_at
-    return now_seconds, now_seconds + life
