@@ -26,7 +26,7 @@ from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_directory import end_of
 from kzproxy.administrator.signal import Signal, SignalKind, SignalSource
 from kzproxy.authentication.claims import changed_groups
-from kzproxy.authentication.settings import JwtIssuerSettings
+from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.authentication.validity import VerifiedClaims
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.store.store import Delete, Put
@@ -310,7 +310,20 @@ def order_of(taking: Taking) -> str:
     more = [taking.value(name) for name in parts]
     # A new credential does nothing, so nothing from before it comes too late.
     more.append("create" if taking.value("change_type") == "create" else "")
+    more.append("groups" if _tells_groups(taking) else "")
     return digest(signal.source, signal.kind.value, _text(taking.about), *more)
+
+
+def _tells_groups(taking: Taking) -> bool:
+    """Whether claims that changed are those that groups are made of here.
+
+    Of all others the issuer is asked in any case: they are no reason not to take groups away.
+    """
+    said = taking.signal.value.get("claims")
+    if taking.signal.kind is not SignalKind.CLAIMS_CHANGED or not isinstance(said, Mapping):
+        return False
+    mappings = [one.groups for one in taking.issuers.values()]
+    return any(isinstance(one, PrefixedClaim) and one.claim in said for one in mappings)
 
 
 def devices_of(records: Iterable[SessionRecord]) -> frozenset[str]:

@@ -516,6 +516,28 @@ async def test_the_issuer_is_asked_too_when_groups_change(
     assert worker.session(record).verified_at < record.verified_at
 
 
+async def test_lost_groups_are_lost_though_something_else_was_told_of_first(
+    worker: Worker, clock: ManualClock
+) -> None:
+    record, lost = await worker.signed_in(), clock.now()
+    clock.advance(MINUTE)
+    await worker.take(SignalKind.CLAIMS_CHANGED, claims={"title": "Director"})
+    outcome = await worker.take(SignalKind.CLAIMS_CHANGED, at=lost, claims={"groups": []})
+    assert outcome is Outcome.APPLIED
+    assert worker.session(record).groups == ()
+
+
+async def test_groups_of_before_come_back_under_no_other_claims(
+    worker: Worker, clock: ManualClock
+) -> None:
+    record, earlier = await worker.signed_in(), clock.now()
+    clock.advance(MINUTE)
+    both = {"groups": [], "title": "Guest"}
+    await worker.take(SignalKind.CLAIMS_CHANGED, claims=both)
+    await worker.take(SignalKind.CLAIMS_CHANGED, at=earlier, claims={"groups": ["dev"]})
+    assert worker.session(record).groups == ()
+
+
 async def test_added_groups_end_nothing(worker: Worker) -> None:
     record = await worker.signed_in()
     stream = worker.stream(record)
