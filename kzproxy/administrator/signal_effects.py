@@ -5,7 +5,7 @@ The table of docs/signals.md in code.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -80,10 +80,9 @@ class Taking:
 
     @property
     def about(self) -> Concern:
-        """What the effect is on: of a device, whoever uses it."""
-        if is_of_device(self.signal):
-            return Concern(device_id=self.concern.device_id)
-        return self.concern
+        """What the effect is on: of a device, whoever uses it; see ``parts_of``."""
+        devices = _devices(self) if _is_about_devices(self.signal) else []
+        return Concern(device_id=devices[0]) if len(devices) == 1 else self.concern
 
     def value(self, name: str) -> str:
         """Return one of the signal's values; empty where it is no text."""
@@ -93,9 +92,19 @@ class Taking:
 
 def is_of_device(signal: Signal) -> bool:
     """Whether it says something of a device that it names, and not of who uses it."""
+    return bool(signal.subject.device_id) and _is_about_devices(signal)
+
+
+def _is_about_devices(signal: Signal) -> bool:
     is_risk = signal.kind is SignalKind.RISK_CHANGED and signal.value.get("principal") == "DEVICE"
-    is_compliance = signal.kind is SignalKind.DEVICE_COMPLIANCE
-    return bool(signal.subject.device_id) and (is_risk or is_compliance)
+    return is_risk or signal.kind is SignalKind.DEVICE_COMPLIANCE
+
+
+def parts_of(taking: Taking) -> tuple[Taking, ...]:
+    """Return one for each device that it is about, since each has an order of its own."""
+    if not _is_about_devices(taking.signal) or len(_devices(taking)) < 2:
+        return (taking,)
+    return tuple(replace(taking, devices=frozenset({one})) for one in _devices(taking))
 
 
 def is_lasting(signal: Signal) -> bool:

@@ -5,7 +5,7 @@ it was taken, neither a crash nor a second delivery changes anything.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -31,6 +31,7 @@ from kzproxy.administrator.signal_effects import (
     is_lasting,
     is_of_device,
     order_of,
+    parts_of,
 )
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.audit.records import signal_record
@@ -149,8 +150,8 @@ class Signals:
             reverify=self._sessions.settings.reverify,
             now=now,
         )
-        order = await self._in_order(taking)
-        if order is None:
+        orders, taking = await self._left_to_do(taking)
+        if not orders:
             words = "nothing: something later is known of the same"
             return _Plan(outcome=Outcome.OUTDATED, words=words, writes=(noted,))
         effects = effects_of(taking)
@@ -162,7 +163,7 @@ class Signals:
             ended=tuple(one.before for one in changed if one.after.ended_at is not None),
             writes=(
                 noted,
-                order,
+                *orders,
                 *(session_put(one.after, one.revision) for one in changed),
                 *effects.kept,
             ),
@@ -212,6 +213,16 @@ class Signals:
         if concern.device_id:
             return self._sessions.of_device(concern.device_id)
         return self._sessions.holding()
+
+    async def _left_to_do(self, taking: Taking) -> tuple[list[Put], Taking]:
+        """Return what remembers this one as the last, and it without what came too late."""
+        orders: list[Put] = []
+        devices: set[str] = set()
+        for part in parts_of(taking):
+            if (order := await self._in_order(part)) is not None:
+                orders.append(order)
+                devices |= part.devices
+        return orders, replace(taking, devices=frozenset(devices))
 
     async def _in_order(self, taking: Taking) -> Put | None:
         """Return what remembers this one as the last; None where a later one was applied."""

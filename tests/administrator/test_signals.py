@@ -736,6 +736,37 @@ async def test_what_came_late_lifts_nothing_however_it_names_the_device(
     assert compliant(worker, direct(clock)) is not None
 
 
+@pytest.mark.parametrize(
+    ("change", "bad", "good"),
+    [
+        (
+            SignalKind.DEVICE_COMPLIANCE,
+            {"current_status": "not-compliant"},
+            {"current_status": "compliant"},
+        ),
+        (
+            SignalKind.RISK_CHANGED,
+            {"principal": "DEVICE", "current_level": "HIGH"},
+            {"principal": "DEVICE", "current_level": "LOW"},
+        ),
+    ],
+)
+async def test_what_came_late_of_a_user_lifts_nothing_from_the_device_they_are_on(
+    worker: Worker,
+    clock: ManualClock,
+    change: SignalKind,
+    bad: dict[str, str],
+    good: dict[str, str],
+) -> None:
+    record, earlier = await worker.signed_in(), clock.now()
+    await worker.signed_in(2, device_id="laptop-2")
+    clock.advance(SECOND)
+    await worker.take(change, SignalSubject(device_id="laptop-1"), **bad)
+    held = worker.facts(record, LAPTOP).device
+    assert await worker.take(change, at=earlier, **good) is Outcome.APPLIED  # to laptop-2
+    assert worker.facts(record, LAPTOP).device == held
+
+
 async def test_an_old_word_for_a_device_lifts_nothing_when_it_is_sent_again_after_weeks(
     worker: Worker, clock: ManualClock
 ) -> None:
