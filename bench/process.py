@@ -40,6 +40,10 @@ class Process:
         if self._process.poll() is not None:
             raise CannotRunError(f"{self._log.stem} ended: {self.last_words()}")
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def last_words(self) -> str:
         """Return the end of its log."""
         return self._log.read_text(errors="replace")[-2000:]

@@ -1,8 +1,8 @@
 """``make bench`` and ``make bench-quick``: measure all systems in turn, print, judge.
 
-With ``--only decisions`` no other system takes part, and what else is written stays as it is. Exits
-with 1 where a floor is not reached, or where answers, upstream requests and decision records
-are not the same.
+With ``--only decisions`` or ``--only streams`` no other system takes part, and what else is written
+stays as it is. Exits with 1 where a floor is not reached, or where answers, upstream requests and
+decision records are not the same.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from bench import decisions, mixed_rules
+from bench import decisions, live_streams, mixed_rules
 from bench.api_server import LIST_TARGET, ApiServer, api_server
 from bench.decision_latency import in_own_process
 from bench.figures import DIRECT, KZPROXY, medians, standings
@@ -60,6 +60,8 @@ def main() -> int:
     clock, begun = SystemClock(), commit()
     if options.only == decisions.KEY:
         return _only_decisions(clock, options.repetitions or FULL.repetitions)
+    if options.only == live_streams.KEY:
+        return _only_streams(clock, options.repetitions or 1)
     try:
         if options.quick:
             lineup, effort = Lineup.short(), QUICK
@@ -90,6 +92,38 @@ def _only_decisions(clock: Clock, repetitions: int) -> int:
     return _verdict(decisions.missed(written))
 
 
+def _only_streams(clock: Clock, repetitions: int) -> int:
+    """Measure no more than live streams, put them into what is written already, print, judge."""
+    begun = commit()
+    try:
+        with set_up(clock) as stage:
+            held = _streams(stage, clock, repetitions, begun)
+    except CannotRunError as error:
+        say(str(error))
+        return 1
+    write_part(live_streams.KEY, held)
+    say(f"written: {RESULTS}")
+    sys.stdout.write(f"{live_streams.words(held)}\n")
+    return _verdict(live_streams.missed(held))
+
+
+def _streams(stage: Stage, clock: Clock, repetitions: int, begun: str) -> dict[str, Any]:
+    """Measure ten thousand live streams, which takes two minutes each time."""
+    taken: dict[str, list[float]] = {}
+    loads = []
+    for repetition in range(repetitions):
+        loads.append(load_average())
+        values = live_streams.measure(stage, clock, f"streams-{repetition}")
+        for key, value in values.items():
+            taken.setdefault(key, []).append(value)
+    return live_streams.part(
+        taken,
+        date=clock.now().isoformat(timespec="seconds"),
+        commit=commit_since(begun),
+        load_averages=loads,
+    )
+
+
 def _decisions(repetitions: int, core: int | None, found: Found) -> None:
     """Measure decisions by themselves, in a process of their own each time."""
     for _ in range(repetitions):
@@ -109,6 +143,7 @@ def _decisions_part(found: Found, clock: Clock, measured_commit: str) -> dict[st
 def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
     found = Found()
     with set_up(clock) as stage:
+        found.streams = _streams(stage, clock, 1, commit()) if effort.lists else {}
         found.add(KZPROXY, in_own_process(stage.world.directory / "policy.yaml", stage.cores.proxy))
         _decisions(effort.repetitions, stage.cores.proxy, found)
         for repetition in range(effort.repetitions):
@@ -174,6 +209,7 @@ def _write(
     )
     measured = document(circumstances, found.figures)
     measured[decisions.KEY] = _decisions_part(found, clock, measured_commit)
+    measured[live_streams.KEY] = found.streams
     write_document(measured)
     write_page(measured)
     say(f"written: {RESULTS}")
@@ -187,6 +223,9 @@ def _judge(found: Found, alone: dict[str, Any]) -> int:
     for system, cipher in found.ciphers.items():
         say(f"{system}: {cipher}")
     below = [each.floor.name for each in standings(measured) if not each.reached]
+    if found.streams:
+        sys.stdout.write(f"\n{live_streams.words(found.streams)}\n")
+        below += live_streams.missed(found.streams)
     return _verdict([*below, *decisions.missed(alone)])
 
 
@@ -201,7 +240,9 @@ def _verdict(below: list[str]) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, once")
-    parser.add_argument("--only", choices=[decisions.KEY], help="measure and write no more")
+    parser.add_argument(
+        "--only", choices=[decisions.KEY, live_streams.KEY], help="measure and write no more"
+    )
     parser.add_argument("--repetitions", type=int, default=0, help="instead of the usual number")
     return parser.parse_args()
 

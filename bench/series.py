@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.figures import KZPROXY, NGINX
 from bench.ledger import MismatchError, Records, check_audit_ids, check_records, check_upstream
@@ -22,12 +23,14 @@ class Found:
         ciphers: What each system agreed on with its clients.
         load_averages: Of the machine, before each system's turn.
         decisions: By key, those of ``bench.mixed_rules``.
+        streams: The part of ``latest.json`` on live streams; empty where they were not measured.
     """
 
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     ciphers: dict[str, str] = field(default_factory=dict)
     load_averages: list[float] = field(default_factory=list)
     decisions: dict[str, list[float]] = field(default_factory=dict)
+    streams: dict[str, Any] = field(default_factory=dict)
 
     def add_decisions(self, values: Mapping[str, float]) -> None:
         """Add a repetition's values of decisions by themselves."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import decisions
+from bench import decisions, live_streams
 from bench.report import medians_of, table, verdict
 
 _REPOSITORY = Path(__file__).parents[1]
@@ -51,11 +51,12 @@ def figures_of(measured: Mapping[str, Any]) -> str:
     loads = measured["load_averages"]
     versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
     machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
-    alone = measured.get(decisions.KEY)
+    alone, streams = measured.get(decisions.KEY), measured.get(live_streams.KEY)
     return (
         f"\nMeasured {measured['date']} at commit `{measured['commit']}`: medians of"
         f" {measured['repetitions']} repetitions, load average {min(loads)} to {max(loads)}.\n"
         f"Versions: {versions}. Machine: {machine}.\n\n"
         f"{table(found)}\n\n{verdict(found)}\n"
         + (f"\n{decisions.words(alone)}\n" if alone is not None else "")
+        + (f"\n{live_streams.words(streams)}\n" if streams else "")
     )

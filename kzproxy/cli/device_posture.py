@@ -41,7 +41,9 @@ def command(output: str, root: Path) -> None:
     """
     posture = collector(SystemClock(), root).collect()
     if output == "json":
-        click.echo(json.dumps(document(posture) | {"missing": dict(posture.missing)}, indent=2))
+        late = {name: one.why for name, one in posture.checks.items() if one.is_late}
+        missing = {**posture.missing, **late}
+        click.echo(json.dumps(document(posture) | {"missing": missing}, indent=2))
         return
     for line in _lines(posture):
         click.echo(visible(line))

@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 
+import msgspec
+
 from kzproxy.attributes.device import Fact
 from kzproxy.posture.printable import printable
 from kzproxy.posture.record import KeptCheck, PostureRecord
@@ -59,6 +61,8 @@ def self_record(
     marks = _marks(report, device_id)
     drift = ", ".join(sorted(name for name in marks if first.get(name, marks[name]) != marks[name]))
     checks = _facts(report.checks, settings)
+    if before is not None and not drift:
+        checks = {**_still_told(before, settings, now), **checks}
     if drift:
         why = f"it says that it is another machine than at first ({drift})"
         checks = {name: KeptCheck(fact=Fact.UNKNOWN, why=why) for name in checks}
@@ -73,6 +77,19 @@ def self_record(
         marks={**marks, **first},
         drift=drift,
     )
+
+
+def _still_told(
+    before: PostureRecord, settings: PostureSettings, now: datetime
+) -> dict[str, KeptCheck]:
+    """Return what was told before and is not too old: what a report leaves out it does not deny."""
+    if before.drift:
+        return {}
+    return {
+        name: msgspec.structs.replace(check, observed_at=before.observed(name))
+        for name, check in before.checks.items()
+        if now < before.observed(name) + settings.ttl_of(name)
+    }
 
 
 def _facts(checks: Mapping[str, ReportedCheck], settings: PostureSettings) -> dict[str, KeptCheck]:

@@ -37,7 +37,11 @@ class Known:
     @property
     def substance(self) -> tuple[object, ...]:
         """What anybody is judged by, whenever it was said."""
-        facts = tuple((name, result.fact, result.source) for name, result in self.checks)
+        facts = tuple(
+            (name, result.fact, result.source)
+            for name, result in self.checks
+            if result.fact is not Fact.UNKNOWN
+        )
         return facts, self.os, self.os_version, self.observed_at is None
 
     def fact(self, check: str) -> Fact:
@@ -76,12 +80,13 @@ def _statements(
     for record in records:
         rank = record.kind.rank
         for name, check in record.checks.items():
+            observed_at = check.observed_at or record.observed_at
             statement = Statement(
                 source=record.source,
                 rank=rank,
                 fact=check.fact,
-                observed_at=record.observed_at,
-                expires_at=record.observed_at + settings.ttl_of(name),
+                observed_at=observed_at,
+                expires_at=observed_at + settings.ttl_of(name),
             )
             statements.setdefault(name, []).append(statement)
     return statements

@@ -23,10 +23,13 @@ class KeptCheck(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         fact: As it is judged.
         why: As the source explains it; may be empty.
+        observed_at: Where it was not observed with the rest, but before: the newest report did not
+            speak of it.
     """
 
     fact: Fact
     why: str = ""
+    observed_at: datetime | None = None
 
 
 class PostureRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +56,10 @@ class PostureRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     os_version: str = ""
     marks: dict[str, str] = {}
     drift: str = ""
+
+    def observed(self, check: str) -> datetime:
+        """Return when a check was observed."""
+        return self.checks[check].observed_at or self.observed_at
 
     @property
     def key(self) -> str:

@@ -13,9 +13,18 @@ LINUX = ReportedSystem(platform="linux", id="ubuntu", version="24.04")
 FIRST = ReportedHardware(serial="S1", machine="m1")
 
 
-def kept(checks=None, *, system=LINUX, hardware=FIRST, before=None, settings=None, age=0 * HOUR):
+def kept(
+    checks=None,
+    *,
+    system=LINUX,
+    hardware=FIRST,
+    before=None,
+    settings=None,
+    age=0 * HOUR,
+    now=NOW,
+):
     report = Report(nonce="n", age=age, system=system, hardware=hardware, checks=checks or {})
-    return self_record(report, "laptop", settings or PostureSettings(), NOW, before)
+    return self_record(report, "laptop", settings or PostureSettings(), now, before)
 
 
 def fact(name, value, settings=None, **more):
@@ -80,6 +89,36 @@ def test_what_a_terminal_could_obey_is_not_kept():
 
 def test_no_serial_is_kept():
     assert "S1" not in str(kept())
+
+
+def test_what_a_report_leaves_out_counts_as_long_as_it_would_have_without_that_report():
+    first = kept({"firewall": ReportedCheck(v=True), "screen_lock": ReportedCheck(v=True)})
+    later = {"now": NOW + 10 * MINUTE}
+
+    second = kept({"screen_lock": ReportedCheck(v=False)}, before=first, **later)
+    third = kept({}, before=second, now=NOW + 20 * MINUTE)
+
+    assert second.checks["firewall"].fact is Fact.PASSED
+    assert second.observed("firewall") == NOW
+    assert second.observed("screen_lock") == NOW + 10 * MINUTE
+    assert set(third.checks) == {"screen_lock"}
+    assert third.observed("screen_lock") == NOW + 10 * MINUTE
+
+
+def test_what_a_report_does_not_know_is_not_known_any_more():
+    first = kept({"firewall": ReportedCheck(v=True)})
+
+    second = kept({"firewall": ReportedCheck(v=None)}, before=first)
+
+    assert second.checks["firewall"].fact is Fact.UNKNOWN
+
+
+def test_a_device_that_became_another_has_nothing_left_of_before():
+    first = kept({"firewall": ReportedCheck(v=True)})
+    other = kept({}, hardware=ReportedHardware(machine="m2"), before=first)
+
+    assert other.checks == {}
+    assert kept({}, before=other).checks == {}
 
 
 @pytest.mark.parametrize(

@@ -114,3 +114,17 @@ async def test_sources_that_contradict_each_other_are_an_alarm(scene):
     assert scene.events.written[1].message == "sources contradict each other about firewall"
     assert scene.events.written[1].details["disputed"] == "firewall"
     assert scene.counts.disputes == 1
+
+
+async def test_a_busy_device_keeps_what_it_said_until_that_is_too_old(scene):
+    await scene.take()
+    for _ in range(2):
+        scene.clock.advance(timedelta(minutes=5))
+        await scene.take(checks={"disk_encrypted": {"v": True}})
+    assert scene.facts() == {"disk_encrypted": PASSED, "firewall": PASSED}
+
+    scene.clock.advance(timedelta(minutes=5))
+    await scene.take(checks={"disk_encrypted": {"v": True}})
+
+    assert scene.facts() == {"disk_encrypted": PASSED}
+    assert len(scene.events.written) == 1

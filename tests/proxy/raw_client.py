@@ -55,8 +55,12 @@ class RawClient:
         )
         # As every real client does; else a request waits for the acknowledgement of the handshake.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.sendall(preamble)
-        self.tls = context.wrap_socket(sock, server_hostname="localhost")
+        try:
+            sock.sendall(preamble)
+            self.tls = context.wrap_socket(sock, server_hostname="localhost")
+        except BaseException:
+            sock.close()
+            raise
         self._buffer = b""
 
     def __enter__(self) -> Self:

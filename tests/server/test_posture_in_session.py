@@ -17,6 +17,7 @@ from kzproxy.clock.system import SystemClock
 from kzproxy.demo.certificate_parts import key_pem
 from kzproxy.devices.device_record import ApprovedBy, DeviceRecord, DeviceState, Owner, device_put
 from kzproxy.store.sqlite import SqliteStore
+from tests.authentication.manual_clock import ManualClock
 from tests.client.posture.machines import FixtureTree, Systemd, mounted
 from tests.proxy.raw_client import RawClient
 from tests.proxy.sign_in_world import POLICY, Machine, SignInWorld, running_sign_in_world
@@ -90,7 +91,7 @@ class Laptop:
         return str(names.value.get_values_for_type(x509.UniformResourceIdentifier))
 
     def report(self, *active: str, nonce: str = "") -> str:
-        collector = LinuxCollector(self.tree.machine(Systemd(*active)), SystemClock())
+        collector = LinuxCollector(self.tree.machine(Systemd(*active)), ManualClock())
         key = FileKey(key_pem(self.machine.key).decode())
         given = nonce or self.machine.answer["nonce"]
         return signed_report(key, self.world.url, given, source=collector)

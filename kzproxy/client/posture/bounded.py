@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from kzproxy.client.posture.finding import Unknowable
+from kzproxy.client.posture.finding import Late, Unknowable
 from kzproxy.clock.system import Clock
 
 EACH_SECONDS = 0.5
@@ -36,7 +36,7 @@ class _Run(Generic[_Result]):
         self._clock = clock
         self.began = 0.0
         self._job = job
-        self._result: _Result | Unknowable = Unknowable("it took too long to find out")
+        self._result: _Result | Unknowable = Late("it took too long to find out")
         self._thread = threading.Thread(target=self._run, daemon=True, name="posture")
 
     def start(self) -> None:

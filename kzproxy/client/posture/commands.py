@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from kzproxy.client.posture.finding import Unknowable
+from kzproxy.client.posture.finding import Late, Unknowable
 from kzproxy.clock.system import Clock
 
 TIMEOUT_SECONDS = 0.45
@@ -38,7 +38,7 @@ class Commands(Protocol):
         """Run one to its end.
 
         Raises:
-            Unknowable: It is not there, or does not answer in time.
+            Unknowable: It is not there; ``Late`` where it does not answer in time.
         """
 
 
@@ -75,7 +75,7 @@ class SystemCommands:
                 code = process.wait(max(ends - self._clock.monotonic(), 0))
             except (Unknowable, subprocess.TimeoutExpired):
                 _kill(process)
-                raise Unknowable(f"{words[0]} did not answer in time") from None
+                raise Late(f"{words[0]} did not answer in time") from None
         return Said(code=code, output=output.decode("utf-8", "replace"))
 
     def _output(self, process: "subprocess.Popen[bytes]", ends: float) -> bytes:

@@ -11,6 +11,10 @@ class Unknowable(Exception):
     """Why something cannot be told; for the user, in a few words."""
 
 
+class Late(Unknowable):
+    """It could not be found out in time: it says nothing new, neither good nor bad."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """What is so of one thing.
@@ -20,12 +24,15 @@ class Finding:
         why: How it is known, or why it is not.
         source: Who says so: ``os``, or a program such as ``osquery``.
         details: What else a report has of it, by name.
+        is_late: Whether it could not be found out in time. A report then leaves it out, so that
+            what was known before counts until its time is over: a busy machine is not a bad one.
     """
 
     value: bool | int | None
     why: str
     source: str = "os"
     details: Mapping[str, str | int] = field(default_factory=dict)
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from kzproxy import __version__
 from kzproxy.client.posture.bounded import in_time
 from kzproxy.client.posture.commands import NoCommands, SystemCommands
-from kzproxy.client.posture.finding import Finding, Posture, Unknowable, cut
+from kzproxy.client.posture.finding import Finding, Late, Posture, Unknowable, cut
 from kzproxy.client.posture.linux_boot import lockdown, reboot_pending, secure_boot
 from kzproxy.client.posture.linux_disk import disk_encrypted
 from kzproxy.client.posture.linux_protection import edr_running, firewall
@@ -97,6 +97,7 @@ def linux_collector(root: Path, environment: Mapping[str, str], clock: Clock) ->
         commands=SystemCommands(environment, clock) if is_here else NoCommands(),
         session=environment if is_here else {},
         home=environment.get("HOME", "/"),
+        uid=os.getuid(),
         now=clock.now(),
     )
     return LinuxCollector(machine, clock)
@@ -113,4 +114,4 @@ def _release(told: _Told | Unknowable) -> dict[str, str]:
 def _finding(told: _Told | Unknowable) -> Finding:
     if isinstance(told, Finding):
         return replace(told, why=cut(told.why))
-    return Finding(value=None, why=cut(str(told)))
+    return Finding(value=None, why=cut(str(told)), is_late=isinstance(told, Late))

@@ -6,8 +6,11 @@ import re
 from kzproxy.client.posture.finding import Finding, Unknowable
 from kzproxy.client.posture.machine import Machine
 
-# By a word of XDG_CURRENT_DESKTOP: those whose settings are GNOME's.
-_LIKE_GNOME = frozenset({"gnome", "gnome-classic", "unity", "ubuntu", "budgie", "pantheon"})
+# How desktops begin that are called in XDG_CURRENT_DESKTOP or by systemd-logind: those whose
+# settings are GNOME's, and KDE's.
+_LIKE_GNOME = ("gnome", "unity", "ubuntu", "budgie", "pantheon")
+_LIKE_KDE = ("kde", "plasma")
+_SESSION_ID = re.compile(r"[0-9A-Za-z]{1,32}")
 _SAVER = "org.gnome.desktop.screensaver"
 _SESSION = "org.gnome.desktop.session"
 _NUMBER = re.compile(r"(?:uint32 )?(\d{1,9})")
@@ -17,15 +20,34 @@ _KDE_MINUTES = 5  # KDE's own default
 
 def screen_lock(machine: Machine) -> Finding:
     """Tell whether the desktop of this session locks itself, and after how long."""
-    desktop = machine.session.get("XDG_CURRENT_DESKTOP", "")
-    words = set(desktop.lower().split(":"))
-    if words & _LIKE_GNOME:
+    desktop = machine.session.get("XDG_CURRENT_DESKTOP") or _desktop_of_user(machine)
+    words = desktop.lower().split(":")
+    if any(word.startswith(_LIKE_GNOME) for word in words):
         return _gnome(machine)
-    if "kde" in words:
+    if any(word.startswith(_LIKE_KDE) for word in words):
         return _kde(machine)
-    if not desktop:
-        raise Unknowable("there is no desktop session (XDG_CURRENT_DESKTOP is not set)")
     raise Unknowable(f"kzproxy does not know the settings of the desktop {desktop}")
+
+
+def _desktop_of_user(machine: Machine) -> str:
+    """Return what desktop the user has, for a program that was not started in it.
+
+    What is found out must not depend on whether kubectl runs in a terminal, over SSH or by a timer.
+    """
+    session = _said_by_logind(machine, "show-user", str(machine.uid), "Display")
+    if not _SESSION_ID.fullmatch(session):
+        raise Unknowable("you have no desktop session here")
+    desktop = _said_by_logind(machine, "show-session", session, "Desktop")
+    if not desktop:
+        raise Unknowable("systemd-logind does not know which desktop your session is")
+    return desktop
+
+
+def _said_by_logind(machine: Machine, verb: str, whose: str, name: str) -> str:
+    said = machine.commands.run("loginctl", verb, f"--property={name}", "--value", "--", whose)
+    if said.code != 0:
+        raise Unknowable("you have no desktop session here")
+    return said.output.strip()
 
 
 def _gnome(machine: Machine) -> Finding:

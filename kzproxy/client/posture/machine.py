@@ -18,6 +18,7 @@ class Machine:
         commands: Its programs.
         session: Variables of the user's desktop session.
         home: Of the user; a path below the tree's root.
+        uid: Of the user.
         now: Aware, UTC.
     """
 
@@ -25,6 +26,7 @@ class Machine:
     commands: Commands
     session: Mapping[str, str]
     home: str
+    uid: int
     now: datetime
 
 

@@ -82,7 +82,9 @@ def document(posture: Posture) -> dict[str, object]:
         "agent": {"name": name, "version": version},
         "os": dict(posture.os),
         "hardware": dict(posture.hardware),
-        "checks": {name: _check(finding) for name, finding in posture.checks.items()},
+        "checks": {
+            name: _check(finding) for name, finding in posture.checks.items() if not finding.is_late
+        },
     }
 
 

@@ -96,6 +96,7 @@ class FixtureTree:
             commands=commands or Answers(),
             session=session or {},
             home=home,
+            uid=1000,
             now=NOW,
         )
 

@@ -81,7 +81,33 @@ def test_an_odd_file_of_kde_cannot_be_told(tree, text):
         screen_lock(tree.machine(session=KDE))
 
 
-@pytest.mark.parametrize("session", [{}, {"XDG_CURRENT_DESKTOP": "sway"}])
-def test_another_desktop_or_none_cannot_be_told(tree, session):
-    with pytest.raises(Unknowable, match="desktop"):
-        screen_lock(tree.machine(session=session))
+def logind(display="c2\n", desktop="plasmawayland\n", code=0):
+    user = ("loginctl", "show-user", "--property=Display", "--value", "--", "1000")
+    session = ("loginctl", "show-session", "--property=Desktop", "--value", "--", "c2")
+    return Answers({user: Said(code=code, output=display), session: Said(code=0, output=desktop)})
+
+
+def test_outside_of_the_desktop_it_is_the_one_that_the_user_has(tree):
+    assert screen_lock(tree.machine(logind())).details == {"max_s": 300}
+
+    answers = gsettings("true", "uint32 60")
+    answers.said |= logind(desktop="ubuntu-xorg\n").said
+    assert screen_lock(tree.machine(answers)).details == {"max_s": 60}
+
+
+@pytest.mark.parametrize("display", ["", "\n", "a b", "-h", "x" * 99])
+def test_whoever_has_no_desktop_session_cannot_tell(tree, display):
+    with pytest.raises(Unknowable, match="no desktop session"):
+        screen_lock(tree.machine(logind(display)))
+
+
+def test_what_logind_does_not_know_cannot_be_told(tree):
+    with pytest.raises(Unknowable, match="which desktop"):
+        screen_lock(tree.machine(logind(desktop="\n")))
+    with pytest.raises(Unknowable, match="no desktop session"):
+        screen_lock(tree.machine(logind(code=1)))
+
+
+def test_another_desktop_cannot_be_told(tree):
+    with pytest.raises(Unknowable, match="does not know the settings of the desktop sway"):
+        screen_lock(tree.machine(session={"XDG_CURRENT_DESKTOP": "sway"}))

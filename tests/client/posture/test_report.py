@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import (
 )
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from kzproxy.client.posture.finding import Late
 from kzproxy.client.posture.linux import CHECKS, LinuxCollector, linux_collector
 from kzproxy.client.posture.other import OtherCollector
 from kzproxy.client.posture.report import collector, document, signed_report
@@ -49,7 +50,7 @@ def test_a_report_is_signed_by_the_key_that_it_names(machine):
     key, clock = Key(), ManualClock()
 
     report = signed_report(
-        key, "https://kz", "n-1", source=LinuxCollector(machine, SystemClock()), clock=clock
+        key, "https://kz", "n-1", source=LinuxCollector(machine, ManualClock()), clock=clock
     )
 
     header, claims, signature = report.split(".")
@@ -72,7 +73,7 @@ def test_a_report_is_signed_by_the_key_that_it_names(machine):
 
 
 def test_a_check_is_true_false_or_null_and_says_why(machine):
-    checks = document(LinuxCollector(machine, SystemClock()).collect())["checks"]
+    checks = document(LinuxCollector(machine, ManualClock()).collect())["checks"]
 
     assert set(checks) == set(CHECKS)
     assert checks["disk_encrypted"] == {
@@ -102,7 +103,7 @@ def test_a_system_without_collectors_says_which_one_it_is_and_nothing_else():
 
 
 def test_no_program_is_asked_about_another_root(tree):
-    posture = linux_collector(tree.root, {"XDG_CURRENT_DESKTOP": "GNOME"}, SystemClock()).collect()
+    posture = linux_collector(tree.root, {"XDG_CURRENT_DESKTOP": "GNOME"}, ManualClock()).collect()
 
     assert posture.checks["firewall"].why == (
         "systemctl is asked only about the machine that it runs on"
@@ -111,9 +112,26 @@ def test_no_program_is_asked_about_another_root(tree):
     assert {finding.value for finding in posture.checks.values()} == {None, False}
 
 
+def test_what_is_not_found_out_in_time_is_left_out_of_the_report(tree):
+    class Slow:
+        def run(self, *words):
+            raise Late(f"{words[0]} did not answer in time")
+
+    posture = LinuxCollector(tree.machine(Slow()), ManualClock()).collect()
+
+    assert posture.checks["firewall"].is_late
+    assert posture.checks["firewall"].why == "systemctl did not answer in time"
+    assert set(document(posture)["checks"]) == set(CHECKS) - {
+        "firewall",
+        "edr_running",
+        "screen_lock",
+        "auto_update",
+    }
+
+
 def test_what_a_file_says_is_cut(tree):
     tree.write("/etc/os-release", f"ID=ubuntu\nPRETTY_NAME={'x' * 5000}\n")
 
-    posture = LinuxCollector(tree.machine(), SystemClock()).collect()
+    posture = LinuxCollector(tree.machine(), ManualClock()).collect()
 
     assert len(posture.os["name"]) == 200
