@@ -59,6 +59,7 @@ class SessionDirectory:
         self._identities: dict[str, Identity] = {}
         self._by_user: dict[tuple[str, str], set[str]] = {}
         self._by_device: dict[str, set[str]] = {}
+        self._by_key: dict[str, set[str]] = {}
         self._ends: list[tuple[datetime, str]] = []
         self._used: dict[str, datetime] = {}
         self._moves = SessionMoves()
@@ -91,6 +92,10 @@ class SessionDirectory:
     def of_device(self, device_id: str) -> tuple[SessionRecord, ...]:
         """Return the sessions on one device that hold."""
         return self._holding(self._by_device.get(device_id, ()))
+
+    def of_key(self, thumbprint: str) -> tuple[SessionRecord, ...]:
+        """Return the sessions of one client, by its key, that hold."""
+        return self._holding(self._by_key.get(thumbprint, ()))
 
     def holding(self) -> tuple[SessionRecord, ...]:
         """Return all sessions that hold."""
@@ -307,6 +312,7 @@ class SessionDirectory:
         self._identities[record.id] = record.identity()
         self._by_user.setdefault(record.user, set()).add(record.id)
         self._by_device.setdefault(record.device_id, set()).add(record.id)
+        self._by_key.setdefault(record.key_thumbprint, set()).add(record.id)
         heapq.heappush(self._ends, (holds_until(record, self.settings), record.id))
 
     def _forget(self, session_id: str) -> None:
@@ -316,6 +322,7 @@ class SessionDirectory:
         self._identities.pop(session_id, None)
         _remove(self._by_user, record.user, session_id)
         _remove(self._by_device, record.device_id, session_id)
+        _remove(self._by_key, record.key_thumbprint, session_id)
 
     def _seen(self, record: SessionRecord) -> SessionRecord:
         used = self._used.get(record.id)

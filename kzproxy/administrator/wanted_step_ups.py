@@ -1,8 +1,13 @@
-"""Which sessions have to sign in again, fresher or stronger: told at their next renewal."""
+"""Have a session's next renewal say that a stronger or fresher sign-in is wanted.
+
+What a request lacks is told to whoever made it. The plugin that could mend it comes at the next
+renewal, so it is written down with the session until then, in the background: no request waits.
+"""
 
 import asyncio
-import json
 import logging
+from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -14,61 +19,74 @@ from kzproxy.policy.decision import Challenge
 
 log = logging.getLogger(__name__)
 
-# A client that asks in vain again and again must not keep the store busy.
-_SECONDS_BETWEEN_WRITES = 1.0
+MAX_WAITING = 10_000
+_ROUND_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is wanted of a sign-in.
+
+    Attributes:
+        began_at: Of the session that lacks it: one that was signed in anew since may not.
+        said: What the renewal is answered with, JSON.
+    """
+
+    began_at: datetime | None
+    said: str
 
 
 class WantedStepUps:
-    """What is wanted and not written yet, by session; see ``StepUps``."""
+    """Writes down which sessions have to be signed in anew. See ``enforcement.step_ups``."""
 
-    def __init__(self, sessions: SessionDirectory) -> None:
-        """Take whose sessions they are."""
-        self._sessions = sessions
-        self._pending: dict[str, str] = {}
-        self._noted = asyncio.Event()
+    def __init__(self, directory: SessionDirectory) -> None:
+        self._directory = directory
+        self._waiting: dict[str, _Wanted] = {}
+        self._has_waiting = asyncio.Event()
 
     def wanted(self, session_id: str, challenge: Challenge) -> None:
-        """Have it written soon, unless that stands there."""
-        text = renewal_answer(challenge)
-        known = self._sessions.find(session_id)
-        if known is None or known.ended_at is not None or known.step_up == text:
+        """Note what a request of a session has lacked; never waits."""
+        if len(self._waiting) >= MAX_WAITING and session_id not in self._waiting:
             return
-        self._pending[session_id] = text
-        self._noted.set()
+        began_at = challenge.attributes.subject.session_began_at
+        self._waiting[session_id] = _Wanted(began_at=began_at, said=_said(challenge))
+        self._has_waiting.set()
 
     async def run(self) -> None:
-        """Write what is noted, until cancelled."""
+        """Write until cancelled; a session that lacks something again and again is written once."""
         while True:
-            await self._noted.wait()
-            self._noted.clear()
+            await self._has_waiting.wait()
+            self._has_waiting.clear()
             await self.write()
-            await asyncio.sleep(_SECONDS_BETWEEN_WRITES)
+            await asyncio.sleep(_ROUND_SECONDS)
 
     async def write(self) -> None:
-        """Write all that is noted; what cannot be written stays noted."""
-        for session_id, text in list(self._pending.items()):
+        """Write down what is known by now; what cannot be is wanted again with the next request."""
+        waiting, self._waiting = self._waiting, {}
+        for session_id, wanted in waiting.items():
             try:
-                await self._sessions.update(session_id, partial(_with_step_up, text=text))
+                await self._directory.update(session_id, partial(_told_next, wanted=wanted))
             except Unauthenticated:
-                pass  # it has ended
+                continue  # it has ended
             except ServiceUnavailable as error:
-                log.warning("what sign-in a session wants cannot be noted: %s", error.detail)
-                self._noted.set()
+                log.warning("what session %s lacks cannot be noted: %s", session_id, error.detail)
                 return
-            if self._pending.get(session_id) == text:
-                del self._pending[session_id]
 
 
-def renewal_answer(challenge: Challenge) -> str:
-    """Return what the renewal is answered with, as JSON: the members of RFC 9470 section 3."""
+def _told_next(record: SessionRecord, wanted: _Wanted) -> SessionRecord:
+    if record.began_at != wanted.began_at:
+        return record
+    return msgspec.structs.replace(record, step_up=wanted.said)
+
+
+def _said(challenge: Challenge) -> str:
     wanted, age = challenge.step_up, challenge.step_up.asked_max_age
-    members: dict[str, str | int] = {"error_description": challenge.hint}
+    said: dict[str, str | int] = {
+        "error_description": f"policy asks for another sign-in (rule {challenge.rule}):"
+        f" run `{wanted.command}`"
+    }
     if wanted.acr_values:
-        members["acr_values"] = " ".join(wanted.acr_values)
+        said["acr_values"] = " ".join(wanted.acr_values)
     if age is not None:
-        members["max_age"] = int(age.total_seconds())
-    return json.dumps(members)
-
-
-def _with_step_up(record: SessionRecord, text: str) -> SessionRecord:
-    return msgspec.structs.replace(record, step_up=text)
+        said["max_age"] = int(age.total_seconds())
+    return msgspec.json.encode(said).decode()

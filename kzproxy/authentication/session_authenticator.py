@@ -90,7 +90,10 @@ class SessionAuthenticator:
         now = self._clock.now()
         try:
             if now < known.token.expires_at and self._is_signed(known.token):
-                return self._present(digest, known.token, now)
+                session = self._source.sessions.identity(known.token.session_id, now)
+                if session is known.session:
+                    return known.identity
+                return self._present(digest, known.token, session)
         except ProxyError:
             pass  # said again, to whom it concerns, where the token is judged
         self._known.forget(digest)
@@ -106,7 +109,8 @@ class SessionAuthenticator:
         verified = self._source.tokens.verify(token)
         if self._source.sessions.find(verified.session_id) is None:
             await self._source.catch_up()
-        return self._present(token_digest(token), verified, self._clock.now())
+        session = self._source.sessions.identity(verified.session_id, self._clock.now())
+        return self._present(token_digest(token), verified, session)
 
     def ready(self) -> str | None:
         """Say why no session token can be judged; None where they can."""
@@ -121,13 +125,12 @@ class SessionAuthenticator:
     def _is_signed(self, token: SessionToken) -> bool:
         return self._source.tokens.keys.find(token.key_id) is not None
 
-    def _present(self, digest: bytes, token: SessionToken, now: datetime) -> Identity:
+    def _present(self, digest: bytes, token: SessionToken, session: Identity) -> Identity:
         """Return who calls with ``token``: the same object while session and token hold.
 
         Raises:
             ProxyError: See ``authenticate``.
         """
-        session = self._source.sessions.identity(token.session_id, now)
         known = self._known.recall(digest)
         if known is not None and known.session is session:
             return known.identity

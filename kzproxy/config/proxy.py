@@ -190,7 +190,7 @@ class _Loader:
             store=load_store(fields["store"], self._base) if "store" in fields else None,
             sessions=load_sessions(fields.get("sessions")),
             signals=self._signals(fields, issuers),
-            sign_in=self._sign_in(fields, issuers, tls) if "signIn" in fields else None,
+            sign_in=self._sign_in(fields, issuers, tls, address) if "signIn" in fields else None,
             limits=load_limits(fields.get("limits")),
             drain=self._drain(fields.get("drainTimeoutSeconds")),
         )
@@ -283,11 +283,19 @@ class _Loader:
         return load_signals(fields["signals"], self._base, issuers)
 
     def _sign_in(
-        self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...], tls: ListenerTls
+        self,
+        fields: dict[str, Node],
+        issuers: tuple[JwtIssuerSettings, ...],
+        tls: ListenerTls,
+        listen: Address,
     ) -> SignInSettings:
         if "store" not in fields:
             fields["signIn"].mistake("needs store, where sessions are kept")
-        return load_sign_in(fields["signIn"], issuers, self._base, tls)
+        settings = load_sign_in(fields["signIn"], issuers, self._base, tls)
+        if settings.address.port and settings.address == listen:
+            # Workers share a port, and would share this one in silence.
+            fields["signIn"].mistake("needs an address of its own, and not that of listen")
+        return settings
 
     def _drain(self, node: Node | None) -> timedelta:
         seconds = _DEFAULT_DRAIN_SECONDS if node is None else node.integer(1, _MAX_DRAIN_SECONDS)

@@ -365,10 +365,10 @@ def _point(
         ),
         facts=facts,
         sessions=None if services.kept is None else services.kept.sessions,
+        step_ups=None if services.sign_in is None else services.sign_in.step_ups,
         follows_sessions=parts.engine.follows_sessions,
         device_facts=() if services.kept is None else services.kept.device_facts,
         signals=None if services.kept is None else services.kept.signals,
-        step_ups=None if services.kept is None else services.kept.step_ups,
         clients=ForwardedClients(hops) if hops is not None else None,
         locations=parts.locations,
     )

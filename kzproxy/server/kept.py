@@ -11,7 +11,6 @@ from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
-from kzproxy.administrator.wanted_step_ups import WantedStepUps
 from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
@@ -37,7 +36,6 @@ class Kept:
     devices: KeptDevices
     posture: KeptPosture
     signals: KeptSignals
-    step_ups: WantedStepUps
     administrator: Administrator
     clock: Clock
 
@@ -59,7 +57,6 @@ class Kept:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.following.run())
             group.create_task(self.sessions.run())
-            group.create_task(self.step_ups.run())
             group.create_task(self.devices.run())
             group.create_task(self.posture.run())
             group.create_task(self._sweep())
@@ -114,7 +111,6 @@ def open_kept(
         posture=posture,
         # Last: it contradicts what others say of devices.
         signals=keep_signals(administrator, following, directory),
-        step_ups=WantedStepUps(directory),
         administrator=administrator,
         clock=clock,
     )

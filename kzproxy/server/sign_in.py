@@ -3,13 +3,15 @@
 Imported only where the configuration has ``signIn``.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from kzproxy.administrator.wanted_step_ups import WantedStepUps
 from kzproxy.authentication.authenticator import Authenticator
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.authentication.session_authenticator import SessionAuthenticator, SessionSource
@@ -46,6 +48,7 @@ class SignIn:
         keeper: Keeps the keys that they are signed with.
         source: What they are judged by.
         clock: Tells the time.
+        step_ups: Notes what sign-ins are wanted.
     """
 
     url: str
@@ -53,6 +56,7 @@ class SignIn:
     keeper: SigningKeyKeeper
     source: SessionSource
     clock: Clock
+    step_ups: WantedStepUps
 
     def authenticator(
         self, oidc: OidcAuthenticator, issuers: Sequence[JwtIssuerSettings]
@@ -68,9 +72,11 @@ class SignIn:
         """
         await self.keeper.look()
 
-    def run(self) -> Coroutine[None, None, None]:
-        """Keep the keys until cancelled."""
-        return self.keeper.run()
+    async def run(self) -> None:
+        """Keep the keys, and write down what is wanted, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.keeper.run())
+            group.create_task(self.step_ups.run())
 
 
 def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
@@ -86,6 +92,7 @@ def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
             tokens=tokens, sessions=kept.sessions, catch_up=kept.following.catch_up
         ),
         clock=clock,
+        step_ups=WantedStepUps(kept.sessions),
     )
 
 

@@ -63,6 +63,8 @@ def _check_for_several(settings: ProxySettings) -> None:
         )
     # SO_REUSEPORT would share the port in silence with another kzproxy that has set it, too.
     listening(settings.listen).close()
+    if settings.sign_in is not None:
+        listening(settings.sign_in.address, field="signIn").close()
 
 
 def _private_directory() -> "tempfile.TemporaryDirectory[str]":

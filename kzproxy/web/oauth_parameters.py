@@ -64,7 +64,7 @@ async def page_form(request: web.Request) -> Parameters:
     try:
         return await token_form(request)
     except OAuthError as error:
-        raise PageRefusal(f"The form cannot be read: {error.description}.") from error
+        raise PageRefusal("The form cannot be read.") from error
 
 
 def page_query(request: web.Request) -> Parameters:
@@ -75,7 +75,11 @@ def page_query(request: web.Request) -> Parameters:
     """
     parameters = Parameters(request.query.items())
     if parameters.fault:
-        raise PageRefusal(f"The address cannot be read: {parameters.fault}.")
+        # Not which one: no word of an address is shown on our pages.
+        raise PageRefusal(
+            "The address cannot be read: a parameter comes more than once or is too long, or there"
+            " are too many."
+        )
     return parameters
 
 

@@ -295,13 +295,13 @@ class SessionGrants:
         return kept
 
     def _of_same_client(self, person: Person, thumbprint: str) -> SessionRecord | None:
-        theirs = self._directory.of_user(person.issuer, person.subject)
-        return next((one for one in theirs if one.key_thumbprint == thumbprint), None)
+        user = (person.issuer, person.subject)
+        return next((one for one in self._directory.of_key(thumbprint) if one.user == user), None)
 
     async def _end_others_of(self, person: Person, thumbprint: str) -> None:
         """A client is signed in as one person: what it was as another ends."""
-        for one in self._directory.holding():
-            if one.key_thumbprint == thumbprint and one.user != (person.issuer, person.subject):
+        for one in self._directory.of_key(thumbprint):
+            if one.user != (person.issuer, person.subject):
                 await self._directory.end(
                     one.id, SessionEnd.SIGNED_OUT, "somebody else signed in on this client", by=BY
                 )

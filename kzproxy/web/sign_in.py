@@ -114,9 +114,9 @@ class SignInApplication:
     @web.middleware
     async def _guarded(self, request: web.Request, handler: Endpoint) -> web.StreamResponse:
         response = await self._answered(request, handler)
-        add_security_headers(response)
-        # The path without its query: that holds codes and states.
-        log.info("%s %s %s", request.method, request.path, response.status)
+        add_security_headers(response, self._host)
+        # As it was sent, so that it is one line; without its query, which holds codes and states.
+        log.debug("%s %s %s", request.method, request.rel_url.raw_path, response.status)
         return response
 
     async def _answered(self, request: web.Request, serve: Endpoint) -> web.StreamResponse:
@@ -135,7 +135,7 @@ class SignInApplication:
         except web.HTTPException:
             raise
         except Exception:
-            log.exception("bug while serving %s", request.path)
+            log.exception("bug while serving %s", request.rel_url.raw_path)
             return self._refused(PageRefusal(f"{_BUG}.", status=_SERVER_ERROR))
 
     def _require_own_name(self, request: web.Request) -> None:
@@ -176,4 +176,4 @@ def _error(error: OAuthError) -> web.Response:
 
 def _note(request: web.Request, error: ProxyError) -> None:
     if error.detail or isinstance(error, InternalError):
-        log.warning("%s: %s: %s", request.path, error.message, error.detail)
+        log.warning("%s: %s: %s", request.rel_url.raw_path, error.message, error.detail)

@@ -12,7 +12,7 @@ _FILES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 _EVERY_ANSWER = {
     "Cache-Control": "no-store",
     "Pragma": "no-cache",  # RFC 6749 section 5.1 asks for it by name
-    "Strict-Transport-Security": "max-age=31536000",
+    "Server": "kzproxy",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -26,9 +26,13 @@ _EVERY_ANSWER = {
 }
 
 
-def add_security_headers(response: web.StreamResponse) -> None:
-    """Add what belongs on every answer, page or not."""
+def add_security_headers(response: web.StreamResponse, host: str) -> None:
+    """Add what belongs on every answer of ``host``, page or not."""
     response.headers.update(_EVERY_ANSWER)
+    name = host.partition(":")[0]
+    # It holds for all ports of a name, and on localhost others serve without TLS.
+    if name != "localhost" and not name.endswith(".localhost"):
+        response.headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
 class Pages:

@@ -352,6 +352,13 @@ POLICY: dict[str, Any] = {
             ],
         },
         {
+            "id": "developers-strongly",
+            "effect": "allow",
+            "subjects": {"groups": ["idp:developers"]},
+            "match": [{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"]}],
+            "obligations": {"mfa": {"classes": ["urn:kzproxy:demo:strong"]}},
+        },
+        {
             "id": "operators-urls",
             "effect": "allow",
             "subjects": {"groups": ["idp:operators"]},
