@@ -98,6 +98,11 @@ def is_of_device(signal: Signal) -> bool:
     return bool(signal.subject.device_id) and (is_risk or is_compliance)
 
 
+def is_lasting(signal: Signal) -> bool:
+    """Whether what it says may hold for longer than it is remembered that it came."""
+    return signal.kind in (SignalKind.DEVICE_COMPLIANCE, SignalKind.RISK_CHANGED)
+
+
 def effects_of(taking: Taking) -> Effects:
     """Return what ``taking`` does."""
     return _EFFECTS[taking.signal.kind](taking)
@@ -284,7 +289,8 @@ def _revocation(taking: Taking, needed: Needed, message: str) -> Put:
     )
     return Put(
         kind=REVOCATION_KIND,
-        key=digest(signal.source, signal.kind.value, _text(taking.concern)),
+        # One for each order: else what came late, in an order of its own, would set it back.
+        key=order_of(taking),
         value=msgspec.json.encode(revocation),
         expires_at=taking.now + KEPT,
     )
@@ -302,6 +308,8 @@ def order_of(taking: Taking) -> str:
     # One device's certificate and another's are revoked each for itself.
     parts = ("credential_type", "x509_serial", "principal", "namespace")
     more = [taking.value(name) for name in parts]
+    # A new credential does nothing, so nothing from before it comes too late.
+    more.append("create" if taking.value("change_type") == "create" else "")
     return digest(signal.source, signal.kind.value, _text(taking.about), *more)
 
 

@@ -28,6 +28,7 @@ from kzproxy.administrator.signal_effects import (
     devices_of,
     digest,
     effects_of,
+    is_lasting,
     is_of_device,
     order_of,
 )
@@ -223,7 +224,9 @@ class Signals:
             kind=ORDER_KIND,
             key=key,
             value=msgspec.json.encode(_LastApplied(at)),
-            expires_at=taking.now + KEPT,
+            # What lasts until its source takes it back is not taken back by a word from before it,
+            # however late that comes.
+            expires_at=None if is_lasting(taking.signal) else taking.now + KEPT,
             expected=None if entry is None else entry.revision,
         )
 

@@ -125,14 +125,15 @@ _BY_ITSELF = {
     "request.namespace_labels": Dependency.NAMESPACE,
 }
 _ALSO = {
-    "session.addressChanged": Dependency.MOVED,
-    "authentication.age": Dependency.TIME,
-    "session.age": Dependency.TIME,
-    "device.managed": Dependency.TIME,
-    "device.passed": Dependency.TIME,
-    "device.failed": Dependency.TIME,
-    "device.unknown": Dependency.TIME,
-    "device.postureAge": Dependency.TIME,
+    "session.addressChanged": (Dependency.MOVED,),
+    "session.countryChanged": (Dependency.MOVED, Dependency.LOCATION),
+    "authentication.age": (Dependency.TIME,),
+    "session.age": (Dependency.TIME,),
+    "device.managed": (Dependency.TIME,),
+    "device.passed": (Dependency.TIME,),
+    "device.failed": (Dependency.TIME,),
+    "device.unknown": (Dependency.TIME,),
+    "device.postureAge": (Dependency.TIME,),
 }
 
 # Up to a thousand entries, or without bound.
@@ -234,8 +235,7 @@ def _dependencies(reads: Collection[str]) -> Iterator[Dependency]:
             yield _BY_ITSELF[name]
         elif (root := name.partition(".")[0]) in _ROOTS:
             yield _ROOTS[root]
-        if name in _ALSO:
-            yield _ALSO[name]
+        yield from _ALSO.get(name, ())
 
 
 def conditions_in(tree: Tree) -> frozenset[str]:

@@ -66,9 +66,11 @@ def country_changed(attributes: Attributes) -> bool | None:
     """Whether a session has left the country of its sign-in; None where nobody can tell."""
     if address_changed(attributes) is False:
         return False
-    environment = attributes.environment
+    environment, subject = attributes.environment, attributes.subject
     signed_in, seen = environment.sign_in_country, environment.country
-    last = environment.seen_country or seen
+    # Seen somewhere else of which nobody knows where it is: that is not here.
+    is_elsewhere = subject.seen_from not in ("", str(environment.source_address))
+    last = environment.seen_country or ("" if is_elsewhere else seen)
     if not (signed_in and seen and last):
         return None
     return {seen, last} != {signed_in}

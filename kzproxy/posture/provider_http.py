@@ -13,6 +13,8 @@ TIMEOUT_SECONDS = 10.0
 
 _MAX_HEADERS_BYTES = 16 * 1024
 _OK, _NOT_FOUND = 200, 404
+# Of a URL's path; there is no way to write them as names (RFC 3986 section 6.2.2.3).
+_STEPS = frozenset({".", ".."})
 
 
 class NotAnswered(Exception):
@@ -51,6 +53,8 @@ class ProviderHttp:
             NotKnownThere: It does not know the device, or has no way to.
         """
         if not serial and "{serial}" in self._settings.url:
+            raise NotKnownThere
+        if {device_id, serial} & _STEPS:  # would be asked for somewhere else than the operator says
             raise NotKnownThere
         url = self._settings.url.replace("{id}", quote(device_id, safe="")).replace(
             "{serial}", quote(serial, safe="")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from kzproxy.administrator.wanted_step_ups import WantedStepUps
+from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.authentication.authenticator import Authenticator
 from kzproxy.authentication.oidc import OidcAuthenticator
 from kzproxy.authentication.session_authenticator import SessionAuthenticator, SessionSource
@@ -169,7 +170,9 @@ def _application(
         ),
     )
     application = SignInApplication(desk, grants, parts.tokens.keys).build()
-    enrolling = EnrollingCallers(lambda: present().authenticator)
+    enrolling = EnrollingCallers(
+        lambda: present().authenticator, lambda caller: kept.signals.check(caller, NO_DEVICE)
+    )
     endpoints = kept.devices.endpoints(nonces, enrolling, parts.url, desk.limits.refused)
     endpoints.add_to(application)
     return application

@@ -104,10 +104,11 @@ class Following:
     async def _read_anew(self) -> None:
         began = self._clock.monotonic()
         # First the revision: what is written meanwhile is told once more, and that does no harm.
-        self._revision = await self._store.revision()
+        revision = await self._store.revision()
         for view in self._views:
             view.replaced(await self._store.entries(view.kind))
-        self._heard_at = began
+        # Last: where one view could not be read, all that was missed is still missing.
+        self._revision, self._heard_at = revision, began
 
     async def _read_on(self) -> bool:
         """Tell of the next changes; whether there may be more."""

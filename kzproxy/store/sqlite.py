@@ -108,10 +108,13 @@ class SqliteStore:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             result = job()
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            # SQLite has done so itself after some errors. A transaction that stayed open would show
+            # this worker what was never written, and let it write nothing any more.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise
-        self._connection.execute("COMMIT")
         return result
 
     def _written(self, writes: tuple[Put | Delete, ...]) -> int:

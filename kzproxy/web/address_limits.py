@@ -31,16 +31,21 @@ class AddressLimit:
         self._buckets: dict[str, _Bucket] = {}
         self._together = _Bucket(all_per_minute, clock.monotonic())
 
-    def check(self, address: str) -> None:
+    def check(self, address: str, *, is_known: bool = False) -> None:
         """Refuse an address that has done it too often already.
 
+        Args:
+            address: Whoever does it.
+            is_known: Whether it has shown that it is one of ours: strangers must not be able to
+                keep those from what they need by doing it often.
+
         Raises:
-            TooManyRequests: It, or all together.
+            TooManyRequests: It, or all strangers together.
         """
         known = self._buckets.get(_place(address))
         if known is not None and self._left(known, self._each) < 1:
             raise self._refusal()
-        if self._left(self._together, self._all) < 1:
+        if not is_known and self._left(self._together, self._all) < 1:
             raise self._refusal()
 
     def count(self, address: str) -> None:

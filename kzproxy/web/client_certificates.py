@@ -129,6 +129,11 @@ class ClientCertificates:
         return issuer.issue(key, name, now=self._clock.now())
 
 
+def has_certificate(request: web.Request) -> bool:
+    """Whether a certificate that TLS has verified came with a request."""
+    return bool(_chain(request))
+
+
 def _chain(request: web.Request) -> tuple[bytes, ...]:
     transport = request.transport
     tls = None if transport is None else transport.get_extra_info("ssl_object")

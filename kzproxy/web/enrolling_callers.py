@@ -28,9 +28,17 @@ class Judges(Protocol):
 class EnrollingCallers:
     """See ``device_enrolment.Callers``."""
 
-    def __init__(self, authenticator: Callable[[], Judges]) -> None:
-        """Ask what ``authenticator`` returns, which is what is in force."""
+    def __init__(
+        self, authenticator: Callable[[], Judges], check: Callable[[Identity], None]
+    ) -> None:
+        """Ask what ``authenticator`` returns, which is what is in force.
+
+        Args:
+            authenticator: Knows whose tokens are.
+            check: Refuses callers whose credential is not taken any more, though it holds.
+        """
         self._authenticator = authenticator
+        self._check = check
 
     async def enroller(self, request: web.Request) -> Enroller | None:
         """Return who is signed in by the request's token; None where it has no token.
@@ -46,6 +54,7 @@ class EnrollingCallers:
             raise Unauthenticated(
                 "the token is bound to another certificate than the one presented with it"
             )
+        self._check(caller)
         return Enroller(
             owner=Owner(issuer=caller.issuer, subject=caller.subject, username=caller.username),
             # Policy approves nothing for a token that anybody may have come by: a device would be

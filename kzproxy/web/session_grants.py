@@ -171,7 +171,8 @@ class SessionGrants:
             authenticated_at=person.authenticated_at,
             authentication_class=person.authentication_class,
             authentication_methods=person.authentication_methods,
-            began_at=now,
+            # Not now: what has ended their sign-ins since then ends this one.
+            began_at=person.signed_in_at,
             ends_at=now + self._directory.settings.absolute,
             seen_at=now,
             verified_at=person.signed_in_at,

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from kzproxy.devices.signing_request import requested_key
 from kzproxy.errors.kinds import BadRequest, Forbidden, Unauthenticated
 from kzproxy.store.store import Conflict, Put
+from kzproxy.web.client_certificates import has_certificate
 from kzproxy.web.granted import Granted
 from kzproxy.web.oauth_client import CLIENT_ID, answers
 from kzproxy.web.oauth_errors import OAuthError
@@ -57,7 +58,8 @@ class TokenEndpoint:
 
     async def token(self, request: web.Request) -> web.Response:
         """Give a session, or renew one."""
-        self._desk.limits.refused.check(remote(request))
+        # Who renews has a certificate, which strangers have not.
+        self._desk.limits.refused.check(remote(request), is_known=has_certificate(request))
         grant = "other"
         try:
             form = await _client_form(request)

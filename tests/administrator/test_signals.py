@@ -429,6 +429,32 @@ async def test_it_ends_one_of_which_nobody_knows_which_it_is(
 # Credentials
 
 
+async def test_a_lost_credential_is_taken_after_the_new_one_that_was_told_first(
+    worker: Worker, clock: ManualClock
+) -> None:
+    record, lost = await worker.signed_in(), clock.now() + SECOND
+    clock.advance(MINUTE)
+    key, changed = "fido2-roaming", SignalKind.CREDENTIAL_CHANGED
+    await worker.take(changed, credential_type=key, change_type="create")
+    outcome = await worker.take(changed, at=lost, credential_type=key, change_type="revoke")
+    assert outcome is Outcome.APPLIED
+    assert worker.session(record).ended_at is not None
+
+
+async def test_a_late_word_of_one_credential_lets_no_token_in_again(
+    worker: Worker, clock: ManualClock
+) -> None:
+    earlier = clock.now()
+    clock.advance(MINUTE)
+    between = direct(clock)
+    clock.advance(MINUTE)
+    changed = SignalKind.CREDENTIAL_CHANGED
+    await worker.take(changed, credential_type="password", change_type="update")
+    await worker.take(changed, at=earlier, credential_type="pin", change_type="update")
+    with pytest.raises(Unauthenticated, match="password"):
+        worker.facts(between)
+
+
 @pytest.mark.parametrize("change", ["revoke", "update", "delete"])
 async def test_a_changed_credential_asks_for_a_new_sign_in(worker: Worker, change: str) -> None:
     record = await worker.signed_in()
@@ -684,6 +710,22 @@ async def test_what_came_late_lifts_nothing_however_it_names_the_device(
     await worker.take(change, both, current_status="not-compliant")
     device = SignalSubject(device_id="laptop-1")
     outcome = await worker.take(change, device, at=earlier, current_status="compliant")
+    assert outcome is Outcome.OUTDATED
+    assert compliant(worker, direct(clock)) is not None
+
+
+async def test_an_old_word_for_a_device_lifts_nothing_when_it_is_sent_again_after_weeks(
+    worker: Worker, clock: ManualClock
+) -> None:
+    device, change = SignalSubject(device_id="laptop-1"), SignalKind.DEVICE_COMPLIANCE
+    good = clock.now()
+    await worker.take(change, device, signal_id="good", current_status="compliant")
+    clock.advance(MINUTE)
+    await worker.take(change, device, current_status="not-compliant")
+    clock.advance(KEPT + MINUTE)
+    outcome = await worker.take(
+        change, device, at=good, signal_id="good", current_status="compliant"
+    )
     assert outcome is Outcome.OUTDATED
     assert compliant(worker, direct(clock)) is not None
 

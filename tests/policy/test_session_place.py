@@ -60,7 +60,7 @@ def test_a_session_has_moved_where_any_of_it_has(question, changed):
         pytest.param(at(HOME, HOME, AWAY, ("DE", "DE", "AT")), True, id="a-stream"),
         pytest.param(at(AWAY, HOME, AWAY, ("", "DE", "")), None, id="unknown-here"),
         pytest.param(at(AWAY, HOME, AWAY, ("DE", "", "DE")), None, id="unknown-there"),
-        pytest.param(at(HOME, HOME, AWAY, ("DE", "DE", "")), False, id="seen-unknown"),
+        pytest.param(at(HOME, HOME, AWAY, ("DE", "DE", "")), None, id="seen-unknown"),
         pytest.param(at(HOME, "", "", ("DE", "DE", "DE")), False, id="countries-alone"),
     ],
 )
@@ -88,6 +88,14 @@ def test_expressions_may_ask_it():
     assert not isinstance(decide([allow("r", ALL, when=when)], at(AWAY, HOME)), Permit)
     unknown = decide([allow("r", ALL, when=when)], at(HOME))
     assert unknown.errors
+
+
+def test_expressions_may_ask_for_the_country_and_sessions_are_followed_for_them():
+    when = compile_expression("!session.countryChanged", DeclaredNames())
+
+    asks = {Dependency.AUTHENTICATION, Dependency.MOVED, Dependency.LOCATION}
+    assert when.depends_on == asks
+    assert PolicyEngine(AccessPolicySet(rules=(allow("r", ALL, when=when),))).follows_sessions
 
 
 def test_its_user_is_told_to_sign_in_where_they_are():

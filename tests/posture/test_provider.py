@@ -87,6 +87,15 @@ async def test_a_device_may_be_asked_for_by_its_id(mdm, ask, scene):
     assert scene.facts() == {"firewall": FAILED}
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+async def test_no_device_leads_to_another_place_there(mdm, ask, scene, name):
+    for path in ("/devices/{serial}/posture", "/devices/{id}/posture"):
+        await ask(path=path, devices=((name, name),)).look()
+        scene.clock.advance(5 * MINUTE)
+
+    assert mdm.asked == []
+
+
 async def test_it_is_sent_the_headers_of_the_file_as_it_is_now(mdm, ask, scene, tmp_path):
     file = tmp_path / "headers"
     file.write_text("# the MDM's\nAuthorization: Bearer one\n\n")

@@ -146,6 +146,16 @@ def test_a_code_is_good_once_and_a_second_use_ends_the_session(world: SignInWorl
     assert world.events("auth.session-ended")[-1]["session"] == machine.session
 
 
+def test_a_session_begins_when_its_person_signed_in(world: SignInWorld):
+    machine = world.machine()
+    code = machine.code()
+    # Whoever ends all that began until now must not be outlived by a code that lies somewhere.
+    now = datetime.now(UTC)
+    machine.take(machine.redeem(code))
+    shown = json.loads(machine.ask("/kzproxy.dev/v1/session").body)
+    assert datetime.fromisoformat(shown["beganAt"]) <= now
+
+
 def test_a_code_is_bound_to_its_client(world: SignInWorld):
     for changes in (
         {"code_verifier": "v" * 43},

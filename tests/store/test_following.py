@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.store import sqlite
 from kzproxy.store.following import Following
 from kzproxy.store.sqlite import SqliteStore
@@ -33,11 +34,22 @@ class Things:
             self.values[key] = entry.value
 
 
+class FailingStore(SqliteStore):
+    """A store on a disk that may fail while everything is read anew."""
+
+    fails = False
+
+    async def entries(self, kind: str) -> tuple[Entry, ...]:
+        if self.fails:
+            raise ServiceUnavailable("no store", detail="disk I/O error")
+        return await super().entries(kind)
+
+
 class Worker:
     """What one worker has: its own store on the file, and a view."""
 
     def __init__(self, path: Path, clock: ManualClock) -> None:
-        self.store = SqliteStore.open(path, clock)
+        self.store = FailingStore.open(path, clock)
         self.following = Following(self.store, clock)
         self.things = Things()
         self.following.follow(self.things)
@@ -96,6 +108,25 @@ async def test_whoever_is_far_behind_reads_everything_anew(
     await two.following.catch_up()
     assert two.things.values == one.things.values
     assert "gone" not in two.things.values
+
+
+async def test_what_was_missed_is_read_anew_until_that_succeeds(
+    workers: list[Worker], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sqlite, "KEPT_CHANGES", 3)
+    one, two = workers
+    await one.following.write(put("gone"))
+    await two.following.catch_up()
+    await one.following.write(Delete(kind="thing", key="gone"))
+    for number in range(10):
+        await one.following.write(put(str(number)))
+    two.store.fails = True
+    with pytest.raises(ServiceUnavailable):
+        await two.following.catch_up()
+    two.store.fails = False
+    await two.following.catch_up()
+    assert "gone" not in two.things.values
+    assert two.things.values == one.things.values
 
 
 async def test_a_view_that_fails_keeps_nothing_from_the_others(workers: list[Worker]):

@@ -236,3 +236,22 @@ def test_a_store_of_a_later_version_is_refused(path: Path, clock: ManualClock):
     connection.close()
     with pytest.raises(OSError, match="version is 99"):
         SqliteStore.open(path, clock)
+
+
+async def test_a_commit_that_fails_leaves_nothing_behind(store: SqliteStore, other: SqliteStore):
+    # A disk may fail at the very end of a write, too.
+    asked = store._connection.set_authorizer
+
+    def refuse_commit(action: int, what: str | None, *_: object) -> int:
+        is_commit = action == sqlite3.SQLITE_TRANSACTION and what == "COMMIT"
+        return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
+
+    asked(refuse_commit)
+    with pytest.raises(ServiceUnavailable):
+        await store.write(put(value=b"never written"))
+    asked(None)
+    assert await store.get("thing", "a") is None
+    await store.write(put(value=b"2"))
+    found = await other.get("thing", "a")
+    assert found is not None
+    assert found.value == b"2"

@@ -49,6 +49,22 @@ def test_all_together_have_a_limit_too():
     assert sum(tries(limited, f"192.0.2.{n}", 10) for n in range(5)) == 25
 
 
+def test_strangers_keep_nobody_out_who_is_known():
+    limited = limit(ManualClock(), each=10, together=25)
+    for number in range(5):
+        tries(limited, f"192.0.2.{number}", 10)
+    with pytest.raises(TooManyRequests):
+        limited.check("198.51.100.1")
+    limited.check("198.51.100.1", is_known=True)
+
+
+def test_who_is_known_has_the_limit_of_their_address():
+    limited = limit(ManualClock(), each=2)
+    assert tries(limited, "192.0.2.1", 3) == 2
+    with pytest.raises(TooManyRequests):
+        limited.check("192.0.2.1", is_known=True)
+
+
 def test_the_refusal_says_what_and_when():
     limited = limit(ManualClock(), each=1)
     limited.take("192.0.2.1")

@@ -1,5 +1,6 @@
 """Whose device it is that is enrolled."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -34,8 +35,14 @@ class OneToken:
         return self.identity
 
 
-def callers(identity: Identity = ALICE) -> EnrollingCallers:
-    return EnrollingCallers(lambda: OneToken(identity))
+def let(_: Identity) -> None:
+    """Know nothing against anybody."""
+
+
+def callers(
+    identity: Identity = ALICE, check: Callable[[Identity], None] = let
+) -> EnrollingCallers:
+    return EnrollingCallers(lambda: OneToken(identity), check)
 
 
 def request(*headers: str):
@@ -62,6 +69,14 @@ async def test_a_token_without_its_certificate_is_nobodys() -> None:
     bound = replace(ALICE, confirmation="ab" * 32)
     with pytest.raises(Unauthenticated, match="another certificate"):
         await callers(bound).enroller(request("Bearer good"))
+
+
+async def test_a_token_that_was_revoked_enrols_nothing() -> None:
+    def revoked(caller: Identity) -> None:
+        raise Unauthenticated(f"{caller.username} was signed out")
+
+    with pytest.raises(Unauthenticated, match="t:alice was signed out"):
+        await callers(check=revoked).enroller(request("Bearer good"))
 
 
 @pytest.mark.parametrize(
