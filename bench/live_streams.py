@@ -296,7 +296,8 @@ def words(held: Mapping[str, Any]) -> str:
         reached = "" if floor is None else ("yes" if floor["reached"] else "no")
         rows.append([f"{each.title}, {each.unit}", number(found, 2), limit, reached])
     return (
-        f"{SESSIONS * WATCHES_EACH:,} live watches of {SESSIONS:,} sessions on two workers, measured"
+        f"{SESSIONS * WATCHES_EACH:,} live watches of {SESSIONS:,} sessions on two workers,"
+        f" measured"
         f" {held['date']} at commit `{held['commit']}`: medians of {held['repetitions']}"
         f" repetitions, load average {min(loads)} to {max(loads)}.\n\n"
         + markdown(["", "found", "at most", "reached"], rows)

@@ -154,7 +154,8 @@ class AuthorizationCodeFlow(Generic[GrantT]):
     def _redeem(self, request: AuthorizationRequest, parameters: Parameters) -> GrantT:
         self._check_issuer(parameters)
         if "error" in parameters:
-            raise Refused(parameters["error"], parameters.get("error_description", ""))
+            description = parameters.get("error_description", "")
+            raise Refused(parameters["error"], description, who=self._provider.called)
         code = parameters.get("code", "")
         if not code:
             raise ClientFailure("the issuer sent the browser back without a code")

@@ -110,13 +110,13 @@ class DeviceCodeFlow(Generic[GrantT]):
             try:
                 return self._endpoint.redeem_device_code(authorization.device_code, verifier)
             except Refused as refused:
-                interval = _next_interval(refused, interval)
+                interval = _next_interval(refused, interval, self._provider.called)
             except IssuerUnreachable:  # section 3.5: ask less often
                 interval = min(interval * 2, LONGEST_INTERVAL_SECONDS)
         raise ClientFailure("nobody entered the code in time; run the command again")
 
 
-def _next_interval(refused: Refused, interval: float) -> float:
+def _next_interval(refused: Refused, interval: float, who: str) -> float:
     """Return how long to wait now (RFC 8628 section 3.5); raises where waiting is over."""
     match refused.error:
         case "authorization_pending":
@@ -126,7 +126,7 @@ def _next_interval(refused: Refused, interval: float) -> float:
         case "expired_token":
             raise ClientFailure("the code has ended before it was entered; run the command again")
         case "access_denied":
-            raise ClientFailure("signing in was refused at the issuer")
+            raise ClientFailure(f"signing in was refused at {who}")
         case _:
             raise refused
 

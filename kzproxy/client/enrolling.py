@@ -19,7 +19,8 @@ class Enrolling:
     """This machine at one kzproxy. A context manager: leaving it closes the connections.
 
     Raises:
-        ClientFailure: The context's kzproxy keeps no sessions, and so enrols nothing.
+        ClientFailure: The context's kzproxy keeps no sessions, and so enrols nothing; or the
+            context has a device certificate of others.
     """
 
     def __init__(
@@ -34,6 +35,11 @@ class Enrolling:
                 "this context signs in at an issuer, not at kzproxy, where a device certificate"
                 " comes from your administrator; to enroll, use one that was made with"
                 " `kzproxy kubeconfig --sign-in-url`"
+            )
+        if settings.device_key:
+            raise ClientFailure(
+                f"this context shows a device certificate already ({settings.device_certificate});"
+                " there is nothing to enroll"
             )
         self._settings = settings
         self._cache = cache

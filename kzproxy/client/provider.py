@@ -1,6 +1,6 @@
 """What an issuer says about itself (OpenID Connect Discovery 1.0, RFC 8414)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.issuer_http import Document, IssuerHttp, IssuerUnreachable
@@ -23,6 +23,7 @@ class Provider:
         scopes: Supported ones; None where it does not say.
         names_itself: Whether its authorization responses carry ``iss`` (RFC 9207 section 3).
         secret_in_form: Whether a client's secret goes into the form, not into the header.
+        called: What it is to the user.
     """
 
     issuer: str
@@ -34,6 +35,7 @@ class Provider:
     scopes: tuple[str, ...] | None = None
     names_itself: bool = False
     secret_in_form: bool = False
+    called: str = "the issuer"
 
     def scopes_for(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
         """Return the scopes to ask for: the ``wanted`` ones, or the usual ones it supports."""
@@ -69,7 +71,7 @@ def discover_sign_in(http: IssuerHttp, issuer: str) -> Provider:
         raise ClientFailure(
             f"{issuer} is not kzproxy's own sign-in; an OpenID issuer is named with --issuer"
         )
-    return _provider(document, issuer)
+    return replace(_provider(document, issuer), called="kzproxy")
 
 
 def _document(http: IssuerHttp, url: str, issuer: str, option: str) -> Document:

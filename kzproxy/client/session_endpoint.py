@@ -9,6 +9,7 @@ from kzproxy.client.token_endpoint import DEVICE_CODE_GRANT, Refused, refuse_err
 INVALID_GRANT = "invalid_grant"
 # RFC 9470 section 3: the session holds, but its sign-in is not strong or fresh enough.
 STEP_UP = "insufficient_user_authentication"
+KZPROXY = "kzproxy"
 _MAX_SAID = 1000
 
 
@@ -59,11 +60,11 @@ class SessionEndpoint:
         form = {"token": renewal_token, "token_type_hint": "refresh_token"}
         answer = self._http.post(endpoint, {**form, "client_id": SESSION_CLIENT_ID})
         if answer.status != 200:
-            refuse_error(answer)
+            refuse_error(answer, KZPROXY)
 
     def _grant(self, form: dict[str, str]) -> SessionGrant:
         answer = self._http.post(self._token_endpoint, {**form, "client_id": SESSION_CLIENT_ID})
-        refuse_error(answer)
+        refuse_error(answer, KZPROXY)
         return parse_grant(answer.document)
 
 
@@ -104,7 +105,7 @@ class SessionSignIn(SessionEndpoint):
         if scopes:
             form["scope"] = " ".join(scopes)
         answer = self._http.post(self._device_authorization_endpoint, form)
-        refuse_error(answer)
+        refuse_error(answer, KZPROXY)
         return answer.document
 
     def _signed_in(self, form: dict[str, str]) -> SessionGrant:

@@ -4,7 +4,7 @@ Imported only where it is needed: see ``issuer_session``.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -33,24 +33,15 @@ from kzproxy.client.posture_sending import posture_report
 from kzproxy.client.provider import Provider, discover_sign_in
 from kzproxy.client.session_endpoint import SessionEndpoint, SessionSignIn
 from kzproxy.client.session_grant import SessionGrant
+from kzproxy.client.session_renewal import Endpoints, held_session, refresh_at
 from kzproxy.client.step_up import SessionEnded, StepUp
 from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.client.token_cache import CacheEntry, TokenCache
 from kzproxy.clock.system import Clock
 
-RENEWED_BEFORE_END = timedelta(seconds=60)
 # The server takes a nonce for ten minutes.
 NONCE_HOLDS = timedelta(minutes=9)
 NO_SCOPES = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoints:
-    """Those that are kept with a session, so that a renewal is one request."""
-
-    token: str
-    revocation: str
-    nonce: str
 
 
 class SignInServer:
@@ -110,7 +101,7 @@ class SignInServer:
         session, key = _session(entry), self._key()
         now = self._clock.now()
         identity = self._identity(key, session)
-        if certificate_validity(identity.certificate)[1] <= now.timestamp():
+        if self._ends_at(identity, session) <= now.timestamp():
             raise SessionEnded("this client's certificate has ended with nothing renewed")
         wants = new_certificate or session.wants_certificate(now.timestamp())
         request = key.certificate_request() if wants and not self._brings_certificate else ""
@@ -125,9 +116,8 @@ class SignInServer:
         if grant.session_id != session.id:
             raise ClientFailure("kzproxy answered a renewal with another session")
         return self._entry(
-            *(grant, _endpoints_of(session), identity),
-            username=session.username,
-            suspected_at=session.suspected_at,
+            *(grant, Endpoints.of(session), identity),
+            before=session,
         )
 
     def asked(self, asking: Asking, flow: str, step_up: StepUp) -> CacheEntry:
@@ -206,49 +196,25 @@ class SignInServer:
         grant: SessionGrant,
         endpoints: Endpoints,
         shown: TlsIdentity,
-        *,
-        username: str = "",
-        suspected_at: int = 0,
+        before: HeldSession | None = None,
     ) -> CacheEntry:
-        """Return what is kept of ``grant``.
-
-        Args:
-            grant: The answer.
-            endpoints: Of the next renewal.
-            shown: What the request came with; its token is bound to that, or to a new certificate.
-            username: Where the answer does not say.
-            suspected_at: See ``HeldSession``.
-        """
+        """Return what is kept of ``grant``, whose token is bound to ``shown`` or to what it has."""
         now = self._clock.now()
-        certificate = grant.certificate or shown.certificate
-        begins_at, ends_at = certificate_validity(certificate)
         if grant.certificate:
-            replace(shown, certificate=certificate).check()
-        expires_at = now + grant.life
-        session = HeldSession(
-            id=grant.session_id,
-            username=grant.username or username,
-            token=grant.token,
-            suspected_at=suspected_at,
-            ends_at=int(grant.session_ends_at.timestamp()),
-            certificate=certificate,
-            certificate_begins_at=begins_at,
-            certificate_ends_at=ends_at,
-            token_endpoint=endpoints.token,
-            revocation_endpoint=endpoints.revocation,
-            nonce_endpoint=endpoints.nonce,
-            nonce=grant.nonce,
-            nonce_at=int(now.timestamp()),
-            posture_error=grant.posture_error,
-        )
+            replace(shown, certificate=grant.certificate).check()
         return CacheEntry(
             arguments=tuple(to_arguments(self._settings)),
             id_token="",
             refresh_token=grant.renewal_token,
-            expires_at=int(expires_at.timestamp()),
-            refresh_at=int((expires_at - min(RENEWED_BEFORE_END, grant.life / 2)).timestamp()),
-            session=session,
+            expires_at=int((now + grant.life).timestamp()),
+            refresh_at=refresh_at(grant, now),
+            session=held_session(grant, endpoints, shown.certificate, now, before),
         )
+
+    def _ends_at(self, identity: TlsIdentity, session: HeldSession) -> int:
+        if self._brings_certificate:
+            return certificate_validity(identity.certificate)[1]
+        return session.certificate_ends_at
 
     @property
     def _brings_certificate(self) -> bool:
@@ -281,11 +247,3 @@ def _session(entry: CacheEntry) -> HeldSession:
     if entry.session is None:
         raise ClientFailure("what is kept of this sign-in is no session of kzproxy's")
     return entry.session
-
-
-def _endpoints_of(session: HeldSession) -> Endpoints:
-    return Endpoints(
-        token=session.token_endpoint,
-        revocation=session.revocation_endpoint,
-        nonce=session.nonce_endpoint,
-    )

@@ -69,7 +69,7 @@ class SessionEnded(ClientFailure):
 
 def with_command(message: str, step_up: StepUp = ANY_SIGN_IN) -> str:
     """Return ``message`` with the command that helps, unless it names that already."""
-    if "kzproxy login" in message and not step_up:
+    if "`kzproxy login --" in message or ("`kzproxy login" in message and not step_up):
         return message
     acr = f" --acr '{step_up.acr_values}'" if step_up.acr_values else ""
     age = step_up.max_age_seconds

@@ -36,8 +36,15 @@ class Refused(ClientFailure):
         document: The whole answer.
     """
 
-    def __init__(self, error: str, description: str, document: Document | None = None) -> None:
-        super().__init__(f"the issuer refused: {description or error}")
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        document: Document | None = None,
+        *,
+        who: str = "the issuer",
+    ) -> None:
+        super().__init__(f"{who} refused: {description or error}")
         self.error = error
         self.description = description
         self.document = document or {}
@@ -118,12 +125,12 @@ def _secret(path: str) -> str:
     return secret.strip()
 
 
-def refuse_error(answer: Answer) -> None:
-    """Raise what an answer that is not a success says (RFC 6749 section 5.2)."""
+def refuse_error(answer: Answer, who: str = "the issuer") -> None:
+    """Raise what an answer of ``who`` says that is no success (RFC 6749 section 5.2)."""
     if answer.status == 200 and answer.document and "error" not in answer.document:
         return
     error = answer.document.get("error")
     if not isinstance(error, str):
-        raise IssuerUnreachable(f"the issuer answers {answer.status} without saying why")
+        raise IssuerUnreachable(f"{who} answers {answer.status} without saying why")
     description = str(answer.document.get("error_description") or "")
-    raise Refused(error, description, answer.document)
+    raise Refused(error, description, answer.document, who=who)

@@ -12,17 +12,21 @@ OWNER_SELF = "self"
 STATES = ("approved", "pending")
 KNOWN_CHECKS = (
     "auto_update",
+    "compliant",
     "disk_encrypted",
     "edr_running",
     "firewall",
     "jailbroken",
+    "lockdown",
     "managed",
     "patched",
+    "reboot_pending",
     "screen_lock",
     "secure_boot",
+    "sip",
 )
-"""The checks that kzproxy knows; a provider may tell of others. ``jailbroken`` passes where the
-device is not."""
+"""The checks that kzproxy knows; a provider may tell of others. ``jailbroken`` and
+``reboot_pending`` pass where the device is not so."""
 
 _VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,7}")
 

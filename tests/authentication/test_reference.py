@@ -13,7 +13,7 @@ from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, MEBIBYTE
 from kzproxy.authentication.signed_token import MAX_KEY_ID_BYTES, MAX_TOKEN_BYTES
 from kzproxy.authentication.validity import MAX_LEEWAY
 from kzproxy.config.authentication import MAX_ISSUERS
-from kzproxy.devices.device_certificate import MAX_CHAIN
+from kzproxy.devices.certificate_reading import MAX_CHAIN
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "authentication.md"
 

@@ -159,7 +159,7 @@ def test_a_code_of_another_sign_in_is_of_no_use(user: User, sign_in: SignInStand
     _, page = sign_in.authorize(foreign)
     done = user.runs("login", "--flow=paste", typed=page.removeprefix("<code>")[:22] + "\n")
     assert done.returncode == 1
-    assert "the issuer refused: the code is not good" in done.stderr
+    assert "kzproxy refused: the code is not good" in done.stderr
 
 
 def test_no_code_is_no_sign_in(user: User) -> None:

@@ -3,15 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from kzproxy.client.device_enrolment import DeviceEnrolment, EnrolledDevice, Machine, NotEnrolled
 from kzproxy.client.device_key import FileKey, thumbprint
+from kzproxy.client.enrolling import Enrolling
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.issuer_http import IssuerHttp
+from kzproxy.client.plugin_settings import IssuerClient, PluginSettings, Prompting
 from kzproxy.client.this_machine import this_machine
+from kzproxy.client.token_cache import TokenCache
 from kzproxy.clock.system import SystemClock
 from tests.devices.kept_devices import KeptDevices
 from tests.web.enrolling_server import enrolling_server
@@ -102,6 +106,31 @@ async def test_a_sign_in_without_enrolment_is_said(kept: KeptDevices, tmp_path: 
         client = Client(url.removesuffix("/elsewhere"), tmp_path)
         with pytest.raises(ClientFailure, match="enrols no devices"):
             await client.enrol("alice")
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "--sign-in-url"),
+        (
+            {"device_certificate": "mdm.crt", "device_key": "mdm.key", "keeps_session": True},
+            r"already \(mdm\.crt\)",
+        ),
+    ],
+)
+def test_a_context_that_cannot_enroll_is_said(
+    tmp_path: Path, settings: dict[str, Any], said: str
+) -> None:
+    client = IssuerClient(
+        issuer="https://idp.example.com",
+        client_id="kubectl",
+        keeps_session=settings.pop("keeps_session", False),
+    )
+    context = PluginSettings(
+        client=client, prompting=Prompting(), server="https://kz.example.com", **settings
+    )
+    with pytest.raises(ClientFailure, match=said):
+        Enrolling(context, TokenCache(str(tmp_path)), {}, SystemClock())
 
 
 def test_a_machine_says_what_it_is_called(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from kzproxy.demo.control_plane import ControlPlane
 from tests.client.chromium import chromium_page
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.cluster
 PATIENCE_SECONDS = 60
 WATCHES = 20
 TOKEN_SECONDS = 60
+FRESH_SECONDS = 10
 USER = "idp:operator"
 ACCESS = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -40,6 +42,33 @@ ACCESS = {
 }
 
 
+# Of operators; secrets want a sign-in of the last seconds.
+POLICY = {
+    "apiVersion": "kzproxy.dev/v1",
+    "kind": "AccessPolicy",
+    "metadata": {"name": "fresh-for-secrets"},
+    "rules": [
+        {
+            "id": "most",
+            "effect": "allow",
+            "subjects": {"groups": ["idp:operators"]},
+            "match": [
+                {"verbs": ["*"], "apiGroups": [""], "resources": ["pods", "configmaps"]},
+                {"verbs": ["create"], "apiGroups": ["*"], "resources": ["selfsubjectreviews"]},
+                {"verbs": ["*"], "nonResourceURLs": ["*"]},
+            ],
+        },
+        {
+            "id": "secrets",
+            "effect": "allow",
+            "subjects": {"groups": ["idp:operators"]},
+            "match": [{"verbs": ["*"], "apiGroups": [""], "resources": ["secrets"]}],
+            "obligations": {"reauth": {"maxAge": f"{FRESH_SECONDS}s"}},
+        },
+    ],
+}
+
+
 @pytest.fixture(scope="module")
 def world(
     control_plane: ControlPlane,
@@ -49,8 +78,12 @@ def world(
     Kubectl.of(control_plane).out("apply", "-f", "-", stdin=json.dumps(ACCESS).encode())
     upstream = {"kubeconfig": {"file": str(upstream_kubeconfig)}}
     directory = tmp_path_factory.mktemp("sessions")
-    sessions = {"tokenSeconds": TOKEN_SECONDS, "idleSeconds": 600}
-    with running_sign_in_world(directory, Authority.root(), upstream, sessions=sessions) as running:
+    (directory / "secrets.yaml").write_text(yaml.safe_dump(POLICY))
+    changes = {
+        "sessions": {"tokenSeconds": TOKEN_SECONDS, "idleSeconds": 600},
+        "policyFiles": ["secrets.yaml"],
+    }
+    with running_sign_in_world(directory, Authority.root(), upstream, **changes) as running:
         yield running
 
 
@@ -218,6 +251,26 @@ def test_a_session_that_an_administrator_ends_says_so(
     said = member.runs("whoami")
     assert said.returncode == 1
     assert "It was found." in said.stderr
+
+
+def test_what_wants_a_fresher_sign_in_gets_one_by_itself(
+    member: Member, program: Path, namespace: str
+) -> None:
+    member.signs_in()
+    session = json.loads(member.runs("whoami", "-o", "json").stdout)["session"]["id"]
+    kubectl = member.kubectl(program, namespace)
+    kubectl.out("get", "pods")
+    time.sleep(FRESH_SECONDS)  # the sign-in grows old
+    # The command is refused, but its plugin hears why and opens the browser for it.
+    with kubectl.running("get", "secrets") as process:
+        member.browses()
+        _, err = process.communicate(timeout=PATIENCE_SECONDS)
+    assert process.returncode == 1
+    assert b"you are asked to sign in again: " in err
+    assert b"rule secrets asks for a sign-in at most 10s" in err
+    assert b"kzproxy login --max-age 10s" in err
+    kubectl.out("get", "secrets")
+    assert json.loads(member.runs("whoami", "-o", "json").stdout)["session"]["id"] == session
 
 
 @pytest.mark.browser

@@ -128,19 +128,31 @@ def test_a_renewal_leaves_the_certificate_as_it_is(session: SessionPlugin) -> No
 def test_a_certificate_in_the_last_third_of_its_life_is_renewed_once(
     session: SessionPlugin,
 ) -> None:
-    sign_in = session.stand_in
-    sign_in.certificate_begins_before = timedelta(hours=17)
-    sign_in.certificate_life = timedelta(hours=7)
-    old = session.status()
-    sign_in.certificate_begins_before = timedelta(minutes=5)
-    sign_in.certificate_life = timedelta(hours=24)
+    old, now = session.status(), int(time.time())
+    session.change_session(
+        certificate_begins_at=now - 17 * 3600, certificate_ends_at=now + 7 * 3600
+    )
     session.let_time_pass()
     new = session.status()
     assert new["clientCertificateData"] != old["clientCertificateData"]
     assert new["clientKeyData"] == old["clientKeyData"], "the key is what this client is known by"
     session.let_time_pass()
     assert session.status()["clientCertificateData"] == new["clientCertificateData"]
-    assert ["csr" in form for form in sign_in.renewals] == [True, False]
+    assert ["csr" in form for form in session.stand_in.renewals] == [True, False]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=20), timedelta(days=3), timedelta(days=-3)])
+def test_a_clock_that_is_wrong_does_not_renew_the_certificate_each_time(
+    session: SessionPlugin, ahead: timedelta
+) -> None:
+    """To a clock that is ahead, what was issued just now began long ago."""
+    session.stand_in.certificate_begins_before = timedelta(minutes=5) + ahead
+    session.stand_in.certificate_life = timedelta(hours=24) - ahead
+    old = session.status()
+    session.let_time_pass()
+    assert session.status()["clientCertificateData"] == old["clientCertificateData"]
+    assert all("csr" not in form for form in session.stand_in.renewals)
+    assert session.tabs == 1
 
 
 def claims(part: str) -> dict[str, object]:
@@ -324,10 +336,9 @@ def test_a_server_that_is_away_costs_nothing_while_the_token_holds(
 
 
 def test_a_certificate_that_has_ended_leads_to_a_new_sign_in(session: SessionPlugin) -> None:
-    session.stand_in.certificate_life = timedelta(seconds=-1)
     session.status()
     session.let_time_pass()
-    session.stand_in.certificate_life = timedelta(hours=24)
+    session.change_session(certificate_ends_at=int(time.time()) - 5)
     done = session.run()
     assert done.returncode == 0
     assert "this client's certificate has ended" in done.stderr

@@ -367,6 +367,8 @@ def _of_what_is_asked(conditions: Conditions, attributes: Attributes) -> dict[st
 
 
 def _tier(attributes: Attributes, definitions: Definitions) -> int:
+    if any(name == "compliant" and c.fact is Fact.FAILED for name, c in attributes.device.checks):
+        return 0
     reached = [
         tier.level
         for tier in definitions.tiers

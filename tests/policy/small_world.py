@@ -444,7 +444,7 @@ def devices(draw, at):
         return known
     ages = st.sampled_from([timedelta(), HOUR / 4, HOUR / 2, HOUR])
     ends = st.sampled_from([-HOUR / 2, timedelta(), HOUR / 4, HOUR])
-    names = draw(few(["firewall", "managed", "patched"]))
+    names = draw(few(["compliant", "firewall", "managed", "patched"]))
     checks = [
         (
             name,

@@ -2,16 +2,19 @@
 
 import dataclasses
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.attributes.device import NO_DEVICE, CheckResult, Fact
+from kzproxy.policy.compliance import COMPLIANT
 from kzproxy.policy.decision import Deny, Dependency, Permit
-from kzproxy.policy.device_features import DeviceFeatures, Platform, version_of
+from kzproxy.policy.device_features import KNOWN_CHECKS, DeviceFeatures, Platform, version_of
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet, Conditions, NamedCondition, Tier
+from kzproxy.posture.checks import PATCH_AGE, PATCHED, REPORTED
 from tests.policy.samples import ENROLLED, WEDNESDAY_MORNING, allow, asked, deny, match, subject
 from tests.policy.small_world import decide, policies, requests
 
@@ -216,16 +219,18 @@ def test_nothing_is_shown_by_a_device_that_fails(word):
 def _less_known(draw, request):
     """Take something that is known away, or let it grow stale."""
     device, who = request.device, request.subject
+    # That it does not comply is a word against it, whoever else is silent.
+    against = tuple(each for each in device.checks if each[0] == "compliant")
     kept = tuple(
         (name, dataclasses.replace(check, expires_at=request.environment.received_at))
         if draw(st.booleans())
         else (name, dataclasses.replace(check, fact=Fact.UNKNOWN))
         for name, check in device.checks
-        if draw(st.booleans())
+        if name != "compliant" and draw(st.booleans())
     )
     device = dataclasses.replace(
         device,
-        checks=kept,
+        checks=tuple(sorted((*kept, *against), key=lambda each: each[0])),
         state=draw(st.sampled_from(["", device.state])),
         owner=draw(st.sampled_from(["", device.owner])),
         managed=draw(st.sampled_from([Fact.UNKNOWN, device.managed])),
@@ -249,3 +254,12 @@ def test_what_is_missing_or_stale_never_permits_more(policy, request, data):
     after = decide(policy, _less_known(data.draw, request))
 
     assert not isinstance(after, Permit) or isinstance(decide(policy, request), Permit)
+
+
+def test_every_check_that_a_device_reports_is_known_here():
+    """So that a policy that asks for it is not said to be misspelt."""
+    named = (REPORTED - {PATCH_AGE}) | {PATCHED, COMPLIANT}
+
+    assert named == {*KNOWN_CHECKS}
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text()
+    assert [name for name in KNOWN_CHECKS if f"`{name}`" not in page] == []
