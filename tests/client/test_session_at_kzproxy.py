@@ -86,6 +86,22 @@ def test_the_machines_posture_is_taken_at_a_renewal(world: SignInWorld, tmp_path
         assert renewed(member)["posture_error"] == ""
 
 
+def test_who_ends_their_own_session_is_not_asked_to_sign_in(
+    world: SignInWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "office").mkdir()
+    member = Member.of(world, tmp_path)
+    member.signs_in()
+    session = json.loads(member.entry_file.read_text())["session"]["id"]
+    done = member.runs("sessions", "revoke", session)
+    assert "signing in" not in done.stderr
+    office = Member.of(world, tmp_path / "office")
+    office.signs_in()
+    listed = office.runs("sessions", "list", "--ended", "-o", "json")
+    [ended] = [one for one in json.loads(listed.stdout)["sessions"] if one["id"] == session]
+    assert not ended["holds"]
+
+
 def test_signing_in_again_goes_on_in_the_same_session(world: SignInWorld, tmp_path: Path) -> None:
     member = Member.of(world, tmp_path)
     member.signs_in()
