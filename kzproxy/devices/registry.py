@@ -57,14 +57,19 @@ class DeviceRegistry:
         self._key_listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
 
-    def believe(self, authorities: frozenset[str]) -> None:
+    def believe(self, authorities: frozenset[str]) -> bool:
         """Let devices need no entry that these vouch for: SHA-256 of CA certificates, hex.
 
         Those are an MDM's, and any that others issue with.
+
+        Returns:
+            Whether any device may be judged otherwise now.
         """
-        if authorities != self._believed:
-            self._believed = authorities
-            self._stated.clear()
+        if authorities == self._believed:
+            return False
+        self._believed = authorities
+        self._stated.clear()
+        return True
 
     @property
     def takes_devices_without_entry(self) -> bool:

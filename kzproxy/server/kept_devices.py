@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kzproxy.administrator.administrator import Administrator
@@ -33,6 +34,7 @@ class KeptDevices:
     """What is kept of devices.
 
     Attributes:
+        believed_otherwise: Called where all devices may be judged otherwise.
         enrolment: None while the configuration in force issues nothing.
     """
 
@@ -41,6 +43,7 @@ class KeptDevices:
     administration: DeviceAdministration
     events: EventLog
     clock: Clock
+    believed_otherwise: Callable[[], None]
     enrolment: Enrolment | None = None
 
     def install(
@@ -60,7 +63,8 @@ class KeptDevices:
         if authority is not None:
             # With an issuer of our own, what the device CA vouches for must be in the registry.
             believed = authority.fingerprints if issuer is None else authority.managed
-        self.registry.believe(believed)
+        if self.registry.believe(believed):
+            self.believed_otherwise()
         if issuer is None:
             self.enrolment = None
         elif self.enrolment is None:
@@ -151,4 +155,5 @@ def keep_devices(
         administration=DeviceAdministration(registry, sessions, tokens, events),
         events=events,
         clock=clock,
+        believed_otherwise=administrator.judge_all_again,
     )

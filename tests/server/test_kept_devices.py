@@ -1,6 +1,7 @@
 """What is kept of devices goes by the configuration in force."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,18 +9,21 @@ import pytest
 import pytest_asyncio
 
 from kzproxy.administrator.administrator import Administrator
-from kzproxy.administrator.trust import NOBODY
+from kzproxy.administrator.lease import Ending
+from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.device import Fact
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.devices.enrolment_settings import EnrolmentSettings
 from kzproxy.devices.issuing import CertificateIssuer
 from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.policy.rules import AccessPolicySet, Conditions
 from kzproxy.server.kept_devices import KeptDevices, keep_devices
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import AUTHORITY
 from tests.devices.kept_devices import KeptDevices as Worker
+from tests.policy.samples import allow, asked, match, subject
 from tests.servers.authority import Authority
 
 MDM = Authority.root("MDM root")
@@ -32,12 +36,17 @@ def issuer(hours: int = 24) -> CertificateIssuer:
     return CertificateIssuer(AUTHORITY.pem, AUTHORITY.issued.key_pem, lifetime=lifetime)
 
 
+@pytest.fixture
+def administrator() -> Administrator:
+    rule = allow("pods", match("watch", "pods"), conditions=Conditions(device_enrolled=True))
+    trust = Trust(issuers=frozenset({""}), device_authorities=DEVICES.fingerprints)
+    return Administrator(PolicyEngine(AccessPolicySet(rules=(rule,))), trust, ManualClock())
+
+
 @pytest_asyncio.fixture
-async def kept(tmp_path: Path) -> AsyncIterator[KeptDevices]:
+async def kept(tmp_path: Path, administrator: Administrator) -> AsyncIterator[KeptDevices]:
     clock = ManualClock()
     worker = Worker(tmp_path / "kept.db", clock)
-    engine = PolicyEngine(AccessPolicySet(rules=()))
-    administrator = Administrator(engine, NOBODY, clock)
     kept = keep_devices(
         worker.store, worker.following, worker.directory, administrator, worker.log, clock
     )
@@ -78,3 +87,21 @@ async def test_our_own_ca_alone_needs_the_registry_and_only_if_we_issue(
     assert kept.registry.stated(managed) is managed
     kept.install(DEVICES, None, SETTINGS)
     assert kept.registry.stated(said) is said
+
+
+async def test_streams_are_judged_by_what_the_next_configuration_believes(
+    kept: KeptDevices, administrator: Administrator
+) -> None:
+    kept.install(DEVICES, None, SETTINGS)
+    now = ManualClock().now()
+    device = DEVICES.assess(DEVICES.read(AUTHORITY.device("laptop-1").der_chain), now)
+    who = replace(subject(), expires_at=now + timedelta(hours=1))
+    target = "/api/v1/namespaces/dev/pods?watch=1"
+    watch = asked("GET", target, who=who, device=device, at=now)
+    permit = administrator.decide(watch)
+    assert isinstance(permit, Permit)
+    cuts: list[Ending] = []
+    administrator.open(permit, "a session", cuts.append)
+    kept.install(DEVICES, issuer(), SETTINGS)
+    (cut,) = cuts
+    assert "not enrolled" in cut.error.message
