@@ -309,9 +309,9 @@ class SessionDirectory:
     def _keep(self, entry: Entry) -> None:
         try:
             record = self._moves.applied(_decoder.decode(entry.value))
-        except msgspec.MsgspecError as error:
+        except msgspec.MsgspecError:
             # It is none that anybody could go on in; the others are.
-            log.error("session %s cannot be read: %s", entry.key, error)
+            log.exception("session %s cannot be read", entry.key)
             return
         self._records[record.id] = record
         self._identities[record.id] = record.identity()
