@@ -99,9 +99,12 @@ class Asking:
         self._notices.say("signing in: open this in a browser, on any device:")
         self._notices.say(f"  {url}")
         self._notices.say("and paste the code that you are shown in the end (it is not echoed)")
-        if sys.stdin.isatty():
+        if not sys.stdin.isatty():
+            return sys.stdin.readline(MAX_CODE).strip()
+        try:
             return getpass.getpass("kzproxy: code: ")[:MAX_CODE].strip()
-        return sys.stdin.readline(MAX_CODE).strip()
+        except EOFError:  # Ctrl-D
+            return ""
 
     def say_ended(self, message: str) -> None:
         """Say why the user is asked to sign in again."""

@@ -42,7 +42,7 @@ class OwnRequests:
         """Return the answer; see ``proxy_server.ask``.
 
         A session whose token is refused is renewed once, which says what is wrong with it: the user
-        is signed in again where that helps.
+        is signed in again where that helps. Not for a DELETE: it may have ended this very session.
 
         Raises:
             ClientFailure: There is no answer.
@@ -51,7 +51,7 @@ class OwnRequests:
         try:
             return self._ask(entry, method, path, body, timeout_seconds)
         except TokenRefused:
-            if entry.session is None:
+            if entry.session is None or method == "DELETE":
                 raise
             again = self._signed_in(entry.bearer)
             if again.bearer == entry.bearer:

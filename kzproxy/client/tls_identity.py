@@ -36,11 +36,18 @@ class TlsIdentity:
             ClientFailure: They cannot be used, or do not belong together.
         """
         name = f"{os.urandom(8).hex()}.identity"
+        text = self.certificate.rstrip() + "\n" + self.key
+        self.cache.prepare()
         try:
-            self.cache.write_text(name, self.certificate.rstrip() + "\n" + self.key)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+            with os.fdopen(os.open(self.cache.path(name), flags, 0o600), "w") as file:
+                file.write(text)
             context.load_cert_chain(self.cache.path(name))
         except ssl.SSLError as error:
             message = f"this client's certificate and key cannot be used: {error.reason}"
             raise ClientFailure(message) from None
+        except OSError as error:
+            path = self.cache.path(name)
+            raise ClientFailure(f"{path} cannot be written: {error.strerror}") from None
         finally:
             self.cache.remove(name)

@@ -7,11 +7,15 @@ looks at it, whatever policy would have approved. Who is not signed in needs a o
 
 import asyncio
 import secrets
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.attributes.environment import IPAddress
-from kzproxy.audit.events import EventLog
+from kzproxy.audit.events import Event, EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_record import (
     NOBODY,
@@ -21,7 +25,12 @@ from kzproxy.devices.device_record import (
     Owner,
     approved,
 )
-from kzproxy.devices.enrolment_events import enrolment_event, issued_event
+from kzproxy.devices.enrolment_events import (
+    asked_event,
+    enrolment_event,
+    issued_event,
+    renewal_event,
+)
 from kzproxy.devices.enrolment_request import Enrolled, EnrolmentRequest, check_texts
 from kzproxy.devices.enrolment_rules import owner_of, renewed, theirs, used_up
 from kzproxy.devices.enrolment_settings import EnrolmentSettings
@@ -40,7 +49,13 @@ _NOT_GOOD = "the one-time token is not good, or no longer: ask your administrato
 
 
 class Enrolment:
-    """Enrols devices, and issues and renews their certificates."""
+    """Enrols devices, and issues and renews their certificates.
+
+    Attributes:
+        issuer: Issues them; may be set anew.
+        settings: What is asked; may be set anew.
+        outcomes: How many requests came to which end: ``issued``, ``pending`` or ``refused``.
+    """
 
     def __init__(
         self,
@@ -51,7 +66,7 @@ class Enrolment:
         clock: Clock,
         settings: EnrolmentSettings,
     ) -> None:
-        """Put it together; ``issuer`` and ``settings`` may be set anew."""
+        """Put it together."""
         self.issuer = issuer
         self.settings = settings
         self._registry = registry
@@ -60,6 +75,7 @@ class Enrolment:
         self._clock = clock
         # One at a time, so that what is counted is still so when it is written.
         self._turn = asyncio.Lock()
+        self.outcomes: Counter[str] = Counter()
 
     async def enrol(self, request: EnrolmentRequest) -> Enrolled:
         """Enrol a device, or find it enrolled.
@@ -68,9 +84,10 @@ class Enrolment:
             ProxyError: It is refused; the message says why.
         """
         check_texts(request)
-        async with self._turn:
-            record = await self._enrolled_once(request)
-        return await self._with_certificate(record, request.key, request.address)
+        async with self._refusals_written(asked_event(request)):
+            async with self._turn:
+                record = await self._enrolled_once(request)
+            return await self._with_certificate(record, request.key, request.address)
 
     async def admit(self, request: EnrolmentRequest) -> None:
         """Refuse at once whoever is nobody here, before anything is written for them.
@@ -78,7 +95,8 @@ class Enrolment:
         Raises:
             ProxyError: Nobody is signed in, and there is no token that is good.
         """
-        owner_of(request, await self._found_token(request))
+        async with self._refusals_written(asked_event(request)):
+            owner_of(request, await self._found_token(request))
 
     def admit_key(self, key: ec.EllipticCurvePublicKey) -> None:
         """Refuse at once a key that is no device's, before anything is written for it.
@@ -97,7 +115,24 @@ class Enrolment:
             NotServed: No device has this key.
             Forbidden: It is blocked.
         """
-        return await self._with_certificate(self._of_key(key), key, address)
+        record = self._of_key(key)
+        async with self._refusals_written(renewal_event(record, address)):
+            return await self._with_certificate(record, key, address)
+
+    @asynccontextmanager
+    async def _refusals_written(self, event: Event) -> AsyncIterator[None]:
+        """Write down that what ``event`` says is not done, where somebody may not have it done.
+
+        What nobody asks for, such as with a token that is made up, is counted alone.
+        """
+        try:
+            yield
+        except Forbidden as refusal:
+            self.outcomes["refused"] += 1
+            if event.by or event.device_id:
+                refused = replace(event, refused=True, message=refusal.message)
+                await self._events.record_event(refused)
+            raise
 
     def _of_key(self, key: ec.EllipticCurvePublicKey) -> DeviceRecord:
         record = self._registry.of_key(key_thumbprint(key))
@@ -210,9 +245,11 @@ class Enrolment:
         if record.state is DeviceState.BLOCKED:
             raise Forbidden(blocked_words(record))
         if not record.is_approved:
+            self.outcomes["pending"] += 1
             return Enrolled(record=record)
         now = self._clock.now()
         issued = self.issuer.issue(key, DeviceName(device_id=record.id), now=now)
         await self._events.record_event(issued_event(record, issued, address))
         present = await self._registry.update(record.id, lambda one: renewed(one, issued, now))
+        self.outcomes["issued"] += 1
         return Enrolled(record=present, certificate=issued)

@@ -1,10 +1,13 @@
 """What is written down of enrolment."""
 
+from dataclasses import replace
+
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.audit.events import Event
 from kzproxy.devices.device_record import DeviceRecord
 from kzproxy.devices.enrolment_request import EnrolmentRequest
 from kzproxy.devices.issuing import IssuedCertificate
+from kzproxy.devices.names import key_thumbprint
 
 
 def enrolment_event(name: str, record: DeviceRecord, request: EnrolmentRequest) -> Event:
@@ -31,6 +34,29 @@ def enrolment_event(name: str, record: DeviceRecord, request: EnrolmentRequest) 
     )
 
 
+def asked_event(request: EnrolmentRequest) -> Event:
+    """Return what is written down of a machine that is not enrolled."""
+    owner = None if request.enroller is None else request.enroller.owner
+    return Event(
+        name="device.enrolled",
+        by="" if owner is None else owner.username,
+        user=("", "", "") if owner is None else (owner.username, owner.issuer, owner.subject),
+        key_thumbprint=key_thumbprint(request.key),
+        address=request.address,
+    )
+
+
+def renewal_event(record: DeviceRecord, address: IPAddress | None) -> Event:
+    """Return what is written down of a device that is given no certificate."""
+    return Event(
+        name="device.certificate-issued",
+        user=user_of(record),
+        device_id=record.id,
+        key_thumbprint=record.key_thumbprint,
+        address=address,
+    )
+
+
 def user_of(record: DeviceRecord) -> tuple[str, str, str]:
     """Return the owner as an event has them."""
     owner = record.owner
@@ -41,12 +67,8 @@ def issued_event(
     record: DeviceRecord, issued: IssuedCertificate, address: IPAddress | None
 ) -> Event:
     """Return what is written down before a device is given a certificate."""
-    return Event(
-        name="device.certificate-issued",
-        user=user_of(record),
-        device_id=record.id,
-        key_thumbprint=record.key_thumbprint,
-        address=address,
+    return replace(
+        renewal_event(record, address),
         details={
             "certificate": issued.thumbprint,
             "serial": issued.serial,

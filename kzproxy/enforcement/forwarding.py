@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.known_end import known_end
 from kzproxy.administrator.lease import Ending, Lease, aged
 from kzproxy.attributes.api_object import Labels
 from kzproxy.audit.schema import Termination
@@ -126,6 +127,7 @@ class Forwarding:
             relay.sieve_with(sieve)
         with self._opened(permitted, relay.cut) as lease:
             relay.hold_to(lease.bounds)
+            relay.warn(known_end(lease.permit, permitted.case.received_at))
             await relay.run(self._outgoing(permitted, request))
 
     async def _list(self, permitted: Permitted) -> None:

@@ -77,10 +77,15 @@ class Relay:
         self._stream_cut: StreamCut | None = None
         self._bounds: Bounds | None = None
         self._sieve: WatchSieve | None = None
+        self._warning = ""
 
     def sieve_with(self, sieve: WatchSieve) -> None:
         """Show the client, of an answer with 200, only what the sieve lets through."""
         self._sieve = sieve
+
+    def warn(self, text: str) -> None:
+        """Have the user told beside the answer; empty for nothing."""
+        self._warning = text
 
     def hold_to(self, bounds: Bounds) -> None:
         """Tell ``bounds`` of what moves, where they ask for that."""
@@ -233,6 +238,7 @@ class Relay:
             first,
             audit_id=self._case.audit_id,
             upgrade=answer.head.upgrade,
+            warning=self._warning,
         )
 
     def _followed(self, head: ResponseHead) -> StreamCut:

@@ -32,6 +32,8 @@ _UNSAFE_IN_REQUEST = re.compile(
 )
 # An answer's values are Latin-1 and may be halves of UTF-8 characters, so C1 cannot be told.
 _UNSAFE_IN_RESPONSE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
+# Printable ASCII, but for what ends or escapes in a quoted string (RFC 9110 section 5.6.4).
+_WARNING = re.compile(r"[ !#-\[\]-~]{1,300}")
 _AUDIT_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _BLANKS = (" ", "\t")
 _EXPECT_LINE = "expect: 100-continue\r\n"
@@ -96,18 +98,33 @@ class EncodedAnswer:
             raise InternalError("an answer with an Audit-Id that is not ours")
         return cls(isinstance(head.body, UntilClose), _answer_front(head))
 
-    def head(self, audit_id: str, *, upgrade: str, keep_alive: bool) -> bytes:
+    def head(self, audit_id: str, *, upgrade: str, keep_alive: bool, warning: str = "") -> bytes:
         """Return the whole head for one exchange.
 
+        Args:
+            audit_id: Of the exchange.
+            upgrade: The protocol that is switched to; empty for none.
+            keep_alive: Whether the connection may carry another exchange.
+            warning: What kubectl prints beside the answer; empty for nothing.
+
         Raises:
-            InternalError: ``audit_id`` must not be written.
+            InternalError: ``audit_id`` or ``warning`` must not be written.
         """
         if _AUDIT_ID.fullmatch(audit_id) is None:
             raise InternalError("an audit id that must not be written")
         # Only the end of the connection ends such a body, so the client must be told to expect it.
         keep_alive = keep_alive and not self.ends_with_connection
         last = f"audit-id: {audit_id}\r\n{_connection(upgrade, keep_alive=keep_alive)}\r\n"
-        return self.front + last.encode()
+        return self.front + _warning(warning) + last.encode()
+
+
+def _warning(text: str) -> bytes:
+    """Return the header line, as client-go reads it (apimachinery pkg/util/net/http.go)."""
+    if not text:
+        return b""
+    if _WARNING.fullmatch(text) is None:
+        raise InternalError("a warning that must not be written")
+    return f'warning: 299 kzproxy "{text}"\r\n'.encode()
 
 
 def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:

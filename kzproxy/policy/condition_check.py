@@ -154,6 +154,7 @@ class Compiler:
         for tier in sorted(policies.tiers, key=lambda each: -each.level):
             check = compiler.check(tier.conditions, tier.when)
             definitions.tiers.append((tier.level, check))
+            definitions.tier_names[tier.level] = tier.name
             rests |= check.depends_on
         return cls(definitions, named, rests, compiler.times)
 
@@ -184,10 +185,14 @@ class Compiler:
         if asked.device_enrolled is not None:
             yield Enrolled(wanted=asked.device_enrolled)
         if asked.device_tier is not None:
-            yield OfTier(asked.device_tier, below=False, depends_on=self.tiers)
+            yield self._of_tier(asked.device_tier, below=False)
         if asked.device_below_tier is not None:
-            yield OfTier(asked.device_below_tier, below=True, depends_on=self.tiers)
+            yield self._of_tier(asked.device_below_tier, below=True)
         yield from device_conditions(asked.device)
+
+    def _of_tier(self, level: int, *, below: bool) -> OfTier:
+        name = self.definitions.tier_names.get(level, "")
+        return OfTier(level, below=below, depends_on=self.tiers, name=name)
 
     def _of_named(self, asked: Conditions) -> OfNamed:
         names = (*asked.all_of, *asked.any_of, *asked.none_of)

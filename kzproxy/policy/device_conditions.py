@@ -9,7 +9,7 @@ wants to may come with another.
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from kzproxy.attributes.device import Fact
+from kzproxy.attributes.device import CheckResult, Fact
 from kzproxy.policy.condition import Condition, Timeless
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.device_features import DeviceFeatures, Platform, is_within_risk, version_of
@@ -22,7 +22,7 @@ from kzproxy.policy.posture_facts import (
     posture_age,
 )
 from kzproxy.policy.sign_in import duration_words, turn, within
-from kzproxy.policy.view import RequestView, earliest
+from kzproxy.policy.view import RequestView
 
 _TELL = "see `kzproxy device status`"
 _DEVICE = frozenset({Dependency.DEVICE})
@@ -123,26 +123,37 @@ class ChecksPassed:
     depends_on = _AND_TIME
 
     def __init__(self, checks: frozenset[str], max_age: timedelta | None) -> None:
+        self._wanted = checks
         self._checks = tuple(sorted(checks))
         self._max_age = max_age
 
     def value(self, view: RequestView) -> bool | None:
-        return all(self._holds(name, view) for name in self._checks) or None
+        return True if self.turns_at(view) is not None else None
+
+    def turns_at(self, view: RequestView) -> datetime | None:
+        """Return when the first of the checks ends; None where one does not hold."""
+        device = view.attributes.device
+        if not is_shown(device):
+            return None
+        at, first, left = view.attributes.environment.received_at, None, len(self._wanted)
+        for name, result in device.checks:
+            if name in self._wanted:
+                end = self._end(result)
+                if result.fact is not Fact.PASSED or end <= at:
+                    return None
+                first = end if first is None or end < first else first
+                left -= 1
+        return None if left else first
+
+    def _end(self, result: CheckResult) -> datetime:
+        if self._max_age is None:
+            return result.expires_at
+        return min(result.expires_at, result.observed_at + self._max_age)
 
     def _holds(self, name: str, view: RequestView) -> bool:
         result = passing(view.attributes, name)
-        if result is None or self._max_age is None:
-            return result is not None
-        return within(view, result.observed_at, self._max_age) is True
-
-    def turns_at(self, view: RequestView) -> datetime | None:
-        """Return when the first of the checks ends; nothing begins by itself."""
-        if not self.value(view):
-            return None
-        results = [passing(view.attributes, name) for name in self._checks]
-        known = [result for result in results if result is not None]
-        ages = [turn(view, result.observed_at, self._max_age) for result in known]
-        return earliest([*(result.expires_at for result in known), *ages])
+        at = view.attributes.environment.received_at
+        return result is not None and at < self._end(result)
 
     def asked(self) -> str:
         age = f" within {duration_words(self._max_age)}" if self._max_age is not None else ""

@@ -123,8 +123,11 @@ class OfTier:
     name = "device"
     about = Dependency.DEVICE
 
-    def __init__(self, tier: int, *, below: bool, depends_on: frozenset[Dependency]) -> None:
+    def __init__(
+        self, tier: int, *, below: bool, depends_on: frozenset[Dependency], name: str = ""
+    ) -> None:
         self.tier = tier
+        self._called = f"{tier}, {name}" if name else str(tier)
         self.below = below
         self.depends_on = depends_on | {Dependency.DEVICE}
 
@@ -135,7 +138,7 @@ class OfTier:
         return view.tier_turns_at()
 
     def asked(self) -> str:
-        return f"a device {'below' if self.below else 'of'} tier {self.tier}"
+        return f"a device {'below' if self.below else 'of'} tier {self._called}"
 
     def found(self, view: RequestView) -> str:
         device = view.attributes.device

@@ -38,11 +38,13 @@ class Definitions:
     Attributes:
         named: The named conditions.
         tiers: Level and conditions, the highest first.
+        tier_names: By level.
     """
 
     def __init__(self, networks: Iterable[Network], calendars: Iterable[Calendar]) -> None:
         self.named: dict[str, Judged] = {}
         self.tiers: list[tuple[int, Judged]] = []
+        self.tier_names: dict[int, str] = {}
         self._networks = [(each.name, Addresses((each,))) for each in networks]
         self._calendars = tuple(calendars)
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy import posture_facts
 from kzproxy.policy.posture_facts import is_managed, is_shown, posture_age
+from kzproxy.policy.sign_in import duration_words
 
 _UNKNOWN = "not known"
 
@@ -16,12 +17,13 @@ def device_found(attributes: Attributes, wanted: object) -> str:
     if not is_shown(device):
         return f"enrolment {device.enrolled.value}: {device.reason}"
     asked = wanted if isinstance(wanted, Mapping) else {}
-    if not {"tier", "belowTier"}.isdisjoint(asked):
-        # What a tier asks stands elsewhere: all that is known may matter.
+    is_of_tier = not {"tier", "belowTier"}.isdisjoint(asked)
+    if is_of_tier:  # What it asks stands elsewhere: all that is known may matter.
         asked = dict.fromkeys(_WORDS, ())
-    known = [f"enrolled as {device.device_id}"]
-    known += [words(attributes, asked[name]) for name, words in _WORDS.items() if name in asked]
-    return ", ".join(each for each in known if each)
+    told = [words(attributes, asked[name]) for name, words in _WORDS.items() if name in asked]
+    if is_of_tier:
+        told = [each for each in told if each and not each.endswith(_UNKNOWN)]
+    return ", ".join([f"enrolled as {device.device_id}", *told])
 
 
 def _managed(attributes: Attributes, _: object) -> str:
@@ -53,7 +55,7 @@ def _posture_age(attributes: Attributes, _: object) -> str:
 
 
 def _ago(age: timedelta) -> str:
-    return f"{age} ago"
+    return f"{duration_words(age)} ago"
 
 
 _WORDS: dict[str, Callable[[Attributes, object], str]] = {

@@ -208,10 +208,12 @@ def _kept(
     if settings.store is None:
         return None
     from kzproxy.server.kept import open_kept  # SQLite is for those who keep something
+    from kzproxy.server.kept_devices import follow_devices
     from kzproxy.server.kept_posture import follow_posture
 
     kept = open_kept(settings.store, settings.sessions, administrator, decisions, clock)
     follow_posture(metrics, kept.posture.keeper.counts)
+    follow_devices(metrics, kept.devices)
     return kept
 
 

@@ -17,6 +17,7 @@ from kzproxy.devices.enrolment_token import EnrolmentTokens
 from kzproxy.devices.issuing import CertificateIssuer
 from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.metrics.registry import Metrics
 from kzproxy.store.following import Following
 from kzproxy.store.nonces import Nonces
 from kzproxy.store.store import Store
@@ -117,6 +118,21 @@ class KeptDevices:
             await self.registry.note_seen()
         except ServiceUnavailable as error:
             log.warning("it cannot be noted which devices were heard of: %s", error.detail)
+
+
+def follow_devices(metrics: Metrics, kept: KeptDevices) -> None:
+    """Have ``metrics`` show what is counted."""
+
+    def requests() -> dict[tuple[str, ...], int]:
+        outcomes = {} if kept.enrolment is None else kept.enrolment.outcomes
+        return {(name,): outcomes.get(name, 0) for name in ("issued", "pending", "refused")}
+
+    metrics.follow_each(
+        "kzproxy_device_certificate_requests",
+        "Requests of devices for a certificate, at enrolment and later.",
+        ("outcome",),
+        requests,
+    )
 
 
 def keep_devices(

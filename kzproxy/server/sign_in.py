@@ -30,7 +30,8 @@ from kzproxy.store.nonces import Nonces
 from kzproxy.web.bounded_server import serving_bounded
 from kzproxy.web.client_certificates import CertificateSources, ClientCertificates
 from kzproxy.web.enrolling_callers import EnrollingCallers
-from kzproxy.web.session_grants import GrantSources, SessionGrants
+from kzproxy.web.granted import GrantSources
+from kzproxy.web.session_grants import SessionGrants
 from kzproxy.web.sign_in import SignInApplication
 from kzproxy.web.sign_in_desk import SignInDesk, SignInLimits
 from kzproxy.web.sign_in_flows import SignInFlows

@@ -164,16 +164,18 @@ class Exchange:
         await self.send(encoded + body)
 
     async def relay_head(
-        self, answer: EncodedAnswer, body: bytes, *, audit_id: str, upgrade: str
+        self, answer: EncodedAnswer, body: bytes, *, audit_id: str, upgrade: str, warning: str = ""
     ) -> None:
         """Send the head of an answer from upstream, together with what is there of its body.
+
+        ``warning`` is for the user; see ``EncodedAnswer``.
 
         Raises:
             DownstreamClosed: The client has gone.
         """
         if answer.ends_with_connection or not self.body_received:
             self.reusable = False
-        encoded = answer.head(audit_id, upgrade=upgrade, keep_alive=self.reusable)
+        encoded = answer.head(audit_id, upgrade=upgrade, keep_alive=self.reusable, warning=warning)
         self.started = True
         await self.send(encoded + body)
 

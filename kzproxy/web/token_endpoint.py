@@ -10,11 +10,12 @@ from kzproxy.devices.signing_request import requested_key
 from kzproxy.errors.kinds import BadRequest, Forbidden, Unauthenticated
 from kzproxy.store.store import Conflict, Put
 from kzproxy.web.client_certificates import has_certificate
+from kzproxy.web.granted import Granted
 from kzproxy.web.oauth_client import CLIENT_ID, answers
 from kzproxy.web.oauth_errors import OAuthError
 from kzproxy.web.oauth_parameters import Parameters, token_form
 from kzproxy.web.renewal_token import RenewalToken, Replayed
-from kzproxy.web.session_grants import Granted, SessionGrants
+from kzproxy.web.session_grants import SessionGrants
 from kzproxy.web.sign_in_desk import SignInDesk, remote
 from kzproxy.web.sign_in_device import POLL_SECONDS
 from kzproxy.web.sign_in_flows import (
@@ -162,7 +163,7 @@ class TokenEndpoint:
             raise OAuthError("invalid_grant", f"the renewal token is none; {_AGAIN}")
         key = requested_key(form["csr"]) if form["csr"] else None
         try:
-            return await self._grants.renew(request, token, key)
+            return await self._grants.renewal.renew(request, token, key)
         except Replayed as replay:
             await self._grants.end_replayed(request, token.session_id, "its renewal token")
             raise OAuthError(

@@ -9,7 +9,7 @@ import pytest
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
-from kzproxy.store.store import Conflict
+from kzproxy.store.store import Conflict, Put
 from tests.administrator.kept_sessions import KeptSessions
 from tests.authentication.manual_clock import ManualClock
 from tests.policy.samples import asked
@@ -285,3 +285,17 @@ def test_a_record_does_not_show_what_is_secret(tmp_path: Path, clock: ManualCloc
     kept = KeptSessions(tmp_path / "kept.db", clock)
     assert "sealed" not in repr(kept.record())
     assert "digest" not in repr(kept.record())
+
+
+async def test_a_session_that_cannot_be_read_is_none_and_others_are(
+    kept: KeptSessions, clock: ManualClock
+):
+    await kept.directory.begin(record := kept.record(1))
+    await kept.directory.begin(other := kept.record(2))
+    kept.told.clear()
+    await kept.following.write(Put(kind="session", key=record.id, value=b"{"))
+    assert kept.told == [frozenset({record.id})]
+    with pytest.raises(Unauthenticated, match="not known"):
+        kept.directory.identity(record.id, clock.now())
+    await kept.following.start()
+    assert kept.directory.identity(other.id, clock.now())

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -125,7 +126,9 @@ def test_an_age_without_a_unit_is_a_mistake(user: User) -> None:
     assert "'300' is not a duration such as 90s" in done.stderr
 
 
-def test_a_code_can_be_pasted_at_a_terminal_and_is_not_echoed(user: User) -> None:
+@contextmanager
+def pasting(user: User) -> "Iterator[tuple[int, subprocess.Popen[bytes]]]":
+    """Run ``kzproxy login --flow=paste`` on a terminal of its own."""
     screen, seat = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "kzproxy", "login", "--flow=paste"],
@@ -138,6 +141,15 @@ def test_a_code_can_be_pasted_at_a_terminal_and_is_not_echoed(user: User) -> Non
     )
     os.close(seat)
     try:
+        yield screen, process
+    finally:
+        process.kill()
+        process.wait()
+        os.close(screen)
+
+
+def test_a_code_can_be_pasted_at_a_terminal_and_is_not_echoed(user: User) -> None:
+    with pasting(user) as (screen, process):
         shown = read_until(screen, "code: ")
         [url] = re.findall(r"https://\S+", shown)
         assert "redirect_uri=https%3A%2F%2Flocalhost" in url
@@ -145,12 +157,16 @@ def test_a_code_can_be_pasted_at_a_terminal_and_is_not_echoed(user: User) -> Non
         os.write(screen, f"  {code} \n".encode())
         after = read_until(screen, "at most")
         assert process.wait(PATIENCE_SECONDS) == 0
-    finally:
-        process.kill()
-        process.wait()
-        os.close(screen)
     assert "You are signed in as oidc:alice" in after
     assert code not in shown + after
+
+
+def test_the_end_of_input_is_no_code(user: User) -> None:
+    with pasting(user) as (screen, process):
+        read_until(screen, "code: ")
+        os.write(screen, b"\x04")
+        assert "no code was given" in read_until(screen, "again")
+        assert process.wait(PATIENCE_SECONDS) == 1
 
 
 def test_a_code_of_another_sign_in_is_of_no_use(user: User, sign_in: SignInStandIn) -> None:

@@ -1,3 +1,4 @@
+import base64
 import json
 import shutil
 import ssl
@@ -45,6 +46,24 @@ def directory(tmp_path: Path) -> Path:
         )
     )
     return tmp_path
+
+
+def test_the_shipped_example_with_sessions_is_read(directory: Path) -> None:
+    authority = Authority.root()
+    authority.issued.write_to(directory, "device-ca")
+    (directory / "store.keys").write_text(base64.b64encode(bytes(32)).decode())
+    (directory / "idp.secret").write_text("a secret")
+
+    settings = load_proxy_settings(directory / "kzproxy-sessions.yaml")
+
+    assert settings.store is not None
+    assert settings.store.file == directory / "kzproxy.db"
+    assert settings.sign_in is not None
+    assert settings.sign_in.url == "https://kzproxy.example.com:8444"
+    assert settings.devices.issuing is not None
+    assert settings.sessions.reverify == timedelta(minutes=1)
+    assert settings.signals is not None
+    assert settings.signals.back_channel_logout
 
 
 def changed(directory: Path, **fields: object) -> Path:

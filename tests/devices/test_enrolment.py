@@ -278,6 +278,25 @@ async def test_what_is_done_is_written_down(kept: KeptDevices) -> None:
     assert (events[1]["by"], events[1]["audit_id"]) == ("root", "a-1")
 
 
+async def test_what_is_refused_is_written_down_too(kept: KeptDevices) -> None:
+    machine = Machine()
+    record = await kept.approved(machine)
+    await kept.administration.block(record.id, "stolen", kept.doing())
+    with pytest.raises(Forbidden):
+        await kept.enrolment.certificate(machine.key.public_key(), None)
+    with pytest.raises(Forbidden):
+        await kept.enrol(Machine(), BOB, token="kze_x")
+    first, second = kept.events()[-2:]
+    assert (first["event"], first["refused"], first["device"]["id"]) == (
+        "device.certificate-issued",
+        True,
+        record.id,
+    )
+    assert "stolen" in first["message"]
+    assert (second["event"], second["refused"], second["by"]) == ("device.enrolled", True, "bob")
+    assert kept.enrolment.outcomes == {"pending": 1, "refused": 2}
+
+
 async def test_what_cannot_be_written_down_is_not_done(kept: KeptDevices) -> None:
     machine = Machine()
     record = (await kept.enrol(machine)).record

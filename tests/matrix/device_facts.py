@@ -32,16 +32,17 @@ def _on_device(name: str, **facts: Known) -> Callable[[Stage], Account]:
 
 
 def _blocked(stage: Stage, account: Account) -> Turned:
+    since = time.monotonic()
     answer = stage.asked("POST", f"{DEVICES}/device-blocked/block", body={"reason": "stolen"})
     at = time.monotonic()
     assert answer.status == 200, answer
-    return Turned(at=at)
+    return Turned(at=at, since=since)
 
 
 def _without_firewall(stage: Stage, account: Account) -> Turned:
     at = time.monotonic()
     say(stage.world, "posture-fact-turned", firewall=Known.FAILED)
-    return Turned(at=at)
+    return Turned(at=at, since=at)
 
 
 def _stale(stage: Stage, account: Account) -> Turned:

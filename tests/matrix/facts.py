@@ -22,9 +22,12 @@ class Turned:
 
     Attributes:
         at: Monotonic; from when it counts.
+        since: Monotonic; before that no stream may end. What is asked for is done before the answer
+            is there.
     """
 
     at: float
+    since: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +70,11 @@ def waited(moment: datetime) -> Turned:
     """Wait until a moment has come, as streams do whose time is set."""
     at = _monotonic(moment)
     time.sleep(max(0.0, at - time.monotonic()))
-    return Turned(at=at)
+    return Turned(at=at, since=at)
 
 
 # A stream of each kind takes some seconds to open where two cores do everything.
-_OPENING = timedelta(seconds=20)
+_OPENING = timedelta(seconds=30)
 
 
 class _Ends:
@@ -134,7 +137,7 @@ def _put_in_force(stage: Stage, policy: dict[str, Any]) -> Turned:
     at = time.monotonic()  # before, for kzproxy looks at its files by itself too
     stage.put_policy(policy)
     stage.world.proxy.signal(signal.SIGHUP)
-    return Turned(at=at)
+    return Turned(at=at, since=at)
 
 
 def _other_policy(stage: Stage, account: Account) -> Turned:

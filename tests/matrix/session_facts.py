@@ -49,26 +49,29 @@ def _signed_in(name: str) -> Callable[[Stage], Account]:
 
 
 def _revoked(stage: Stage, account: Account) -> Turned:
+    since = time.monotonic()
     answer = stage.asked("DELETE", f"{_SESSIONS}/{account.session_id}?message=laptop%20lost")
     # From the answer on: until then whoever revoked it knows nothing.
     at = time.monotonic()
     assert answer.json == {"ended": [account.session_id]}, answer
-    return Turned(at=at)
+    return Turned(at=at, since=since)
 
 
 def _disabled(stage: Stage, account: Account) -> Turned:
+    since = time.monotonic()
     stage.place.change_user("refresh-refused", None)
-    return Turned(at=time.monotonic())
+    return Turned(at=time.monotonic(), since=since)
 
 
 def _without_group(stage: Stage, account: Account) -> Turned:
+    since = time.monotonic()
     stage.place.change_user("group-removed", {"groups": ["others"]})
-    return Turned(at=time.monotonic())
+    return Turned(at=time.monotonic(), since=since)
 
 
 def _event(stage: Stage, account: Account) -> Turned:
     """Have a transmitter push a security event (RFC 8935)."""
-    now = int(time.time())
+    now, since = int(time.time()), time.monotonic()
     event = {"event_timestamp": now, "reason_user": {"en": "Your account is being looked at"}}
     token = stage.world.issuer.token(
         {
@@ -86,13 +89,14 @@ def _event(stage: Stage, account: Account) -> Turned:
         answer = client.post(url, content=token, headers=headers)
     at = time.monotonic()
     assert answer.status_code == 202, answer.text
-    return Turned(at=at)
+    return Turned(at=at, since=since)
 
 
 def _signed_out(stage: Stage, account: Account) -> Turned:
     """Sign out at the provider's own page, which tells kzproxy."""
+    since = time.monotonic()
     at = asyncio.run(_sign_out(stage, account))
-    return Turned(at=at)
+    return Turned(at=at, since=since)
 
 
 async def _sign_out(stage: Stage, account: Account) -> float:

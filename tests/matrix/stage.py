@@ -18,25 +18,45 @@ from kzproxy.demo.kubeconfig_file import KubeconfigUser
 from tests.cluster.kubectl import Kubectl
 from tests.cluster.pods import apply, pod
 from tests.matrix.sign_in import SignedIn, SignInPlace, sign_in
-from tests.matrix.streams import POD, PORT_FILE, TICK_SECONDS, Account, Kind, Stream, open_stream
+from tests.matrix.streams import (
+    FLOOD,
+    POD,
+    PORTS_FILE,
+    TICK_SECONDS,
+    UNREAD,
+    Account,
+    Kind,
+    Ports,
+    Stream,
+    open_stream,
+    open_unread,
+)
 from tests.proxy.raw_client import Answer
 from tests.proxy.world import PREFIX, World, request
 
-# Sends a line to each connection, all the time; says on which port.
+# Sends a line to each connection of one port all the time, and all that the other's take; says on
+# which ports.
 _SERVE = f"""
-import pathlib, socketserver, time
+import pathlib, socketserver, threading, time
 class Ticks(socketserver.BaseRequestHandler):
     def handle(self):
         while True:
             self.request.sendall(b"tick\\n")
             time.sleep({TICK_SECONDS})
+class Flood(socketserver.BaseRequestHandler):
+    def handle(self):
+        while True:
+            self.request.sendall(b"x" * 50000)
 class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
-server = Server(("127.0.0.1", 0), Ticks)
-pathlib.Path("{PORT_FILE}").write_text(str(server.server_address[1]))
-server.serve_forever()
+servers = [Server(("127.0.0.1", 0), handler) for handler in (Ticks, Flood)]
+ports = " ".join(str(server.server_address[1]) for server in servers)
+pathlib.Path("{PORTS_FILE}").write_text(ports)
+threading.Thread(target=servers[1].serve_forever).start()
+servers[0].serve_forever()
 """
 _TICK = f"while sleep {TICK_SECONDS}; do echo tick; done"
+_FLOOD = "while sleep 0.2; do head -c 50000 /dev/zero | tr '\\0' x; echo; done"
 _BULK_BYTES = 200_000
 _BULK_EVERY = 5
 _EVERYTHING = [
@@ -45,20 +65,21 @@ _EVERYTHING = [
 ]
 
 
-def start_pod(kubectl: Kubectl) -> str:
-    """Make the pod that all streams are with; return the port that it serves."""
+def start_pod(kubectl: Kubectl) -> Ports:
+    """Make the pod that all streams are with; return the ports that it serves."""
 
     def container(name: str, *command: str) -> dict[str, Any]:
         return {"name": name, "image": "none.invalid/none", "command": list(command)}
 
     server = container("server", sys.executable, "-c", _SERVE)
-    apply(kubectl, pod(POD, server, container("ticker", "sh", "-c", _TICK)))
+    ticker, flood = container("ticker", "sh", "-c", _TICK), container(FLOOD, "sh", "-c", _FLOOD)
+    apply(kubectl, pod(POD, server, ticker, flood))
     kubectl.out("wait", "--for=condition=Ready", f"pod/{POD}", "--timeout=30s")
-    read = ["exec", POD, "--container=server", "--", "cat", PORT_FILE]
+    read = ["exec", POD, "--container=server", "--", "cat", PORTS_FILE]
     deadline = time.monotonic() + 20
-    while not (port := kubectl(*read).stdout.decode().strip()):
+    while len(ports := kubectl(*read).stdout.decode().split()) < 2:
         assert time.monotonic() < deadline
-    return port
+    return Ports(ticks=ports[0], flood=ports[1])
 
 
 @contextmanager
@@ -106,7 +127,7 @@ class Stage:
         world: kzproxy and what is around it.
         control_plane: The cluster.
         namespace: That the pod is in.
-        port_of_pod: That the pod serves.
+        ports: That the pod serves.
         place: Where people sign in.
         neighbours: Streams of somebody whom nothing here is about.
     """
@@ -114,7 +135,7 @@ class Stage:
     world: World
     control_plane: ControlPlane
     namespace: str
-    port_of_pod: str
+    ports: Ports
     place: SignInPlace
     neighbours: dict[Kind, Stream] = field(default_factory=dict)
 
@@ -165,10 +186,14 @@ class Stage:
 
     def open(self, account: Account) -> dict[Kind, Stream]:
         """Open a stream of each kind, and return once something has come over each."""
-        streams = {kind: open_stream(kind, account, self.port_of_pod) for kind in Kind}
+        streams = {kind: open_stream(kind, account, self.ports) for kind in Kind}
         for stream in streams.values():
             stream.wait_until_begun()
         return streams
+
+    def open_unread(self, account: Account) -> list[Stream]:
+        """Open streams whose clients do not read."""
+        return [open_unread(kind, account, self.ports) for kind in UNREAD]
 
     def policy(self) -> dict[str, Any]:
         """Return the policy as it stands in the file; JSON is YAML too."""

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -21,7 +22,9 @@ from tests.proxy.world import request
 
 POD = "matrix"
 TICK_SECONDS = 0.05
-PORT_FILE = "matrix-port"
+PORTS_FILE = "matrix-ports"
+FLOOD = "flood"
+"""The container that says more than anybody reads."""
 
 _BEGIN_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -88,8 +91,10 @@ class Stream:
         self.last_at = 0.0
         self.ended_at: float | None = None
         self.exit_code: int | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._ends: list[Callable[[], None]] = []
         self._threads: list[threading.Thread] = []
+        self.stopped = threading.Event()
         self._begun = threading.Event()
 
     def took(self, data: bytes) -> None:
@@ -118,10 +123,16 @@ class Stream:
             time.sleep(0.01)
         return self.ended_at is None and self.last_at > since
 
+    def suspend(self) -> None:
+        """Have the client do nothing more; it can only be killed then."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
     def on_stop(self, end: Callable[[], None]) -> None:
         self._ends.append(end)
 
     def stop(self) -> None:
+        self.stopped.set()
         for end in reversed(self._ends):
             with contextlib.suppress(OSError):
                 end()
@@ -134,19 +145,55 @@ class Stream:
         thread.start()
 
 
-def open_stream(kind: Kind, account: Account, port_of_pod: str) -> Stream:
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """What the pod serves: a line now and then, and as much as anybody takes."""
+
+    ticks: str
+    flood: str
+
+
+def open_stream(kind: Kind, account: Account, ports: Ports) -> Stream:
     """Begin a stream; it need not have received anything yet."""
     if kind is Kind.WATCH_PROTOBUF:
         return _protobuf_watch(account)
     arguments, transport = _COMMANDS[kind]
-    if kind in (Kind.FORWARD_WEBSOCKET, Kind.FORWARD_SPDY):
-        return _forward(kind, account, [*arguments, f":{port_of_pod}"], transport)
+    if kind in _FORWARDS:
+        return _forward(kind, account, [*arguments, f":{ports.ticks}"], transport)
     return _kubectl(kind, account, arguments, transport)
+
+
+def open_unread(kind: Kind, account: Account, ports: Ports) -> Stream:
+    """Begin a stream whose client stops as soon as something has come, while more and more does.
+
+    A protobuf watch is as any other: ``SilentReader`` is one.
+    """
+    arguments, transport = _FLOODS[kind]
+    if kind in _FORWARDS:
+        stream = _forward(kind, account, [*arguments, f":{ports.flood}"], transport, is_read=False)
+    else:
+        stream = _kubectl(kind, account, arguments, transport)
+    stream.wait_until_begun()
+    stream.suspend()
+    return stream
 
 
 _EXEC = ("exec", POD, "--container=server", "--", "sh", "-c")
 _TICKING = (*_EXEC, f"while sleep {TICK_SECONDS}; do echo tick; done")
 _FORWARD = ("port-forward", f"pod/{POD}")
+_FORWARDS = (Kind.FORWARD_WEBSOCKET, Kind.FORWARD_SPDY)
+_FLOODING = (*_EXEC, "while :; do head -c 50000 /dev/zero | tr '\\0' x; echo; done")
+_FLOODS: Mapping[Kind, tuple[Sequence[str], Mapping[str, str]]] = {
+    Kind.WATCH_JSON: (("get", "configmaps", "--watch-only", "--output=json"), WEBSOCKET),
+    Kind.LOGS: (("logs", "--follow", POD, f"--container={FLOOD}"), WEBSOCKET),
+    Kind.EXEC_WEBSOCKET: (_FLOODING, WEBSOCKET),
+    Kind.EXEC_SPDY: (_FLOODING, SPDY),
+    Kind.ATTACH: (("attach", POD, f"--container={FLOOD}"), WEBSOCKET),
+    Kind.FORWARD_WEBSOCKET: (_FORWARD, WEBSOCKET),
+    Kind.FORWARD_SPDY: (_FORWARD, SPDY),
+}
+UNREAD = tuple(_FLOODS)
+"""The kinds that ``open_unread`` has."""
 _COMMANDS: Mapping[Kind, tuple[Sequence[str], Mapping[str, str]]] = {
     Kind.WATCH_JSON: (("get", "configmaps", "--watch"), WEBSOCKET),
     Kind.LOGS: (("logs", "--follow", POD, "--container=ticker"), WEBSOCKET),
@@ -178,6 +225,7 @@ def _started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    stream.process = process
     stream.on_stop(process.kill)
     stream.in_thread(lambda: _read_errors(process, stream))
     return process
@@ -200,7 +248,12 @@ def _read_errors(process: "subprocess.Popen[bytes]", stream: Stream) -> None:
 
 
 def _forward(
-    kind: Kind, account: Account, arguments: Sequence[str], transport: Mapping[str, str]
+    kind: Kind,
+    account: Account,
+    arguments: Sequence[str],
+    transport: Mapping[str, str],
+    *,
+    is_read: bool = True,
 ) -> Stream:
     """Hold a connection through kubectl's port-forward, over which the pod sends."""
     stream = Stream(kind)
@@ -212,7 +265,7 @@ def _forward(
         with process.stdout as output:
             found = re.search(rb"127\.0\.0\.1:(\d+)", output.readline())
             if found is not None:
-                _receive(int(found[1]), stream)
+                _receive(int(found[1]), stream, is_read=is_read)
             stream.exit_code = process.wait()
         stream.is_over()
 
@@ -220,12 +273,14 @@ def _forward(
     return stream
 
 
-def _receive(port: int, stream: Stream) -> None:
+def _receive(port: int, stream: Stream, *, is_read: bool) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         stream.on_stop(lambda: connection.shutdown(socket.SHUT_RDWR))
         with contextlib.suppress(OSError):
             while data := connection.recv(65536):
                 stream.took(data)
+                if not is_read:
+                    stream.stopped.wait()
 
 
 def _protobuf_watch(account: Account) -> Stream:

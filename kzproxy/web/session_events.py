@@ -1,0 +1,77 @@
+"""Sign-ins and what becomes of them, as the decision log has them."""
+
+from aiohttp import web
+
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.audit.events import Event, EventLog
+from kzproxy.web.sign_in_desk import address_of, client_details, port_of
+
+BY = "sign-in"
+"""Who ends a session here that no user ends."""
+
+
+class SessionEvents:
+    """Writes them down; each returns once that has reached the disk.
+
+    Raises:
+        ServiceUnavailable: It could not be written; what it says must not be done.
+    """
+
+    def __init__(self, events: EventLog) -> None:
+        self._events = events
+
+    async def signed_in(
+        self, request: web.Request, record: SessionRecord, certificate: str, *, again: bool
+    ) -> None:
+        """Say that a session is about to begin, or to go on with another sign-in."""
+        more = {"certificate": certificate} | ({"again": "true"} if again else {})
+        await self._write("auth.sign-in", request, record, more)
+
+    async def renewed(self, request: web.Request, record: SessionRecord, certificate: str) -> None:
+        """Say that a session was renewed."""
+        await self._write("auth.renewal", request, record, {"certificate": certificate})
+
+    async def signed_out(self, request: web.Request, record: SessionRecord) -> None:
+        """Say that a session is about to end because its user wants it."""
+        await self._write("auth.sign-out", request, record, {})
+
+    async def ended(
+        self, request: web.Request, session_id: str, record: SessionRecord | None, message: str
+    ) -> None:
+        """Say that a session is about to end by kzproxy's own doing; it may be unknown here."""
+        known = ("", "", "")
+        if record is not None:
+            known = (record.username, record.issuer, record.subject)
+        await self._events.record_event(
+            Event(
+                name="auth.session-ended",
+                message=message,
+                by=BY,
+                user=known,
+                session=session_id,
+                device_id="" if record is None else record.device_id,
+                address=address_of(request),
+                port=port_of(request),
+                details=client_details(request),
+            )
+        )
+
+    async def _write(
+        self, name: str, request: web.Request, record: SessionRecord, more: dict[str, str]
+    ) -> None:
+        details = client_details(request) | more
+        if record.authentication_class:
+            details["acr"] = record.authentication_class
+        await self._events.record_event(
+            Event(
+                name=name,
+                by=record.username,
+                user=(record.username, record.issuer, record.subject),
+                session=record.id,
+                device_id=record.device_id,
+                key_thumbprint=record.key_thumbprint,
+                address=address_of(request),
+                port=port_of(request),
+                details=details,
+            )
+        )
