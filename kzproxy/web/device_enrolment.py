@@ -70,6 +70,10 @@ class EnrolmentBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     proof: str
     token: str = ""
 
+    def __repr__(self) -> str:
+        """Leave the token out."""
+        return "EnrolmentBody()"
+
 
 class CertificateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What ``POST /devices/certificate`` takes; see ``EnrolmentBody``."""

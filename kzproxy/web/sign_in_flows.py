@@ -93,6 +93,10 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     wish: Wish
     device: str = ""
 
+    def __repr__(self) -> str:
+        """Name it without what is secret."""
+        return f"BrowserFlow(provider={self.provider!r})"
+
 
 class CodeGrant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a code stands for.

@@ -13,7 +13,12 @@ from pytest_aiohttp import AiohttpClient
 from kzproxy.devices.enrolment import Enrolment
 from kzproxy.devices.enrolment_request import Enroller
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
-from kzproxy.web.device_enrolment import MAX_BODY_BYTES, DeviceEnrolment, EnrolmentParts
+from kzproxy.web.device_enrolment import (
+    MAX_BODY_BYTES,
+    DeviceEnrolment,
+    EnrolmentBody,
+    EnrolmentParts,
+)
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import ALICE, BOB, KeptDevices
 from tests.devices.machine import URL, Machine
@@ -249,3 +254,8 @@ async def test_an_address_that_asks_in_vain_too_often_has_to_wait(
     status, refused = await machine.certificate(nonce)
     assert status == 429
     assert "wait a minute" in refused["error_description"]
+
+
+def test_a_body_does_not_print_its_token() -> None:
+    body = EnrolmentBody(csr="csr", proof="proof", token="kze_secret")
+    assert "kze_" not in repr(body)

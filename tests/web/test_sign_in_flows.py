@@ -107,3 +107,10 @@ async def test_keys_of_another_kind_are_others():
 async def test_another_thing_than_was_asked_for_is_none(flows: SignInFlows, clock: ManualClock):
     await flows.keep("flow/x", grant(clock), MINUTE)
     assert await flows.find("flow/x", BrowserFlow) is None
+
+
+def test_what_waits_for_a_browser_names_none_of_its_secrets() -> None:
+    flow = BrowserFlow(
+        browser="ab", provider="https://idp", nonce="secret-1", verifier="secret-2", wish=Wish()
+    )
+    assert "secret" not in repr(flow)
