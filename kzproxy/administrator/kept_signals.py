@@ -42,12 +42,17 @@ class KeptSignals:
 
 
 def keep_signals(
-    administrator: Administrator, following: Following, sessions: SessionDirectory
+    administrator: Administrator,
+    following: Following,
+    sessions: SessionDirectory,
+    *,
+    are_taken: bool = True,
 ) -> KeptSignals:
     """Make the views, and have what is under way judged again by what they come to know.
 
     To be called before ``following`` starts, and after whoever says what devices are, which these
-    may contradict.
+    may contradict. Where signals ``are_taken``, tokens of issuers too are refused while nobody can
+    tell what has been revoked.
     """
 
     def concerned(concern: Concern) -> None:
@@ -68,7 +73,9 @@ def keep_signals(
         administrator.judge_again_where(lambda attributes: attributes.device.serial == serial)
 
     kept = KeptSignals(
-        revocations=Revocations(sessions.find, concerned),
+        revocations=Revocations(
+            sessions.find, concerned, following.problem if are_taken else lambda: None
+        ),
         risks=Risks(sessions.find, concerned),
         compliance=Compliance(device_concerned),
         certificates=RevokedCertificates(certificate_concerned),

@@ -17,13 +17,14 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.validity import MAX_LEEWAY
-from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.store import Entry
 
 KIND = "revocation"
 
 Concerned = Callable[[Concern], None]
 Sessions = Callable[[str], SessionRecord | None]
+Problem = Callable[[], str | None]
 
 
 class Needed(StrEnum):
@@ -81,15 +82,17 @@ class Revocations:
 
     kind = KIND
 
-    def __init__(self, sessions: Sessions, concerned: Concerned) -> None:
+    def __init__(self, sessions: Sessions, concerned: Concerned, problem: Problem) -> None:
         """Begin empty.
 
         Args:
             sessions: Finds a session by its id.
             concerned: Told whom a change is about.
+            problem: Says why what is known may be too old; None where it is not.
         """
         self._sessions = sessions
         self._concerned = concerned
+        self._problem = problem
         self._kept: ConcernIndex[Revocation] = ConcernIndex()
         self._decoder = msgspec.json.Decoder(Revocation)
 
@@ -108,7 +111,15 @@ class Revocations:
 
         Raises:
             Unauthenticated: It is so.
+            ServiceUnavailable: Nobody can tell.
         """
+        problem = self._problem()
+        if problem is not None:
+            raise ServiceUnavailable(
+                "kzproxy cannot tell whether your sign-in still holds; try again",
+                detail=problem,
+                retry_after_seconds=1,
+            )
         if not self._kept:
             return
         who = who_is(subject, device, self._sessions)

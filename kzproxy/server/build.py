@@ -211,7 +211,14 @@ def _kept(
     from kzproxy.server.kept_devices import follow_devices
     from kzproxy.server.kept_posture import follow_posture
 
-    kept = open_kept(settings.store, settings.sessions, administrator, decisions, clock)
+    kept = open_kept(
+        settings.store,
+        settings.sessions,
+        administrator,
+        decisions,
+        clock,
+        takes_signals=settings.signals is not None,
+    )
     follow_posture(metrics, kept.posture.keeper.counts)
     follow_devices(metrics, kept.devices)
     return kept

@@ -85,6 +85,8 @@ def open_kept(
     administrator: Administrator,
     events: EventLog,
     clock: Clock,
+    *,
+    takes_signals: bool = True,
 ) -> Kept:
     """Open the store; the caller closes what is returned.
 
@@ -110,7 +112,7 @@ def open_kept(
         devices=devices,
         posture=posture,
         # Last: it contradicts what others say of devices.
-        signals=keep_signals(administrator, following, directory),
+        signals=keep_signals(administrator, following, directory, are_taken=takes_signals),
         administrator=administrator,
         clock=clock,
     )
