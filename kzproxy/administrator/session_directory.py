@@ -80,6 +80,14 @@ class SessionDirectory:
         record = self._records.get(session_id)
         return None if record is None else self._seen(record)
 
+    async def catch_up(self) -> None:
+        """Return once every session is known that another worker kept before this was called.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        await self._following.catch_up()
+
     def all(self) -> tuple[SessionRecord, ...]:
         """Return every session, the one that began last first."""
         records = map(self._seen, self._records.values())

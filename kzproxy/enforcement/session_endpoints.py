@@ -184,6 +184,8 @@ class SessionsEndpoint:
         Raises:
             NotServed: There is no such session.
         """
+        # One that began at another worker just now must not be missed by whoever ends them all.
+        await self._sessions.directory.catch_up()
         meant = self._meant(asked)
         if asked.rest and not meant:
             raise NotServed(f"kzproxy knows no session {asked.rest}")
