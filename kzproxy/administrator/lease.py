@@ -1,7 +1,6 @@
 """How long a permit holds without being looked at again, and what a stream is told at its end."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -50,15 +49,6 @@ class Ended(Exception):
     def __init__(self, ending: Ending) -> None:
         super().__init__(ending.error.message)
         self.ending = ending
-
-
-@contextmanager
-def ending_by(cause: EndCause, kind: type[ProxyError] = ProxyError) -> Iterator[None]:
-    """Have a refusal of this kind within the block end what runs, for ``cause``."""
-    try:
-        yield
-    except kind as error:
-        raise Ended(Ending(cause=cause, error=error)) from error
 
 
 class Lease:
@@ -236,7 +226,7 @@ def as_impersonated(before: Identity, present: Identity) -> Identity:
     if lost or others:
         what = f"you are no longer in {', '.join(lost)}" if lost else "you are known as another"
         raise Unauthenticated(f"access ended by kzproxy: {what}; start it again as you are now")
-    return replace(present, groups=before.groups)
+    return present if present.groups == before.groups else replace(present, groups=before.groups)
 
 
 def aged(attributes: Attributes, now: datetime) -> Attributes:

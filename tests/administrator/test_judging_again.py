@@ -168,7 +168,7 @@ async def test_what_ended_before_its_turn_is_left_alone(world: World, facts: Fac
         with lease:
             pass
     world.administrator.sweep()
-    assert len(world.cuts) == 200
+    assert len(world.cuts) == 50
 
 
 def test_nothing_is_kept_of_what_has_ended(world: World) -> None:
