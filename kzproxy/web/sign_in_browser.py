@@ -92,18 +92,17 @@ class BrowserSignIn:
         except ProviderSilence as silence:
             log.warning("nobody can sign in: %s", silence)
             raise PageRefusal(_SILENT, status=503) from silence
-        await self._desk.flows.keep(
-            flow_key(flow.state),
-            BrowserFlow(
-                browser=digest(browser),
-                provider=provider.settings.issuer.url,
-                nonce=flow.nonce,
-                verifier=flow.verifier,
-                wish=wish,
-                device=device,
-            ),
-            FLOW_LIFE,
+        begun = BrowserFlow(
+            browser=digest(browser),
+            provider=provider.settings.issuer.url,
+            nonce=flow.nonce,
+            verifier=flow.verifier,
+            wish=wish,
+            device=device,
         )
+        flows = self._desk.flows
+        put = flows.put(flow_key(flow.state), begun, FLOW_LIFE, expected=None)
+        await flows.begin(remote(request), FLOW_LIFE, put)
         return remembered_in(
             self._desk.pages.onward("Sign in", "Your browser goes to your identity provider.", url),
             browser,

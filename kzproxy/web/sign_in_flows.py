@@ -16,6 +16,7 @@ from kzproxy.attributes.identity import ExtraValues
 from kzproxy.clock.system import Clock
 from kzproxy.store.sealing import Sealer, Unsealable
 from kzproxy.store.store import Conflict, Delete, Put, Store
+from kzproxy.web.begun_sign_ins import MAX_BEGUN, BegunSignIns
 
 KIND = "sign-in"
 
@@ -153,10 +154,24 @@ class Found(Generic[_Value]):
 class SignInFlows:
     """Remembers."""
 
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, sealer: Sealer, clock: Clock, most_begun: int = MAX_BEGUN
+    ) -> None:
         self._store = store
         self._sealer = sealer
         self._clock = clock
+        self._begun = BegunSignIns(clock, most_begun)
+
+    async def begin(self, address: str, life: timedelta, *puts: Put) -> None:
+        """Remember a sign-in that begins; one of whoever has begun the most may go for it.
+
+        Args:
+            address: Whoever begins it is there.
+            life: For how long it is remembered at most.
+            puts: What is to be remembered; see ``put``.
+        """
+        gone = self._begun.add(address, tuple(one.key for one in puts), life)
+        await self._store.write(*puts, *(Delete(kind=KIND, key=key) for key in gone))
 
     async def keep(self, key: str, value: msgspec.Struct, life: timedelta) -> None:
         """Remember something new."""

@@ -585,6 +585,20 @@ def test_codes_are_not_guessed(world: SignInWorld):
         assert browser.submit(browser.get("/device"), user_code=begun["user_code"]).is_success
 
 
+def test_whoever_guesses_from_many_addresses_keeps_nobody_from_typing(world: SignInWorld):
+    waiting = world.machine().post("/device_authorization", {}).json()
+    guessed: list[int] = []
+    for number in range(20, 28):
+        with world.browser(address=f"127.0.0.{number}") as attacker:
+            page = attacker.get("/device")
+            guessed += [attacker.submit(page, user_code="CCCC-CCCC").status_code for _ in range(10)]
+    assert guessed[-1] == 429
+    with world.browser() as browser:
+        page = browser.submit(browser.get("/device"), user_code="CCCC-CCCC")
+        assert page.status_code == 400
+        assert browser.submit(browser.get("/device"), user_code=waiting["user_code"]).is_success
+
+
 def test_who_has_too_many_sessions_loses_the_oldest(world: SignInWorld):
     machines: list[Machine] = []
     for _ in range(21):
