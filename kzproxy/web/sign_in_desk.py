@@ -21,10 +21,10 @@ SHARE_BEGUN_PER_MINUTE = 6
 
 WRONG_CODES_PER_MINUTE = 10
 ALL_WRONG_CODES_PER_MINUTE = 60
-SHARE_WRONG_CODES_PER_MINUTE = 2
+SHARE_WRONG_CODES_PER_MINUTE = 3
 """RFC 8628 section 5.1: there are 20^8 codes; where a thousand terminals wait, a guess a second for
 all of their ten minutes finds one in some 40,000 tries of doing so. Of whoever guesses from a
-thousand networks at a time, the shares are thirty a second."""
+thousand networks at a time, the shares are fifty a second."""
 
 REFUSED_PER_MINUTE = 60
 ALL_REFUSED_PER_MINUTE = 6000
