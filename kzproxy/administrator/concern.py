@@ -65,6 +65,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         usernames: What that address makes them here, by issuer, where it makes their name.
         idp_session: ``sid``.
         device_id: The device.
+        username: As the cluster knows them.
         everybody: Whether nothing else need be said: all users of the issuers.
     """
 
@@ -74,6 +75,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usernames: tuple[tuple[str, str], ...] = ()
     idp_session: str = ""
     device_id: str = ""
+    username: str = ""
     everybody: bool = False
 
     def covers(self, who: Who) -> bool:
@@ -82,14 +84,20 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return False
         if self.everybody:
             return True
-        if not (self.subject or self.email or self.idp_session or self.device_id):
+        if not self._names_somebody:
             return False
         return (
             (not self.subject or who.subject == self.subject)
             and (not self.email or self._has_email(who))
             and (not self.idp_session or self._is_in_session(who))
             and (not self.device_id or who.device_id == self.device_id)
+            and (not self.username or who.username == self.username)
         )
+
+    @property
+    def _names_somebody(self) -> bool:
+        named = (self.subject, self.email, self.idp_session, self.device_id, self.username)
+        return any(named)
 
     def _has_email(self, who: Who) -> bool:
         if who.email and who.email.casefold() == self.email.casefold():
@@ -115,7 +123,9 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return (*emails, *(("username", name.casefold()) for _, name in self.usernames))
         if self.idp_session:
             return (("session", self.idp_session),)
-        return (("device", self.device_id),)
+        if self.device_id:
+            return (("device", self.device_id),)
+        return (("username", self.username.casefold()),)
 
 
 class ConcernIndex(Generic[_Kept]):

@@ -1,6 +1,7 @@
 """What is remembered of signals, wired: told by the store, asked by the administrator."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.concern import Concern
@@ -8,6 +9,7 @@ from kzproxy.administrator.device_signals import Compliance, RevokedCertificates
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.revocations import Revocations, who_is
 from kzproxy.administrator.risks import Risks
+from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
@@ -35,6 +37,14 @@ class KeptSignals:
             Unauthenticated: It is so.
         """
         self.revocations.check(subject, device)
+
+    def check_sign_in(self, record: SessionRecord, begun_at: datetime) -> None:
+        """Refuse a session before it begins whose sign-in was revoked while it was under way.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        self.revocations.check_sign_in(record, begun_at)
 
     def judged_as(self, subject: Identity, device: DevicePosture) -> Identity:
         """Return a caller with what is known beside their credential: the risk."""

@@ -1,4 +1,4 @@
-"""Sign-ins that hold no longer although a token says that they do.
+"""Sign-ins that hold no longer although a token says that they do, or somebody is at one.
 
 A session ends in the store. A token that an issuer signed cannot be taken back, so it is remembered
 whose tokens from before when are not taken. This also holds for a session that began elsewhere in
@@ -6,6 +6,7 @@ the moment in which the others were ended.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -32,6 +33,7 @@ class Needed(StrEnum):
 
     SIGN_IN = "sign-in"
     TOKEN = "token"  # noqa: S105 - a fresh one, made after that moment
+    BEGUN = "begun"  # a session of kzproxy's, of a sign-in that begins after that moment
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,12 +55,18 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def ends(self, subject: Identity, who: Who) -> bool:
         """Whether the credential of ``subject``, whom this is about, holds no longer."""
+        if self.needed is Needed.BEGUN:
+            return subject.is_session and not is_after(subject.session_began_at, self.taken_at)
         if subject.is_session:
-            began = subject.session_began_at
-            in_time = began is not None and began > self.taken_at
+            in_time = is_after(subject.session_began_at, self.taken_at)
             if self.needed is Needed.TOKEN or in_time:
                 return False
         return is_from_before(self.before, subject, who, self.concern, self.needed)
+
+
+def is_after(began: datetime | None, moment: datetime) -> bool:
+    """Whether something began after ``moment``; where nobody knows, it did not."""
+    return began is not None and began > moment
 
 
 def is_from_before(
@@ -120,9 +128,22 @@ class Revocations:
                 detail=problem,
                 retry_after_seconds=1,
             )
-        if not self._kept:
-            return
-        who = who_is(subject, device, self._sessions)
+        if self._kept:
+            self._refuse(subject, who_is(subject, device, self._sessions))
+
+    def check_sign_in(self, record: SessionRecord, begun_at: datetime) -> None:
+        """Refuse a session before it begins whose sign-in was revoked while it was under way.
+
+        Args:
+            record: As it would begin.
+            begun_at: When the person was sent to show who they are.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        self._refuse(replace(record.identity(), session_began_at=begun_at), who_has(record))
+
+    def _refuse(self, subject: Identity, who: Who) -> None:
         for one in self._kept.about(who):
             if one.ends(subject, who):
                 raise Unauthenticated(

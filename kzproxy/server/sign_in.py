@@ -166,6 +166,7 @@ def _application(
             nonces=nonces,
             posture=kept.posture.intake(parts.url, nonces),
             catch_up=kept.following.catch_up,
+            check_sign_in=kept.signals.check_sign_in,
             superseded=confirming.giving_back.give_back,
         ),
     )

@@ -5,7 +5,7 @@ RFC 6749 section 4.1, RFC 7636, RFC 9207; towards the provider kzproxy is a clie
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -99,6 +99,7 @@ class BrowserSignIn:
             verifier=flow.verifier,
             wish=wish,
             device=device,
+            begun_at=self._desk.clock.now(),
         )
         flows = self._desk.flows
         put = flows.put(flow_key(flow.state), begun, FLOW_LIFE, expected=None)
@@ -168,9 +169,9 @@ class BrowserSignIn:
             nonce=flow.nonce,
             max_age=_max_age(flow.wish),
         )
-        return self._as_person(signed_in)
+        return self._as_person(signed_in, flow.begun_at)
 
-    def _as_person(self, signed_in: SignedIn) -> Person:
+    def _as_person(self, signed_in: SignedIn, begun_at: datetime) -> Person:
         identity = signed_in.identity
         return Person(
             username=identity.username,
@@ -186,6 +187,7 @@ class BrowserSignIn:
             authentication_class=identity.authentication_class,
             authentication_methods=identity.authentication_methods,
             refresh_token=signed_in.refresh_token,
+            begun_at=begun_at,
             signed_in_at=self._desk.clock.now(),
         )
 

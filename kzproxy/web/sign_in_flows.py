@@ -31,7 +31,12 @@ _SECRET_BYTES = 32
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody who has signed in at the provider; see ``SessionRecord``."""
+    """Somebody who has signed in at the provider; see ``SessionRecord``.
+
+    Attributes:
+        begun_at: When their browser was sent to the provider, before they showed who they are.
+        signed_in_at: When it came back.
+    """
 
     username: str
     groups: tuple[str, ...] = ()
@@ -46,6 +51,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     authentication_class: str = ""
     authentication_methods: tuple[str, ...] = ()
     refresh_token: str
+    begun_at: datetime
     signed_in_at: datetime
 
     def __repr__(self) -> str:
@@ -85,6 +91,7 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         verifier: Goes with the provider's code.
         wish: The client's.
         device: The key of the device flow that it decides; empty where it is none.
+        begun_at: Aware, UTC.
     """
 
     browser: str
@@ -93,6 +100,7 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     verifier: str
     wish: Wish
     device: str = ""
+    begun_at: datetime
 
     def __repr__(self) -> str:
         """Name it without what is secret."""

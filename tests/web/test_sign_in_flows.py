@@ -48,6 +48,7 @@ def grant(clock: ManualClock) -> CodeGrant:
         issuer="https://idp.example.com",
         subject="00u1",
         refresh_token="the-refresh-token",
+        begun_at=clock.now(),
         signed_in_at=clock.now(),
     )
     return CodeGrant(person=person, wish=Wish(challenge="c" * 43))
@@ -132,8 +133,13 @@ async def test_another_thing_than_was_asked_for_is_none(flows: SignInFlows, cloc
     assert await flows.find("flow/x", BrowserFlow) is None
 
 
-def test_what_waits_for_a_browser_names_none_of_its_secrets() -> None:
+def test_what_waits_for_a_browser_names_none_of_its_secrets(clock: ManualClock) -> None:
     flow = BrowserFlow(
-        browser="ab", provider="https://idp", nonce="secret-1", verifier="secret-2", wish=Wish()
+        browser="ab",
+        provider="https://idp",
+        nonce="secret-1",
+        verifier="secret-2",
+        wish=Wish(),
+        begun_at=clock.now(),
     )
     assert "secret" not in repr(flow)
