@@ -12,7 +12,14 @@ from enum import StrEnum
 
 import msgspec
 
-from kzproxy.administrator.concern import Concern, ConcernIndex, Who, who_calls, who_has
+from kzproxy.administrator.concern import (
+    Concern,
+    ConcernIndex,
+    Who,
+    concern_of,
+    who_calls,
+    who_has,
+)
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
@@ -20,6 +27,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.validity import MAX_LEEWAY
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.store import Entry
+from kzproxy.store.unreadable import UnreadableEntries
 
 KIND = "revocation"
 
@@ -36,7 +44,9 @@ class Needed(StrEnum):
     BEGUN = "begun"  # a session of kzproxy's, of a sign-in that begins after that moment
 
 
-class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Revocation(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What is not taken any more.
 
     Attributes:
@@ -86,22 +96,33 @@ def is_from_before(
 
 
 class Revocations:
-    """A ``View`` of the store, and ``Restates``."""
+    """A ``View`` of the store, and ``Restates``.
+
+    Of one that cannot be read nobody can tell what it ends: whoever it may be about is refused.
+    """
 
     kind = KIND
 
-    def __init__(self, sessions: Sessions, concerned: Concerned, problem: Problem) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        concerned: Concerned,
+        problem: Problem,
+        unreadable: UnreadableEntries,
+    ) -> None:
         """Begin empty.
 
         Args:
             sessions: Finds a session by its id.
             concerned: Told whom a change is about.
             problem: Says why what is known may be too old; None where it is not.
+            unreadable: Is told of entries that cannot be read.
         """
         self._sessions = sessions
         self._concerned = concerned
         self._problem = problem
-        self._kept: ConcernIndex[Revocation] = ConcernIndex()
+        self._kept: ConcernIndex[Revocation | None] = ConcernIndex()
+        self._unreadable = unreadable
         self._decoder = msgspec.json.Decoder(Revocation)
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
@@ -140,11 +161,17 @@ class Revocations:
 
         Raises:
             Unauthenticated: It is so.
+            ServiceUnavailable: Nobody can tell.
         """
         self._refuse(replace(record.identity(), session_began_at=begun_at), who_has(record))
 
     def _refuse(self, subject: Identity, who: Who) -> None:
         for one in self._kept.about(who):
+            if one is None:
+                raise ServiceUnavailable(
+                    "kzproxy cannot tell whether your sign-in still holds; ask your administrator",
+                    detail="a revocation in the store cannot be read",
+                )
             if one.ends(subject, who):
                 raise Unauthenticated(
                     f"{one.message or 'your sign-in was ended'}; sign in again with `kzproxy login`"
@@ -160,9 +187,12 @@ class Revocations:
         """See ``View``."""
         self._kept.drop(key)
         if entry is not None:
-            revocation = self._decoder.decode(entry.value)
-            self._kept.keep(key, revocation.concern, revocation)
-            self._concerned(revocation.concern)
+            revocation = self._unreadable.read(
+                entry, self._decoder.decode, follows="whoever it may be about is refused"
+            )
+            concern = concern_of(entry.value) if revocation is None else revocation.concern
+            self._kept.keep(key, concern, revocation)
+            self._concerned(concern)
 
 
 def who_is(subject: Identity, device: DevicePosture, sessions: Sessions) -> Who:

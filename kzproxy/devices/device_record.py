@@ -13,6 +13,11 @@ KEY_KIND = "device-key"
 
 MAX_NAME_CHARS = 128
 
+
+class _Keyed(msgspec.Struct):
+    key_thumbprint: str = ""
+
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -120,7 +125,20 @@ def device_deletes(record: DeviceRecord) -> tuple[Delete, ...]:
 
 def read_device(entry: Entry) -> DeviceRecord:
     """Return what ``entry`` keeps."""
-    return msgspec.json.decode(entry.value, type=DeviceRecord)
+    return decoded_device(entry.value)
+
+
+def decoded_device(value: bytes) -> DeviceRecord:
+    """Return what an entry of this value keeps."""
+    return msgspec.json.decode(value, type=DeviceRecord)
+
+
+def key_of(entry: Entry) -> str:
+    """Return the key of a device whose entry cannot be read otherwise; empty for none."""
+    try:
+        return msgspec.json.decode(entry.value, type=_Keyed).key_thumbprint
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
 
 
 def approved(record: DeviceRecord, how: ApprovedBy, by: str, at: datetime) -> DeviceRecord:

@@ -83,7 +83,7 @@ class SignIn:
 
 def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
     """Put it together; before ``kept`` is started."""
-    keys = SigningKeys(kept.sealer)
+    keys = SigningKeys(kept.sealer, kept.following.unreadable)
     kept.following.follow(keys)
     tokens = SessionTokens(keys, clock, issuer=settings.url)
     return SignIn(
