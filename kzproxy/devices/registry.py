@@ -16,13 +16,17 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.devices.device_index import DeviceIndex
 from kzproxy.devices.device_record import (
     KIND,
+    OWNER_KIND,
     DeviceRecord,
     DeviceState,
+    Owner,
     decoded_device,
     device_deletes,
     device_put,
     key_of,
     key_puts,
+    owner_turn_key,
+    owner_turn_put,
     read_device,
 )
 from kzproxy.devices.names import ClientName, DeviceName
@@ -196,6 +200,19 @@ class DeviceRegistry:
             ServiceUnavailable: It cannot be written.
         """
         await self._following.write(device_put(record, None), *key_puts(record), *others)
+
+    async def turn_of(self, owner: Owner, now: datetime) -> Put:
+        """Return the write that has a person be enrolled one device at a time, at all workers.
+
+        Every device is known here by then that they had before. Written with a new one, it fails
+        where they have had another one enrolled since.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        entry = await self._store.get(OWNER_KIND, owner_turn_key(owner))
+        await self.catch_up()
+        return owner_turn_put(owner, None if entry is None else entry.revision, now)
 
     async def update(self, device_id: str, change: Change, *others: Put | Delete) -> DeviceRecord:
         """Change a device as it is in the store now; return it as it is then.
