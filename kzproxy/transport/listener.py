@@ -231,7 +231,7 @@ class Listener:
         except (StreamBroken, TimeoutError) as error:
             self._metrics.handshake_failures.inc()
             log.info("handshake with %s failed: %s", accepted.host, error)
-            stream.abort()
+            await _hang_up(stream, error)
             return
         except asyncio.CancelledError:
             log.info("%s was still shaking hands when kzproxy stopped", accepted.host)
@@ -308,6 +308,15 @@ class Listener:
             certificates=verified_chain(stream.tls),
             via=peer_address(accepted.via) if accepted.via else None,
         )
+
+
+async def _hang_up(stream: TlsStream, error: Exception) -> None:
+    if isinstance(error, TimeoutError):
+        stream.abort()
+        return
+    # OpenSSL has sent an alert. A client of TLS 1.3 whose certificate is refused has sent its
+    # request by then: a close would reset the connection, and destroy the alert.
+    await stream.linger()
 
 
 def _reset(sock: socket.socket) -> None:

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, OpenC
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.listener import Listener, listening_socket
+from tests.servers.authority import Authority
 
 _SECONDS = 5
 REQUEST = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -147,6 +150,49 @@ async def test_what_is_still_served_when_it_is_cut_short_is_told_so(
         await asyncio.sleep(0)
         listening.cut_short()
         assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
+        await asyncio.wait_for(serving, _SECONDS)
+        writer.close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_whose_certificate_nobody_vouches_for_reads_why(
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
+    tmp_path: Path,
+    version: ssl.TLSVersion,
+) -> None:
+    """In TLS 1.3 it has sent its request by then, which a close would answer with a reset."""
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_2
+    client_context.maximum_version = version
+    client_context.load_cert_chain(*Authority.root().device("d").write_to(tmp_path, "d"))
+
+    def told() -> str:
+        with socket.create_connection(listening.address, timeout=_SECONDS) as sock:
+            try:
+                with client_context.wrap_socket(sock, server_hostname="localhost") as tls:
+                    tls.sendall(REQUEST)
+                    time.sleep(0.2)  # so that what the server did is there to be read
+                    tls.sendall(REQUEST)
+                    return repr(tls.recv(1))
+            except OSError as error:
+                return str(error)
+
+    async with running(server_context) as (listening, serving):
+        words = await asyncio.to_thread(told)
+        listening.stop_accepting()
+        await asyncio.wait_for(serving, _SECONDS)
+
+    assert "ALERT_UNKNOWN_CA" in words.upper().replace(" ", "_")
+
+
+async def test_a_client_that_was_refused_in_its_handshake_and_stays_is_not_waited_for(
+    server_context: ssl.SSLContext,
+) -> None:
+    async with running(server_context) as (listening, serving):
+        _, writer = await asyncio.open_connection(*listening.address)
+        writer.write(b"this is no TLS at all")
+        await asyncio.sleep(0.1)
+        listening.stop_accepting()
         await asyncio.wait_for(serving, _SECONDS)
         writer.close()
 
