@@ -166,7 +166,7 @@ class Forwarding:
     async def _gathered(
         self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
     ) -> tuple[ResponseHead, bytes]:
-        gathering = Gathering(self.api_server, self.settings.account, self.metrics)
+        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
         with self._opened(permitted, gathering.cut):
             outgoing = self._outgoing(permitted, request)
             info = permitted.permit.attributes.request
