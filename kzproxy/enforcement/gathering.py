@@ -43,16 +43,21 @@ class Gathering:
             ProxyError: There is none, or the lease has ended.
         """
         answer, received = await self._api_server.gather(
-            outgoing, body, max_bytes=max_bytes, confirm=self._confirm
+            outgoing, body, max_bytes=max_bytes, confirm=self.check
         )
-        self._confirm()
+        self.check()
         check_answer(answer, info, upgrade="")
         if may_name_account(answer, info) and names_account(answer, received, self._account):
             self._metrics.upstream_rejections.labels(str(answer.status)).inc()
             raise UpstreamInvalid(_REFUSED_ACCOUNT, detail=received.decode("utf-8", "replace"))
         return answer, received
 
-    def _confirm(self) -> None:
+    def check(self) -> None:
+        """Refuse to go on once the lease has ended.
+
+        Raises:
+            ProxyError: It has.
+        """
         if self._ending is not None:
             raise self._ending.error
 
