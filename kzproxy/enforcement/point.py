@@ -136,6 +136,7 @@ class EnforcementPoint:
             raise
         finally:
             self.metrics.in_flight.dec()
+            exchange.let_go()
             self._record_outcome(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
