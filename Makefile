@@ -19,7 +19,7 @@ demo: $(READY) controlplane ## run everything on this machine; Ctrl-C ends it
 
 test: $(READY) controlplane browser ## all tests, against real components
 	$(PYTEST) --without-cluster --numprocesses 2 $(ALONE)
-	$(PYTEST) --require-cluster $(filter-out $(ALONE:=/),$(wildcard tests/*/)) $$(grep -rl mark.cluster $(ALONE))
+	$(PYTEST) --require-cluster $(filter-out $(ALONE:=/),$(wildcard tests/*/)) $$(grep -rl --include='*.py' mark.cluster $(ALONE))
 
 check: $(READY) ## format, lint, types, imports
 	$(BIN)/ruff format --check .
