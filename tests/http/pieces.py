@@ -1,10 +1,10 @@
-"""Bytes as a connection may cut them."""
-
-import itertools
-from collections.abc import Iterable
+"""Bytes as they may come: cut anywhere."""
 
 
-def cut_at(data: bytes, cuts: Iterable[int]) -> list[bytes]:
-    """Cut ``data`` at these offsets."""
-    edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(data)), len(data)]
-    return [data[start:end] for start, end in itertools.pairwise(edges)]
+def in_pieces(data: bytes, sizes: list[int]) -> list[bytes]:
+    """Return ``data`` in pieces of these sizes, and one of the rest."""
+    pieces, position = [], 0
+    for size in sizes:
+        pieces.append(data[position : position + size])
+        position += size
+    return [piece for piece in (*pieces, data[position:]) if piece]
