@@ -29,6 +29,18 @@ class Service(Protocol):
 class ClientConnection:
     """Reads heads off a connection and has each request served."""
 
+    __slots__ = (
+        "_buffer",
+        "_deadlines",
+        "_draining",
+        "_heads",
+        "_idle",
+        "_limits",
+        "_peer",
+        "_service",
+        "_stream",
+    )
+
     def __init__(
         self,
         *,

@@ -17,6 +17,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import (
     Caller,
     Outcome,
+    common_part,
     impersonated_identity,
     outcome_record,
     recorded_request,
@@ -318,11 +319,20 @@ def test_a_spelling_that_differs_in_what_is_masked_alone_is_left_out() -> None:
     assert "received_target" not in requested("/api/v1/namespaces/dev/pods?token=%73")
 
 
+def test_records_on_the_same_grounds_have_one_part_in_common():
+    first = record_of(permit(), ARRIVAL, session_id="s-1")
+    arrival = replace(ARRIVAL, audit_id="another", source_port=1, received_at=NOW)
+    second = record_of(permit(), arrival, session_id="s-1")
+
+    assert common_part(first) == common_part(second)
+    assert common_part(first) != common_part(record_of(permit(), ARRIVAL, session_id="s-2"))
+
+
 def test_the_record_of_the_same_decision_differs_in_when_and_which_only():
     first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
     later = NOW + timedelta(minutes=1)
     arrival = replace(ARRIVAL, audit_id="another", client_audit_id="theirs", received_at=later)
-    second = same_decision(first, arrival, decided_at=later)
+    second = same_decision(common_part(first), first.request, arrival, decided_at=later)
 
     changed = {"ts", "audit_id", "client_audit_id", "received_at"}
     assert as_json(second)["audit_id"] == "another"
