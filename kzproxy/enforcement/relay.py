@@ -191,7 +191,10 @@ class Relay:
         await self._respond(answer, first)
         seconds = self._patience.body_seconds
         while not connection.body_done:
-            await connection.receive_body_into(self._pass_on, seconds)
+            if self._info.stream is StreamKind.NONE:
+                await connection.gather_body_into(self._exchange.send_now, seconds)
+            else:
+                await connection.receive_body_into(self._pass_on, seconds)
             await self._exchange.flush()
 
     def _sieved(self, head: ResponseHead, first: bytes) -> bytes:

@@ -65,7 +65,7 @@ class ResponseBodyScanner:
         self._until_close = isinstance(body, UntilClose)
         self.done = isinstance(body, NoBody) or body == Length(0)
 
-    def scan(self, data: bytes) -> int:
+    def scan(self, data: bytes | memoryview) -> int:
         """Return how many bytes of ``data`` belong to the answer and may be relayed as they are.
 
         Fewer than ``len(data)`` means that kube-apiserver sent more than its answer: the connection
@@ -77,7 +77,7 @@ class ResponseBodyScanner:
         if self.done:
             return 0
         if self._chunks is not None:
-            _, taken = self._chunks.scan(data)
+            taken = self._chunks.follow(data)
             self.done = self._chunks.done
             return taken
         if self._until_close:

@@ -3,10 +3,10 @@
 A non-blocking ``SSLSocket`` driven by ``add_reader`` and ``add_writer``: asyncio's own TLS
 transport costs twice the CPU and ten times the memory of an idle watch.
 
-One object in layers: ``tls_waiting``, ``tls_sending``, ``tls_receiving``, ``tls_resting`` and here
-how it begins and ends. A layer inherits from the one below where it could hold it, because every
-small request would pay for the calls from one to the next. What OpenSSL asks of a layer stands at
-its head.
+One object in layers: ``tls_waiting``, ``tls_sending``, ``tls_receiving``, ``tls_gathering``,
+``tls_resting`` and here how it begins and ends. A layer inherits from the one below where it could
+hold it, because every small request would pay for the calls from one to the next. What OpenSSL asks
+of a layer stands at its head.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ class TlsStream(TlsResting):
 
     Attributes:
         sending: How long a send may wait for a peer that takes nothing.
-        receiving: How long ``receive_into`` may wait for a peer that sends nothing.
+        receiving: How long ``receive_into`` and ``receive_gathered`` may wait for a peer that sends
+            nothing.
     """
 
     __slots__ = ("receiving", "sending")
