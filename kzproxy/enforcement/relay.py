@@ -131,6 +131,8 @@ class Relay:
         self._exchange.reusable = False
         self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
         self._exchange.stream.interrupt(_Cut())
+        if self._info.stream is StreamKind.NONE:  # It has no farewell that must find its place.
+            self._exchange.stream.forget_unsent()
         if self._upstream is not None:
             self._upstream.stream.fail(_Cut())
         loop = asyncio.get_running_loop()

@@ -75,11 +75,11 @@ class TlsGathering(TlsReceiving):
         if taken.done():
             return
         size, records, stopped = self._fill()
+        self._flowed_bytes += size
         try:
             if size and not take(self._buffer[:size]):
                 taken.set_result(True)  # What stopped us will do so again.
             elif isinstance(stopped, ssl.SSLWantReadError):
-                self._flowed_bytes += size
                 if self._flowed_bytes > _AT_ONCE_BYTES and size < records * _SMALL_RECORD_BYTES:
                     self._begin_lull()
             elif isinstance(stopped, EOFError):
@@ -91,7 +91,9 @@ class TlsGathering(TlsReceiving):
 
     def _fill(self) -> tuple[int, int, Exception | None]:
         """Read into the buffer; return bytes, records, and what stopped it before it was full."""
-        read, buffer = self._sock.read, self._buffer
+        # With a buffer it returns how much it read, which its type does not tell.
+        read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[assignment]
+        buffer = self._buffer
         size = records = 0
         stopped: Exception | None = None
         try:
