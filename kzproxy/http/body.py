@@ -54,13 +54,14 @@ class ResponseBodyScanner:
     """Finds the end of one answer in what kube-apiserver sends.
 
     Attributes:
+        chunks: What follows its chunks; None where it has none.
         done: The answer has come whole.
     """
 
-    __slots__ = ("_chunks", "_left_bytes", "_until_close", "done")
+    __slots__ = ("_left_bytes", "_until_close", "chunks", "done")
 
     def __init__(self, body: ResponseBody) -> None:
-        self._chunks = ChunkScanner(UpstreamInvalid) if isinstance(body, Chunked) else None
+        self.chunks = ChunkScanner(UpstreamInvalid) if isinstance(body, Chunked) else None
         self._left_bytes = body.size_bytes if isinstance(body, Length) else 0
         self._until_close = isinstance(body, UntilClose)
         self.done = isinstance(body, NoBody) or body == Length(0)
@@ -76,9 +77,9 @@ class ResponseBodyScanner:
         """
         if self.done:
             return 0
-        if self._chunks is not None:
-            taken = self._chunks.follow(data)
-            self.done = self._chunks.done
+        if self.chunks is not None:
+            taken = self.chunks.follow(data)
+            self.done = self.chunks.done
             return taken
         if self._until_close:
             return len(data)

@@ -43,9 +43,10 @@ class ChunkScanner:
 
     Attributes:
         done: The last chunk has been seen whole.
+        noted: Where payload lies in what was followed last; None where nobody asked for it.
     """
 
-    __slots__ = ("_error", "_expected", "_left_bytes", "_line", "done")
+    __slots__ = ("_error", "_expected", "_left_bytes", "_line", "done", "noted")
 
     def __init__(self, error: type[ProxyError]) -> None:
         """Begin before the first chunk; ``error`` is raised for a body that has no reading."""
@@ -54,6 +55,7 @@ class ChunkScanner:
         self._left_bytes = 0
         self._line = b""
         self.done = False
+        self.noted: list[slice] | None = None
 
     @property
     def between_chunks(self) -> bool:
@@ -70,12 +72,30 @@ class ChunkScanner:
         return payload, self._read(data, payload)
 
     def follow(self, data: bytes | memoryview) -> int:
-        """Read on as ``scan`` does, where nobody asks for the payload.
+        """Read on as ``scan`` does; the payload is noted where that was asked for.
 
         Raises:
             ProxyError: Of the class given; the scanner must not be used again.
         """
-        return self._read(data, None)
+        noted = self.noted
+        if noted is not None:
+            noted.clear()
+        if self._expected is _Expected.SIZE and not self._line:
+            line = _SIZE_LINE.match(data)
+            if line is not None:
+                start = line.end()
+                stop = start + int(line[1], 16)
+                # One chunk and no more, as an event is: what follows would find the same.
+                if start < stop == len(data) - 2 and data[stop:] == b"\r\n":
+                    if noted is not None:
+                        noted.append(slice(start, stop))
+                    return len(data)
+        return self._read(data, noted)
+
+    def note_payload(self) -> list[slice]:
+        """Note from now on where payload lies; return what is filled anew with each ``follow``."""
+        self.noted = []
+        return self.noted
 
     def _read(self, data: bytes | memoryview, payload: list[slice] | None) -> int:
         """Read on; return how much belongs to the body, and note where ``payload`` lies."""

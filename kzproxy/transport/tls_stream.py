@@ -75,16 +75,24 @@ class TlsStream(TlsResting):
         the kernel holds for it. That it holds less is progress; the socket is writable only when it
         holds much less, which takes a slow peer minutes.
         """
-        return self.deadline <= now or self._sends_in_vain(now) or self._waits_in_vain(now)
+        if self._writable is None:  # As nearly always: this is asked of thousands, often.
+            self.sending.since = math.inf
+        elif self._sends_in_vain(now):
+            return True
+        if self._taken is None:
+            self.receiving.since = math.inf
+        elif self._waits_in_vain(now):
+            return True
+        return self.deadline <= now
 
     def _sends_in_vain(self, now: float) -> bool:
-        if self._writable is None or self._closed or self.sending.seconds == math.inf:
+        if self._closed or self.sending.seconds == math.inf:
             self.sending.forget()
             return False
         return self.sending.lasts((self.bytes_sent, self._unacknowledged_bytes()), now)
 
     def _waits_in_vain(self, now: float) -> bool:
-        if self._taken is None or self.receiving.seconds == math.inf:
+        if self.receiving.seconds == math.inf:
             self.receiving.forget()
             return False
         return self.receiving.lasts((self.bytes_received,), now)

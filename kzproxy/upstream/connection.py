@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
+from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody
 from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.broken import StreamBroken
@@ -168,6 +169,11 @@ class UpstreamConnection:
         """Whether the whole answer has been received."""
         return self._scanner is not None and self._scanner.done
 
+    @property
+    def chunks(self) -> ChunkScanner | None:
+        """What follows the answer's chunks, before each part of the body is handed on."""
+        return None if self._scanner is None else self._scanner.chunks
+
     def buffered_body(self) -> bytes:
         """Return what came of the body together with the head, framing and all."""
         data, self._buffer = self._buffer, b""
@@ -207,9 +213,15 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
+        scanner = self._body_scanner()
 
         def take_scanned(data: bytes) -> bool:
-            return take(self._scan(data)) and not self.body_done
+            size = scanner.scan(data)
+            if not scanner.done:
+                return take(data)
+            self._end_body(surplus_bytes=len(data) - size)
+            take(data[:size])
+            return False
 
         await self._until_taken(self.stream.receive_into(take_scanned), seconds)
 
@@ -222,9 +234,15 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
+        scanner = self._body_scanner()
 
         def take_scanned(data: memoryview) -> bool:
-            return take(data[: self._follow(data)]) and not self.body_done
+            size = scanner.scan(data)
+            if not scanner.done:
+                return take(data)
+            self._end_body(surplus_bytes=len(data) - size)
+            take(data[:size])
+            return False
 
         await self._until_taken(self.stream.receive_gathered(take_scanned), seconds)
 
@@ -245,19 +263,22 @@ class UpstreamConnection:
         return data
 
     def _scan(self, data: bytes) -> bytes:
-        return data[: self._follow(data)]
+        scanner = self._body_scanner()
+        size = scanner.scan(data)
+        if scanner.done:
+            self._end_body(surplus_bytes=len(data) - size)
+        return data[:size]
 
-    def _follow(self, data: bytes | memoryview) -> int:
-        """Return how much of ``data`` is the answer's."""
+    def _body_scanner(self) -> ResponseBodyScanner:
         if self._scanner is None:
             raise UpstreamInvalid("kube-apiserver sent a body before a head")
-        size = self._scanner.scan(data)
-        if size < len(data):
+        return self._scanner
+
+    def _end_body(self, *, surplus_bytes: int) -> None:
+        if surplus_bytes:
             # More than the answer: nobody asked for it, so the connection is not trusted again.
             self._keep_alive = False
-        if self._scanner.done:
-            self._settle()
-        return size
+        self._settle()
 
     def _settle(self) -> None:
         kept = self._may_be_kept and self._keep_alive

@@ -77,6 +77,19 @@ def test_what_is_followed_is_what_is_scanned(body, cuts, view):
     assert followed(body, cuts, view=view) == (taken, scanner.done, scanner.between_chunks)
 
 
+@given(PAYLOADS, st.lists(st.integers(0, 500), max_size=6))
+@settings(deadline=None, max_examples=400)
+def test_what_is_noted_is_what_is_scanned(payloads, cuts):
+    body = b"".join(map(chunk, payloads)) + LAST_CHUNK
+    scanner, following = ChunkScanner(BadRequest), ChunkScanner(BadRequest)
+    noted = following.note_payload()
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    for start, stop in itertools.pairwise(edges):
+        pieces, taken = scanner.scan(body[start:stop])
+        assert following.follow(body[start:stop]) == taken
+        assert noted == pieces
+
+
 @given(PAYLOADS)
 @settings(deadline=None)
 def test_byte_by_byte_nothing_is_done_before_the_last_byte(payloads):
