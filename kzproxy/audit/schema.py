@@ -52,6 +52,7 @@ class Cause(StrEnum):
     UPSTREAM_INVALID = "upstream-invalid"
     SERVICE_UNAVAILABLE = "service-unavailable"
     UPSTREAM_TIMEOUT = "upstream-timeout"
+    CLIENT_GONE = "client-gone"
 
 
 class Termination(StrEnum):

@@ -17,6 +17,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import (
     Caller,
     Outcome,
+    abandoned_record,
     impersonated_identity,
     outcome_record,
     recorded_request,
@@ -178,6 +179,15 @@ def test_a_refusal_says_whatever_is_known_of_the_caller() -> None:
     assert record["request"]["resource"] == "pods"
 
 
+def test_a_request_that_its_client_left_is_recorded_without_an_answer() -> None:
+    caller = Caller(identity=ALICE, session_id="s-1", device=LAPTOP, request=LIST_PODS)
+    record = as_json(abandoned_record("gone\n", ARRIVAL, decided_at=NOW, caller=caller))
+    assert (record["decision"], record["cause"]) == ("refused", "client-gone")
+    assert record["message"] == r"gone\n"
+    assert record["user"]["name"] == "alice@example.org"
+    assert "status_code" not in record
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -316,6 +326,13 @@ def test_of_the_spelling_of_a_command_only_the_first_word_is_kept_too() -> None:
 
 def test_a_spelling_that_differs_in_what_is_masked_alone_is_left_out() -> None:
     assert "received_target" not in requested("/api/v1/namespaces/dev/pods?token=%73")
+
+
+def test_the_record_of_the_same_decision_says_by_which_proxy_each_request_came():
+    first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
+    arrival = replace(ARRIVAL, via=ip_address("198.51.100.9"), source_port=7)
+    source = as_json(same_decision(first, arrival, decided_at=NOW))["source"]
+    assert (source["via"], source["port"]) == ("198.51.100.9", 7)
 
 
 def test_the_record_of_the_same_decision_differs_in_when_and_which_only():
