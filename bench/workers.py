@@ -1,10 +1,10 @@
 """What a second worker adds: ``python -m bench.run --only workers``.
 
-To see it at once takes two cores that nothing else uses, and load and upstream need one. So the CPU
-for an answer is read of a worker that has a core to itself, once alone and once while another
-serves beside it, and the gain is worked out: as many answers a second as its core has time for, twice, and
-no more than the busier worker's share of the connections lets them have. The gain that the clock
-shows on this machine stands beside it.
+To see it at once takes two cores that nothing else uses, and load and upstream need one. So the
+CPU for an answer is read of a worker that has a core to itself, once alone and once while another
+serves beside it, and the gain is worked out: as many answers a second as its core has time for,
+twice, and no more than the busier worker's share of the connections lets them have. The gain that
+the clock shows on this machine stands beside it.
 """
 
 import os
