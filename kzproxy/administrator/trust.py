@@ -15,14 +15,18 @@ class Trust:
     Attributes:
         issuers: The ``vouched_by`` of identities that hold.
         device_authorities: The ``vouched_by`` of devices that hold.
+        managed_authorities: Those of them that vouch for more: that a device is managed.
     """
 
     issuers: frozenset[str]
     device_authorities: frozenset[str]
+    managed_authorities: frozenset[str] = frozenset()
 
     def covers(self, attributes: Attributes) -> bool:
         """Whether all facts of a request hold as they are."""
-        return self._believes(attributes.subject) and not self._doubts(attributes.device)
+        device = attributes.device
+        doubted = self._doubts(device) or self._doubts_managed(device)
+        return self._believes(attributes.subject) and not doubted
 
     def restate(self, attributes: Attributes) -> Attributes:
         """Return the facts of a request as they stand now: a device may not be vouched for.
@@ -36,12 +40,13 @@ class Trust:
                 " try again, and if that is refused sign in with `kzproxy login`"
             )
         if not self._doubts(attributes.device):
-            return attributes
+            return self._restate_managed(attributes)
         device = replace(
             attributes.device,
             enrolled=Fact.FAILED,
             device_id="",
             vouched_by="",
+            managed=Fact.UNKNOWN,
             reason="the device certificate's authority is no longer believed;"
             " enrol the device again",
         )
@@ -49,6 +54,15 @@ class Trust:
 
     def _believes(self, subject: Identity) -> bool:
         return subject.vouched_by in self.issuers
+
+    def _restate_managed(self, attributes: Attributes) -> Attributes:
+        """Have a device be managed no longer whose authority does not vouch for that any more."""
+        if not self._doubts_managed(attributes.device):
+            return attributes
+        return replace(attributes, device=replace(attributes.device, managed=Fact.UNKNOWN))
+
+    def _doubts_managed(self, device: DevicePosture) -> bool:
+        return device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities
 
     def _doubts(self, device: DevicePosture) -> bool:
         return device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities

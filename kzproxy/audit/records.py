@@ -271,7 +271,7 @@ def same_decision(
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         received_at=arrival.received_at,
-        source=msgspec.structs.replace(record.source, port=arrival.source_port),
+        source=msgspec.structs.replace(record.source, port=arrival.source_port, via=_via(arrival)),
     )
 
 
@@ -447,12 +447,16 @@ def _source(arrival: Arrival, environment: Environment | None = None) -> Source:
     return Source(
         address=str(arrival.source_address),
         port=arrival.source_port,
-        via="" if arrival.via is None else str(arrival.via),
+        via=_via(arrival),
         country=arrival.place.country,
         asn=arrival.place.asn,
         sign_in_country="" if environment is None else environment.sign_in_country,
         seen_country="" if environment is None else environment.seen_country,
     )
+
+
+def _via(arrival: Arrival) -> str:
+    return "" if arrival.via is None else str(arrival.via)
 
 
 def _request(info: RequestInfo, arrival: Arrival) -> Request:

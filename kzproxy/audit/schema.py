@@ -354,6 +354,7 @@ class SignalRefusedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", ta
     message: str
     id: str = ""
     address: str = ""
+    left_out: Count = 0
 
 
 class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):

@@ -71,17 +71,22 @@ class Gathering:
         try:
             async with asyncio.timeout(None) as self._waiting:
                 found = await self._api_server.gather(
-                    outgoing, body, max_bytes=max_bytes, confirm=self._confirm
+                    outgoing, body, max_bytes=max_bytes, confirm=self.check
                 )
         except TimeoutError:
-            self._confirm()
+            self.check()
             raise
         finally:
             self._waiting = None
-        self._confirm()
+        self.check()
         return found
 
-    def _confirm(self) -> None:
+    def check(self) -> None:
+        """Refuse to go on once the lease has ended.
+
+        Raises:
+            ProxyError: It has.
+        """
         if self._ending is not None:
             raise self._ending.error
 

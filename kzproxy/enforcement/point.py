@@ -138,6 +138,7 @@ class EnforcementPoint:
             raise
         finally:
             self.metrics.in_flight.dec()
+            exchange.let_go()
             self._account(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:

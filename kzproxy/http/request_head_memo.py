@@ -9,6 +9,9 @@ import re
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
 
+# Two texts in a tuple, beside their letters, by sys.getsizeof: a header of three letters too.
+_HEADER_BYTES = 192
+
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1")
 
 
@@ -23,7 +26,7 @@ class RequestHeadMemo:
 
     __slots__ = ("_bytes", "_heads", "_max_bytes", "_max_heads")
 
-    def __init__(self, *, max_heads: int = 4096, max_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(self, *, max_heads: int = 4096, max_bytes: int = 16 * 1024 * 1024) -> None:
         # By method and block: whether a body or an upgrade may be there depends on both.
         self._heads: dict[tuple[bytes, bytes], RequestHead] = {}
         self._bytes = 0
@@ -54,7 +57,7 @@ class RequestHeadMemo:
         )
 
     def _remember(self, key: tuple[bytes, bytes], head: RequestHead) -> RequestHead:
-        size = len(key[1])
+        size = 2 * len(key[1]) + _HEADER_BYTES * len(head.headers)
         if size > self._max_bytes or not self._max_heads:
             return head
         if len(self._heads) >= self._max_heads or self._bytes + size > self._max_bytes:

@@ -1,6 +1,7 @@
 """One request and its answer on a client's connection."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
@@ -35,6 +36,7 @@ class Exchange:
         "_head",
         "_held",
         "_is_last",
+        "_let_go",
         "_rest",
         "peer",
         "reusable",
@@ -61,6 +63,7 @@ class Exchange:
         self._rest = rest
         self._held = b""
         self._is_last = False
+        self._let_go: Callable[[], None] | None = None
         self._body_seconds = limits.body_seconds
         stream.sending.seconds = limits.send_seconds
         self._decoder: RequestBodyDecoder | None = None
@@ -109,6 +112,7 @@ class Exchange:
         """
         if self._held:
             return self._take_held()
+        self.let_go()
         decoder = self._decoder
         if decoder is None:
             raise BadRequest("the request has no readable head")
@@ -122,9 +126,20 @@ class Exchange:
                 return payload
         return b""
 
-    def put_back(self, body: bytes) -> None:
-        """Have ``receive_body`` return once more what was read, to its end, before."""
-        self._held = body
+    def put_back(self, body: bytes, let_go: Callable[[], None]) -> None:
+        """Have ``receive_body`` return once more what was read, to its end, before.
+
+        ``let_go`` is called once it is not held any more.
+        """
+        self.let_go()
+        self._held, self._let_go = body, let_go
+
+    def let_go(self) -> None:
+        """Hold no body any more that was put back: it was sent, or the request has ended."""
+        let_go, self._let_go = self._let_go, None
+        self._held = b""
+        if let_go is not None:
+            let_go()
 
     def _take_held(self) -> bytes:
         held, self._held = self._held, b""

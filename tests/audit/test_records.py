@@ -328,6 +328,13 @@ def test_a_spelling_that_differs_in_what_is_masked_alone_is_left_out() -> None:
     assert "received_target" not in requested("/api/v1/namespaces/dev/pods?token=%73")
 
 
+def test_the_record_of_the_same_decision_says_by_which_proxy_each_request_came():
+    first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
+    arrival = replace(ARRIVAL, via=ip_address("198.51.100.9"), source_port=7)
+    source = as_json(same_decision(first, arrival, decided_at=NOW))["source"]
+    assert (source["via"], source["port"]) == ("198.51.100.9", 7)
+
+
 def test_the_record_of_the_same_decision_differs_in_when_and_which_only():
     first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
     later = NOW + timedelta(minutes=1)
