@@ -71,6 +71,14 @@ class AddressLimit:
         self.check(address)
         self.count(address)
 
+    def give_back(self, address: str) -> None:
+        """Have it not been done after all: it was found to be no such thing."""
+        now, bucket = self._clock.monotonic(), self._buckets.get(_place(address))
+        if bucket is not None:
+            bucket.left, bucket.at = min(self._left(bucket, self._each) + 1, self._each), now
+        together = self._together
+        together.left, together.at = min(self._left(together, self._all) + 1, self._all), now
+
     def _left(self, bucket: _Bucket, most: int) -> float:
         passed = max(self._clock.monotonic() - bucket.at, 0.0)
         return min(float(most), bucket.left + passed * most / 60)
