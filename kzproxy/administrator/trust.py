@@ -62,7 +62,9 @@ class Trust:
         return replace(attributes, device=replace(attributes.device, managed=Fact.UNKNOWN))
 
     def _doubts_managed(self, device: DevicePosture) -> bool:
-        return device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities
+        # Of one that is no device any more, whatever was said once counts for nothing.
+        is_managed = device.enrolled is Fact.PASSED and device.managed is Fact.PASSED
+        return is_managed and device.vouched_by not in self.managed_authorities
 
     def _doubts(self, device: DevicePosture) -> bool:
         return device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities
