@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii
 from typing import Any
 
 SCHEMA_VERSION = 1
@@ -73,7 +74,7 @@ def seal(head: Head, worker: str, records: Sequence[bytes]) -> tuple[list[bytes]
     Returns:
         The lines, each with its newline, and the head after them.
     """
-    worker_json = json.dumps(worker).encode()
+    worker_json = encode_basestring_ascii(worker).encode()
     seq, previous = head.seq, head.line_hash.encode("ascii")
     lines: list[bytes] = []
     for record in records:

@@ -62,7 +62,7 @@ class ChainWriter:
         if not payloads:
             return True
         lines, head = seal(self.head, self._worker, payloads)
-        data = b"".join(lines)
+        data = lines[0] if len(lines) == 1 else b"".join(lines)
         try:
             self.sink.append(data)
         except OSError as error:
@@ -92,13 +92,17 @@ class ChainWriter:
         self.problem = f"the decision log cannot be written: {error.strerror}"
 
     def _note_success(self, head: Head, lines: int) -> None:
+        self.head = head
+        self.counts.records += lines
+        if self.problem or self._held or self._lost or self._refused:
+            self._recover()
+
+    def _recover(self) -> None:
         if self.problem:
             _log.warning("the decision log can be written again")
         self.problem = ""
-        self.head = head
         self._held.clear()
         self._lost = self._refused = 0
-        self.counts.records += lines
 
     def _gap(self) -> list[bytes]:
         if not self._lost and not self._refused:

@@ -116,7 +116,7 @@ class EnforcementPoint:
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request in every case."""
         case = self._open_case(exchange)
-        self.metrics.in_flight.inc()
+        self.metrics.in_flight.value += 1
         try:
             await self._serve(exchange, case)
         except DownstreamClosed as gone:
@@ -135,7 +135,7 @@ class EnforcementPoint:
             case.termination, case.ended_because = Termination.DRAINED, _CANCELLED
             raise
         finally:
-            self.metrics.in_flight.dec()
+            self.metrics.in_flight.value -= 1
             self._record_outcome(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
@@ -386,7 +386,7 @@ class EnforcementPoint:
     async def _log(self, record: DecisionRecord, case: Case, *, durable: bool = False) -> None:
         await self.decisions.record_decision(record, durable=durable)
         case.judged = True
-        self.metrics.count_decision(record.decision.value, record.cause.value)
+        self.metrics.count_decision(record.decision, record.cause)
         for failed in record.errors:
             self.metrics.rule_errors.labels(failed.rule).inc()
         if record.shadow is not None:
@@ -417,7 +417,7 @@ class EnforcementPoint:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
             return unwritten
-        self.metrics.count_decision(record.decision.value, record.cause.value)
+        self.metrics.count_decision(record.decision, record.cause)
         return error
 
     def _record_outcome(self, exchange: Exchange, case: Case) -> None:
@@ -433,7 +433,7 @@ class EnforcementPoint:
         info = case.info
         verb = info.verb if info is not None else "unread"
         code = "none" if case.status_code is None else str(case.status_code)
-        self.metrics.count_request(verb, code, case.termination.value)
+        self.metrics.count_request(verb, code, case.termination)
         if info is None or info.stream is StreamKind.NONE:
             self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)
 
