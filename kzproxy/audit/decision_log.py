@@ -23,7 +23,7 @@ There are no tasks here: futures, one timer and one thread.
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
 from kzproxy.audit.recent import RecentRefusals
+from kzproxy.audit.repeated import RepeatedRecord
 from kzproxy.audit.rotation import Rotation, RotationPlan, move_aside
 from kzproxy.audit.schema import (
     CompletedRecord,
@@ -176,6 +177,23 @@ class DecisionLog:
         # Whoever is not known has nobody to be told as.
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
+
+    async def record_again(
+        self, record: RepeatedRecord, audit_id: str, at: datetime, port: int, *, durable: bool
+    ) -> None:
+        """Do as ``record_decision`` does with a permit that holds for another request too.
+
+        Args:
+            record: Of the first.
+            audit_id: Of this one.
+            at: When it came, and was decided.
+            port: The client's.
+            durable: As there.
+
+        Raises:
+            ServiceUnavailable: It could not be written; nothing may be forwarded.
+        """
+        await self._written(record.written(audit_id, at, port), durable=durable)
 
     async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.

@@ -6,6 +6,8 @@ The only place that sends a caller's request upstream, and it takes a ``Permit``
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.known_end import known_end
 from kzproxy.administrator.lease import Ending, Lease, aged
@@ -52,8 +54,7 @@ class ForwardingSettings:
     account: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permitted:
+class Permitted(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may go upstream.
 
     Attributes:
@@ -72,7 +73,7 @@ class Permitted:
 
     def by(self, permit: Permit) -> "Permitted":
         """Return the same request as the engine permits it in other words."""
-        return replace(self, permit=permit)
+        return msgspec.structs.replace(self, permit=permit)
 
     async def respond(self, head: ResponseHead, body: bytes) -> None:
         """Answer with a head that came from upstream, and a body that is no longer as it came."""
@@ -173,9 +174,8 @@ class Forwarding:
             return await gathering.run(outgoing, body, info, max_bytes=max_bytes)
 
     def _opened(self, permitted: Permitted, cut: Callable[[Ending], None]) -> Lease:
-        session_id = permitted.standing.session_id
         try:
-            return self.administrator.open(permitted.permit, session_id, cut)
+            return self.administrator.open_for(permitted.standing.caller, permitted.permit, cut)
         except ProxyError:
             # By us: nothing has been sent upstream.
             permitted.case.termination = Termination.REFUSED

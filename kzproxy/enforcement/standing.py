@@ -7,13 +7,15 @@ credential of our own.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from kzproxy.administrator.lease import Caller
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import RecordedCaller
-from kzproxy.audit.schema import DecisionRecord
+from kzproxy.audit.repeated import RepeatedRecord
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import Impersonation
@@ -33,24 +35,28 @@ class Standing:
     """A caller, with all that is the same for its requests.
 
     Attributes:
-        token: The bearer token it showed.
+        token_digest: Of the bearer token that it showed.
         identity: Whose it is.
         device: What it calls from.
         session_id: Stable over one sign-in.
         authorization: kzproxy's own credential, as it is in ``impersonation``.
         impersonation: How its requests go upstream.
         recorded: Its parts of a decision record.
+        caller: What its leases know of it.
         permits: By method and canonical target.
+        record_parts: What the records of its permits have in common.
     """
 
-    token: str = field(repr=False)
+    token_digest: bytes = field(repr=False)
     identity: Identity
     device: DevicePosture
     session_id: str
     authorization: str = field(repr=False)
     impersonation: Impersonation
     recorded: RecordedCaller
+    caller: Caller
     permits: dict[tuple[str, str], "RememberedPermit"] = field(default_factory=dict)
+    record_parts: dict[bytes, bytes] = field(default_factory=dict)
 
     def permitted(self, info: RequestInfo, received_target: str) -> "RememberedPermit | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
@@ -62,12 +68,11 @@ class Standing:
         return known
 
 
-@dataclass(frozen=True, slots=True)
-class RememberedPermit:
+class RememberedPermit(NamedTuple):
     """A permit, the record of it in the log, and the spelling of the target that this tells."""
 
     permit: Permit
-    record: DecisionRecord
+    record: RepeatedRecord
     received_target: str
 
 
@@ -101,13 +106,18 @@ class Standings:
         before = self._bytes
         self._weigh(_PERMIT_BYTES + 2 * (len(asked.target) + len(permitted.received_target)))
         if self._bytes < before:  # All is forgotten, this standing too where it is still in use.
-            standing.permits.clear()
+            _forget_permits(standing)
         standing.permits[asked.method, asked.target] = permitted
 
     def _weigh(self, size: int) -> None:
         self._bytes += size
         if self._bytes > self._max_bytes:
             for standing in self._known.values():
-                standing.permits.clear()
+                _forget_permits(standing)
             self._known.clear()
             self._bytes = size
+
+
+def _forget_permits(standing: Standing) -> None:
+    standing.permits.clear()
+    standing.record_parts.clear()

@@ -1,8 +1,11 @@
 from ipaddress import ip_address
 
+from kzproxy.administrator.lease import caller_of
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import recorded_caller
+from kzproxy.audit.repeated import RepeatedRecord
+from kzproxy.authentication.token_memory import token_digest
 from kzproxy.enforcement.standing import RememberedPermit, Standing, StandingKey, Standings
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
@@ -18,20 +21,21 @@ CONFIGMAPS = "/api/v1/namespaces/a/configmaps"
 
 def standing() -> Standing:
     return Standing(
-        token="secret-token",
+        token_digest=token_digest("secret-token"),
         identity=subject(),
         device=NO_DEVICE,
         session_id="s",
         authorization="Bearer ours",
         impersonation=Impersonation(subject(), EncodedHeaders()),
         recorded=recorded_caller(subject(), NO_DEVICE, "s"),
+        caller=caller_of(subject(), "s"),
     )
 
 
 def permitted(target: str) -> RememberedPermit:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
-    return RememberedPermit(decision, permit_record(), target)
+    return RememberedPermit(decision, RepeatedRecord(permit_record(), {}), target)
 
 
 def remembered(kept: Standing, method: str, target: str) -> RememberedPermit | None:
