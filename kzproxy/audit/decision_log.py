@@ -25,7 +25,6 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -85,7 +84,7 @@ class DecisionLogSettings:
     stdout_turns: Path | None = None
 
 
-class _Pending(NamedTuple):
+class _Pending(msgspec.Struct, frozen=True):
     payload: bytes
     written: Written | None
     durable: bool = False
@@ -117,6 +116,7 @@ class DecisionLog:
         self._encode = msgspec.json.Encoder().encode
         self._queue: list[_Pending] = []
         self._flush_is_due = False
+        self._loop = asyncio.get_running_loop()
         # Where nothing but the file is written to, a decision need not wait for others.
         self._writes_at_once = sink.written_on_append and mirror is None
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -294,7 +294,7 @@ class DecisionLog:
         self._queue.append(pending)
         if not self._flush_is_due:
             self._flush_is_due = True
-            asyncio.get_running_loop().call_soon(self._flush_in_turn)
+            self._loop.call_soon(self._flush_in_turn)
 
     def _flush_in_turn(self) -> None:
         self._flush_is_due = False
@@ -315,7 +315,8 @@ class DecisionLog:
             return ""
         if self._syncs.problem or not self._write([pending.payload for pending in batch]):
             return self._refuse(batch)
-        self._acknowledge(batch)
+        waiting = self._acknowledge(batch) if len(batch) > 1 or batch[0].written is not None else []
+        self._syncs.written(waiting)
         if self._rotation is not None:
             self._rotate_if_due(self._rotation)
         return ""
@@ -332,7 +333,8 @@ class DecisionLog:
         except OSError:
             _log.exception("the decision log cannot be rotated")
 
-    def _acknowledge(self, batch: list[_Pending]) -> None:
+    def _acknowledge(self, batch: list[_Pending]) -> list[Written]:
+        """End the waits that are over, and return those that go on until the disk has it all."""
         waiting: list[Written] = []
         for pending in batch:
             if pending.written is None or pending.written.done():
@@ -341,7 +343,7 @@ class DecisionLog:
                 waiting.append(pending.written)
             else:
                 pending.written.set_result("")
-        self._syncs.written(waiting)
+        return waiting
 
     def _refuse(self, batch: list[_Pending]) -> str:
         problem = self.problem() or "the decision log failed"

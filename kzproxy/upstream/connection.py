@@ -78,9 +78,13 @@ class UpstreamConnection:
                 "with all your groups and extras the request's head would be over 1 MiB, more than"
                 " kube-apiserver reads; let the issuer send only the groups that matter here"
             )
+        if not self.stream.send_now(outgoing.head):
+            await self._send_rest()
+
+    async def _send_rest(self) -> None:
         self.stream.deadline = self._deadlines.after(self._answer_seconds)
         try:
-            await self.stream.send(outgoing.head)
+            await self.stream.flush()
         except TimeoutError as error:
             raise StreamBroken("kube-apiserver takes no request") from error
         self.stream.deadline = math.inf
@@ -118,7 +122,7 @@ class UpstreamConnection:
         self._patience_seconds = seconds
         self._speaking = False
         if self._body_sent:
-            self._wait(seconds)
+            self.stream.deadline = self._deadlines.after(seconds)
         try:
             answer = await self._final_head(method)
         except TimeoutError as error:
@@ -144,8 +148,23 @@ class UpstreamConnection:
         )
 
     async def _head_bytes(self) -> bytes:
-        buffer = bytearray(self._buffer)
-        searched = 0
+        """Return a head, up to and including its empty line; what follows it is kept."""
+        data = self._buffer or await self._more()
+        end = response_head_end(data, 0)
+        if end < 0:
+            return await self._long_head(data)
+        self._buffer = data[end:]
+        return data[:end]
+
+    async def _more(self) -> bytes:
+        data = await self.stream.receive_next()
+        if not data:
+            raise StreamBroken("kube-apiserver closed the connection before its answer")
+        self.answered = True
+        return data
+
+    async def _long_head(self, begun: bytes) -> bytes:
+        buffer, searched = bytearray(begun), 0
         while (end := response_head_end(buffer, searched)) < 0:
             searched = len(buffer)
             if searched and not self._speaking:
@@ -153,11 +172,7 @@ class UpstreamConnection:
                 self._speaking = True
                 late = self._deadlines.after(self._answer_seconds)
                 self.stream.deadline = min(self.stream.deadline, late)
-            data = await self.stream.receive_next()
-            if not data:
-                raise StreamBroken("kube-apiserver closed the connection before its answer")
-            self.answered = True
-            buffer += data
+            buffer += await self._more()
         self._buffer = bytes(buffer[end:])
         return bytes(buffer[:end])
 
@@ -235,8 +250,9 @@ class UpstreamConnection:
         return data[:size]
 
     def _settle(self) -> None:
-        kept = self._may_be_kept and self._keep_alive
-        self.clean = kept and self.body_done and self._body_sent and not self._buffer
+        scanner = self._scanner
+        whole = scanner is not None and scanner.done and self._body_sent and not self._buffer
+        self.clean = whole and self._may_be_kept and self._keep_alive
 
 
 def _late(method: str) -> str:
