@@ -13,6 +13,8 @@ from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+import msgspec
+
 SCHEMA_VERSION = 1
 
 MAX_LINE_BYTES = 1 << 20
@@ -21,8 +23,7 @@ MAX_LINE_BYTES = 1 << 20
 _GENESIS_HASH = "0" * 64
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The end of a chain so far.
 
     Attributes:

@@ -68,7 +68,10 @@ class ChainWriter:
         except OSError as error:
             self._note_failure(error)
             return False
-        self._note_success(head, len(lines))
+        self.head = head
+        self.counts.records += len(lines)
+        if self.problem or self._held or self._lost or self._refused:
+            self._recover()
         if self._mirror is not None:
             self._mirror.offer(data, len(lines))
         return True
@@ -90,12 +93,6 @@ class ChainWriter:
         if not self.problem:
             _log.error("the decision log cannot be written: %s", error)
         self.problem = f"the decision log cannot be written: {error.strerror}"
-
-    def _note_success(self, head: Head, lines: int) -> None:
-        self.head = head
-        self.counts.records += lines
-        if self.problem or self._held or self._lost or self._refused:
-            self._recover()
 
     def _recover(self) -> None:
         if self.problem:

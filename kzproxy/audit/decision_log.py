@@ -313,7 +313,8 @@ class DecisionLog:
     def _write_batch(self, batch: list[_Pending]) -> str:
         if not batch:
             return ""
-        if self._syncs.problem or not self._write([pending.payload for pending in batch]):
+        payloads = [pending.payload for pending in batch]
+        if self._syncs.problem or not self._writer.write(payloads):
             return self._refuse(batch)
         waiting = self._acknowledge(batch) if len(batch) > 1 or batch[0].written is not None else []
         self._syncs.written(waiting)

@@ -3,8 +3,9 @@
 The only place that sends a caller's request upstream, and it takes a ``Permit`` for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
 
 import msgspec
 
@@ -94,7 +95,7 @@ class Forwarding:
     settings: ForwardingSettings
     self_inspection: SelfInspection
 
-    async def forward(self, permitted: Permitted) -> None:
+    def forward(self, permitted: Permitted) -> Coroutine[Any, Any, None]:
         """Do so, to the end of the answer.
 
         Raises:
@@ -103,14 +104,15 @@ class Forwarding:
         """
         info = permitted.permit.attributes.request
         if self.self_inspection.concerns(info):
-            await self._inspect(permitted)
-        elif not permitted.permit.by_namespace or info.method == "HEAD":
-            await self._relay(permitted, permitted.request)  # kube-apiserver answers HEAD with 405.
-        elif info.verb == "watch":
+            return self._inspect(permitted)
+        if not permitted.permit.by_namespace or info.method == "HEAD":
+            return self._relay(
+                permitted, permitted.request
+            )  # kube-apiserver answers HEAD with 405.
+        if info.verb == "watch":
             request = _readable(permitted.request)
-            await self._relay(permitted, request, WatchSieve(self._shows(permitted)))
-        else:
-            await self._list(self._in_one_piece(permitted))
+            return self._relay(permitted, request, WatchSieve(self._shows(permitted)))
+        return self._list(self._in_one_piece(permitted))
 
     async def _relay(
         self, permitted: Permitted, request: RequestHead, sieve: WatchSieve | None = None

@@ -165,10 +165,11 @@ class EnforcementPoint:
                 await self._serve_own(exchange, request, standing, info, case)
                 return
             permit = await self._decide(exchange, request, standing, info, case)
-            permitted = Permitted(
-                exchange=exchange, request=request, permit=permit, standing=standing, case=case
+            await self.forwarding.forward(
+                Permitted(
+                    exchange=exchange, request=request, permit=permit, standing=standing, case=case
+                )
             )
-            await self.forwarding.forward(permitted)
 
     def _find_out_whence(self, request: RequestHead, case: Case) -> None:
         if self.clients is not None:
@@ -220,7 +221,7 @@ class EnforcementPoint:
     def _known(self, request: RequestHead, case: Case) -> Standing | None:
         """Return who calls where all that this rests on is as it was when it was found out."""
         case.device = device = self._device(case.peer, case.received_at)
-        known = self.standings.get((request.headers, case.peer.address, device.thumbprint))
+        known = self.standings.get((request.headers, case.peer.address_text, device.thumbprint))
         if (
             known is None
             or (known.device is not device and known.device != device)
@@ -234,7 +235,7 @@ class EnforcementPoint:
         """Return who calls, and remember it."""
         device = case.device or NO_DEVICE
         found = await self._found_out(request, device, case)
-        self.standings.keep((request.headers, case.peer.address, device.thumbprint), found)
+        self.standings.keep((request.headers, case.peer.address_text, device.thumbprint), found)
         return self._admitted(found, device, case)
 
     def _admitted(self, standing: Standing, device: DevicePosture, case: Case) -> Standing:

@@ -7,6 +7,8 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
@@ -91,7 +93,7 @@ class Relay:
         """Tell ``bounds`` of what moves, where they ask for that."""
         self._bounds = bounds
 
-    async def run(self, outgoing: Outgoing) -> None:
+    def run(self, outgoing: Outgoing) -> Coroutine[Any, Any, None]:
         """Send ``outgoing`` and relay what comes of it.
 
         Raises:
@@ -101,8 +103,10 @@ class Relay:
         if self._patience.client_may_lag:
             self._exchange.let_the_client_lag()
         if self._info.stream is StreamKind.NONE:
-            await self._carry_or_say_why(outgoing)
-            return
+            return self._carry_or_say_why(outgoing)
+        return self._carry_stream(outgoing)
+
+    async def _carry_stream(self, outgoing: Outgoing) -> None:
         with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
             await self._carry_or_say_why(outgoing)
 
@@ -110,7 +114,13 @@ class Relay:
         try:
             self._upstream = connection = await self._api_server.begin(outgoing, self._confirm)
             try:
-                await self._carry(connection, outgoing)
+                self._confirm()
+                if isinstance(outgoing.body, NoBody):
+                    self._exchange.stream.watch(self._client_gone)
+                    await self._answer(connection, outgoing)
+                else:
+                    async with alongside(self._upload(connection)):
+                        await self._answer(connection, outgoing)
             finally:
                 # The connection may soon carry somebody else's request.
                 self._exchange.stream.unwatch()
@@ -144,15 +154,6 @@ class Relay:
             raise _Cut
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
-
-    async def _carry(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
-        self._confirm()
-        if isinstance(outgoing.body, NoBody):
-            self._exchange.stream.watch(self._client_gone)
-            await self._answer(connection, outgoing)
-        else:
-            async with alongside(self._upload(connection)):
-                await self._answer(connection, outgoing)
 
     async def _upload(self, connection: UpstreamConnection) -> None:
         """Send the request's body; what goes wrong is told by ending the answer."""

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from kzproxy.administrator.lease import Caller
 from kzproxy.attributes.device import DevicePosture
-from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import RecordedCaller
@@ -27,7 +26,8 @@ MAX_REMEMBERED_BYTES = 64 * 1024 * 1024
 _STANDING_BYTES = 8 * 1024
 _PERMIT_BYTES = 3 * 1024
 
-StandingKey = tuple[Headers, IPAddress, str]
+# Header block, address and thumbprint of the device's certificate.
+StandingKey = tuple[Headers, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,9 +40,10 @@ class TlsReceiving(TlsSending):
     def receive_next(self) -> Coroutine[Any, Any, bytes]:
         """Do as ``receive`` does, where nothing is expected to be there yet.
 
-        ``receive`` would first try in vain, which costs as much as reading.
+        ``receive`` would first try in vain, which costs as much as reading. OpenSSL never holds a
+        rest that the selector does not know of: each read takes a whole record.
         """
-        if self._stash or self._sock.pending():
+        if self._stash:
             return self.receive()
         return self._until_received()
 

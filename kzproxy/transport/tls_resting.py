@@ -30,7 +30,8 @@ class TlsResting(TlsReceiving):
         if self._closed:  # Its descriptor may be somebody else's by now.
             return
         self._gone = gone
-        self._listen()
+        if not self._reader_on:
+            self._listen()
 
     def unwatch(self) -> None:
         """End a ``watch``."""

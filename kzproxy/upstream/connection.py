@@ -124,15 +124,30 @@ class UpstreamConnection:
         if self._body_sent:
             self.stream.deadline = self._deadlines.after(seconds)
         try:
-            answer = await self._final_head(method)
+            # A head that has come whole takes no further waiting.
+            data = self._buffer or _some(await self.stream.receive_next())
+            self.answered = True
+            answer = self._read_head(data, method) or await self._final_head(method)
         except TimeoutError as error:
             raise UpstreamTimeout(_late(method)) from error
         finally:
             self._patience_seconds = self.stream.deadline = math.inf
         self._scanner = ResponseBodyScanner(answer.head.body)
         self._keep_alive = answer.head.keep_alive
-        self._settle()
+        if not self._buffer:
+            self._settle()
         return answer
+
+    def _read_head(self, data: bytes, method: str) -> Answer | None:
+        """Return the final head that ``data`` begins with; None, and keep it, where it does not."""
+        end = response_head_end(data, 0)
+        if end > 0:
+            answer = self._answers.read(data[:end], method=method)
+            if answer.head.status >= _FIRST_FINAL_STATUS:
+                self._buffer = data[end:]
+                return answer
+        self._buffer = data
+        return None
 
     async def _final_head(self, method: str) -> Answer:
         for _ in range(MAX_INTERIM_ANSWERS + 1):
@@ -149,22 +164,7 @@ class UpstreamConnection:
 
     async def _head_bytes(self) -> bytes:
         """Return a head, up to and including its empty line; what follows it is kept."""
-        data = self._buffer or await self._more()
-        end = response_head_end(data, 0)
-        if end < 0:
-            return await self._long_head(data)
-        self._buffer = data[end:]
-        return data[:end]
-
-    async def _more(self) -> bytes:
-        data = await self.stream.receive_next()
-        if not data:
-            raise StreamBroken("kube-apiserver closed the connection before its answer")
-        self.answered = True
-        return data
-
-    async def _long_head(self, begun: bytes) -> bytes:
-        buffer, searched = bytearray(begun), 0
+        buffer, searched = bytearray(self._buffer), 0
         while (end := response_head_end(buffer, searched)) < 0:
             searched = len(buffer)
             if searched and not self._speaking:
@@ -172,7 +172,7 @@ class UpstreamConnection:
                 self._speaking = True
                 late = self._deadlines.after(self._answer_seconds)
                 self.stream.deadline = min(self.stream.deadline, late)
-            buffer += await self._more()
+            buffer += _some(await self.stream.receive_next())
         self._buffer = bytes(buffer[end:])
         return bytes(buffer[:end])
 
@@ -258,3 +258,14 @@ class UpstreamConnection:
 def _late(method: str) -> str:
     late = "kube-apiserver did not answer in time"
     return late if method in SAFE_METHODS else f"{late}: {OUTCOME_UNKNOWN}"
+
+
+def _some(data: bytes) -> bytes:
+    """Return some of an answer's head as it came.
+
+    Raises:
+        StreamBroken: It is the end.
+    """
+    if not data:
+        raise StreamBroken("kube-apiserver closed the connection before its answer")
+    return data

@@ -1,5 +1,3 @@
-from ipaddress import ip_address
-
 from kzproxy.administrator.lease import caller_of
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
@@ -15,7 +13,7 @@ from tests.policy.samples import allow, asked, decide, match, subject
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
 
-ADDRESS = ip_address("192.0.2.7")
+ADDRESS = "192.0.2.7"
 CONFIGMAPS = "/api/v1/namespaces/a/configmaps"
 
 
