@@ -138,9 +138,17 @@ class Relay:
             connection = await self._api_server.begin(self._outgoing, self._confirm)
             self._upstream = connection
             try:
-                await self._carry(connection)
+                self._confirm()
+                if isinstance(self._outgoing.body, NoBody):
+                    self._exchange.stream.watch(self._client_gone)
+                    await self._answer(connection)
+                else:
+                    async with alongside(self._upload(connection)):
+                        await self._answer(connection)
             finally:
-                self._upstream = None  # It may be somebody else's next.
+                # The connection may soon carry somebody else's request.
+                self._exchange.stream.unwatch()
+                self._upstream = None
                 if self._ending is not None:
                     connection.stream.abort()  # A goodbye in TLS is half of what a cut costs.
                 self._api_server.end(connection)
@@ -171,19 +179,6 @@ class Relay:
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
 
-    async def _carry(self, connection: UpstreamConnection) -> None:
-        self._confirm()
-        try:
-            if isinstance(self._outgoing.body, NoBody):
-                self._exchange.stream.watch(lambda: self._client_gone(connection))
-                await self._answer(connection)
-            else:
-                async with alongside(self._upload(connection)):
-                    await self._answer(connection)
-        finally:
-            # The connection may soon carry somebody else's request.
-            self._exchange.stream.unwatch()
-
     async def _upload(self, connection: UpstreamConnection) -> None:
         """Send the request's body; what goes wrong is told by ending the answer."""
         exchange = self._exchange
@@ -196,11 +191,12 @@ class Relay:
         except (DownstreamClosed, ProxyError, _Cut) as error:
             connection.stream.fail(error)
             return
-        exchange.stream.watch(lambda: self._client_gone(connection))
+        exchange.stream.watch(self._client_gone)
 
-    def _client_gone(self, connection: UpstreamConnection) -> None:
+    def _client_gone(self) -> None:
         self._has_client_gone = True
-        connection.stream.fail(DownstreamClosed("the client closed the connection"))
+        if self._upstream is not None:
+            self._upstream.stream.fail(DownstreamClosed("the client closed the connection"))
 
     async def _answer(self, connection: UpstreamConnection) -> None:
         seconds = self._patience.head_seconds
@@ -218,21 +214,24 @@ class Relay:
         first = connection.buffered_body()
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
-        first = self._sieved(answer.head, first)
-        self._stream_cut = followed = self._followed(answer.head)
-        await self._respond(answer, followed.feed(first))
+        if self._sieve is not None:
+            first = self._sieved(self._sieve, answer.head, first)
+        if self._info.stream is not StreamKind.NONE:
+            self._stream_cut = followed = self._followed(answer.head)
+            first = followed.feed(first)
+        await self._respond(answer, first)
         seconds = self._patience.body_seconds
         while not connection.body_done:
             await connection.receive_body_into(self._pass_on, seconds)
             await self._exchange.flush()
 
-    def _sieved(self, head: ResponseHead, first: bytes) -> bytes:
+    def _sieved(self, sieve: WatchSieve, head: ResponseHead, first: bytes) -> bytes:
         """Begin to sieve an answer that has to be; a refusal is let through as it is."""
-        if self._sieve is None or head.status != _OK:
+        if head.status != _OK:
             self._sieve = None
             return first
-        self._sieve.check(head)
-        return self._sieve.feed(first)
+        sieve.check(head)
+        return sieve.feed(first)
 
     def _pass_on(self, data: bytes) -> bool:
         """Send to the client what has come for it; whether more may come at once."""

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from kzproxy.metrics.tallies import Durations, Level, Tally
 
 # kube-apiserver's own buckets for apiserver_request_duration_seconds, the coarse half.
 _SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60)
@@ -26,8 +28,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._registry = registry = CollectorRegistry()
-        self._children: dict[tuple[str, ...], Counter] = {}
-        self.decisions = Counter(
+        self._decisions = Tally(
             "kzproxy_access_decisions",
             "Decisions by outcome and cause.",
             ["decision", "cause"],
@@ -45,19 +46,19 @@ class Metrics:
             ["rule"],
             registry=registry,
         )
-        self.requests = Counter(
+        self._requests = Tally(
             "kzproxy_requests",
             "Requests ended, by verb, status code and how they ended.",
             ["verb", "code", "termination"],
             registry=registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = Durations(
             "kzproxy_request_duration_seconds",
             "From the request's head to the end of its answer; long-running requests excluded.",
             registry=registry,
-            buckets=_SECONDS,
+            bounds=_SECONDS,
         )
-        self.in_flight = Gauge(
+        self.in_flight = Level(
             "kzproxy_requests_in_flight", "Requests under way.", registry=registry
         )
         self.long_running = Gauge(
@@ -143,7 +144,7 @@ class Metrics:
 
     def count_decision(self, decision: str, cause: str) -> None:
         """Count one decision in the log."""
-        self._counted(self.decisions, (decision, cause)).inc()
+        self._decisions.count((decision, cause))
 
     def count_disagreement(self, decision: str, shadow: str) -> None:
         """Count one decision that a shadow policy would have taken otherwise."""
@@ -151,18 +152,11 @@ class Metrics:
 
     def count_request(self, verb: str, code: str, termination: str) -> None:
         """Count one request that has ended."""
-        self._counted(self.requests, (verb, code, termination)).inc()
+        self._requests.count((verb, code, termination))
 
     def count_signal(self, stream: str, event: str, outcome: str) -> None:
         """Count one signal, or what was sent as one."""
         self.signals.labels(stream, event, outcome).inc()
-
-    def _counted(self, counter: Counter, labels: tuple[str, ...]) -> Counter:
-        """Return the counter of these labels; finding it costs more than counting."""
-        known = self._children.get(labels)
-        if known is None:
-            known = self._children[labels] = counter.labels(*labels)
-        return known
 
     def follow(self, name: str, documentation: str, read: Callable[[], int]) -> None:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""
