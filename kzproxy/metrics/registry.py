@@ -1,33 +1,19 @@
 """Every metric, named once. No user name and no path is ever a label."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-from kzproxy.metrics.tallies import Durations, Level, Tally
+from kzproxy.metrics.exposition import Family, Registry, Sample
+from kzproxy.metrics.tallies import Counter, Durations, Gauge, Level, Tally, samples
 
 # kube-apiserver's own buckets for apiserver_request_duration_seconds, the coarse half.
 _SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60)
-
-
-class _Followed(Collector):
-    """A figure kept elsewhere."""
-
-    def __init__(self, read: Callable[[], Metric]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        """Return it as it stands."""
-        yield self._read()
 
 
 class Metrics:
     """The counters of one worker, in a registry of its own."""
 
     def __init__(self, version: str) -> None:
-        self._registry = registry = CollectorRegistry()
+        self._registry = registry = Registry()
         self._decisions = Tally(
             "kzproxy_access_decisions",
             "Decisions by outcome and cause.",
@@ -160,8 +146,7 @@ class Metrics:
 
     def follow(self, name: str, documentation: str, read: Callable[[], int]) -> None:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""
-        family = CounterMetricFamily
-        self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+        self._follow(name, documentation, "counter", lambda: [("_total", (), read())])
 
     def follow_each(
         self,
@@ -171,30 +156,30 @@ class Metrics:
         read: Callable[[], Mapping[tuple[str, ...], int]],
     ) -> None:
         """Show totals by the values of ``labels``, as another part has them at each scrape."""
-
-        def family() -> Metric:
-            found = CounterMetricFamily(name, documentation, labels=labels)
-            for values, total in read().items():
-                found.add_metric(values, total)
-            return found
-
-        self._registry.register(_Followed(family))
+        self._follow(name, documentation, "counter", lambda: samples("_total", labels, read()))
 
     def follow_state(self, name: str, documentation: str, read: Callable[[], bool]) -> None:
         """Show 1 or 0, as another part has it at each scrape."""
-        family = GaugeMetricFamily
-        self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+        self._follow(name, documentation, "gauge", lambda: [("", (), read())])
+
+    def _follow(
+        self, name: str, documentation: str, kind: str, read: Callable[[], Sequence[Sample]]
+    ) -> None:
+        def family() -> Family:
+            return Family(name=name, documentation=documentation, kind=kind, samples=read())
+
+        self._registry.register(name, family)
 
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""
-        return generate_latest(self._registry)
+        return self._registry.exposition()
 
 
 class SupervisorMetrics:
     """What a supervisor counts itself, beside what its workers show."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        self._registry = registry = Registry()
         self.workers = Gauge("kzproxy_workers", "Workers running.", registry=registry)
         self.restarts = Counter(
             "kzproxy_worker_restarts",
@@ -204,4 +189,4 @@ class SupervisorMetrics:
 
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""
-        return generate_latest(self._registry)
+        return self._registry.exposition()
