@@ -16,12 +16,19 @@ class Peer:
         certificates: The chain that TLS verified up to the device CA, DER, leaf first; empty where
             no certificate was presented. Its dates are *not* checked by TLS.
         via: The socket's peer, where the client is another; else None.
+        whence: ``address`` and ``via`` in words, which are compared in a moment.
     """
 
     address: IPv4Address | IPv6Address
     port: int
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     via: IPv4Address | IPv6Address | None = None
+    whence: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Write the addresses out, once for all requests."""
+        via = f" via {self.via}" if self.via is not None else ""
+        object.__setattr__(self, "whence", f"{self.address}{via}")
 
 
 def peer_address(host: str) -> IPv4Address | IPv6Address:
