@@ -86,7 +86,7 @@ class DecisionLogSettings:
 
 class _Pending(msgspec.Struct, frozen=True):
     payload: bytes
-    written: Written | None
+    written: Written | None = None
     durable: bool = False
     is_outcome: bool = False
 
@@ -207,7 +207,7 @@ class DecisionLog:
         if len(payload) > _MAX_PAYLOAD_BYTES:
             raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         if self._writes_at_once and not durable and not self._closed:
-            self._queue.append(_Pending(payload, None))
+            self._queue.append(_Pending(payload))
             if problem := self._flush():
                 raise _unavailable(problem)
             return
@@ -233,7 +233,7 @@ class DecisionLog:
 
     def add_outcome(self, record: CompletedRecord) -> None:
         """Do as ``record_outcome`` does, for a caller that need not wait."""
-        self._add(_Pending(self._encode(record), None, is_outcome=True))
+        self._add(_Pending(self._encode(record), is_outcome=True))
 
     def reopen(self) -> None:
         """Go on in a new file if the old one was moved away, as log rotation does. Never raises.
