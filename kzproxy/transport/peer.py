@@ -1,6 +1,7 @@
 """The other end of a connection, as the socket, TLS and whom we believe vouch for it."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
@@ -30,6 +31,7 @@ class Peer:
         object.__setattr__(self, "address_text", str(self.address))
 
 
+@lru_cache(maxsize=4096)  # Clients come back, and each time it would take twenty calls.
 def peer_address(host: str) -> IPv4Address | IPv6Address:
     """Return the address in a socket name, without zone and IPv4 mapping."""
     address = ip_address(host.partition("%")[0])
