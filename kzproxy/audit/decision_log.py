@@ -24,7 +24,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,6 @@ from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
 from kzproxy.audit.recent import RecentRefusals
-from kzproxy.audit.repeated import RepeatedRecord
 from kzproxy.audit.rotation import Rotation, RotationPlan, move_aside
 from kzproxy.audit.schema import (
     CompletedRecord,
@@ -87,7 +86,7 @@ class DecisionLogSettings:
 
 class _Pending(msgspec.Struct, frozen=True):
     payload: bytes
-    written: Written | None
+    written: Written | None = None
     durable: bool = False
     is_outcome: bool = False
     stands: Callable[[], None] | None = None
@@ -194,7 +193,7 @@ class DecisionLog:
     def add_decision(self, record: DecisionRecord) -> None:
         """Write a refusal that nobody waits for: its client has gone, or can be told nothing."""
         payload = self._encode(record)
-        self._add(_Pending(payload, None))
+        self._add(_Pending(payload))
         self._remember(record, payload)
 
     def _remember(self, record: DecisionRecord, payload: bytes) -> None:
@@ -203,29 +202,18 @@ class DecisionLog:
             self.recent.keep(record.audit_id, payload)
 
     async def record_again(
-        self,
-        record: RepeatedRecord,
-        audit_id: str,
-        at: datetime,
-        port: int,
-        *,
-        durable: bool,
-        stands: Callable[[], None],
+        self, payload: bytes, *, durable: bool, stands: Callable[[], None]
     ) -> None:
         """Do as ``record_decision`` does with a permit that holds for another request too.
 
         Args:
-            record: Of the first.
-            audit_id: Of this one.
-            at: When it came, and was decided.
-            port: The client's.
+            payload: From ``RepeatedRecord``, of this one.
             durable: As there.
             stands: As there.
 
         Raises:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
-        payload = record.written(audit_id, at, port)
         await self._written(payload, durable=durable, stands=stands)
 
     async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
@@ -242,9 +230,11 @@ class DecisionLog:
         if len(payload) > _MAX_PAYLOAD_BYTES:
             raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         if self._writes_at_once and not durable and not self._closed:
-            self._queue.append(_Pending(payload, None))
+            self._queue.append(_Pending(payload))
             if problem := self._flush():
                 raise _unavailable(problem)
+            if stands is not None:
+                stands()
             return
         written: Written = asyncio.get_running_loop().create_future()
         self._add(_Pending(payload, written, durable=durable, stands=stands))
@@ -268,7 +258,7 @@ class DecisionLog:
 
     def add_outcome(self, record: CompletedRecord) -> None:
         """Do as ``record_outcome`` does, for a caller that need not wait."""
-        self._add(_Pending(self._encode(record), None, is_outcome=True))
+        self._add(_Pending(self._encode(record), is_outcome=True))
 
     def reopen(self) -> None:
         """Go on in a new file if the old one was moved away, as log rotation does. Never raises.

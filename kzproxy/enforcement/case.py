@@ -94,8 +94,8 @@ class Case(msgspec.Struct, kw_only=True):
         self.recorded = True
         self.owes_outcome = record.decision is Verdict.PERMIT
 
-    def permit_stands(self) -> None:
-        """Note that its permit is in the log."""
+    def stands_permitted(self) -> None:
+        """Note that the record of a permit is in the log."""
         self.recorded = self.owes_outcome = True
 
     def end_by(self, ending: Ending, now: float) -> None:

@@ -106,9 +106,8 @@ class Forwarding:
         if self.self_inspection.concerns(info):
             return self._inspect(permitted)
         if not permitted.permit.by_namespace or info.method == "HEAD":
-            return self._relay(
-                permitted, permitted.request
-            )  # kube-apiserver answers HEAD with 405.
+            # kube-apiserver answers HEAD with 405.
+            return self._relay(permitted, permitted.request)
         if info.verb == "watch":
             request = _readable(permitted.request)
             return self._relay(permitted, request, is_sieved=True)

@@ -397,10 +397,8 @@ class EnforcementPoint:
     async def _log_again(self, known: RememberedPermit, case: Case) -> None:
         """Log a permit that holds for one more request; nothing was waited for since it came."""
         durable = known.permit.attributes.request.verb not in _READS
-        at, port = case.received_at, case.peer.port
-        await self.decisions.record_again(
-            known.record, case.audit_id, at, port, durable=durable, stands=case.permit_stands
-        )
+        payload = known.record.written(case.audit_id, case.received_at, case.peer.port)
+        await self.decisions.record_again(payload, durable=durable, stands=case.stands_permitted)
         self.metrics.count_decision(Verdict.PERMIT, Cause.ALLOW_RULE)
         for rule in known.record.failed_rules:
             self.metrics.rule_errors.labels(rule).inc()

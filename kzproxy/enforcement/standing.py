@@ -2,7 +2,7 @@
 
 The same for each request of a caller, and dearer to find out than the rest of a request together.
 A standing is used again only while everything it rests on is as it was: the same header block, the
-same address and device posture, a token that still holds as the very same identity, and the same
+same addresses and device posture, a token that still holds as the very same identity, and the same
 credential of our own.
 """
 
@@ -30,7 +30,7 @@ _PERMIT_BYTES = 3 * 1024
 # Two texts in a tuple, beside their letters.
 _HEADER_BYTES = 192
 
-# Header block, address with that of the proxy it came by, and thumbprint of the certificate.
+# Header block, whence the peer comes and thumbprint of the device's certificate.
 StandingKey = tuple[Headers, str, str]
 
 

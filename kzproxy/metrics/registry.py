@@ -59,7 +59,7 @@ class Metrics:
         self.stream_cuts = Counter(
             "kzproxy_stream_cuts", "Streams cut by kzproxy.", ["kind", "cause"], registry=registry
         )
-        self.connections = Gauge(
+        self.connections = Level(
             "kzproxy_connections", "Client connections open.", registry=registry
         )
         self.tasks = Gauge("kzproxy_tasks", "Tasks of the event loop.", registry=registry)

@@ -112,14 +112,13 @@ class ClientConnection:
         return self._is_new or not self._draining
 
     async def _next_exchange(self) -> Exchange | None:
-        head: RequestHead | ProxyError
+        head: RequestHead | ProxyError | None
         try:
-            received = await self._receive_head()
-            if received is None:
-                return None
-            head = self._heads.read(received)
+            head = await self._receive_head()
         except ProxyError as unreadable:
             head = unreadable
+        if head is None:
+            return None
         rest = b""
         if self._buffer:
             rest = bytes(self._buffer)
@@ -133,7 +132,7 @@ class ClientConnection:
             limits=self._limits,
         )
 
-    async def _receive_head(self) -> bytes | None:
+    async def _receive_head(self) -> RequestHead | None:
         """Return the next head; None where the client has closed the connection."""
         if self._buffer:
             return await self._receive_rest()
@@ -145,11 +144,11 @@ class ClientConnection:
         self._idle = False
         if head_end(data, 0) == len(data):  # As nearly every client sends it.
             self._stream.deadline = math.inf
-            return data
+            return self._heads.read(data)
         self._buffer += data
         return await self._receive_rest()
 
-    async def _receive_rest(self) -> bytes | None:
+    async def _receive_rest(self) -> RequestHead | None:
         """Return the head that has begun."""
         buffer, searched = self._buffer, 0
         self._stream.deadline = self._deadlines.after(self._limits.head_seconds)
@@ -164,4 +163,4 @@ class ClientConnection:
         self._stream.deadline = math.inf
         head = bytes(buffer[:end])
         del buffer[:end]
-        return head
+        return self._heads.read(head)

@@ -102,6 +102,9 @@ class Listener:
         metrics: Metrics,
         connections: OpenConnections,
     ) -> None:
+        # Connections inherit these from the socket that accepts them (Linux clones its own).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_probing(sock)
         self._sock = sock
         self._context = context
         self._service = service
@@ -283,19 +286,17 @@ class Listener:
 
     async def _serve_until_its_end(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
-        self._metrics.connections.inc()
+        self._metrics.connections.value += 1
         if self._stopped:  # while it shook hands
             connection.drain()
         try:
             await connection.serve()
         finally:
             self._connections.discard(connection)
-            self._metrics.connections.dec()
+            self._metrics.connections.value -= 1
 
     def _stream(self, sock: socket.socket) -> TlsStream:
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_probing(sock)
         tls = self._context().wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )

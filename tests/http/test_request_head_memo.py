@@ -101,7 +101,7 @@ def test_the_number_of_heads_is_bounded():
 
 def test_the_bytes_are_bounded():
     data = head_of(b"X: y").partition(b"\r\n")[2]
-    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192 + 550))
+    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192 + 1024 + 40))
     for number in range(3):
         memo.read(head_of(b"X: %d" % number))
     assert repr(memo) == "RequestHeadMemo(1 heads)"
