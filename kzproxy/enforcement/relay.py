@@ -7,6 +7,8 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
@@ -55,6 +57,26 @@ class Relay:
         account: kzproxy's own name there: a 403 to it is kzproxy's fault, not the user's.
     """
 
+    __slots__ = (
+        "_account",
+        "_api_server",
+        "_bounds",
+        "_case",
+        "_ending",
+        "_exchange",
+        "_has_client_gone",
+        "_info",
+        "_metrics",
+        "_outgoing",
+        "_patience",
+        "_sieve",
+        "_stream_cut",
+        "_upstream",
+        "_warning",
+    )
+
+    _outgoing: Outgoing
+
     def __init__(
         self,
         *,
@@ -92,26 +114,32 @@ class Relay:
         """Tell ``bounds`` of what moves, where they ask for that."""
         self._bounds = bounds
 
-    async def run(self, outgoing: Outgoing) -> None:
+    def run(self, outgoing: Outgoing) -> Coroutine[Any, Any, None]:
         """Send ``outgoing`` and relay what comes of it.
 
         Raises:
             ProxyError: There is no answer to relay; nothing has been sent to the client.
             DownstreamClosed: The client has gone.
         """
+        # Not an argument of what runs: a watch would hold its head for hours, 64 KiB of it where
+        # the user has many groups.
+        self._outgoing = outgoing
         if self._patience.client_may_lag:
             self._exchange.let_the_client_lag()
         if self._info.stream is StreamKind.NONE:
-            await self._carry_or_say_why(outgoing)
-            return
-        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
-            await self._carry_or_say_why(outgoing)
+            return self._carry_or_say_why()
+        return self._carry_stream()
 
-    async def _carry_or_say_why(self, outgoing: Outgoing) -> None:
+    async def _carry_stream(self) -> None:
+        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
+            await self._carry_or_say_why()
+
+    async def _carry_or_say_why(self) -> None:
         try:
-            self._upstream = connection = await self._api_server.begin(outgoing, self._confirm)
+            connection = await self._api_server.begin(self._outgoing, self._confirm)
+            self._upstream = connection
             try:
-                await self._carry(connection, outgoing)
+                await self._carry(connection)
             finally:
                 self._upstream = None  # It may be somebody else's next.
                 if self._ending is not None:
@@ -148,15 +176,15 @@ class Relay:
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
 
-    async def _carry(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
+    async def _carry(self, connection: UpstreamConnection) -> None:
         self._confirm()
         try:
-            if isinstance(outgoing.body, NoBody):
+            if isinstance(self._outgoing.body, NoBody):
                 self._exchange.stream.watch(lambda: self._client_gone(connection))
-                await self._answer(connection, outgoing)
+                await self._answer(connection)
             else:
                 async with alongside(self._upload(connection)):
-                    await self._answer(connection, outgoing)
+                    await self._answer(connection)
         finally:
             # The connection may soon carry somebody else's request.
             self._exchange.stream.unwatch()
@@ -179,10 +207,13 @@ class Relay:
         self._has_client_gone = True
         connection.stream.fail(DownstreamClosed("the client closed the connection"))
 
-    async def _answer(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
+    async def _answer(self, connection: UpstreamConnection) -> None:
         seconds = self._patience.head_seconds
-        answer = await self._api_server.receive_head(connection, outgoing, seconds, self._confirm)
-        check_answer(answer.head, self._info, outgoing.upgrade)
+        answer = await self._api_server.receive_head(
+            connection, self._outgoing, seconds, self._confirm
+        )
+        check_answer(answer.head, self._info, self._outgoing.upgrade)
+        del self._outgoing
         if answer.head.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
         else:

@@ -12,6 +12,8 @@ from kzproxy.transport.tls_waiting import TURN_BYTES, TlsWaiting
 
 RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
 
+_NOTHING = memoryview(b"")  # One for all connections: each weighs 300 bytes.
+
 
 class TlsSending(TlsWaiting):
     """Sends; at most one caller at a time.
@@ -26,7 +28,7 @@ class TlsSending(TlsWaiting):
         super().__init__(sock, loop)
         # What OpenSSL has been offered and must be offered again, and what comes after it.
         self._offered: memoryview | None = None
-        self._unsent = memoryview(b"")
+        self._unsent = _NOTHING
         self.bytes_sent = 0
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:

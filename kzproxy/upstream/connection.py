@@ -37,6 +37,24 @@ class UpstreamConnection:
         answered: Whether any byte of the present answer has come.
     """
 
+    __slots__ = (
+        "_answer_seconds",
+        "_answers",
+        "_body_sent",
+        "_buffer",
+        "_chunked_request",
+        "_deadlines",
+        "_keep_alive",
+        "_may_be_kept",
+        "_patience_seconds",
+        "_scanner",
+        "_speaking",
+        "answered",
+        "clean",
+        "stream",
+        "used",
+    )
+
     def __init__(
         self,
         stream: TlsStream,
