@@ -20,6 +20,7 @@ There are no tasks here: futures, one timer and one thread.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -87,6 +88,7 @@ class _Pending(NamedTuple):
     written: Written | None
     durable: bool = False
     is_outcome: bool = False
+    stands: Callable[[], None] | None = None
 
 
 class DecisionLog:
@@ -157,17 +159,39 @@ class DecisionLog:
             return "the decision log is closed"
         return self._syncs.problem or self._writer.problem
 
-    async def record_decision(self, record: DecisionRecord, *, durable: bool) -> None:
+    async def record_decision(
+        self,
+        record: DecisionRecord,
+        *,
+        durable: bool,
+        stands: Callable[[], None] | None = None,
+    ) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
 
         The record may be in the log even where this is cancelled or raises: it then says that
         something was decided which was not forwarded. The reverse does not happen.
 
+        Args:
+            record: What was decided.
+            durable: Whether to wait for the disk.
+            stands: Called as soon as the line is in the log, whatever comes of the wait: from then
+                on the request has been decided on, and a permit is owed its outcome. It must not
+                raise.
+
         Raises:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
         payload = self._encode(record)
-        await self._written(payload, durable=durable)
+        await self._written(payload, durable=durable, stands=stands)
+        self._remember(record, payload)
+
+    def add_decision(self, record: DecisionRecord) -> None:
+        """Write a refusal that nobody waits for: its client has gone, or can be told nothing."""
+        payload = self._encode(record)
+        self._add(_Pending(payload, None))
+        self._remember(record, payload)
+
+    def _remember(self, record: DecisionRecord, payload: bytes) -> None:
         # Whoever is not known has nobody to be told as.
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
@@ -180,11 +204,13 @@ class DecisionLog:
         """
         await self._written(self._encode(record), durable=durable)
 
-    async def _written(self, payload: bytes, *, durable: bool) -> None:
+    async def _written(
+        self, payload: bytes, *, durable: bool, stands: Callable[[], None] | None = None
+    ) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:
             raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         written: Written = asyncio.get_running_loop().create_future()
-        self._add(_Pending(payload, written, durable=durable))
+        self._add(_Pending(payload, written, durable=durable, stands=stands))
         if problem := await written:
             raise _unavailable(problem)
 
@@ -301,6 +327,8 @@ class DecisionLog:
     def _acknowledge(self, batch: list[_Pending]) -> None:
         waiting: list[Written] = []
         for pending in batch:
+            if pending.stands is not None:
+                pending.stands()
             if pending.written is None or pending.written.done():
                 continue
             if pending.durable or not self._sink.written_on_append:

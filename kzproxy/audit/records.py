@@ -286,15 +286,28 @@ def refusal_record(
 
     Only ``error.message`` is kept: ``detail`` is for the diagnostic log.
     """
-    known = caller or Caller()
+    undecided = _undecided(arrival, caller or Caller(), decided_at, _refusal_cause(error))
+    message = visible(error.message, MAX_TEXT_CHARS)
+    return msgspec.structs.replace(undecided, message=message, status_code=error.code)
+
+
+def abandoned_record(
+    why: str, arrival: Arrival, *, decided_at: datetime, caller: Caller
+) -> DecisionRecord:
+    """Make the record of a request that its client left before policy judged it."""
+    undecided = _undecided(arrival, caller, decided_at, Cause.CLIENT_GONE)
+    return msgspec.structs.replace(undecided, message=visible(why, MAX_TEXT_CHARS))
+
+
+def _undecided(
+    arrival: Arrival, known: Caller, decided_at: datetime, cause: Cause
+) -> DecisionRecord:
     return DecisionRecord(
         ts=decided_at,
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         decision=Verdict.REFUSED,
-        cause=_refusal_cause(error),
-        message=visible(error.message, MAX_TEXT_CHARS),
-        status_code=error.code,
+        cause=cause,
         received_at=arrival.received_at,
         user=None if known.identity is None else _user(known.identity, known.session_id),
         device=None if known.device is None else recorded_device(known.device),

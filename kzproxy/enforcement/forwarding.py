@@ -132,7 +132,7 @@ class Forwarding:
 
     async def _list(self, permitted: Permitted) -> None:
         request = _readable(permitted.request)
-        gathering = Gathering(self.api_server, self.settings.account, self.metrics)
+        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
         with self._opened(permitted, gathering.cut) as lease:
             outgoing, info = self._outgoing(permitted, request), permitted.permit.attributes.request
             head, body = await gathering.run(outgoing, b"", info, max_bytes=MAX_LIST_BYTES)
@@ -170,7 +170,7 @@ class Forwarding:
     async def _gathered(
         self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
     ) -> tuple[ResponseHead, bytes]:
-        gathering = Gathering(self.api_server, self.settings.account, self.metrics)
+        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
         with self._opened(permitted, gathering.cut):
             outgoing = self._outgoing(permitted, request)
             info = permitted.permit.attributes.request

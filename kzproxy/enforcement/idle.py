@@ -25,11 +25,11 @@ class WatchedCut:
         self._down, self._up = movements(kind, answer)
         self._moved = moved
 
-    def feed(self, data: bytes) -> None:
-        """Follow bytes that go to the client."""
-        self.inner.feed(data)
+    def feed(self, data: bytes) -> bytes:
+        """Follow bytes for the client; return those to pass on now."""
         if self._down.feed(data):
             self._moved()
+        return self.inner.feed(data)
 
     def feed_client(self, data: bytes) -> None:
         """Follow bytes that the client sends."""

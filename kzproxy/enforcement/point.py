@@ -24,6 +24,7 @@ from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.attributes.request_info_memo import RequestInfoMemo
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.audit.records import (
+    abandoned_record,
     decision_record,
     impersonated_identity,
     outcome_record,
@@ -49,6 +50,7 @@ from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.enforcement.step_ups import StepUps
+from kzproxy.enforcement.stopped import stopped
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     Forbidden,
@@ -77,7 +79,6 @@ if TYPE_CHECKING:  # the reader of databases is for those who name one
 log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
-_CANCELLED = "kzproxy stopped before it was done"
 _BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 _READS = frozenset({"get", "list", "watch", "head"})
 
@@ -131,13 +132,14 @@ class EnforcementPoint:
             log.exception("bug while serving %s", case.audit_id)
             await self._refuse(exchange, InternalError(_BUG), case)
         except asyncio.CancelledError:
-            # kzproxy ends: nobody else ever cancels a request.
-            case.termination, case.ended_because = Termination.DRAINED, _CANCELLED
+            # kzproxy ends: nobody else ever cancels a request. It may do so again, and then waits
+            # for nothing any more.
+            await self._refuse_stopped(exchange, case)
             raise
         finally:
             self.metrics.in_flight.dec()
             exchange.let_go()
-            self._record_outcome(exchange, case)
+            self._account(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
         stream = exchange.stream
@@ -385,8 +387,9 @@ class EnforcementPoint:
         case.permit = permit
 
     async def _log(self, record: DecisionRecord, case: Case, *, durable: bool = False) -> None:
-        await self.decisions.record_decision(record, durable=durable)
-        case.judged = True
+        await self.decisions.record_decision(
+            record, durable=durable, stands=lambda: case.stands(record)
+        )
         self.metrics.count_decision(record.decision.value, record.cause.value)
         for failed in record.errors:
             self.metrics.rule_errors.labels(failed.rule).inc()
@@ -405,7 +408,18 @@ class EnforcementPoint:
         case.ended_because = error.message
         if error.detail:
             log.warning("%s: %s: %s", case.audit_id, error.message, error.detail)
-        if not case.judged:
+        await self._record_and_refuse(exchange, error, case)
+
+    async def _refuse_stopped(self, exchange: Exchange, case: Case) -> None:
+        """Say that kzproxy stops, where nothing has been said yet."""
+        error = stopped(case.info, is_begun=case.permit is not None)
+        if case.ending is not None:
+            error = case.ending.error
+        case.termination, case.ended_because = Termination.DRAINED, error.message
+        await self._record_and_refuse(exchange, error, case)
+
+    async def _record_and_refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
+        if not case.recorded:
             error = await self._record_refusal(error, case)
         await refuse(exchange, error, case)
 
@@ -414,6 +428,8 @@ class EnforcementPoint:
         record = refusal_record(
             error, case.arrival, decided_at=self.clock.now(), caller=case.caller
         )
+        # Where this is cancelled, the line is written all the same.
+        case.recorded = True
         try:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
@@ -421,10 +437,22 @@ class EnforcementPoint:
         self.metrics.count_decision(record.decision.value, record.cause.value)
         return error
 
-    def _record_outcome(self, exchange: Exchange, case: Case) -> None:
+    def _account(self, exchange: Exchange, case: Case) -> None:
+        """Have the log say how every request that was read has ended."""
         self._count(case)
-        if case.permit is None and not case.is_own:
-            return
+        if not case.recorded:
+            self._record_abandoned(case)
+        if case.owes_outcome:
+            self._record_outcome(exchange, case)
+
+    def _record_abandoned(self, case: Case) -> None:
+        record = abandoned_record(
+            case.ended_because, case.arrival, decided_at=self.clock.now(), caller=case.caller
+        )
+        self.decisions.add_decision(record)
+        self.metrics.count_decision(record.decision.value, record.cause.value)
+
+    def _record_outcome(self, exchange: Exchange, case: Case) -> None:
         stream = exchange.stream
         outcome = case.outcome(self.clock.monotonic(), stream.bytes_received, stream.bytes_sent)
         record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())

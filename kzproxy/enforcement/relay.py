@@ -113,6 +113,8 @@ class Relay:
                 await self._carry(connection, outgoing)
             finally:
                 self._upstream = None  # It may be somebody else's next.
+                if self._ending is not None:
+                    connection.stream.abort()  # A goodbye in TLS is half of what a cut costs.
                 self._api_server.end(connection)
         except (_Cut, StreamBroken, DownstreamClosed) as error:
             if isinstance(error, DownstreamClosed) and self._ending is None:
@@ -131,6 +133,8 @@ class Relay:
         self._exchange.stream.interrupt(_Cut())
         if self._upstream is not None:
             self._upstream.stream.fail(_Cut())
+        if self._upstream is None and not self._exchange.started:
+            return  # Connecting: nothing of it can pass any more, and its client is told so then.
         loop = asyncio.get_running_loop()
         loop.call_later(FAREWELL_SECONDS, self._exchange.stream.abort)
 
@@ -187,8 +191,7 @@ class Relay:
             first = await self._refusal_body(connection, answer.head, first)
         first = self._sieved(answer.head, first)
         self._stream_cut = followed = self._followed(answer.head)
-        followed.feed(first)
-        await self._respond(answer, first)
+        await self._respond(answer, followed.feed(first))
         seconds = self._patience.body_seconds
         while not connection.body_done:
             await connection.receive_body_into(self._pass_on, seconds)
@@ -207,8 +210,8 @@ class Relay:
         if self._sieve is not None:
             data = self._sieve.feed(data)
         if self._stream_cut is not None:
-            self._stream_cut.feed(data)
-        return self._exchange.send_now(data)
+            data = self._stream_cut.feed(data)
+        return not data or self._exchange.send_now(data)
 
     async def _refusal_body(
         self, connection: UpstreamConnection, answer: ResponseHead, first: bytes
@@ -288,12 +291,7 @@ class Relay:
         """End an exchange that did not come to its own end, so that it cannot look complete."""
         exchange, case = self._exchange, self._case
         if self._ending is not None:
-            case.termination = (
-                Termination.DRAINED
-                if self._ending.cause is EndCause.DRAIN
-                else Termination.POLICY_CUT
-            )
-            case.ended_because = self._ending.error.message
+            case.end_by(self._ending, case.cut_at)
             if not exchange.started:
                 raise self._ending.error
             await self._say_farewell(self._ending)

@@ -1,9 +1,9 @@
 """How a stream is ended in-band, by how it talks.
 
 A stream that is no longer permitted is cut with a reason that its client shows. The relay feeds
-every byte it passes on to the stream's cut; when the cut falls due it asks once for the farewell,
-writes it as the last bytes, and closes. Where there is none, it aborts without a clean end, because
-clean ends look like success.
+every byte that comes to the stream's cut and passes on what that gives back; when the cut falls due
+it asks once for the farewell, writes it as the last bytes, and closes. Where there is none, it
+aborts without a clean end, because clean ends look like success.
 """
 
 from typing import Protocol
@@ -18,8 +18,8 @@ from kzproxy.http.websocket_cut import WebSocketExecCut, WebSocketWatchCut
 class StreamCut(Protocol):
     """Knows where a stream stands, and how to end it there."""
 
-    def feed(self, data: bytes) -> None:
-        """Follow bytes that go to the client, all of them after the answer's head."""
+    def feed(self, data: bytes) -> bytes:
+        """Follow bytes for the client, all after the answer's head; return those to pass on now."""
 
     def feed_client(self, data: bytes) -> None:
         """Follow bytes that the client sends after its head, all of them before they go on."""
@@ -46,8 +46,9 @@ class AbortOnly:
 
     __slots__ = ()
 
-    def feed(self, data: bytes) -> None:
-        """Ignore bytes."""
+    def feed(self, data: bytes) -> bytes:
+        """Return all of it."""
+        return data
 
     def feed_client(self, data: bytes) -> None:
         """Ignore bytes."""

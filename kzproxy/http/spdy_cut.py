@@ -6,7 +6,8 @@ is the first that the client opens (client-go tools/remotecommand/v2.go createSt
 """
 
 from kzproxy.http.error_channel import error_channel_text
-from kzproxy.http.spdy_frames import FLAG_FIN, FrameType, SpdyFrames, data_frame
+from kzproxy.http.spdy_frames import FLAG_FIN, FrameType, SpdyFrame, SpdyFrames, data_frame
+from kzproxy.http.whole_frames import WholeFrames
 
 # Error, stdin, stdout, stderr and resize: five. Of more, only the first are followed.
 _MAX_STREAMS = 16
@@ -20,24 +21,35 @@ class SpdyExecCut:
     reset from either side; nothing is written to it but then.
     """
 
-    __slots__ = ("_down", "_open", "_opened", "_protocol", "_up")
+    __slots__ = ("_begun", "_down", "_open", "_opened", "_protocol", "_up", "_whole")
 
     def __init__(self, protocol: str) -> None:
         """``protocol`` is the one the server chose in ``X-Stream-Protocol-Version``."""
         self._protocol = protocol
         self._up = SpdyFrames()
         self._down = SpdyFrames()
+        self._whole = WholeFrames()
+        self._begun: SpdyFrame | None = None
         self._opened: list[int] = []
         self._open: set[int] = set()
 
-    def feed(self, data: bytes) -> None:
-        """Follow bytes that go to the client, from just after the 101."""
-        for frame in self._down.feed(data):
-            if frame.type == FrameType.SYN_REPLY and frame.stream_id in self._opened:
-                self._open.add(frame.stream_id)
-            ended = frame.type in _CARRIES_FIN and frame.flags & FLAG_FIN
-            if ended or frame.type == FrameType.RST_STREAM:
-                self._open.discard(frame.stream_id)
+    def feed(self, data: bytes) -> bytes:
+        """Follow bytes for the client, from just after the 101; return those to pass on now."""
+        frames = self._down.feed(data)
+        if self._begun is not None:
+            frames.insert(0, self._begun)
+        self._begun = frames.pop() if frames and not self._down.last_is_whole else None
+        for frame in frames:
+            self._follow(frame)
+        return self._whole.let_through(data, self._down.unfinished_bytes)
+
+    def _follow(self, frame: SpdyFrame) -> None:
+        """Take in a frame that the client has, or has next, in whole."""
+        if frame.type == FrameType.SYN_REPLY and frame.stream_id in self._opened:
+            self._open.add(frame.stream_id)
+        ended = frame.type in _CARRIES_FIN and frame.flags & FLAG_FIN
+        if ended or frame.type == FrameType.RST_STREAM:
+            self._open.discard(frame.stream_id)
 
     def feed_client(self, data: bytes) -> None:
         """Follow bytes that the client sends, before they go upstream."""
@@ -51,7 +63,7 @@ class SpdyExecCut:
     def at_boundary(self) -> bool:
         """Whether a farewell may follow now."""
         can_tell = bool(self._opened) and self._opened[0] in self._open
-        return can_tell and self._down.between_frames
+        return can_tell and (self._down.between_frames or bool(self._whole.held))
 
     def farewell(self, status_body: bytes) -> bytes | None:
         """Return the frames that tell ``status_body`` and end all streams; None: abort instead."""

@@ -58,10 +58,11 @@ class SpdyFrames:
     there is no boundary.
     """
 
-    __slots__ = ("_begun", "_is_data", "_left_bytes", "_over")
+    __slots__ = ("_begun", "_frame_bytes", "_is_data", "_left_bytes", "_over")
 
     def __init__(self) -> None:
         self._begun = b""
+        self._frame_bytes = 0
         self._left_bytes = 0
         self._is_data = False
         self._over = False
@@ -70,6 +71,18 @@ class SpdyFrames:
     def between_frames(self) -> bool:
         """Whether a whole frame may be put in here."""
         return not (self._begun or self._left_bytes or self._over)
+
+    @property
+    def last_is_whole(self) -> bool:
+        """Whether the frame that became known last has come to its end."""
+        return not self._left_bytes
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How many bytes have come of a frame that is not whole yet; 0 where none can be told."""
+        if self._over:
+            return 0
+        return len(self._begun) or (self._frame_bytes - self._left_bytes if self._left_bytes else 0)
 
     @property
     def in_data(self) -> bool:
@@ -98,7 +111,8 @@ class SpdyFrames:
 
     def _begin(self, begun: bytes) -> SpdyFrame:
         length = int.from_bytes(begun[5:8], "big")
-        self._left_bytes = length - (len(begun) - _HEADER_BYTES)
+        self._frame_bytes = _HEADER_BYTES + length
+        self._left_bytes = self._frame_bytes - len(begun)
         self._is_data = not begun[0] & _CONTROL_BIT
         if self._is_data:
             return SpdyFrame(FrameType.DATA, int.from_bytes(begun[:4], "big"), begun[4])

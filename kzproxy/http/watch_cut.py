@@ -28,8 +28,8 @@ class WatchCut:
         self._chunks = ChunkScanner(UpstreamInvalid)
         self._events = _EVENTS[media_type]()
 
-    def feed(self, data: bytes) -> None:
-        """Follow bytes of the answer's body that go to the client, framing included.
+    def feed(self, data: bytes) -> bytes:
+        """Follow bytes of the answer's body, framing included; return all of them.
 
         Raises:
             UpstreamInvalid: The chunked framing has no strict reading.
@@ -37,6 +37,7 @@ class WatchCut:
         payload, _ = self._chunks.scan(data)
         for piece in payload:
             self._events.feed(data[piece])
+        return data
 
     def feed_client(self, data: bytes) -> None:
         """Ignore what the client sends: a watch's request has ended."""

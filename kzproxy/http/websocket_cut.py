@@ -10,6 +10,7 @@ import base64
 from kzproxy.http.error_channel import error_channel_text
 from kzproxy.http.watch_cut import error_event
 from kzproxy.http.websocket_frames import NORMAL_CLOSURE, Opcode, WebSocketFrames, server_frame
+from kzproxy.http.whole_frames import WholeFrames
 
 # apimachinery pkg/util/remotecommand/constants.go: stdin 0, stdout 1, stderr 2, error 3.
 _ERROR_CHANNEL = 3
@@ -22,14 +23,16 @@ _BINARY_PROTOCOLS = frozenset({"", "channel.k8s.io", "v4.channel.k8s.io", "v5.ch
 class _WebSocketCut:
     """Follows the server's frames; the client's need no following, since none are put in there."""
 
-    __slots__ = ("_frames",)
+    __slots__ = ("_frames", "_whole")
 
     def __init__(self) -> None:
         self._frames = WebSocketFrames()
+        self._whole = WholeFrames()
 
-    def feed(self, data: bytes) -> None:
-        """Follow bytes that go to the client, from just after the 101."""
+    def feed(self, data: bytes) -> bytes:
+        """Follow bytes for the client, from just after the 101; return those to pass on now."""
         self._frames.feed(data)
+        return self._whole.let_through(data, self._frames.unfinished_bytes)
 
     def feed_client(self, data: bytes) -> None:
         """Ignore what the client sends."""
@@ -37,7 +40,8 @@ class _WebSocketCut:
     @property
     def at_boundary(self) -> bool:
         """Whether a farewell may follow now."""
-        return self._frames.between_messages
+        frames = self._frames
+        return frames.between_messages_before if self._whole.held else frames.between_messages
 
 
 class WebSocketExecCut(_WebSocketCut):

@@ -49,12 +49,22 @@ class WebSocketFrames:
         last_data_opcode: TEXT or BINARY as of the last message begun; None before the first.
     """
 
-    __slots__ = ("_header", "_in_message", "_left_bytes", "_over", "last_data_opcode")
+    __slots__ = (
+        "_frame_bytes",
+        "_header",
+        "_in_message",
+        "_left_bytes",
+        "_over",
+        "_was_in_message",
+        "last_data_opcode",
+    )
 
     def __init__(self) -> None:
         self._header = b""
+        self._frame_bytes = 0
         self._left_bytes = 0
         self._in_message = False
+        self._was_in_message = False
         self._over = False
         self.last_data_opcode: Opcode | None = None
 
@@ -63,6 +73,20 @@ class WebSocketFrames:
         """Whether a whole message may be put in here; never once a CLOSE has passed."""
         inside = self._header or self._left_bytes or self._in_message
         return not (inside or self._over)
+
+    @property
+    def between_messages_before(self) -> bool:
+        """The same without the frame that is not whole: as if nothing of it had come."""
+        in_message = self._was_in_message if self._left_bytes else self._in_message
+        return not (in_message or self._over)
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How many bytes have come of a frame that is not whole yet; 0 where none can be told."""
+        if self._over:
+            return 0
+        inside = self._frame_bytes - self._left_bytes if self._left_bytes else 0
+        return len(self._header) or inside
 
     def feed(self, data: bytes) -> None:
         """Follow these bytes."""
@@ -85,6 +109,8 @@ class WebSocketFrames:
     def _begin(self, header: bytes) -> None:
         opcode, final = header[0] & _OPCODE, bool(header[0] & _FINAL)
         self._left_bytes = int.from_bytes(header[2:], "big") if len(header) > 2 else header[1]
+        self._frame_bytes = len(header) + self._left_bytes
+        self._was_in_message = self._in_message
         match opcode:
             case Opcode.TEXT | Opcode.BINARY:
                 expected = not self._in_message

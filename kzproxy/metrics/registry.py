@@ -177,11 +177,27 @@ class Metrics:
         read: Callable[[], Mapping[tuple[str, ...], int]],
     ) -> None:
         """Show totals by the values of ``labels``, as another part has them at each scrape."""
+        self._follow_family(lambda: CounterMetricFamily(name, documentation, labels=labels), read)
 
+    def follow_gauges(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
+        """Show numbers by the values of ``labels``, as another part has them at each scrape."""
+        self._follow_family(lambda: GaugeMetricFamily(name, documentation, labels=labels), read)
+
+    def _follow_family(
+        self,
+        begin: Callable[[], CounterMetricFamily | GaugeMetricFamily],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
         def family() -> Metric:
-            found = CounterMetricFamily(name, documentation, labels=labels)
-            for values, total in read().items():
-                found.add_metric(values, total)
+            found = begin()
+            for values, number in read().items():
+                found.add_metric(values, number)
             return found
 
         self._registry.register(_Followed(family))

@@ -222,6 +222,12 @@ def _kept(
     )
     follow_posture(metrics, kept.posture.keeper.counts)
     follow_devices(metrics, kept.devices)
+    metrics.follow_gauges(
+        "kzproxy_store_unreadable_entries",
+        "Entries of the store that this kzproxy cannot read.",
+        ("kind",),
+        kept.following.unreadable.counts,
+    )
     return kept
 
 

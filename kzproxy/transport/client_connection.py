@@ -1,5 +1,6 @@
 """One client's connection: handshake, then request after request until one side has enough."""
 
+import asyncio
 import math
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from kzproxy.transport.tls_stream import TlsStream
 # client-go closes idle connections after 90 s (net/http IdleConnTimeout); stay longer than that, so
 # that it is the client that closes and never races with us.
 IDLE_SECONDS = 120.0
+# What a client has that connects while kzproxy ends: time for the request that it came for.
+FIRST_REQUEST_SECONDS = 1.0
 
 
 class Service(Protocol):
@@ -48,20 +51,35 @@ class ClientConnection:
         self._buffer = bytearray()
         self._idle = False
         self._draining = False
+        self._exchange: Exchange | None = None
+        self._is_new = True
+        self._idle_seconds = IDLE_SECONDS
 
     def drain(self) -> None:
-        """End now where no request is under way, else after the one that is."""
+        """End now where no request is under way, else after the one that is.
+
+        A client that has sent none yet has connected to send one, and gets a moment to do so: it
+        would take the end of a new connection for a failure.
+        """
         self._draining = True
-        if self._idle:
+        self._idle_seconds = FIRST_REQUEST_SECONDS
+        if self._exchange is not None:
+            self._exchange.be_last()
+        elif self._idle and self._is_new:
+            self._stream.deadline = self._deadlines.after(FIRST_REQUEST_SECONDS)
+        elif self._idle:
             self._stream.fail(StreamBroken("draining"))
 
     async def serve(self) -> None:
         """Serve until the connection ends; closes it in every case."""
         try:
-            while not self._draining and await self._serve_one():
+            while (self._is_new or not self._draining) and await self._serve_one():
                 pass
         except (StreamBroken, TimeoutError):
             pass  # The peer has gone, or never finished its head: there is nothing to answer.
+        except asyncio.CancelledError:
+            await self._stream.linger()  # So that what it was told just now is read.
+            raise
         finally:
             self._stream.close()
 
@@ -69,7 +87,11 @@ class ClientConnection:
         exchange = await self._next_exchange()
         if exchange is None:
             return False
+        self._exchange, self._is_new = exchange, False
+        if self._draining:
+            exchange.be_last()
         await self._service.handle(exchange)
+        self._exchange = None
         if exchange.reusable and exchange.body_received:
             self._buffer[:0] = exchange.take_rest()
             return True
@@ -100,7 +122,9 @@ class ClientConnection:
         buffer, searched = self._buffer, 0
         self._idle = not buffer
         head_seconds = self._limits.head_seconds
-        self._stream.deadline = self._deadlines.after(IDLE_SECONDS if self._idle else head_seconds)
+        self._stream.deadline = self._deadlines.after(
+            self._idle_seconds if self._idle else head_seconds
+        )
         while (end := head_end(buffer, searched)) < 0:
             if len(buffer) > MAX_HEAD_BYTES:
                 raise HeadTooLarge(f"the request head is over {MAX_HEAD_BYTES // 1024} KiB")

@@ -35,6 +35,7 @@ class Exchange:
         "_decoder",
         "_head",
         "_held",
+        "_is_last",
         "_let_go",
         "_rest",
         "peer",
@@ -61,6 +62,7 @@ class Exchange:
         self._head = head
         self._rest = rest
         self._held = b""
+        self._is_last = False
         self._let_go: Callable[[], None] | None = None
         self._body_seconds = limits.body_seconds
         stream.sending.seconds = limits.send_seconds
@@ -80,8 +82,13 @@ class Exchange:
         self._decoder = RequestBodyDecoder(request.body)
         self._continue_due = request.expects_continue
         # After an upgrade, done or refused, nothing else is read as a request (CVE-2018-1002105).
-        self.reusable = request.keep_alive and not request.upgrade
+        self.reusable = request.keep_alive and not request.upgrade and not self._is_last
         return request
+
+    def be_last(self) -> None:
+        """Have the connection carry no request after this one; its answer says so, if it can."""
+        self._is_last = True
+        self.reusable = False
 
     @property
     def body_received(self) -> bool:

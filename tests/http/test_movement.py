@@ -9,6 +9,7 @@ from kzproxy.http.messages import Chunked, NoBody, ResponseHead
 from kzproxy.http.movement import Movement, movements
 from kzproxy.http.spdy_frames import FrameType, data_frame
 from kzproxy.http.websocket_frames import Opcode, server_frame
+from tests.http.pieces import in_pieces
 from tests.http.spdy import control
 
 PING = control(FrameType.PING, 1)
@@ -37,14 +38,6 @@ def client_frame(opcode: Opcode, payload: bytes) -> bytes:
     length = bytes([0x80 | size]) if size < 126 else long
     masked = bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
     return bytes([0x80 | opcode]) + length + MASK + masked
-
-
-def in_pieces(data: bytes, sizes: list[int]) -> list[bytes]:
-    pieces, position = [], 0
-    for size in sizes:
-        pieces.append(data[position : position + size])
-        position += size
-    return [piece for piece in (*pieces, data[position:]) if piece]
 
 
 CUTS = st.lists(st.integers(1, 9), max_size=60)

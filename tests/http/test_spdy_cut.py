@@ -80,18 +80,60 @@ def test_a_reply_that_ends_its_stream_does_not_open_it():
 @pytest.mark.parametrize(
     "sent",
     [
-        pytest.param(output(STDOUT, b"hello")[:4], id="within-a-header"),
-        pytest.param(output(STDOUT, b"hello")[:-1], id="within-a-frame"),
         pytest.param(output(ERROR, b"{}", FLAG_FIN), id="error-stream-ended"),
         pytest.param(struct.pack(">HHI", 0x8002, 6, 4) + b"\0\0\0\1", id="not-spdy-3"),
+        pytest.param(output(STDOUT, b"x" * 70_000)[:66_000], id="within-a-frame-too-long-to-hold"),
     ],
 )
 def test_where_the_reason_cannot_be_told_there_is_no_farewell(sent):
     """Every other end exits 0, so the caller aborts."""
     cut = session()
-    cut.feed(sent)
+    assert cut.feed(sent) == sent
     assert not cut.at_boundary
     assert cut.farewell(STATUS) is None
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        pytest.param(output(STDOUT, b"hello")[:4], id="the-stream-alone"),
+        pytest.param(output(STDOUT, b"hello")[:8], id="the-header-alone"),
+        pytest.param(output(STDOUT, b"hello")[:-1], id="most-of-the-frame"),
+        pytest.param(output(ERROR, b"{}", FLAG_FIN)[:-1], id="the-end-of-the-error-stream"),
+        pytest.param(control(FrameType.RST_STREAM, ERROR, b"\0\0\0\5")[:-1], id="its-reset"),
+    ],
+)
+def test_a_frame_that_is_not_whole_is_held_back_so_that_the_reason_can_be_told(begun):
+    cut = session()
+    assert cut.feed(output(STDERR, b"oh") + begun) == output(STDERR, b"oh")
+    assert cut.at_boundary
+    assert cut.farewell(STATUS) == session().farewell(STATUS)
+
+
+def test_a_stream_whose_reply_is_held_back_is_not_written_to():
+    """What comes on a stream before its reply, client-go drops."""
+    cut = SpdyExecCut("v4.channel.k8s.io")
+    cut.feed_client(syn_stream(ERROR))
+    assert cut.feed(syn_reply(ERROR)[:-1]) == b""
+    assert cut.farewell(STATUS) is None
+    assert cut.feed(syn_reply(ERROR)[-1:]) == syn_reply(ERROR)
+    assert cut.farewell(STATUS) == output(ERROR, STATUS.strip(), FLAG_FIN)
+
+
+def test_a_frame_goes_on_in_whole_when_its_end_comes():
+    cut, frame = session(), output(STDOUT, b"hello")
+    passed = [cut.feed(bytes([byte])) for byte in frame]
+    assert passed == [b""] * (len(frame) - 1) + [frame]
+
+
+def test_a_frame_too_long_to_hold_goes_on_as_it_comes_and_the_next_is_held_again():
+    cut, long, short = session(), output(STDOUT, b"x" * 100_000), output(STDOUT, b"y")
+    assert cut.feed(long[:60_000]) == b""
+    assert cut.feed(long[60_000:80_000]) == long[:80_000]
+    assert cut.feed(long[80_000:90_000]) == long[80_000:90_000]
+    assert cut.feed(long[90_000:] + short[:5]) == long[90_000:]
+    assert cut.at_boundary
+    assert cut.feed(short[5:]) == short
 
 
 def test_before_the_error_stream_is_answered_there_is_no_farewell():

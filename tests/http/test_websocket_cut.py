@@ -55,18 +55,33 @@ def test_base64_protocols_are_told_in_text_frames():
 @pytest.mark.parametrize(
     "sent",
     [
-        pytest.param(OUTPUT[:1], id="within-a-header"),
-        pytest.param(OUTPUT[:-1], id="within-a-frame"),
         pytest.param(b"\x02" + OUTPUT[1:], id="within-a-message"),
         pytest.param(CLOSE_1000, id="after-a-close"),
     ],
 )
 def test_exec_is_never_closed_without_its_reason(sent):
-    """Close 1000 alone exits 0: within a frame there is only the abort."""
+    """Close 1000 alone exits 0: within a message there is only the abort."""
     cut = WebSocketExecCut("v5.channel.k8s.io")
-    cut.feed(sent)
+    assert cut.feed(sent) == sent
     assert not cut.at_boundary
     assert cut.farewell(STATUS) is None
+
+
+@pytest.mark.parametrize("begun", [OUTPUT[:1], OUTPUT[:2], OUTPUT[:-1], b"\x89\x04ping"[:-1]])
+def test_a_frame_that_is_not_whole_is_held_back_so_that_the_reason_can_be_told(begun):
+    cut = WebSocketExecCut("v5.channel.k8s.io")
+    assert cut.feed(OUTPUT + begun) == OUTPUT
+    assert cut.at_boundary
+    assert cut.farewell(STATUS) == WebSocketExecCut("v5.channel.k8s.io").farewell(STATUS)
+
+
+def test_what_continues_a_message_is_no_boundary_when_it_is_held_back():
+    cut = WebSocketExecCut("v5.channel.k8s.io")
+    first, last = b"\x02" + OUTPUT[1:], b"\x80" + OUTPUT[1:]
+    assert cut.feed(first + last[:-1]) == first
+    assert cut.farewell(STATUS) is None
+    assert cut.feed(last[-1:]) == last
+    assert cut.at_boundary
 
 
 @pytest.mark.parametrize("protocol", ["SPDY/3.1+portforward.k8s.io", "v6.channel.k8s.io"])
@@ -95,7 +110,7 @@ def test_a_watch_within_a_message_has_no_farewell():
     cut = WebSocketWatchCut()
     cut.feed_client(b"\x00")
     assert cut.at_boundary
-    cut.feed(server_frame(Opcode.TEXT, b"{}")[:-1])
+    cut.feed(b"\x01" + server_frame(Opcode.TEXT, b"{}")[1:])
     assert cut.farewell(STATUS) is None
 
 
