@@ -63,7 +63,8 @@ class Administrator:
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
         # as fewer groups, renews nothing: what runs at kube-apiserver runs as the old one said.
-        self._credential_ends: dict[Caller, datetime] = {}
+        # Each with itself, so that all that a caller has under way hold one.
+        self._credential_ends: dict[Caller, tuple[Caller, datetime]] = {}
 
     @property
     def live(self) -> frozenset[Lease]:
@@ -187,8 +188,7 @@ class Administrator:
                 " done, try again",
                 retry_after_seconds=1,
             )
-        caller = _caller(permit, session_id)
-        self._renew(caller, permit.attributes.subject.expires_at)
+        caller = self._renewed(_caller(permit, session_id), permit.attributes.subject.expires_at)
         now = self._clock.now()
         bounds = Bounds(now, self._clock.monotonic)  # the permit may be that of an earlier request
         lease = Lease(permit, caller, bounds, cut, self._live)
@@ -305,7 +305,7 @@ class Administrator:
         reached = lease.bounds.ending(now)
         if reached is not None:
             raise Ended(reached)
-        if self._credential_ends[lease.caller] <= now:
+        if self._credential_end(lease) <= now:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             raise Ended(Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended)))
         before, cause = lease.permit.attributes, EndCause.CREDENTIAL
@@ -332,17 +332,22 @@ class Administrator:
         """Have ``lease`` rest on ``permit``, and on the tightest bounds of all so far."""
         lease.permit = permit
         lease.bounds.tighten(permit.obligations, permit.rule)
-        until, bound = lease_end(permit, self._credential_ends[lease.caller]), lease.bounds.end(now)
+        until, bound = lease_end(permit, self._credential_end(lease)), lease.bounds.end(now)
         lease.until = until if bound is None else min(until, bound)
 
-    def _renew(self, caller: Caller, credential_end: datetime) -> None:
-        known = self._credential_ends.get(caller)
-        if known is None or credential_end > known:
-            self._credential_ends[caller] = credential_end
+    def _credential_end(self, lease: Lease) -> datetime:
+        return self._credential_ends[lease.caller][1]
+
+    def _renewed(self, caller: Caller, credential_end: datetime) -> Caller:
+        """Note until when its credential lasts; return the caller as it is held already."""
+        held, known_end = self._credential_ends.get(caller, (caller, None))
+        if known_end is None or credential_end > known_end:
+            self._credential_ends[held] = held, credential_end
+        return held
 
     def _forget_callers(self, now: datetime) -> None:
         """Drop callers whose credentials have ended; nothing under way is left of them."""
-        ended = {caller for caller, end in self._credential_ends.items() if end <= now}
+        ended = {caller for caller, (_, end) in self._credential_ends.items() if end <= now}
         if ended:
             ended -= {lease.caller for lease in self._live}
         for caller in ended:

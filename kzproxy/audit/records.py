@@ -1,7 +1,7 @@
 """Make records from kzproxy's values: pure, and the one place where they are made safe to keep."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import msgspec
@@ -57,6 +57,10 @@ from kzproxy.errors.kinds import (
     UpstreamTimeout,
 )
 from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
+
+# In the place of what a record does not have alike with others.
+_NO_TIME = datetime.min.replace(tzinfo=UTC)
+_NO_REQUEST = Request(method="", target="")
 
 _CAUSES: dict[type[ProxyError], Cause] = {
     BadRequest: Cause.BAD_REQUEST,
@@ -255,23 +259,42 @@ def with_shadow(record: DecisionRecord, shadow: ShadowAnswer | None) -> Decision
     return record if shadow is None else msgspec.structs.replace(record, shadow=shadow)
 
 
+def common_part(record: DecisionRecord) -> DecisionRecord:
+    """Return what a record has alike with all of the same caller on the same grounds.
+
+    Without id, times, port and request: ``same_decision`` fills them in again. A remembered permit
+    that holds it, and not its own record, weighs half.
+    """
+    return msgspec.structs.replace(
+        record,
+        ts=_NO_TIME,
+        audit_id="",
+        client_audit_id="",
+        received_at=_NO_TIME,
+        source=msgspec.structs.replace(record.source, port=0, via=""),
+        request=_NO_REQUEST,
+    )
+
+
 def same_decision(
-    record: DecisionRecord, arrival: Arrival, *, decided_at: datetime
+    common: DecisionRecord, request: Request, arrival: Arrival, *, decided_at: datetime
 ) -> DecisionRecord:
     """Make the record of a decision that holds for another request too, from the first's.
 
     Args:
-        record: Of the same caller, device, address and request, spelt alike.
+        common: From ``common_part``, of the same caller, device and address.
+        request: From the first's record, which was spelt alike.
         arrival: Of the other request.
         decided_at: Aware, UTC; when it was found that the decision still holds.
     """
     return msgspec.structs.replace(
-        record,
+        common,
         ts=decided_at,
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         received_at=arrival.received_at,
-        source=msgspec.structs.replace(record.source, port=arrival.source_port, via=_via(arrival)),
+        source=msgspec.structs.replace(common.source, port=arrival.source_port, via=_via(arrival)),
+        request=request,
     )
 
 

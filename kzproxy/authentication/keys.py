@@ -9,9 +9,7 @@ import asyncio
 import logging
 from typing import Protocol
 
-import aiohttp
-
-from kzproxy.authentication.fetch import FetchFailed, fetch_object, issuer_client
+from kzproxy.authentication.fetch import Documents, FetchFailed
 from kzproxy.authentication.foreign_places import ForeignPlace, refuse_foreign_place
 from kzproxy.authentication.jwks import KeySet, VerificationKey, read_key_set
 from kzproxy.authentication.settings import DEFAULT_KEY_LIMITS, KeyLimits
@@ -168,11 +166,10 @@ class IssuerKeys:
         self.failure = why
 
     async def _published_keys(self) -> list[object]:
-        seconds = self._limits.fetch_timeout.total_seconds()
+        documents = Documents(self._issuer.certificate_authority_pem)
+        place = await self._key_set_url(documents)
         limit = self._limits.document_bytes
-        async with issuer_client(self._issuer.certificate_authority_pem, seconds) as client:
-            place = await self._key_set_url(client)
-            document = await fetch_object(client, place, limit_bytes=limit)
+        document = await documents.fetch_object(place, limit_bytes=limit)
         keys = document.get("keys")
         if not isinstance(keys, list):
             raise FetchFailed(f"{place}: the document has no list `keys`")
@@ -180,11 +177,11 @@ class IssuerKeys:
             raise FetchFailed(f"{place}: more than {self._limits.keys} keys")
         return keys
 
-    async def _key_set_url(self, client: aiohttp.ClientSession) -> str:
+    async def _key_set_url(self, documents: Documents) -> str:
         if self._issuer.key_set_url:
             return self._issuer.key_set_url
         source = self._issuer.discovery_document_url
-        document = await fetch_object(client, source, limit_bytes=self._limits.document_bytes)
+        document = await documents.fetch_object(source, limit_bytes=self._limits.document_bytes)
         # OpenID Connect Discovery 1.0 section 4.3: exactly equal, or another party answers.
         if document.get("issuer") != self.url:
             raise FetchFailed(f"{source}: its `issuer` is not {self.url}")

@@ -1,10 +1,11 @@
 """Questions to an identity provider over HTTPS: no redirects, each answer bounded, none stored.
 
-On aiohttp, as the fetching of keys is, and not on Authlib: see ARCHITECTURE.md.
+On aiohttp, as the listener that people sign in at is, and not on Authlib: see ARCHITECTURE.md.
 """
 
 import json
 import re
+import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from datetime import timedelta
 
 import aiohttp
 
-from kzproxy.authentication.fetch import issuer_client
 from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.authentication.provider_settings import DEFAULT_PROVIDER_LIMITS, ProviderLimits
 
@@ -69,11 +69,7 @@ class ProviderHttp:
     def _session(self) -> aiohttp.ClientSession:
         # Made at the first question: it needs a running loop, and reading the trust takes time.
         if self._client is None:
-            self._client = issuer_client(
-                self._certificate_authority_pem,
-                self._limits.answer_timeout.total_seconds(),
-                connections=self._limits.connections,
-            )
+            self._client = _client(self._certificate_authority_pem, self._limits)
         return self._client
 
     async def _answer(
@@ -96,6 +92,23 @@ class ProviderHttp:
                 limit = self._limits.answer_bytes
                 raise ProviderSilence(f"{url}: the answer is longer than {limit} bytes")
         return bytes(body)
+
+
+def _client(certificate_authority_pem: str, limits: ProviderLimits) -> aiohttp.ClientSession:
+    """Make a client that trusts one CA bundle, or the system's where none is given.
+
+    Proxies and CA paths of the environment are not read. To be closed by whoever makes it.
+    """
+    trust = ssl.create_default_context(cadata=certificate_authority_pem or None)
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=trust, limit=limits.connections),
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=limits.answer_timeout.total_seconds()),
+        auto_decompress=False,
+        # A body that is not encoded cannot grow while it is read.
+        headers={"accept": "application/json", "accept-encoding": "identity"},
+    )
 
 
 def _refuse_unusable(url: str, response: aiohttp.ClientResponse) -> None:

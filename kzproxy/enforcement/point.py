@@ -48,7 +48,7 @@ from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
-from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
+from kzproxy.enforcement.standing import Standing, Standings
 from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.enforcement.stopped import stopped
 from kzproxy.errors.kinds import (
@@ -314,7 +314,9 @@ class EnforcementPoint:
         """
         known = standing.permitted(info, request.target)
         if known is not None and self.administrator.upholds(known.permit, case.received_at):
-            record = same_decision(known.record, case.arrival, decided_at=self.clock.now())
+            record = same_decision(
+                known.record, known.request, case.arrival, decided_at=self.clock.now()
+            )
             await self._log_permit(record, known.permit, case)
             return known.permit
         decision, keepable = await self._judge(exchange, request, standing, info, case)
@@ -325,8 +327,7 @@ class EnforcementPoint:
                 await self._log_permit(record, decision, case)
                 # What is not kept is asked of the shadow anew, each time, and so counted.
                 if keepable and case.shadow is None:
-                    kept = RememberedPermit(decision, record, request.target)
-                    self.standings.keep_permit(standing, kept)
+                    self.standings.keep_permit(standing, decision, record, request.target)
                 return decision
             case Deny() | Challenge():
                 error = denial(decision)

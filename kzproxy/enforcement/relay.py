@@ -7,6 +7,8 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
+from typing import Any
 
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
@@ -18,13 +20,14 @@ from kzproxy.enforcement.namespace_sieve import WatchSieve
 from kzproxy.enforcement.patience import patience
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
-from kzproxy.http.chunks import LAST_CHUNK
+from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner
 from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.exchange import Exchange
+from kzproxy.transport.tls_receiving import Take
 from kzproxy.upstream.answer import check_answer, may_name_account, names_account
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
@@ -53,6 +56,26 @@ class Relay:
     Args:
         account: kzproxy's own name there: a 403 to it is kzproxy's fault, not the user's.
     """
+
+    __slots__ = (
+        "_account",
+        "_api_server",
+        "_bounds",
+        "_case",
+        "_ending",
+        "_exchange",
+        "_has_client_gone",
+        "_info",
+        "_metrics",
+        "_outgoing",
+        "_patience",
+        "_sieve",
+        "_stream_cut",
+        "_upstream",
+        "_warning",
+    )
+
+    _outgoing: Outgoing
 
     def __init__(
         self,
@@ -91,26 +114,32 @@ class Relay:
         """Tell ``bounds`` of what moves, where they ask for that."""
         self._bounds = bounds
 
-    async def run(self, outgoing: Outgoing) -> None:
+    def run(self, outgoing: Outgoing) -> Coroutine[Any, Any, None]:
         """Send ``outgoing`` and relay what comes of it.
 
         Raises:
             ProxyError: There is no answer to relay; nothing has been sent to the client.
             DownstreamClosed: The client has gone.
         """
+        # Not an argument of what runs: a watch would hold its head for hours, 64 KiB of it where
+        # the user has many groups.
+        self._outgoing = outgoing
         if self._patience.client_may_lag:
             self._exchange.let_the_client_lag()
         if self._info.stream is StreamKind.NONE:
-            await self._carry_or_say_why(outgoing)
-            return
-        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
-            await self._carry_or_say_why(outgoing)
+            return self._carry_or_say_why()
+        return self._carry_stream()
 
-    async def _carry_or_say_why(self, outgoing: Outgoing) -> None:
+    async def _carry_stream(self) -> None:
+        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
+            await self._carry_or_say_why()
+
+    async def _carry_or_say_why(self) -> None:
         try:
-            self._upstream = connection = await self._api_server.begin(outgoing, self._confirm)
+            connection = await self._api_server.begin(self._outgoing, self._confirm)
+            self._upstream = connection
             try:
-                await self._carry(connection, outgoing)
+                await self._carry(connection)
             finally:
                 self._upstream = None  # It may be somebody else's next.
                 if self._ending is not None:
@@ -131,6 +160,8 @@ class Relay:
         self._exchange.reusable = False
         self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
         self._exchange.stream.interrupt(_Cut())
+        if self._info.stream is StreamKind.NONE:  # It has no farewell that must find its place.
+            self._exchange.stream.forget_unsent()
         if self._upstream is not None:
             self._upstream.stream.fail(_Cut())
         if self._upstream is None and not self._exchange.started:
@@ -145,15 +176,15 @@ class Relay:
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
 
-    async def _carry(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
+    async def _carry(self, connection: UpstreamConnection) -> None:
         self._confirm()
         try:
-            if isinstance(outgoing.body, NoBody):
+            if isinstance(self._outgoing.body, NoBody):
                 self._exchange.stream.watch(lambda: self._client_gone(connection))
-                await self._answer(connection, outgoing)
+                await self._answer(connection)
             else:
                 async with alongside(self._upload(connection)):
-                    await self._answer(connection, outgoing)
+                    await self._answer(connection)
         finally:
             # The connection may soon carry somebody else's request.
             self._exchange.stream.unwatch()
@@ -176,42 +207,52 @@ class Relay:
         self._has_client_gone = True
         connection.stream.fail(DownstreamClosed("the client closed the connection"))
 
-    async def _answer(self, connection: UpstreamConnection, outgoing: Outgoing) -> None:
+    async def _answer(self, connection: UpstreamConnection) -> None:
         seconds = self._patience.head_seconds
-        answer = await self._api_server.receive_head(connection, outgoing, seconds, self._confirm)
-        check_answer(answer.head, self._info, outgoing.upgrade)
+        answer = await self._api_server.receive_head(
+            connection, self._outgoing, seconds, self._confirm
+        )
+        check_answer(answer.head, self._info, self._outgoing.upgrade)
+        del self._outgoing
         if answer.head.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
         else:
             await self._relay_body(connection, answer)
 
     async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
+        sieve = self._sieve_of(answer.head)
+        chunks = connection.chunks if sieve is None else None
+        self._stream_cut = followed = self._followed(answer.head, chunks)
         first = connection.buffered_body()
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
-        first = self._sieved(answer.head, first)
-        self._stream_cut = followed = self._followed(answer.head)
+        if sieve is not None:
+            first = sieve.feed(first)
         await self._respond(answer, followed.feed(first))
-        seconds = self._patience.body_seconds
+        take, seconds = self._passing(followed, sieve), self._patience.body_seconds
         while not connection.body_done:
-            await connection.receive_body_into(self._pass_on, seconds)
+            if self._info.stream is StreamKind.NONE:
+                await connection.gather_body_into(self._exchange.send_now, seconds)
+            else:
+                await connection.receive_body_into(take, seconds)
             await self._exchange.flush()
 
-    def _sieved(self, head: ResponseHead, first: bytes) -> bytes:
-        """Begin to sieve an answer that has to be; a refusal is let through as it is."""
+    def _sieve_of(self, head: ResponseHead) -> WatchSieve | None:
+        """Return what the answer has to be sieved with; a refusal is let through as it is."""
         if self._sieve is None or head.status != _OK:
-            self._sieve = None
-            return first
+            return None
         self._sieve.check(head)
-        return self._sieve.feed(first)
+        return self._sieve
 
-    def _pass_on(self, data: bytes) -> bool:
-        """Send to the client what has come for it; whether more may come at once."""
-        if self._sieve is not None:
-            data = self._sieve.feed(data)
-        if self._stream_cut is not None:
-            data = self._stream_cut.feed(data)
-        return not data or self._exchange.send_now(data)
+    def _passing(self, followed: StreamCut, sieve: WatchSieve | None = None) -> Take:
+        """Return what sends to the client what comes for it; whether more may come at once."""
+        follow, send_now = followed.feed, self._exchange.send_now
+
+        def pass_on(data: bytes) -> bool:
+            passed = follow(data if sieve is None else sieve.feed(data))
+            return not passed or send_now(passed)
+
+        return pass_on
 
     async def _refusal_body(
         self, connection: UpstreamConnection, answer: ResponseHead, first: bytes
@@ -244,9 +285,9 @@ class Relay:
             warning=self._warning,
         )
 
-    def _followed(self, head: ResponseHead) -> StreamCut:
+    def _followed(self, head: ResponseHead, chunks: ChunkScanner | None = None) -> StreamCut:
         kind = self._info.stream
-        followed = stream_cut(kind, head)
+        followed = stream_cut(kind, head, chunks)
         if kind is StreamKind.NONE or self._bounds is None or not self._bounds.may_idle_out:
             return followed
         return WatchedCut(followed, kind, head, self._bounds.moved)
@@ -258,13 +299,13 @@ class Relay:
         await self._respond(answer, b"")
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
-                await self._tunnel_down(connection)
+                await self._tunnel_down(connection, self._passing(followed))
 
-    async def _tunnel_down(self, connection: UpstreamConnection) -> None:
+    async def _tunnel_down(self, connection: UpstreamConnection, take: Take) -> None:
         if data := connection.take_rest():
-            self._pass_on(data)
+            take(data)
         await self._exchange.flush()
-        while await connection.stream.receive_into(self._pass_on):
+        while await connection.stream.receive_into(take):
             await self._exchange.flush()
 
     async def _tunnel_up(self, connection: UpstreamConnection, followed: StreamCut) -> None:

@@ -12,8 +12,9 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import PAIR_BYTES, RequestInfo
-from kzproxy.audit.records import RecordedCaller
-from kzproxy.audit.schema import DecisionRecord
+from kzproxy.attributes.shared import Shared
+from kzproxy.audit.records import RecordedCaller, common_part
+from kzproxy.audit.schema import DecisionRecord, Request
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import Impersonation
@@ -26,6 +27,8 @@ _STANDING_BYTES = 8 * 1024
 _PERMIT_BYTES = 3 * 1024
 # Two texts in a tuple, beside their letters.
 _HEADER_BYTES = 192
+# More are held one by one.
+_MAX_COMMON_RECORDS = 16
 
 StandingKey = tuple[Headers, IPAddress, str]
 
@@ -43,6 +46,7 @@ class Standing:
         impersonation: How its requests go upstream.
         recorded: Its parts of a decision record.
         permits: By method and canonical target.
+        records: What its records have alike: one for each ground that it was permitted on.
     """
 
     token: str = field(repr=False)
@@ -53,6 +57,17 @@ class Standing:
     impersonation: Impersonation
     recorded: RecordedCaller
     permits: dict[tuple[str, str], "RememberedPermit"] = field(default_factory=dict)
+    records: list[DecisionRecord] = field(default_factory=list)
+
+    def common_record(self, record: DecisionRecord) -> DecisionRecord:
+        """Return the part of ``record`` that it has alike with others, held once."""
+        common = common_part(record)
+        for known in self.records:
+            if known == common:
+                return known
+        if len(self.records) < _MAX_COMMON_RECORDS:
+            self.records.append(common)
+        return common
 
     def permitted(self, info: RequestInfo, received_target: str) -> "RememberedPermit | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
@@ -66,10 +81,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RememberedPermit:
-    """A permit, the record of it in the log, and the spelling of the target that this tells."""
+    """A permit, what ``same_decision`` needs of the record of it, and the target's spelling."""
 
     permit: Permit
     record: DecisionRecord
+    request: Request
     received_target: str
 
 
@@ -80,6 +96,10 @@ class Standings:
         self._known: dict[StandingKey, Standing] = {}
         self._bytes = 0
         self._max_bytes = max_bytes
+        # The same for all callers who ask the same.
+        self._requests = Shared[Request]()
+        self._lines = Shared[tuple[str, str]]()
+        self._targets = Shared[str]()
 
     def __repr__(self) -> str:
         return f"Standings({len(self._known)})"
@@ -98,20 +118,33 @@ class Standings:
         self._weigh(_STANDING_BYTES + 2 * letters + _HEADER_BYTES * len(key[0]))
         self._known[key] = standing
 
-    def keep_permit(self, standing: Standing, permitted: RememberedPermit) -> None:
-        """Remember a permit of ``standing``, within the same bound."""
-        asked = permitted.permit.attributes.request
+    def keep_permit(
+        self, standing: Standing, permit: Permit, record: DecisionRecord, received_target: str
+    ) -> None:
+        """Remember a permit of ``standing`` with the record of it, within the same bound."""
+        asked = permit.attributes.request
         before = self._bytes
-        letters = len(asked.target) + len(permitted.received_target)
+        letters = len(asked.target) + len(received_target)
         self._weigh(_PERMIT_BYTES + 2 * letters + PAIR_BYTES * len(asked.query))
         if self._bytes < before:  # All is forgotten, this standing too where it is still in use.
-            standing.permits.clear()
-        standing.permits[asked.method, asked.target] = permitted
+            _forget_permits(standing)
+        line = self._lines.one((asked.method, asked.target))
+        standing.permits[line] = RememberedPermit(
+            permit,
+            standing.common_record(record),
+            self._requests.one(record.request),
+            self._targets.one(received_target),
+        )
 
     def _weigh(self, size: int) -> None:
         self._bytes += size
         if self._bytes > self._max_bytes:
             for standing in self._known.values():
-                standing.permits.clear()
+                _forget_permits(standing)
             self._known.clear()
             self._bytes = size
+
+
+def _forget_permits(standing: Standing) -> None:
+    standing.permits.clear()
+    standing.records.clear()

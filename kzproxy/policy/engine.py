@@ -11,6 +11,7 @@ from itertools import islice
 from typing import NamedTuple, TypedDict
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.attributes.shared import Shared
 from kzproxy.policy.challenging import is_person, signed_in
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
@@ -91,6 +92,8 @@ class PolicyEngine:
         self._denies = RuleIndex(policies.rules, Effect.DENY, compiler)
         self._allows = RuleIndex(policies.rules, Effect.ALLOW, compiler)
         self._memo = DecisionMemo()
+        # Thousands of permits are remembered that the same few rules match.
+        self._matched = Shared[tuple[str, ...]]()
         compiled = [*self._denies.rules, *self._allows.rules]
         self._selects_by_labels = any(_selects_by_labels(each) for each in compiled)
         self.needs_namespace_labels = self._selects_by_labels or any(
@@ -205,7 +208,7 @@ class PolicyEngine:
         return Permit(
             attributes=view.attributes,
             rule=granted.rule.id,
-            matched=tuple([compiled.rule.id for compiled in allows.matched]),
+            matched=self._matched.one(tuple([compiled.rule.id for compiled in allows.matched])),
             revision=self.revision,
             valid_until=_valid_until(granted, denies, view),
             depends_on=depends_on,

@@ -2,15 +2,15 @@
 
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-
-from aiohttp import web
+from pathlib import Path
 
 from kzproxy.config.addresses import Address
+from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.transport.listener import listening_socket
-from kzproxy.web.ops import serving
+from kzproxy.web.ops_server import OpsServer, Show
 
 log = logging.getLogger(__name__)
 
@@ -28,22 +28,40 @@ def listening(address: Address, *, shared: bool = False, field: str = "listen") 
 
 
 @asynccontextmanager
-async def ops_listening(address: Address, application: web.Application) -> AsyncIterator[None]:
+async def ops_listening(address: Address, documents: Mapping[str, Show]) -> AsyncIterator[None]:
     """Serve operators while the body runs.
 
     Raises:
         ConfigurationError: The address cannot be had.
     """
-    context = serving(application, address.host, address.port)
-    try:
-        port = await context.__aenter__()
-    except OSError as error:
-        raise _cannot_listen("ops", address, error) from error
-    log.info("health and metrics on http://%s:%d", address.host, port)
-    try:
+    sock = listening(address, field="ops")
+    log.info("health and metrics on http://%s:%d", address.host, sock.getsockname()[1])
+    async with alongside(OpsServer(sock, documents).run()):
         yield
-    finally:
-        await context.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def ops_listening_privately(path: Path, documents: Mapping[str, Show]) -> AsyncIterator[None]:
+    """Serve the supervisor while the body runs, on a Unix socket.
+
+    Raises:
+        OSError: It cannot be had.
+    """
+    async with alongside(OpsServer(_private_socket(path), documents).run()):
+        yield
+
+
+def _private_socket(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)  # of a worker that was killed
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(str(path))
+        sock.listen()
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def _cannot_listen(field: str, address: Address, error: OSError) -> ConfigurationError:

@@ -95,6 +95,7 @@ def build_parts(settings: ProxySettings, clock: Clock, known: "Locations | None"
     Raises:
         ConfigurationError: A certificate, key or database is not what it should be.
     """
+    _check_libraries(settings)
     devices = device_authority(settings.devices)  # first: TLS says less about the same file
     return Parts(
         listener_tls=_listener_tls(settings.tls),
@@ -106,6 +107,15 @@ def build_parts(settings: ProxySettings, clock: Clock, known: "Locations | None"
         locations=_locations(settings.location, known),
         proxies=settings.client_address.proxy_addresses,
     )
+
+
+def _check_libraries(settings: ProxySettings) -> None:
+    if settings.sign_in is None and not settings.posture.providers:
+        return
+    # aiohttp weighs 11 MiB: it is for those who sign people in, or ask others about devices.
+    from kzproxy.server.http_library import check_parser
+
+    check_parser()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,15 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.authentication.oidc import Authenticates, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
 from kzproxy.enforcement.alongside import alongside
-from kzproxy.server.addresses import listening, ops_listening
+from kzproxy.server.addresses import listening, ops_listening, ops_listening_privately
 from kzproxy.server.build import (
     Generation,
     Parts,
@@ -38,7 +36,8 @@ from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.transport.connection_limits import OpenConnections
 from kzproxy.transport.listener import Listener
-from kzproxy.web.ops import OpsApplication, check_parser, serving_privately
+from kzproxy.web.ops import OpsDocuments
+from kzproxy.web.ops_server import Show
 
 if TYPE_CHECKING:
     from kzproxy.server.signal_receivers import SignalReceivers
@@ -61,7 +60,6 @@ async def serve(
     Raises:
         ConfigurationError: kzproxy cannot start as it is configured.
     """
-    check_parser()
     raise_open_file_limit()
     if worker is not None:
         worker.end_with_supervisor()
@@ -94,12 +92,12 @@ async def serve(
             connections=OpenConnections(settings.limits.connections, in_force.proxies),
         )
         readiness = _Readiness(in_force, services)
-        ops = OpsApplication(
+        ops = OpsDocuments(
             services.metrics,
             readiness.checks,
             lambda: reloader.notices() | in_force.notices(),
             in_force.policies,
-        ).build()
+        ).by_path()
         await stack.enter_async_context(_for_operators(ops, settings, worker))
         await stack.enter_async_context(_signing_in(services, settings, in_force, worker))
         await _serve_until(stopping, listener, readiness, settings.drain, services)
@@ -123,10 +121,10 @@ def _own_log(settings: ProxySettings, worker: Worker | None) -> DecisionLogSetti
 
 @asynccontextmanager
 async def _for_operators(
-    ops: web.Application, settings: ProxySettings, worker: Worker | None
+    ops: Mapping[str, Show], settings: ProxySettings, worker: Worker | None
 ) -> AsyncIterator[None]:
     if worker is not None:
-        async with serving_privately(ops, worker.ops_socket):
+        async with ops_listening_privately(worker.ops_socket, ops):
             yield
     elif settings.ops is not None:
         async with ops_listening(settings.ops, ops):

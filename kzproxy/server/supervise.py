@@ -18,7 +18,6 @@ from kzproxy.server.addresses import listening, ops_listening
 from kzproxy.server.build import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
-from kzproxy.web.ops import check_parser
 from kzproxy.web.workers_ops import WorkersOps
 
 log = logging.getLogger(__name__)
@@ -30,7 +29,6 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
     Raises:
         ConfigurationError: kzproxy cannot start as it is configured.
     """
-    check_parser()
     settings = load_proxy_settings(config_file)
     build_parts(settings, clock)  # what is wrong is said once, and not by every worker
     _check_for_several(settings)
@@ -45,7 +43,7 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
         async with AsyncExitStack() as stack:
             if settings.ops is not None:
                 ops = WorkersOps(supervisor, supervisor.summed, metrics.exposition)
-                await stack.enter_async_context(ops_listening(settings.ops, ops.build()))
+                await stack.enter_async_context(ops_listening(settings.ops, ops.by_path()))
             _on_signals(supervisor)
             await supervisor.run(settings.drain)
     log.info("all workers have ended")

@@ -32,6 +32,21 @@ class Service(Protocol):
 class ClientConnection:
     """Reads heads off a connection and has each request served."""
 
+    __slots__ = (
+        "_buffer",
+        "_deadlines",
+        "_draining",
+        "_exchange",
+        "_heads",
+        "_idle",
+        "_idle_seconds",
+        "_is_new",
+        "_limits",
+        "_peer",
+        "_service",
+        "_stream",
+    )
+
     def __init__(
         self,
         *,

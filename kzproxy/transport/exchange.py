@@ -212,7 +212,7 @@ class Exchange:
         if not self.send_now(data):
             await self.flush()
 
-    def send_now(self, data: bytes) -> bool:
+    def send_now(self, data: bytes | memoryview) -> bool:
         """Send what goes without waiting; where that is not all, ``flush`` must follow.
 
         Raises:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kzproxy.attributes.shared import Shared
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
@@ -26,6 +27,7 @@ from kzproxy.transport.tls_stream import TlsStream
 log = logging.getLogger(__name__)
 
 _BACKLOG = 1024
+_MAX_SHARED_CHAINS = 1024
 _ACCEPTS_A_TURN = 64
 # Load, not a bug: accepting again at once would only spin.
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
@@ -105,6 +107,8 @@ class Listener:
         self._service = service
         self._deadlines = deadlines
         self._heads = RequestHeadMemo()
+        # A client's connections show the same one, a KiB or two of it.
+        self._chains = Shared[tuple[bytes, ...]](max_values=_MAX_SHARED_CHAINS)
         self._metrics = metrics
         self._limits = connections.limits
         self._open = connections
@@ -207,7 +211,9 @@ class Listener:
 
     async def _serve(self, accepted: _Accepted) -> None:
         try:
-            await self._serve_connection(accepted)
+            connection = await self._connected(accepted)
+            if connection is not None:
+                await self._serve_until_its_end(connection)
         except Exception:
             # The last resort: a bug met while serving one client must not end all the others.
             log.exception("bug on the connection of %s; it is closed", accepted.host)
@@ -215,24 +221,26 @@ class Listener:
         finally:
             self._open.release(accepted.counted)
 
-    async def _serve_connection(self, accepted: _Accepted) -> None:
-        # One deadline for all that comes before the first request.
+    async def _connected(self, accepted: _Accepted) -> ClientConnection | None:
+        """Do all that comes before the first request; None where it comes to nothing."""
+        # One deadline for all of it.
         deadline = self._deadlines.after(self._limits.handshake_seconds)
         if accepted.has_header and not await self._learn_client(accepted):
-            return
+            return None
         try:
             stream = self._stream(accepted.sock)
+            accepted.sock = stream.tls
         except OSError as error:  # The client has gone between accept and here.
             log.info("connection from %s lost: %s", accepted.host, error)
             accepted.sock.close()
-            return
+            return None
         try:
             peer = await self._shake_hands(stream, accepted, deadline)
         except (StreamBroken, TimeoutError) as error:
             self._metrics.handshake_failures.inc()
             log.info("handshake with %s failed: %s", accepted.host, error)
             await _hang_up(stream, error)
-            return
+            return None
         except asyncio.CancelledError:
             log.info("%s was still shaking hands when kzproxy stopped", accepted.host)
             stream.close()
@@ -240,7 +248,14 @@ class Listener:
         except BaseException:
             stream.abort()
             raise
-        await self._serve_stream(stream, peer)
+        return ClientConnection(
+            stream=stream,
+            peer=peer,
+            deadlines=self._deadlines,
+            heads=self._heads,
+            service=self._service,
+            limits=self._limits,
+        )
 
     async def _learn_client(self, accepted: _Accepted) -> bool:
         """Read the PROXY header; where that does not serve, close and return false."""
@@ -266,15 +281,7 @@ class Listener:
         accepted.counted = accepted.host
         return True
 
-    async def _serve_stream(self, stream: TlsStream, peer: Peer) -> None:
-        connection = ClientConnection(
-            stream=stream,
-            peer=peer,
-            deadlines=self._deadlines,
-            heads=self._heads,
-            service=self._service,
-            limits=self._limits,
-        )
+    async def _serve_until_its_end(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
         self._metrics.connections.inc()
         if self._stopped:  # while it shook hands
@@ -305,7 +312,7 @@ class Listener:
         return Peer(
             address=peer_address(accepted.host),
             port=accepted.port,
-            certificates=verified_chain(stream.tls),
+            certificates=self._chains.one(verified_chain(stream.tls)),
             via=peer_address(accepted.via) if accepted.via else None,
         )
 

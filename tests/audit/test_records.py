@@ -18,6 +18,7 @@ from kzproxy.audit.records import (
     Caller,
     Outcome,
     abandoned_record,
+    common_part,
     impersonated_identity,
     outcome_record,
     recorded_request,
@@ -331,15 +332,26 @@ def test_a_spelling_that_differs_in_what_is_masked_alone_is_left_out() -> None:
 def test_the_record_of_the_same_decision_says_by_which_proxy_each_request_came():
     first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
     arrival = replace(ARRIVAL, via=ip_address("198.51.100.9"), source_port=7)
-    source = as_json(same_decision(first, arrival, decided_at=NOW))["source"]
+    source = as_json(same_decision(common_part(first), first.request, arrival, decided_at=NOW))[
+        "source"
+    ]
     assert (source["via"], source["port"]) == ("198.51.100.9", 7)
+
+
+def test_records_on_the_same_grounds_have_one_part_in_common():
+    first = record_of(permit(), ARRIVAL, session_id="s-1")
+    arrival = replace(ARRIVAL, audit_id="another", source_port=1, received_at=NOW)
+    second = record_of(permit(), arrival, session_id="s-1")
+
+    assert common_part(first) == common_part(second)
+    assert common_part(first) != common_part(record_of(permit(), ARRIVAL, session_id="s-2"))
 
 
 def test_the_record_of_the_same_decision_differs_in_when_and_which_only():
     first = record_of(permit(), ARRIVAL, session_id="s-1", impersonated=IMPERSONATED)
     later = NOW + timedelta(minutes=1)
     arrival = replace(ARRIVAL, audit_id="another", client_audit_id="theirs", received_at=later)
-    second = same_decision(first, arrival, decided_at=later)
+    second = same_decision(common_part(first), first.request, arrival, decided_at=later)
 
     changed = {"ts", "audit_id", "client_audit_id", "received_at"}
     assert as_json(second)["audit_id"] == "another"

@@ -29,10 +29,16 @@ def standing() -> Standing:
     )
 
 
-def permitted(target: str) -> RememberedPermit:
+def permitted(target: str) -> Permit:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
-    return RememberedPermit(decision, permit_record(), target)
+    return decision
+
+
+def keep(standings: Standings, kept: Standing, target: str) -> Permit:
+    permit = permitted(target)
+    standings.keep_permit(kept, permit, permit_record(), target)
+    return permit
 
 
 def remembered(kept: Standing, method: str, target: str) -> RememberedPermit | None:
@@ -45,19 +51,38 @@ def key(number: int, size: int = 10) -> StandingKey:
 
 def test_a_permit_is_kept_by_what_was_asked() -> None:
     kept, standings = standing(), Standings()
-    first = permitted("/api/v1/namespaces/n/pods")
-    standings.keep_permit(kept, first)
+    first = keep(standings, kept, "/api/v1/namespaces/n/pods")
+    found = remembered(kept, "GET", "/api/v1/namespaces/n/pods")
 
-    assert remembered(kept, "GET", "/api/v1/namespaces/n/pods") is first
+    assert found is not None
+    assert found.permit is first
     assert remembered(kept, "DELETE", "/api/v1/namespaces/n/pods") is None
     assert remembered(kept, "GET", "/api/v1/namespaces/n/secrets") is None
 
 
 def test_a_permit_of_another_spelling_is_not_taken_since_its_record_tells_the_spelling() -> None:
     kept, standings = standing(), Standings()
-    standings.keep_permit(kept, permitted("/api/v1/namespaces/n/pods"))
+    keep(standings, kept, "/api/v1/namespaces/n/pods")
 
     assert remembered(kept, "GET", "/api/v1/namespaces/%6e/pods") is None
+
+
+def test_permits_on_the_same_grounds_hold_one_record() -> None:
+    kept, standings = standing(), Standings()
+    for number in range(10):
+        keep(standings, kept, f"/api/v1/namespaces/n{number}/pods")
+    records = [known.record for known in kept.permits.values()]
+
+    assert all(record is records[0] for record in records)
+
+
+def test_callers_who_ask_the_same_hold_one_description_of_it() -> None:
+    first, second, standings = standing(), standing(), Standings()
+    for caller in (first, second):
+        keep(standings, caller, "/api/v1/namespaces/n/pods")
+    (of_first,), (of_second,) = first.permits.values(), second.permits.values()
+
+    assert of_first.request is of_second.request
 
 
 def test_what_is_remembered_is_bounded_in_bytes() -> None:
@@ -77,7 +102,7 @@ def test_permits_weigh_too_and_are_forgotten_with_the_rest() -> None:
     standings, kept = Standings(max_bytes=1024 * 1024), standing()
     standings.keep(key(0), kept)
     for number in range(1000):
-        standings.keep_permit(kept, permitted(f"/api/v1/namespaces/n{number}/pods"))
+        keep(standings, kept, f"/api/v1/namespaces/n{number}/pods")
 
     assert 0 < len(kept.permits) < 400
     assert standings.get(key(0)) is None
@@ -155,7 +180,7 @@ def test_permits_of_long_queries_weigh_what_they_take() -> None:
         standings, kept = Standings(max_bytes=8 * 1024 * 1024), standing()
         standings.keep(key(0), kept)
         for number in range(120):
-            standings.keep_permit(kept, permitted(f"/api/v1/namespaces/n{number}/pods?{query}"))
+            keep(standings, kept, f"/api/v1/namespaces/n{number}/pods?{query}")
         return standings
 
     assert held_bytes(filled) < 16 * 1024 * 1024

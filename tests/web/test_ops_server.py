@@ -1,0 +1,171 @@
+"""The operators' listener, asked by hand, byte for byte."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+
+from kzproxy.enforcement.alongside import alongside
+from kzproxy.transport.listener import listening_socket
+from kzproxy.web import ops_server
+from kzproxy.web.ops_server import OpsServer, Shown
+
+
+async def shown() -> Shown:
+    return Shown(body=b"fine\n")
+
+
+async def broken() -> Shown:
+    raise KeyError("a bug")
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[str, int]]:
+    sock = listening_socket("127.0.0.1", 0)
+    server = OpsServer(sock, {"/livez": shown, "/broken": broken})
+    async with alongside(server.run()):
+        yield sock.getsockname()[:2]
+
+
+async def said(address: tuple[str, int], *sent: bytes) -> bytes:
+    """Send pieces on one connection and return all that comes until its end."""
+    reader, writer = await asyncio.open_connection(*address)
+    try:
+        for piece in sent:
+            writer.write(piece)
+            await writer.drain()
+        writer.write_eof()
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]
+
+
+GET = b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def test_many_requests_are_answered_on_one_connection_in_their_order() -> None:
+    async with serving() as address:
+        answers = await said(address, GET + GET, GET[:9], GET[9:])
+
+    assert statuses(answers) == [200, 200, 200]
+    assert b"connection: close" not in answers
+
+
+async def test_a_common_client_keeps_its_connection() -> None:
+    async with serving() as (host, port), httpx.AsyncClient() as client:
+        answers = [await client.get(f"http://{host}:{port}/livez?verbose") for _ in range(2)]
+
+    assert [(answer.status_code, answer.text) for answer in answers] == [(200, "fine\n")] * 2
+    assert answers[0].headers["content-type"] == "text/plain; charset=utf-8"
+
+
+async def test_head_tells_the_length_and_sends_nothing_of_it() -> None:
+    async with serving() as address:
+        answer = await said(address, GET.replace(b"GET", b"HEAD"))
+
+    assert b"content-length: 5\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /livez HTTP/1.0\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nConnection: keep-alive\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nContent-Length: 44\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nhost: x\r\nExpect: 100-continue\r\n\r\n",
+    ],
+)
+async def test_nothing_after_a_request_that_may_have_a_body_is_read_as_another(
+    request_bytes: bytes,
+) -> None:
+    async with serving() as address:
+        answers = await said(address, request_bytes + GET)
+
+    assert statuses(answers) == [200]
+    assert b"connection: close\r\n" in answers
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"POST /livez HTTP/1.1\r\nhost: x\r\n\r\n", 405),
+        (b"GET /other HTTP/1.1\r\nhost: x\r\n\r\n", 404),
+        (b"GET /livez/../livez HTTP/1.1\r\nhost: x\r\n\r\n", 404),
+        (b"GET http://x/livez HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+        (b"GET /livez HTTP/2.0\r\n\r\n", 400),
+        (b"get /livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nx: \x00\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\nhost: x\r\n\r\n", 400),
+        (b"\x16\x03\x01\r\n\r\n", 400),
+        (b"GET /broken HTTP/1.1\r\nhost: x\r\n\r\n", 500),
+    ],
+)
+async def test_all_else_is_refused_and_ends_the_connection(sent: bytes, status: int) -> None:
+    async with serving() as address:
+        answers = await said(address, sent + GET)
+
+    assert statuses(answers) == [status]
+
+
+async def test_a_head_without_end_is_refused() -> None:
+    async with serving() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /livez HTTP/1.1\r\nx: " + b"y" * 2 * ops_server.MAX_HEAD_BYTES)
+        async with asyncio.timeout(5):
+            line = await reader.readline()
+        writer.close()
+
+    assert b" 431 " in line
+
+
+async def test_a_client_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops_server, "IDLE_SECONDS", 0.02)
+    async with serving() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
+    async with serving() as address:
+        held = [socket.create_connection(address) for _ in range(ops_server.MAX_CONNECTIONS)]
+        reader, writer = await asyncio.open_connection(*address)
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        for sock in held:
+            sock.close()
+        async with asyncio.timeout(5):
+            while (answer := await refused_or_said(address)) == b"":
+                await asyncio.sleep(0)
+    assert statuses(answer) == [200]
+
+
+async def refused_or_said(address: tuple[str, int]) -> bytes:
+    try:
+        return await said(address, GET)
+    except ConnectionError:
+        return b""
+
+
+async def test_it_ends_with_its_connections_when_it_is_ended() -> None:
+    async with serving() as address:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GET)
+        assert b"200" in await reader.readline()
+    async with asyncio.timeout(5):
+        await reader.read()
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*address)
