@@ -130,7 +130,7 @@ class Relay:
         return self._carry_stream()
 
     async def _carry_stream(self) -> None:
-        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
+        with self._metrics.long_running.labels(self._info.stream.value):
             await self._carry_or_say_why()
 
     async def _carry_or_say_why(self) -> None:
@@ -220,6 +220,7 @@ class Relay:
             self._stream_cut = followed = self._followed(answer.head)
             first = followed.feed(first)
         await self._respond(answer, first)
+        del first  # A watch would hold its first events for hours.
         seconds = self._patience.body_seconds
         while not connection.body_done:
             await connection.receive_body_into(self._pass_on, seconds)
