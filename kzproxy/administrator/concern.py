@@ -9,7 +9,8 @@ from kzproxy.administrator.session import SessionRecord
 from kzproxy.attributes.identity import Identity
 
 _Key = tuple[str, ...]
-_Kept = TypeVar("_Kept")
+_Value = TypeVar("_Value")
+_ANYBODY: _Key = ("anybody",)
 
 
 class Who(NamedTuple):
@@ -55,8 +56,12 @@ def _is_time(subject: Identity) -> bool:
     return at is not None and subject.sign_in == str(int(at.timestamp()))
 
 
-class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Concern(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """A set of callers; what is empty is any.
+
+    What names them in a way that is not known here is none: it would be read as fewer, or nobody.
 
     Attributes:
         issuers: The identity providers that their users are of; empty: of any.
@@ -65,6 +70,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         usernames: What that address makes them here, by issuer, where it makes their name.
         idp_session: ``sid``.
         device_id: The device.
+        username: As the cluster knows them.
         everybody: Whether nothing else need be said: all users of the issuers.
     """
 
@@ -74,6 +80,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     usernames: tuple[tuple[str, str], ...] = ()
     idp_session: str = ""
     device_id: str = ""
+    username: str = ""
     everybody: bool = False
 
     def covers(self, who: Who) -> bool:
@@ -82,14 +89,20 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return False
         if self.everybody:
             return True
-        if not (self.subject or self.email or self.idp_session or self.device_id):
+        if not self._names_somebody:
             return False
         return (
             (not self.subject or who.subject == self.subject)
             and (not self.email or self._has_email(who))
             and (not self.idp_session or self._is_in_session(who))
             and (not self.device_id or who.device_id == self.device_id)
+            and (not self.username or who.username == self.username)
         )
+
+    @property
+    def _names_somebody(self) -> bool:
+        named = (self.subject, self.email, self.idp_session, self.device_id, self.username)
+        return any(named)
 
     def _has_email(self, who: Who) -> bool:
         if who.email and who.email.casefold() == self.email.casefold():
@@ -107,7 +120,7 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def keys(self) -> tuple[_Key, ...]:
         """Under one of these it is looked for by whoever it covers."""
         if self.everybody:
-            return tuple(("issuer", issuer) for issuer in self.issuers)
+            return tuple(("issuer", issuer) for issuer in self.issuers) or (_ANYBODY,)
         if self.subject:
             return (("subject", self.subject),)
         if self.email:
@@ -115,21 +128,43 @@ class Concern(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return (*emails, *(("username", name.casefold()) for _, name in self.usernames))
         if self.idp_session:
             return (("session", self.idp_session),)
-        return (("device", self.device_id),)
+        if self.device_id:
+            return (("device", self.device_id),)
+        return (("username", self.username.casefold()),)
 
 
-class ConcernIndex(Generic[_Kept]):
+EVERYBODY = Concern(everybody=True)
+"""Those of all issuers, and whoever else there is."""
+
+
+class _About(msgspec.Struct):
+    concern: Concern
+
+
+def concern_of(entry: bytes) -> Concern:
+    """Return whom an entry is about that cannot be read otherwise: where nobody knows, everybody.
+
+    Args:
+        entry: Of something that has a ``concern``, as it is in the store.
+    """
+    try:
+        return msgspec.json.decode(entry, type=_About).concern
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return EVERYBODY
+
+
+class ConcernIndex(Generic[_Value]):
     """What is kept about callers, found by the caller: with nothing kept it costs nothing."""
 
     def __init__(self) -> None:
         self._concerns: dict[str, Concern] = {}
-        self._by: dict[_Key, dict[str, _Kept]] = {}
+        self._by: dict[_Key, dict[str, _Value]] = {}
 
     def __len__(self) -> int:
         """Return how much is kept."""
         return len(self._concerns)
 
-    def keep(self, key: str, concern: Concern, kept: _Kept) -> None:
+    def keep(self, key: str, concern: Concern, kept: _Value) -> None:
         """Keep something under a key, in place of what was there."""
         self.drop(key)
         self._concerns[key] = concern
@@ -153,7 +188,7 @@ class ConcernIndex(Generic[_Kept]):
         self._by.clear()
         return concerns
 
-    def about(self, who: Who) -> Iterator[_Kept]:
+    def about(self, who: Who) -> Iterator[_Value]:
         """Go through what is kept about ``who``."""
         if not self._concerns:
             return
@@ -173,4 +208,5 @@ def _places(who: Who) -> tuple[_Key, ...]:
         ("session", who.idp_session),
         ("device", who.device_id),
         ("issuer", who.issuer),
+        _ANYBODY,
     )

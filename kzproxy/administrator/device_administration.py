@@ -47,7 +47,9 @@ class DeviceAdministration:
         self._events = events
 
     async def approve(self, device_id: str, doing: Doing) -> DeviceRecord:
-        """Let a device count as one.
+        """Let a device count as one, and confirm the serial number that it says it has.
+
+        Also where a token or policy has approved it, which have confirmed nothing.
 
         Raises:
             NotServed: There is none.
@@ -59,7 +61,7 @@ class DeviceAdministration:
                 raise BadRequest(
                     f"device {record.id} is blocked; `kzproxy device unblock` comes first"
                 )
-            if record.is_approved:
+            if record.is_approved and record.approved_how is ApprovedBy.ADMINISTRATOR:
                 return record
             return approved(record, ApprovedBy.ADMINISTRATOR, doing.by, doing.at)
 

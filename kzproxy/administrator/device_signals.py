@@ -5,13 +5,14 @@ Each source has a say of its own: who takes back what it said lifts nothing that
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import CheckResult, DevicePosture, Fact
 from kzproxy.store.store import Entry
+from kzproxy.store.unreadable import UnreadableEntries
 
 COMPLIANCE_KIND = "device-signal"
 CERTIFICATE_KIND = "revoked-certificate"
@@ -21,10 +22,13 @@ _SOURCE = "signal:"
 # It holds until its source takes it back: no date is late enough to be forgotten.
 _LASTS = timedelta(days=36500)
 
+ANY_DEVICE = ""
+"""Stands for all that there are."""
+
 DevicesConcerned = Callable[[str], None]
 
 
-class NotCompliant(msgspec.Struct, frozen=True, kw_only=True):
+class NotCompliant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one source says of one device."""
 
     device_id: str
@@ -39,13 +43,27 @@ class RevokedCertificate(msgspec.Struct, frozen=True, kw_only=True):
     observed_at: datetime
 
 
+_NO_DEVICE_COMPLIES = NotCompliant(
+    device_id=ANY_DEVICE, source="unreadable", observed_at=datetime(2000, 1, 1, tzinfo=UTC)
+)
+
+
 class Compliance:
-    """Devices that somebody says do not comply. A ``View`` of the store, and ``Restates``."""
+    """Devices that somebody says do not comply. A ``View`` of the store, and ``Restates``.
+
+    Of an entry that cannot be read nobody knows which device it is about: none complies.
+    """
 
     kind = COMPLIANCE_KIND
 
-    def __init__(self, concerned: DevicesConcerned) -> None:
-        """Begin empty; ``concerned`` is told each device of which something else is known."""
+    def __init__(self, concerned: DevicesConcerned, unreadable: UnreadableEntries) -> None:
+        """Begin empty.
+
+        Args:
+            concerned: Told each device of which something else is known; ``ANY_DEVICE`` for all.
+            unreadable: Is told of entries that cannot be read.
+        """
+        self._unreadable = unreadable
         self._concerned = concerned
         self._by_key: dict[str, NotCompliant] = {}
         self._by_device: dict[str, dict[str, NotCompliant]] = {}
@@ -59,9 +77,9 @@ class Compliance:
 
     def stated(self, posture: DevicePosture) -> DevicePosture:
         """Return what is so of a device; see ``StatesDevice``."""
-        against = self._by_device.get(posture.device_id) if posture.device_id else None
+        against = self._against(posture.device_id) if posture.device_id else ()
         present = next((result for name, result in posture.checks if name == CHECK), None)
-        wanted = _failed(against.values()) if against else None
+        wanted = _failed(against) if against else None
         is_ours = present is not None and present.source.startswith(_SOURCE)
         if wanted == present or (wanted is None and not is_ours):
             return posture
@@ -82,21 +100,40 @@ class Compliance:
             del said[key]
             if not said:
                 del self._by_device[before.device_id]
-        after = None if entry is None else self._decoder.decode(entry.value)
+        after = None if entry is None else self._read(entry)
         if after is not None:
             self._by_key[key] = after
             self._by_device.setdefault(after.device_id, {})[key] = after
         for one in {said.device_id for said in (before, after) if said is not None}:
             self._concerned(one)
 
+    def _against(self, device_id: str) -> Sequence[NotCompliant]:
+        said = (self._by_device.get(one, {}) for one in (device_id, ANY_DEVICE))
+        return [one for each in said for one in each.values()]
+
+    def _read(self, entry: Entry) -> NotCompliant:
+        said = self._unreadable.read(
+            entry, self._decoder.decode, follows="no device is taken to comply"
+        )
+        return _NO_DEVICE_COMPLIES if said is None else said
+
 
 class RevokedCertificates:
-    """Device certificates that were revoked. A ``View`` of the store, and ``Restates``."""
+    """Device certificates that were revoked. A ``View`` of the store, and ``Restates``.
+
+    An entry's key is the serial number: whatever else it says, that one is revoked.
+    """
 
     kind = CERTIFICATE_KIND
 
-    def __init__(self, concerned: Callable[[str], None]) -> None:
-        """Begin empty; ``concerned`` is told the serial number of each that is revoked."""
+    def __init__(self, concerned: Callable[[str], None], unreadable: UnreadableEntries) -> None:
+        """Begin empty.
+
+        Args:
+            concerned: Told the serial number of each that is revoked.
+            unreadable: Is told of entries that cannot be read.
+        """
+        self._unreadable = unreadable
         self._concerned = concerned
         self._serials: dict[str, str] = {}
         self._revoked: frozenset[str] = frozenset()
@@ -130,7 +167,10 @@ class RevokedCertificates:
         """See ``View``."""
         self._serials.pop(key, None)
         if entry is not None:
-            self._serials[key] = self._decoder.decode(entry.value).serial
+            read = self._unreadable.read(
+                entry, self._decoder.decode, follows="the certificate of this number is revoked"
+            )
+            self._serials[key] = key if read is None else read.serial
         self._revoked = frozenset(self._serials.values())
         if entry is not None:
             self._concerned(self._serials[key])

@@ -1,13 +1,15 @@
 """What is remembered of signals, wired: told by the store, asked by the administrator."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.concern import Concern
-from kzproxy.administrator.device_signals import Compliance, RevokedCertificates
+from kzproxy.administrator.device_signals import ANY_DEVICE, Compliance, RevokedCertificates
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.revocations import Revocations, who_is
 from kzproxy.administrator.risks import Risks
+from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
@@ -35,6 +37,14 @@ class KeptSignals:
             Unauthenticated: It is so.
         """
         self.revocations.check(subject, device)
+
+    def check_sign_in(self, record: SessionRecord, begun_at: datetime) -> None:
+        """Refuse a session before it begins whose sign-in was revoked while it was under way.
+
+        Raises:
+            Unauthenticated: It is so.
+        """
+        self.revocations.check_sign_in(record, begun_at)
 
     def judged_as(self, subject: Identity, device: DevicePosture) -> Identity:
         """Return a caller with what is known beside their credential: the risk."""
@@ -67,18 +77,21 @@ def keep_signals(
             )
 
     def device_concerned(device_id: str) -> None:
-        administrator.judge_devices_again(frozenset({device_id}))
+        if device_id == ANY_DEVICE:
+            administrator.judge_all_again()
+        else:
+            administrator.judge_devices_again(frozenset({device_id}))
 
     def certificate_concerned(serial: str) -> None:
         administrator.judge_again_where(lambda attributes: attributes.device.serial == serial)
 
+    problem = following.problem if are_taken else lambda: None
+    unreadable = following.unreadable
     kept = KeptSignals(
-        revocations=Revocations(
-            sessions.find, concerned, following.problem if are_taken else lambda: None
-        ),
-        risks=Risks(sessions.find, concerned),
-        compliance=Compliance(device_concerned),
-        certificates=RevokedCertificates(certificate_concerned),
+        revocations=Revocations(sessions.find, concerned, problem, unreadable),
+        risks=Risks(sessions.find, concerned, unreadable),
+        compliance=Compliance(device_concerned, unreadable),
+        certificates=RevokedCertificates(certificate_concerned, unreadable),
     )
     # A certificate that is no device's has no device to say anything about: it comes first.
     for view in (kept.certificates, kept.revocations, kept.risks, kept.compliance):

@@ -1,4 +1,4 @@
-"""Sign-ins that hold no longer although a token says that they do.
+"""Sign-ins that hold no longer although a token says that they do, or somebody is at one.
 
 A session ends in the store. A token that an issuer signed cannot be taken back, so it is remembered
 whose tokens from before when are not taken. This also holds for a session that began elsewhere in
@@ -6,12 +6,20 @@ the moment in which the others were ended.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from kzproxy.administrator.concern import Concern, ConcernIndex, Who, who_calls, who_has
+from kzproxy.administrator.concern import (
+    Concern,
+    ConcernIndex,
+    Who,
+    concern_of,
+    who_calls,
+    who_has,
+)
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
@@ -19,6 +27,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.validity import MAX_LEEWAY
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.store import Entry
+from kzproxy.store.unreadable import UnreadableEntries
 
 KIND = "revocation"
 
@@ -32,9 +41,12 @@ class Needed(StrEnum):
 
     SIGN_IN = "sign-in"
     TOKEN = "token"  # noqa: S105 - a fresh one, made after that moment
+    BEGUN = "begun"  # a session of kzproxy's, of a sign-in that begins after that moment
 
 
-class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Revocation(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What is not taken any more.
 
     Attributes:
@@ -53,12 +65,18 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def ends(self, subject: Identity, who: Who) -> bool:
         """Whether the credential of ``subject``, whom this is about, holds no longer."""
+        if self.needed is Needed.BEGUN:
+            return subject.is_session and not is_after(subject.session_began_at, self.taken_at)
         if subject.is_session:
-            began = subject.session_began_at
-            in_time = began is not None and began > self.taken_at
+            in_time = is_after(subject.session_began_at, self.taken_at)
             if self.needed is Needed.TOKEN or in_time:
                 return False
         return is_from_before(self.before, subject, who, self.concern, self.needed)
+
+
+def is_after(began: datetime | None, moment: datetime) -> bool:
+    """Whether something began after ``moment``; where nobody knows, it did not."""
+    return began is not None and began > moment
 
 
 def is_from_before(
@@ -78,22 +96,33 @@ def is_from_before(
 
 
 class Revocations:
-    """A ``View`` of the store, and ``Restates``."""
+    """A ``View`` of the store, and ``Restates``.
+
+    Of one that cannot be read nobody can tell what it ends: whoever it may be about is refused.
+    """
 
     kind = KIND
 
-    def __init__(self, sessions: Sessions, concerned: Concerned, problem: Problem) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        concerned: Concerned,
+        problem: Problem,
+        unreadable: UnreadableEntries,
+    ) -> None:
         """Begin empty.
 
         Args:
             sessions: Finds a session by its id.
             concerned: Told whom a change is about.
             problem: Says why what is known may be too old; None where it is not.
+            unreadable: Is told of entries that cannot be read.
         """
         self._sessions = sessions
         self._concerned = concerned
         self._problem = problem
-        self._kept: ConcernIndex[Revocation] = ConcernIndex()
+        self._kept: ConcernIndex[Revocation | None] = ConcernIndex()
+        self._unreadable = unreadable
         self._decoder = msgspec.json.Decoder(Revocation)
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
@@ -120,10 +149,29 @@ class Revocations:
                 detail=problem,
                 retry_after_seconds=1,
             )
-        if not self._kept:
-            return
-        who = who_is(subject, device, self._sessions)
+        if self._kept:
+            self._refuse(subject, who_is(subject, device, self._sessions))
+
+    def check_sign_in(self, record: SessionRecord, begun_at: datetime) -> None:
+        """Refuse a session before it begins whose sign-in was revoked while it was under way.
+
+        Args:
+            record: As it would begin.
+            begun_at: When the person was sent to show who they are.
+
+        Raises:
+            Unauthenticated: It is so.
+            ServiceUnavailable: Nobody can tell.
+        """
+        self._refuse(replace(record.identity(), session_began_at=begun_at), who_has(record))
+
+    def _refuse(self, subject: Identity, who: Who) -> None:
         for one in self._kept.about(who):
+            if one is None:
+                raise ServiceUnavailable(
+                    "kzproxy cannot tell whether your sign-in still holds; ask your administrator",
+                    detail="a revocation in the store cannot be read",
+                )
             if one.ends(subject, who):
                 raise Unauthenticated(
                     f"{one.message or 'your sign-in was ended'}; sign in again with `kzproxy login`"
@@ -139,9 +187,12 @@ class Revocations:
         """See ``View``."""
         self._kept.drop(key)
         if entry is not None:
-            revocation = self._decoder.decode(entry.value)
-            self._kept.keep(key, revocation.concern, revocation)
-            self._concerned(revocation.concern)
+            revocation = self._unreadable.read(
+                entry, self._decoder.decode, follows="whoever it may be about is refused"
+            )
+            concern = concern_of(entry.value) if revocation is None else revocation.concern
+            self._kept.keep(key, concern, revocation)
+            self._concerned(concern)
 
 
 def who_is(subject: Identity, device: DevicePosture, sessions: Sessions) -> Who:

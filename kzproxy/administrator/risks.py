@@ -6,21 +6,25 @@ Kept for those who are not signed in too: it holds when they come.
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 
-from kzproxy.administrator.concern import Concern, ConcernIndex, Who
+from kzproxy.administrator.concern import Concern, ConcernIndex, Who, concern_of
 from kzproxy.administrator.revocations import Concerned, Sessions, who_is
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
 from kzproxy.store.store import Entry
+from kzproxy.store.unreadable import UnreadableEntries
 
 KIND = "risk"
 LEVELS = ("LOW", "MEDIUM", "HIGH")
 
 
-class Risk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Risk(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """What one source says.
 
     Attributes:
@@ -34,16 +38,28 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     of_device: bool = False
 
 
+class _Said(NamedTuple):
+    level: str
+    of_person: bool
+    of_device: bool
+
+
 class Risks:
-    """A ``View`` of the store, and ``Restates``."""
+    """A ``View`` of the store, and ``Restates``.
+
+    What cannot be read is the highest risk, of whomever and whatever it may be about.
+    """
 
     kind = KIND
 
-    def __init__(self, sessions: Sessions, concerned: Concerned) -> None:
+    def __init__(
+        self, sessions: Sessions, concerned: Concerned, unreadable: UnreadableEntries
+    ) -> None:
         """Begin empty; see ``Revocations``."""
         self._sessions = sessions
         self._concerned = concerned
-        self._kept: ConcernIndex[Risk] = ConcernIndex()
+        self._kept: ConcernIndex[_Said] = ConcernIndex()
+        self._unreadable = unreadable
         self._decoder = msgspec.json.Decoder(Risk)
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
@@ -69,7 +85,7 @@ class Risks:
         levels = [] if record is None else [record.risk]
         if self._kept:
             who = who_is(subject, device, self._sessions)
-            levels += [one.level for one in self._kept.about(who) if not one.of_device]
+            levels += [one.level for one in self._kept.about(who) if one.of_person]
         risk = highest(levels)
         return subject if risk == subject.risk else replace(subject, risk=risk)
 
@@ -89,9 +105,23 @@ class Risks:
             self._concerned(after)
 
     def _keep(self, key: str, entry: Entry) -> Concern:
-        risk = self._decoder.decode(entry.value)
-        self._kept.keep(key, risk.concern, risk)
-        return risk.concern
+        risk = self._unreadable.read(
+            entry, self._read, follows="whoever it may be about is at the highest risk"
+        )
+        if risk is None:
+            concern = concern_of(entry.value)
+            said = _Said(LEVELS[-1], of_person=True, of_device=True)
+        else:
+            concern = risk.concern
+            said = _Said(risk.level, of_person=not risk.of_device, of_device=risk.of_device)
+        self._kept.keep(key, concern, said)
+        return concern
+
+    def _read(self, value: bytes) -> Risk:
+        risk = self._decoder.decode(value)
+        if risk.level not in LEVELS:
+            raise ValueError(f"{risk.level!r} is no level of risk")
+        return risk
 
 
 def highest(levels: Iterable[str]) -> str:

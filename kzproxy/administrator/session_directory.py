@@ -315,12 +315,12 @@ class SessionDirectory:
             self._tell(frozenset({key}))
 
     def _keep(self, entry: Entry) -> None:
-        try:
-            record = self._moves.applied(_decoder.decode(entry.value))
-        except msgspec.MsgspecError:
-            # It is none that anybody could go on in; the others are.
-            log.exception("session %s cannot be read", entry.key)
+        read = self._following.unreadable.read(
+            entry, _decoder.decode, follows="nobody can go on in this session"
+        )
+        if read is None:
             return
+        record = self._moves.applied(read)
         self._records[record.id] = record
         self._identities[record.id] = record.identity()
         self._by_user.setdefault(record.user, set()).add(record.id)

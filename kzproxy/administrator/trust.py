@@ -15,17 +15,21 @@ class Trust:
     Attributes:
         issuers: The ``vouched_by`` of identities that hold.
         device_authorities: The ``vouched_by`` of devices that hold.
+        managed_authorities: Those of them that vouch for more: that a device is managed.
     """
 
     issuers: frozenset[str]
     device_authorities: frozenset[str]
+    managed_authorities: frozenset[str] = frozenset()
 
     def covers(self, attributes: Attributes) -> bool:
         """Whether all facts of a request hold as they are."""
         device = attributes.device  # Written out: every request asks.
-        return attributes.subject.vouched_by in self.issuers and (
-            device.enrolled is not Fact.PASSED or device.vouched_by in self.device_authorities
-        )
+        if device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities:
+            return False
+        if device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities:
+            return False
+        return attributes.subject.vouched_by in self.issuers
 
     def restate(self, attributes: Attributes) -> Attributes:
         """Return the facts of a request as they stand now: a device may not be vouched for.
@@ -39,12 +43,13 @@ class Trust:
                 " try again, and if that is refused sign in with `kzproxy login`"
             )
         if not self._doubts(attributes.device):
-            return attributes
+            return self._restate_managed(attributes)
         device = replace(
             attributes.device,
             enrolled=Fact.FAILED,
             device_id="",
             vouched_by="",
+            managed=Fact.UNKNOWN,
             reason="the device certificate's authority is no longer believed;"
             " enrol the device again",
         )
@@ -52,6 +57,15 @@ class Trust:
 
     def _believes(self, subject: Identity) -> bool:
         return subject.vouched_by in self.issuers
+
+    def _restate_managed(self, attributes: Attributes) -> Attributes:
+        """Have a device be managed no longer whose authority does not vouch for that any more."""
+        if not self._doubts_managed(attributes.device):
+            return attributes
+        return replace(attributes, device=replace(attributes.device, managed=Fact.UNKNOWN))
+
+    def _doubts_managed(self, device: DevicePosture) -> bool:
+        return device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities
 
     def _doubts(self, device: DevicePosture) -> bool:
         return device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities

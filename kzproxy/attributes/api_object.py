@@ -15,7 +15,7 @@ class ApiObject:
             no pod and holds no pod template.
         privileged: Whether a container of it (init and ephemeral ones too) is privileged.
         host_namespaces: Whether it shares the network, process or IPC namespace of its node.
-        images: Of all containers, in their order.
+        images: Of all containers, in their order, then those that are mounted as volumes.
         is_patch: Whether only a patch is known, so that none of the above says what will be.
     """
 

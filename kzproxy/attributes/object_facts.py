@@ -57,7 +57,10 @@ def object_facts(manifest: object, info: RequestInfo) -> ApiObject:
         service_account=_account(spec),
         privileged=any(privileged),
         host_namespaces=any(host_namespaces),
-        images=tuple([image for container in containers if (image := _text(container, "image"))]),
+        images=(
+            *[image for container in containers if (image := _text(container, "image"))],
+            *_mounted_images(spec),
+        ),
     )
 
 
@@ -74,6 +77,14 @@ def _is_privileged(holder: Manifest) -> bool:
     context = _part(holder, "securityContext")
     on_windows = _flag(_part(context, "windowsOptions"), "hostProcess")
     return _flag(context, "privileged") or on_windows
+
+
+def _mounted_images(spec: Manifest) -> Iterator[str]:
+    """Return the images that containers get as volumes: what is in them can be run as well."""
+    for volume in _containers(spec, "volumes"):
+        image = _text(_part(volume, "image"), "reference")
+        if image:
+            yield image
 
 
 def _containers(spec: Manifest, name: str) -> Iterator[Manifest]:
@@ -133,6 +144,8 @@ _NAMES = frozenset(
         "serviceAccountName",
         "serviceAccount",
         "image",
+        "volumes",
+        "reference",
         *_CONTAINERS,
         *_HOST_NAMESPACES,
         *(name for path in _POD_SPECS.values() for name in path),

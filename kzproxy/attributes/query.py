@@ -90,14 +90,14 @@ def read_proxied_query(encoded: str | None) -> Query:
         return NO_QUERY
     pairs = _pairs(encoded)
     if any("\0" in text for pair in pairs for text in pair):
-        raise BadRequest("the query holds an encoded NUL", detail=encoded)
+        raise BadRequest("the query holds an encoded NUL")
     return Query(pairs=pairs, values=dict(reversed(pairs)), canonical=encoded)
 
 
 def _pairs(encoded: str) -> tuple[tuple[str, str], ...]:
     """Decode the pairs; an empty one is nothing, as in Go."""
     if ";" in encoded:
-        raise BadRequest("the query holds a ';'; separate pairs with '&'", detail=encoded)
+        raise BadRequest("the query holds a ';'; separate pairs with '&'")
     check_escapes(encoded)
     pairs = []
     for pair in encoded.split("&"):
@@ -113,7 +113,7 @@ def _decode(encoded: str) -> str:
     try:
         return unquote_to_bytes(encoded.replace("+", " ")).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise BadRequest("the query holds text that is not UTF-8", detail=encoded) from error
+        raise BadRequest("the query holds text that is not UTF-8") from error
 
 
 def _canonical(encoded: str, pairs: tuple[tuple[str, str], ...]) -> str | None:
@@ -132,9 +132,9 @@ def _refuse_repeated(pairs: tuple[tuple[str, str], ...]) -> None:
 
 def _check_pair(key: str, value: str) -> None:
     if _CONTROL.search(key) or (key not in _MAY_HOLD_CONTROLS and _CONTROL.search(value)):
-        raise BadRequest("the query holds an encoded control byte", detail=ascii((key, value)))
+        raise BadRequest("the query holds an encoded control byte", detail=ascii(key))
     if "\0" in value:
-        raise BadRequest("the query holds an encoded NUL", detail=ascii((key, value)))
+        raise BadRequest("the query holds an encoded NUL", detail=ascii(key))
     if key in _BOOLEAN_KEYS and not value.isascii():
         # Go folds U+017F to "s" in one of its two readings of watch, and not in the other.
         raise BadRequest(f"the query gives {key} a value that is not ASCII")

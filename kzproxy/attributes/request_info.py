@@ -50,6 +50,10 @@ _WITHOUT_DRY_RUN = frozenset({"serviceaccounts/token"})
 # pkg/util/net/port_split.go, called in pkg/registry/core of kubernetes for these three).
 _NAMED_WITH_PORT = frozenset({"nodes", "pods", "services"})
 
+# Two texts in a tuple, beside their letters, by sys.getsizeof.
+PAIR_BYTES = 192
+_WEIGHT_BYTES = 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestInfo:
@@ -100,6 +104,14 @@ class RequestInfo:
     label_selector: str = ""
     stream: StreamKind = StreamKind.NONE
     dry_run_in_body: bool | None = None
+
+    @property
+    def weight_bytes(self) -> int:
+        """Return about how much memory it takes; whoever remembers it must bound that.
+
+        A pair of the query is far more than its letters: 8 KiB of them make 300 KiB.
+        """
+        return _WEIGHT_BYTES + 4 * len(self.target) + PAIR_BYTES * len(self.query)
 
     @property
     def qualified_resource(self) -> str:

@@ -64,9 +64,20 @@ def read_yaml(data: bytes) -> object:
             raise BadRequest(f"the YAML body holds {found[0]!a}")
         value = _Composer(text).document()
     except (ValueError, RecursionError, yaml.YAMLError, StopIteration) as error:
-        raise BadRequest("the body is not YAML with one reading", detail=str(error)) from error
+        # Not what PyYAML says of it: it quotes the body, which may be a Secret's.
+        raise BadRequest(
+            f"the body is not YAML with one reading{_place(error)}", detail=type(error).__name__
+        ) from error
     _check(value)
     return value
+
+
+def _place(error: Exception) -> str:
+    return _at(error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None)
+
+
+def _at(mark: "yaml.error.Mark | yaml._yaml.Mark | None") -> str:
+    return "" if mark is None else f" (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -162,5 +173,6 @@ def _scalar(event: yaml.ScalarEvent) -> object:
     if _INTEGER.fullmatch(text):
         return int(text)
     if text.lower() in _WORDS or not _PLAIN_STRING.fullmatch(text):
-        raise BadRequest(f"the YAML body holds {text[:40]!r}, which must be quoted to be a string")
+        place = _at(event.start_mark)
+        raise BadRequest(f"the YAML body holds a value that must be quoted to be a string{place}")
     return text

@@ -17,6 +17,7 @@ MAX_TARGET_BYTES = 8 * 1024
 
 # Every printing ASCII character but " # < > \ ^ ` { | }, none of which RFC 3986 allows in a target.
 _TARGET = re.compile(r"/[!$-;=?-\[\]_a-z~]*")
+_BEHIND_THE_PATH = re.compile("[?#]")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _REFUSED_IN_SEGMENT = re.compile(r"%(?:[01][0-9A-F]|7F|2F|5C|25)", re.IGNORECASE)
 _REFUSED_IN_SUFFIX = re.compile(r"%(?:[01][0-9A-F]|7F)", re.IGNORECASE)
@@ -41,7 +42,7 @@ def split_target(target: str) -> tuple[str, str | None]:
     if not _TARGET.fullmatch(target):
         raise _not_a_target(target)
     if target.startswith("//"):
-        raise BadRequest("the request target begins with two slashes", detail=target)
+        raise BadRequest("the request target begins with two slashes", detail=_shown(target))
     path, mark, query = target.partition("?")
     return path, query if mark else None
 
@@ -51,13 +52,18 @@ def _not_a_target(target: str) -> BadRequest:
     if not target.startswith("/"):
         return BadRequest(
             "the request target must be a path that begins with a slash (origin form)",
-            detail=ascii(target),
+            detail=_shown(target),
         )
     if "#" in target:
-        return BadRequest("the request target holds a '#'", detail=ascii(target))
+        return BadRequest("the request target holds a '#'", detail=_shown(target))
     return BadRequest(
-        "the request target holds a byte that must be percent-encoded", detail=ascii(target)
+        "the request target holds a byte that must be percent-encoded", detail=_shown(target)
     )
+
+
+def _shown(target: str) -> str:
+    """Return a target as far as it may stand in a log: what follows its path may be a secret."""
+    return ascii(_BEHIND_THE_PATH.split(target, maxsplit=1)[0])
 
 
 def decode_segment(encoded: str) -> str:
@@ -106,6 +112,4 @@ def check_escapes(encoded: str) -> None:
         BadRequest: There is one.
     """
     if _BAD_ESCAPE.search(encoded):
-        raise BadRequest(
-            "the request target holds a '%' without two hexadecimal digits", detail=encoded
-        )
+        raise BadRequest("the request target holds a '%' without two hexadecimal digits")

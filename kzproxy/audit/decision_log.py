@@ -22,8 +22,9 @@ There are no tasks here: futures, one timer and one thread.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,6 @@ from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
 from kzproxy.audit.recent import RecentRefusals
-from kzproxy.audit.repeated import RepeatedRecord
 from kzproxy.audit.rotation import Rotation, RotationPlan, move_aside
 from kzproxy.audit.schema import (
     CompletedRecord,
@@ -86,9 +86,10 @@ class DecisionLogSettings:
 
 class _Pending(msgspec.Struct, frozen=True):
     payload: bytes
-    written: Written | None
+    written: Written | None = None
     durable: bool = False
     is_outcome: bool = False
+    stands: Callable[[], None] | None = None
 
 
 class DecisionLog:
@@ -163,37 +164,57 @@ class DecisionLog:
             return "the decision log is closed"
         return self._syncs.problem or self._writer.problem
 
-    async def record_decision(self, record: DecisionRecord, *, durable: bool) -> None:
+    async def record_decision(
+        self,
+        record: DecisionRecord,
+        *,
+        durable: bool,
+        stands: Callable[[], None] | None = None,
+    ) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
 
         The record may be in the log even where this is cancelled or raises: it then says that
         something was decided which was not forwarded. The reverse does not happen.
 
+        Args:
+            record: What was decided.
+            durable: Whether to wait for the disk.
+            stands: Called as soon as the line is in the log, whatever comes of the wait: from then
+                on the request has been decided on, and a permit is owed its outcome. It must not
+                raise.
+
         Raises:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
         payload = self._encode(record)
-        await self._written(payload, durable=durable)
+        await self._written(payload, durable=durable, stands=stands)
+        self._remember(record, payload)
+
+    def add_decision(self, record: DecisionRecord) -> None:
+        """Write a refusal that nobody waits for: its client has gone, or can be told nothing."""
+        payload = self._encode(record)
+        self._add(_Pending(payload))
+        self._remember(record, payload)
+
+    def _remember(self, record: DecisionRecord, payload: bytes) -> None:
         # Whoever is not known has nobody to be told as.
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
 
     async def record_again(
-        self, record: RepeatedRecord, audit_id: str, at: datetime, port: int, *, durable: bool
+        self, payload: bytes, *, durable: bool, stands: Callable[[], None]
     ) -> None:
         """Do as ``record_decision`` does with a permit that holds for another request too.
 
         Args:
-            record: Of the first.
-            audit_id: Of this one.
-            at: When it came, and was decided.
-            port: The client's.
+            payload: From ``RepeatedRecord``, of this one.
             durable: As there.
+            stands: As there.
 
         Raises:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
-        await self._written(record.written(audit_id, at, port), durable=durable)
+        await self._written(payload, durable=durable, stands=stands)
 
     async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
@@ -203,16 +224,20 @@ class DecisionLog:
         """
         await self._written(self._encode(record), durable=durable)
 
-    async def _written(self, payload: bytes, *, durable: bool) -> None:
+    async def _written(
+        self, payload: bytes, *, durable: bool, stands: Callable[[], None] | None = None
+    ) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:
             raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         if self._writes_at_once and not durable and not self._closed:
-            self._queue.append(_Pending(payload, None))
+            self._queue.append(_Pending(payload))
             if problem := self._flush():
                 raise _unavailable(problem)
+            if stands is not None:
+                stands()
             return
         written: Written = asyncio.get_running_loop().create_future()
-        self._add(_Pending(payload, written, durable=durable))
+        self._add(_Pending(payload, written, durable=durable, stands=stands))
         if problem := await written:
             raise _unavailable(problem)
 
@@ -233,7 +258,7 @@ class DecisionLog:
 
     def add_outcome(self, record: CompletedRecord) -> None:
         """Do as ``record_outcome`` does, for a caller that need not wait."""
-        self._add(_Pending(self._encode(record), None, is_outcome=True))
+        self._add(_Pending(self._encode(record), is_outcome=True))
 
     def reopen(self) -> None:
         """Go on in a new file if the old one was moved away, as log rotation does. Never raises.
@@ -338,6 +363,8 @@ class DecisionLog:
         """End the waits that are over, and return those that go on until the disk has it all."""
         waiting: list[Written] = []
         for pending in batch:
+            if pending.stands is not None:
+                pending.stands()
             if pending.written is None or pending.written.done():
                 continue
             if pending.durable or not self._sink.written_on_append:

@@ -265,15 +265,28 @@ def refusal_record(
 
     Only ``error.message`` is kept: ``detail`` is for the diagnostic log.
     """
-    known = caller or Caller()
+    undecided = _undecided(arrival, caller or Caller(), decided_at, _refusal_cause(error))
+    message = visible(error.message, MAX_TEXT_CHARS)
+    return msgspec.structs.replace(undecided, message=message, status_code=error.code)
+
+
+def abandoned_record(
+    why: str, arrival: Arrival, *, decided_at: datetime, caller: Caller
+) -> DecisionRecord:
+    """Make the record of a request that its client left before policy judged it."""
+    undecided = _undecided(arrival, caller, decided_at, Cause.CLIENT_GONE)
+    return msgspec.structs.replace(undecided, message=visible(why, MAX_TEXT_CHARS))
+
+
+def _undecided(
+    arrival: Arrival, known: Caller, decided_at: datetime, cause: Cause
+) -> DecisionRecord:
     return DecisionRecord(
         ts=decided_at,
         audit_id=arrival.audit_id,
         client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
         decision=Verdict.REFUSED,
-        cause=_refusal_cause(error),
-        message=visible(error.message, MAX_TEXT_CHARS),
-        status_code=error.code,
+        cause=cause,
         received_at=arrival.received_at,
         user=None if known.identity is None else _user(known.identity, known.session_id),
         device=None if known.device is None else recorded_device(known.device),
@@ -413,12 +426,16 @@ def _source(arrival: Arrival, environment: Environment | None = None) -> Source:
     return Source(
         address=str(arrival.source_address),
         port=arrival.source_port,
-        via="" if arrival.via is None else str(arrival.via),
+        via=_via(arrival),
         country=arrival.place.country,
         asn=arrival.place.asn,
         sign_in_country="" if environment is None else environment.sign_in_country,
         seen_country="" if environment is None else environment.seen_country,
     )
+
+
+def _via(arrival: Arrival) -> str:
+    return "" if arrival.via is None else str(arrival.via)
 
 
 def _request(info: RequestInfo, arrival: Arrival) -> Request:

@@ -11,7 +11,8 @@ import msgspec
 from kzproxy.attributes.shared import Shared
 from kzproxy.audit.schema import DecisionRecord
 
-_FRONT = b'{"kind":"decision","ts":"'
+_FRONT = b'{"kind":"decision","ts":'
+_json = msgspec.json.Encoder().encode
 _IMPERSONATED = b',"impersonated":{'
 
 
@@ -34,11 +35,11 @@ class RepeatedRecord:
             shared: Parts of the records of the same caller, each of which is kept once.
             requests: What was asked, by any caller, likewise.
         """
-        encoded = msgspec.json.encode(record)
+        encoded = _json(record)
         # What is looked for is the first of its kind: before it stand only fields of ours, and
         # within a string a quotation mark is escaped.
-        first = _FRONT + _time(record.ts) + b'","audit_id":"' + record.audit_id.encode() + b'"'
-        received = b',"received_at":"' + _time(record.received_at) + b'"'
+        first = b'%b%b,"audit_id":"%b"' % (_FRONT, _json(record.ts), record.audit_id.encode())
+        received = b',"received_at":' + _json(record.received_at)
         source = b'"source":{"address":"%b","port":' % record.source.address.encode()
         decision, _, rest = encoded.removeprefix(first).partition(received)
         caller, _, rest = rest.partition(source + b"%d" % record.source.port)
@@ -49,7 +50,7 @@ class RepeatedRecord:
         self._impersonated = _kept(found + impersonated, shared)
         self.failed_rules = tuple([error.rule for error in record.errors])
         again = self._written(
-            record.audit_id, _time(record.ts), _time(record.received_at), record.source.port
+            record.audit_id, _json(record.ts), _json(record.received_at), record.source.port
         )
         if again != encoded:  # A bug: the schema has changed, and this has not.
             raise ValueError("a record that cannot be repeated")
@@ -62,11 +63,11 @@ class RepeatedRecord:
             at: Aware, UTC.
             port: The client's.
         """
-        moment = _time(at)
+        moment = _json(at)
         return self._written(audit_id, moment, moment, port)
 
     def _written(self, audit_id: str, ts: bytes, received_at: bytes, port: int) -> bytes:
-        return b'%b%b","audit_id":"%b"%b,"received_at":"%b"%b%d%b%b' % (
+        return b'%b%b,"audit_id":"%b"%b,"received_at":%b%b%d%b%b' % (
             _FRONT,
             ts,
             audit_id.encode(),
@@ -77,11 +78,6 @@ class RepeatedRecord:
             self._request,
             self._impersonated,
         )
-
-
-def _time(at: datetime) -> bytes:
-    """Return a time in UTC as records have it."""
-    return at.isoformat()[:-6].encode() + b"Z"
 
 
 def _kept(part: bytes, shared: dict[bytes, bytes]) -> bytes:

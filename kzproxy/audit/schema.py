@@ -52,6 +52,7 @@ class Cause(StrEnum):
     UPSTREAM_INVALID = "upstream-invalid"
     SERVICE_UNAVAILABLE = "service-unavailable"
     UPSTREAM_TIMEOUT = "upstream-timeout"
+    CLIENT_GONE = "client-gone"
 
 
 class Termination(StrEnum):
@@ -353,6 +354,7 @@ class SignalRefusedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", ta
     message: str
     id: str = ""
     address: str = ""
+    left_out: Count = 0
 
 
 class StartedRecord(_Part, frozen=True, kw_only=True, tag_field="kind", tag="started"):

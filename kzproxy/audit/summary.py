@@ -45,7 +45,7 @@ def summarize(record: Mapping[str, Any]) -> Summary:
 
 _KEY_CHARS = 16
 _SHOWN_DETAILS = ("state", "how", "for_user")
-_REFUSED_SIGNAL = ("stream", "error", "message", "id", "address")
+_REFUSED_SIGNAL = ("stream", "error", "message", "id", "address", "left_out")
 _LIFECYCLE = ("after", "refused", "lost", "torn_bytes", "kzproxy_version")
 
 

@@ -125,8 +125,10 @@ def logged_target(target: str, *, of_another_application: bool = False) -> str:
 
 def logged_raw_target(target: str) -> str:
     """Return a target that could not be read: its path, and none of its query."""
-    path, question_mark, _ = target.partition("?")
-    return visible(f"{path}?{MASK}" if question_mark else path, MAX_TARGET_CHARS)
+    path, mark, _ = target.partition("?")
+    if "#" in path:  # A fragment should never have been sent; what stands in it may be a token.
+        path, mark, _ = path.partition("#")
+    return visible(f"{path}{mark}{MASK}" if mark else path, MAX_TARGET_CHARS)
 
 
 def _masked_query(query: str, *, mask_all: bool) -> str:

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from kzproxy.store.sealing import Sealer, Unsealable
 from kzproxy.store.store import Delete, Entry, Put
+from kzproxy.store.unreadable import UnreadableEntries
 
 log = logging.getLogger(__name__)
 
@@ -115,9 +116,10 @@ class SigningKeys:
 
     kind = KIND
 
-    def __init__(self, sealer: Sealer) -> None:
-        """Open private keys with ``sealer``."""
+    def __init__(self, sealer: Sealer, unreadable: UnreadableEntries | None = None) -> None:
+        """Open private keys with ``sealer``; tell ``unreadable`` of those that cannot be read."""
         self._sealer = sealer
+        self._unreadable = unreadable or UnreadableEntries()
         self._keys: dict[str, SigningKey] = {}
 
     def find(self, key_id: str) -> SigningKey | None:
@@ -172,8 +174,15 @@ class SigningKeys:
             self._keep(entry)
 
     def _keep(self, entry: Entry) -> None:
-        record = msgspec.json.decode(entry.value, type=SigningKeyRecord)
-        self._keys[record.id] = SigningKey(
+        key = self._unreadable.read(
+            entry, self._read, follows="no token that this key has signed is taken"
+        )
+        if key is not None:
+            self._keys[key.id] = key
+
+    def _read(self, value: bytes) -> SigningKey:
+        record = msgspec.json.decode(value, type=SigningKeyRecord)
+        return SigningKey(
             id=record.id,
             created_at=record.created_at,
             signs_from=record.signs_from,

@@ -101,10 +101,11 @@ def show(device_id: str, output: str, context: str, kubeconfig: Path | None) -> 
 @click.argument("device_id", metavar="DEVICE", shell_complete=_known_devices)
 @_for_administrators
 def approve(device_id: str, output: str, context: str, kubeconfig: Path | None) -> None:
-    """Let an enrolled machine count as a device.
+    """Let an enrolled machine count as a device, and confirm its serial number.
 
     Look at it first with `kzproxy device show`: whose it is, and whether another device has given
-    the same serial number before.
+    the same serial number before. Posture providers are asked by a serial number that was confirmed
+    so, and by no other; so approve what a token or policy has approved, too, where they count.
     """
     _told(_changed(device_id, "approve", {}, context, kubeconfig), output)
 

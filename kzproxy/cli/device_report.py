@@ -55,6 +55,8 @@ def device_lines(device: Document) -> Iterator[str]:
 
 def _more(device: Document, name: str) -> str:
     match name:
+        case "serial":
+            return "" if device.get("serialConfirmed") else " (as it says itself; not confirmed)"
         case "approvedAt":
             return f" by {device.get('approvedBy')} ({device.get('approvedHow')})"
         case "blockedAt":

@@ -89,6 +89,7 @@ def revoke(
 ) -> None:
     """End a session, or all of a user or of a device; what runs in them ends at once.
 
+    With --user alone, a sign-in that the user has begun but not finished gives no session either.
     The user can sign in again: to keep somebody out, disable them at the identity provider, and
     block the device with `kzproxy device block`.
     """
@@ -105,7 +106,8 @@ def revoke(
     for one in ended if isinstance(ended, list) else []:
         click.echo(f"ended {visible(str(one))}")
     if not ended:
-        raise ClientFailure("no session was ended: none of these held")
+        signing_in = f"; what {user} has begun to sign in is refused" if user and not device else ""
+        raise ClientFailure(f"no session was ended: none of these held{signing_in}")
 
 
 def _path(session_id: str, query: dict[str, str]) -> str:

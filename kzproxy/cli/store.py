@@ -1,16 +1,20 @@
 """``kzproxy store``."""
 
+import asyncio
 import base64
 import os
+from pathlib import Path
 
 import click
+
+from kzproxy.client.failure import ClientFailure
 
 _KEY_BYTES = 32
 
 
 @click.group(name="store")
 def command() -> None:
-    """Keys of the store in which kzproxy keeps sessions and devices."""
+    """The store in which kzproxy keeps sessions and devices: its keys, and what cannot be read."""
 
 
 @command.command(name="new-key")
@@ -25,3 +29,42 @@ def new_key() -> None:
     the others still open what they sealed.
     """  # noqa: D301 - click's mark for a paragraph that keeps its lines
     click.echo(base64.b64encode(os.urandom(_KEY_BYTES)).decode())
+
+
+@command.command(name="drop")
+@click.argument("kind")
+@click.argument("key")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The store: `store.file` in the configuration.",
+)
+def drop(kind: str, key: str, file: Path) -> None:
+    """Drop an entry that kzproxy says it cannot read; its log and /readyz name KIND and KEY.
+
+    What it said holds no longer: if it was a revocation, what it ended is taken again. Workers that
+    run know of it at once.
+    """
+    if not asyncio.run(_dropped(file, kind, key)):
+        raise ClientFailure(f"{file} has no entry {kind} {key}")
+    click.echo(f"dropped {kind} {key}")
+
+
+async def _dropped(file: Path, kind: str, key: str) -> bool:
+    from kzproxy.clock.system import SystemClock  # with SQLite, for those who drop something
+    from kzproxy.store.sqlite import SqliteStore
+    from kzproxy.store.store import Delete
+
+    try:
+        store = SqliteStore.open(file, SystemClock())
+    except OSError as error:
+        raise ClientFailure(str(error)) from error
+    try:
+        if await store.get(kind, key) is None:
+            return False
+        await store.write(Delete(kind=kind, key=key))
+    finally:
+        await store.close()
+    return True

@@ -1,6 +1,7 @@
 """What the registry keeps of a device."""
 
-from datetime import datetime
+import hashlib
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -11,7 +12,17 @@ KIND = "device"
 KEY_KIND = "device-key"
 """Of the entries that name the device of each key: no key is two devices', whoever is faster."""
 
+OWNER_KIND = "device-owner"
+"""Of the entries that say when a person last had a device enrolled, which is one at a time."""
+
+_TURN_KEPT = timedelta(days=1)
+
 MAX_NAME_CHARS = 128
+
+
+class _Keyed(msgspec.Struct):
+    key_thumbprint: str = ""
+
 
 _encoder = msgspec.json.Encoder()
 
@@ -96,6 +107,15 @@ class DeviceRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Whether it counts as a device."""
         return self.state is DeviceState.APPROVED
 
+    @property
+    def confirmed_serial(self) -> str:
+        """Its serial number where an administrator has looked at it; else empty.
+
+        Whoever has a machine may have it say any other one's: a provider's word about that serial
+        number would be about another machine.
+        """
+        return self.serial if self.approved_how is ApprovedBy.ADMINISTRATOR else ""
+
 
 def device_put(record: DeviceRecord, expected: int | None = ANY) -> Put:
     """Return the write that keeps ``record``."""
@@ -110,6 +130,23 @@ def key_puts(record: DeviceRecord) -> tuple[Put, ...]:
     return (taken,)
 
 
+def owner_turn_key(owner: Owner) -> str:
+    """Return the key of the entry by which ``owner`` has one device enrolled at a time."""
+    named = msgspec.json.encode((owner.issuer, owner.subject, owner.username))
+    return hashlib.sha256(named).hexdigest()
+
+
+def owner_turn_put(owner: Owner, expected: int | None, now: datetime) -> Put:
+    """Return the write that fails where ``owner`` has had another device enrolled meanwhile."""
+    return Put(
+        kind=OWNER_KIND,
+        key=owner_turn_key(owner),
+        value=b"{}",
+        expires_at=now + _TURN_KEPT,
+        expected=expected,
+    )
+
+
 def device_deletes(record: DeviceRecord) -> tuple[Delete, ...]:
     """Return the writes that forget a device and give its key free."""
     forgotten = Delete(kind=KIND, key=record.id)
@@ -120,7 +157,20 @@ def device_deletes(record: DeviceRecord) -> tuple[Delete, ...]:
 
 def read_device(entry: Entry) -> DeviceRecord:
     """Return what ``entry`` keeps."""
-    return msgspec.json.decode(entry.value, type=DeviceRecord)
+    return decoded_device(entry.value)
+
+
+def decoded_device(value: bytes) -> DeviceRecord:
+    """Return what an entry of this value keeps."""
+    return msgspec.json.decode(value, type=DeviceRecord)
+
+
+def key_of(entry: Entry) -> str:
+    """Return the key of a device whose entry cannot be read otherwise; empty for none."""
+    try:
+        return msgspec.json.decode(entry.value, type=_Keyed).key_thumbprint
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return ""
 
 
 def approved(record: DeviceRecord, how: ApprovedBy, by: str, at: datetime) -> DeviceRecord:

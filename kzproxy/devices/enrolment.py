@@ -41,7 +41,7 @@ from kzproxy.devices.names import DeviceName, key_thumbprint
 from kzproxy.devices.registered_posture import blocked_words
 from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.errors.kinds import Forbidden, NotServed, ServiceUnavailable, Unauthenticated
-from kzproxy.store.store import Conflict
+from kzproxy.store.store import Conflict, Put
 
 _ID_BYTES = 8
 _TRIES = 3
@@ -73,7 +73,8 @@ class Enrolment:
         self._tokens = tokens
         self._events = events
         self._clock = clock
-        # One at a time, so that what is counted is still so when it is written.
+        # One at a time; that what is counted is so at all workers when it is written, is the
+        # store's to say. They would often collide there if they did not take turns here.
         self._turn = asyncio.Lock()
         self.outcomes: Counter[str] = Counter()
 
@@ -159,11 +160,18 @@ class Enrolment:
         known = self._registry.of_key(key_thumbprint(request.key))
         if known is not None:
             return await self._again(known, owner, request, found)
+        turn = await self._turn_of(owner)
         record = self._new(request, owner)
         record = self._judged(record, request, found)
         await self._events.record_event(enrolment_event("device.enrolled", record, request))
-        await self._registry.add(record, *used_up(record, found))
+        await self._registry.add(record, *turn, *used_up(record, found))
         return record
+
+    async def _turn_of(self, owner: Owner) -> tuple[Put, ...]:
+        """Return what makes sure that nobody has more devices than they may; nobody has any."""
+        if owner == NOBODY:
+            return ()
+        return (await self._registry.turn_of(owner, self._clock.now()),)
 
     async def _found_token(self, request: EnrolmentRequest) -> FoundToken | None:
         if not request.token:

@@ -16,11 +16,17 @@ from kzproxy.attributes.device import DevicePosture
 from kzproxy.devices.device_index import DeviceIndex
 from kzproxy.devices.device_record import (
     KIND,
+    OWNER_KIND,
     DeviceRecord,
     DeviceState,
+    Owner,
+    decoded_device,
     device_deletes,
     device_put,
+    key_of,
     key_puts,
+    owner_turn_key,
+    owner_turn_put,
     read_device,
 )
 from kzproxy.devices.names import ClientName, DeviceName
@@ -50,6 +56,8 @@ class DeviceRegistry:
         self._following = following
         self._believed: frozenset[str] = frozenset()
         self._index = DeviceIndex()
+        # By their ids, with their keys where those can be read.
+        self._unreadable: dict[str, str] = {}
         # By the certificate's thumbprint: what it says, and what is so.
         self._stated: dict[str, tuple[DevicePosture, DevicePosture]] = {}
         self._seen: dict[str, datetime] = {}
@@ -152,6 +160,8 @@ class DeviceRegistry:
         if not posture.key_thumbprint:
             return posture
         self._check_in_touch()
+        if self._unreadable:
+            self._check_readable(posture)
         known = self._stated.get(posture.thumbprint)
         if known is not None and (known[0] is posture or known[1] is posture):
             return known[1]
@@ -162,6 +172,15 @@ class DeviceRegistry:
             self._stated.clear()
         self._stated[posture.thumbprint] = (posture, so)
         return so
+
+    def _check_readable(self, posture: DevicePosture) -> None:
+        """Refuse a device of which the store has something that may say that it is blocked."""
+        for device_id, key in self._unreadable.items():
+            if device_id == posture.device_id or key == posture.key_thumbprint:
+                raise ServiceUnavailable(
+                    "kzproxy cannot tell whether your device may be used; ask your administrator",
+                    detail=f"the store's entry of device {device_id} cannot be read",
+                )
 
     def _check_in_touch(self) -> None:
         problem = self._following.problem()
@@ -181,6 +200,19 @@ class DeviceRegistry:
             ServiceUnavailable: It cannot be written.
         """
         await self._following.write(device_put(record, None), *key_puts(record), *others)
+
+    async def turn_of(self, owner: Owner, now: datetime) -> Put:
+        """Return the write that has a person be enrolled one device at a time, at all workers.
+
+        Every device is known here by then that they had before. Written with a new one, it fails
+        where they have had another one enrolled since.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        entry = await self._store.get(OWNER_KIND, owner_turn_key(owner))
+        await self.catch_up()
+        return owner_turn_put(owner, None if entry is None else entry.revision, now)
 
     async def update(self, device_id: str, change: Change, *others: Put | Delete) -> DeviceRecord:
         """Change a device as it is in the store now; return it as it is then.
@@ -253,7 +285,9 @@ class DeviceRegistry:
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
         before = {record.id: record for record in self._index}
-        after = {entry.key: read_device(entry) for entry in entries}
+        self._unreadable.clear()
+        read = ((entry.key, self._read(entry)) for entry in entries)
+        after = {key: record for key, record in read if record is not None}
         self._index = DeviceIndex(after.values())
         changed = {one for one in before | after if before.get(one) != after.get(one)}
         self._tell(changed, [each.get(one) for each in (before, after) for one in changed])
@@ -261,10 +295,19 @@ class DeviceRegistry:
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
         before = self._index.find(key)
-        after = None if entry is None else read_device(entry)
+        self._unreadable.pop(key, None)
+        after = None if entry is None else self._read(entry)
         self._index.replace(key, after)
         if before is None or after is None or _judged_by(before) != _judged_by(after):
             self._tell({key}, [before, after])
+
+    def _read(self, entry: Entry) -> DeviceRecord | None:
+        record = self._following.unreadable.read(
+            entry, decoded_device, follows="whoever comes on this device is refused"
+        )
+        if record is None:
+            self._unreadable[entry.key] = key_of(entry)
+        return record
 
     def _tell(self, ids: set[str], records: Sequence[DeviceRecord | None]) -> None:
         # All of it: what concerns a certificate may be another device's, which had its key before.

@@ -5,13 +5,13 @@ from datetime import datetime
 
 import msgspec
 
-from kzproxy.administrator.lease import Ending
+from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import NOWHERE, Place
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import Arrival, Caller, Outcome
-from kzproxy.audit.schema import Cut, ShadowAnswer, Termination
+from kzproxy.audit.schema import Cut, DecisionRecord, ShadowAnswer, Termination, Verdict
 from kzproxy.http.messages import RequestHead
 from kzproxy.policy.decision import Permit
 from kzproxy.transport.peer import Peer
@@ -27,7 +27,9 @@ class Case(msgspec.Struct, kw_only=True):
         received_at: Aware, UTC.
         started: Monotonic seconds.
         place: Where in the world the peer is.
-        judged: Whether policy has judged it and the record of that stands in the log.
+        recorded: Whether what was decided on it stands in the log, or was tried to be put there for
+            the last time.
+        owes_outcome: Whether what stands there is a permit, so that its end must follow.
         permit: What it was permitted, once that stands in the log.
         is_own: Whether it is for an endpoint of kzproxy's own, and that stands in the log.
         shadow: What a shadow policy would have answered otherwise.
@@ -48,7 +50,8 @@ class Case(msgspec.Struct, kw_only=True):
     identity: Identity | None = None
     device: DevicePosture | None = None
     session_id: str = ""
-    judged: bool = False
+    recorded: bool = False
+    owes_outcome: bool = False
     permit: Permit | None = None
     shadow: ShadowAnswer | None = None
     is_own: bool = False
@@ -85,6 +88,22 @@ class Case(msgspec.Struct, kw_only=True):
             device=self.device,
             request=self.info,
         )
+
+    def stands(self, record: DecisionRecord) -> None:
+        """Note that ``record`` is in the log."""
+        self.recorded = True
+        self.owes_outcome = record.decision is Verdict.PERMIT
+
+    def stands_permitted(self) -> None:
+        """Note that the record of a permit is in the log."""
+        self.recorded = self.owes_outcome = True
+
+    def end_by(self, ending: Ending, now: float) -> None:
+        """Note that kzproxy ends it; ``now`` is in monotonic seconds."""
+        self.ending, self.cut_at = ending, now
+        is_drain = ending.cause is EndCause.DRAIN
+        self.termination = Termination.DRAINED if is_drain else Termination.POLICY_CUT
+        self.ended_because = ending.error.message
 
     def outcome(self, now: float, bytes_in: int, bytes_out: int) -> Outcome:
         """Return how it ended; the bytes are the connection's since the request began."""

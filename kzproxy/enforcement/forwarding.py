@@ -106,16 +106,15 @@ class Forwarding:
         if self.self_inspection.concerns(info):
             return self._inspect(permitted)
         if not permitted.permit.by_namespace or info.method == "HEAD":
-            return self._relay(
-                permitted, permitted.request
-            )  # kube-apiserver answers HEAD with 405.
+            # kube-apiserver answers HEAD with 405.
+            return self._relay(permitted, permitted.request)
         if info.verb == "watch":
             request = _readable(permitted.request)
-            return self._relay(permitted, request, WatchSieve(self._shows(permitted)))
+            return self._relay(permitted, request, is_sieved=True)
         return self._list(self._in_one_piece(permitted))
 
     async def _relay(
-        self, permitted: Permitted, request: RequestHead, sieve: WatchSieve | None = None
+        self, permitted: Permitted, request: RequestHead, *, is_sieved: bool = False
     ) -> None:
         permit = permitted.permit
         relay = Relay(
@@ -126,18 +125,22 @@ class Forwarding:
             account=self.settings.account,
             metrics=self.metrics,
         )
-        if sieve is not None:
-            relay.sieve_with(sieve)
         with self._opened(permitted, relay.cut) as lease:
+            if is_sieved:
+                relay.sieve_with(WatchSieve(self._shows(lease)))
             relay.hold_to(lease.bounds)
             relay.warn(known_end(lease.permit, permitted.case.received_at))
             await relay.run(self._outgoing(permitted, request))
 
     async def _list(self, permitted: Permitted) -> None:
         request = _readable(permitted.request)
-        head, body = await self._gathered(permitted, request, b"", MAX_LIST_BYTES)
-        if head.status == _OK:
-            body = await sieved_list(head, body, self._shows(permitted))
+        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
+        with self._opened(permitted, gathering.cut) as lease:
+            outgoing, info = self._outgoing(permitted, request), permitted.permit.attributes.request
+            head, body = await gathering.run(outgoing, b"", info, max_bytes=MAX_LIST_BYTES)
+            if head.status == _OK:
+                body = await sieved_list(head, body, self._shows(lease))
+            gathering.check()
         await permitted.respond(head, body)
 
     def _in_one_piece(self, permitted: Permitted) -> Permitted:
@@ -169,7 +172,7 @@ class Forwarding:
     async def _gathered(
         self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
     ) -> tuple[ResponseHead, bytes]:
-        gathering = Gathering(self.api_server, self.settings.account, self.metrics)
+        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
         with self._opened(permitted, gathering.cut):
             outgoing = self._outgoing(permitted, request)
             info = permitted.permit.attributes.request
@@ -183,9 +186,11 @@ class Forwarding:
             permitted.case.termination = Termination.REFUSED
             raise
 
-    def _shows(self, permitted: Permitted) -> Shows:
+    def _shows(self, lease: Lease) -> Shows:
+        """Judge each namespace by the facts as they are when it comes, as the lease has them."""
+
         def shows(namespace: str, labels: Labels) -> bool:
-            return self.administrator.shows(permitted.permit, namespace, labels, self.clock.now())
+            return self.administrator.shows(lease.permit, namespace, labels, self.clock.now())
 
         return shows
 

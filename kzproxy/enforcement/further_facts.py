@@ -61,7 +61,7 @@ class FurtherFacts:
         known = await self.with_reason(base, session_id)
         known = await self._with_object(known, exchange, request)
         if known.request.dry_run_in_body is not None and self._turns_on_dry_run(known):
-            asks = await self.objects.asks_for_dry_run(exchange, request)
+            asks = await self.objects.asks_for_dry_run(exchange, request, known.subject)
             known = _with_dry_run(known, asks=asks)
         decision = self.administrator.decide(known)
         as_ever = known is base and known.request.dry_run_in_body is None
@@ -83,7 +83,9 @@ class FurtherFacts:
         if not is_asked:
             return attributes
         # None is a finding too: so the attributes are others from here on, whatever comes.
-        found = await self.objects.object_of(exchange, request, attributes.request)
+        found = await self.objects.object_of(
+            exchange, request, attributes.request, attributes.subject
+        )
         return replace(attributes, api_object=found)
 
     async def with_labels(self, attributes: Attributes) -> Attributes:

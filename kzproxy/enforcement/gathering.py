@@ -1,7 +1,10 @@
 """One exchange whose answer is read whole before any of it goes to the client."""
 
+import asyncio
+
 from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.enforcement.case import Case
 from kzproxy.errors.kinds import NotAcceptable, UpstreamInvalid
 from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
@@ -22,17 +25,30 @@ class Gathering:
 
     Args:
         account: kzproxy's own name there: a 403 to it is kzproxy's fault, not the user's.
+        case: Is told why the request ended, where it is cut.
     """
 
-    def __init__(self, api_server: ApiServer, account: str, metrics: Metrics) -> None:
+    def __init__(self, api_server: ApiServer, account: str, metrics: Metrics, case: Case) -> None:
         self._api_server = api_server
         self._account = account
         self._metrics = metrics
+        self._case = case
         self._ending: Ending | None = None
+        # While kube-apiserver is waited for, and nobody has ended that wait.
+        self._waiting: asyncio.Timeout | None = None
 
     def cut(self, ending: Ending) -> None:
-        """Have ``run`` end with the error of ``ending``."""
+        """Have ``run`` end now, with the error of ``ending``."""
+        if self._ending is not None:
+            return
         self._ending = ending
+        now = asyncio.get_running_loop().time()
+        self._case.end_by(ending, now)
+        stream = self._case.info.stream.value if self._case.info is not None else ""
+        self._metrics.stream_cuts.labels(stream, ending.cause.value).inc()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.reschedule(now)
 
     async def run(
         self, outgoing: Outgoing, body: bytes, info: RequestInfo, *, max_bytes: int
@@ -42,17 +58,35 @@ class Gathering:
         Raises:
             ProxyError: There is none, or the lease has ended.
         """
-        answer, received = await self._api_server.gather(
-            outgoing, body, max_bytes=max_bytes, confirm=self._confirm
-        )
-        self._confirm()
+        answer, received = await self._gathered(outgoing, body, max_bytes)
         check_answer(answer, info, upgrade="")
         if may_name_account(answer, info) and names_account(answer, received, self._account):
             self._metrics.upstream_rejections.labels(str(answer.status)).inc()
             raise UpstreamInvalid(_REFUSED_ACCOUNT, detail=received.decode("utf-8", "replace"))
         return answer, received
 
-    def _confirm(self) -> None:
+    async def _gathered(
+        self, outgoing: Outgoing, body: bytes, max_bytes: int
+    ) -> tuple[ResponseHead, bytes]:
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                found = await self._api_server.gather(
+                    outgoing, body, max_bytes=max_bytes, confirm=self.check
+                )
+        except TimeoutError:
+            self.check()
+            raise
+        finally:
+            self._waiting = None
+        self.check()
+        return found
+
+    def check(self) -> None:
+        """Refuse to go on once the lease has ended.
+
+        Raises:
+            ProxyError: It has.
+        """
         if self._ending is not None:
             raise self._ending.error
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from kzproxy.attributes.api_object import ApiObject
+from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.object_facts import object_facts
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.attributes.strict_document import read_json, read_yaml
@@ -52,9 +53,11 @@ class ObjectChecks:
     held: HeldBodies
 
     async def object_of(
-        self, exchange: Exchange, request: RequestHead, info: RequestInfo
+        self, exchange: Exchange, request: RequestHead, info: RequestInfo, whose: Identity
     ) -> ApiObject | None:
         """Return the facts of the object; None where there are none to be had.
+
+        ``whose`` is who sends it.
 
         Raises:
             BadRequest: The body has no reading, or two.
@@ -67,9 +70,9 @@ class ObjectChecks:
             case "patch", "" | "ephemeralcontainers":
                 return ApiObject(is_patch=True)
             case "create" | "update", "":
-                return object_facts(await self._document(exchange, request), info)
+                return object_facts(await self._document(exchange, request, whose), info)
             case "update", "ephemeralcontainers" if is_pod:
-                return await self._with_ephemeral(exchange, request, info)
+                return await self._with_ephemeral(exchange, request, info, whose)
             case ("get" | "delete", "") if is_pod:
                 return await self.pods.facts(info)
             case _, subresource if is_pod and subresource:
@@ -78,11 +81,11 @@ class ObjectChecks:
                 return None
 
     async def _with_ephemeral(
-        self, exchange: Exchange, request: RequestHead, info: RequestInfo
+        self, exchange: Exchange, request: RequestHead, info: RequestInfo, whose: Identity
     ) -> ApiObject | None:
         """Return the pod as it is, together with what the body would put into it."""
         pod = await self.pods.facts(info)
-        added = object_facts(await self._document(exchange, request), info)
+        added = object_facts(await self._document(exchange, request, whose), info)
         if pod is None:
             return None
         return replace(
@@ -92,13 +95,15 @@ class ObjectChecks:
             images=(*pod.images, *(image for image in added.images if image not in pod.images)),
         )
 
-    async def asks_for_dry_run(self, exchange: Exchange, request: RequestHead) -> bool:
+    async def asks_for_dry_run(
+        self, exchange: Exchange, request: RequestHead, whose: Identity
+    ) -> bool:
         """Whether the body of a deletion asks for one.
 
         Raises:
             ProxyError: As ``object_of`` does.
         """
-        options = await self._document(exchange, request, MAX_DELETE_OPTIONS_BYTES)
+        options = await self._document(exchange, request, whose, MAX_DELETE_OPTIONS_BYTES)
         if not isinstance(options, dict):
             raise BadRequest("the body of the deletion is no object")
         if any(key != "dryRun" and key.casefold() == "dryrun" for key in options):
@@ -106,10 +111,14 @@ class ObjectChecks:
         return options.get("dryRun") == ["All"]
 
     async def _document(
-        self, exchange: Exchange, request: RequestHead, max_bytes: int = MAX_JSON_BYTES
+        self,
+        exchange: Exchange,
+        request: RequestHead,
+        whose: Identity,
+        max_bytes: int = MAX_JSON_BYTES,
     ) -> object:
         chosen = _format(request)
-        body = await self.held.read(exchange, request, min(max_bytes, chosen.max_bytes))
+        body = await self.held.read(exchange, request, min(max_bytes, chosen.max_bytes), whose)
         if len(body) <= _THREAD_BYTES and chosen.read is read_json:
             return chosen.read(body)
         return await asyncio.to_thread(chosen.read, body)

@@ -25,6 +25,7 @@ from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.attributes.request_info_memo import RequestInfoMemo
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.audit.records import (
+    abandoned_record,
     decision_record,
     impersonated_identity,
     outcome_record,
@@ -50,6 +51,7 @@ from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
 from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.enforcement.step_ups import StepUps
+from kzproxy.enforcement.stopped import stopped
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     Forbidden,
@@ -78,7 +80,6 @@ if TYPE_CHECKING:  # the reader of databases is for those who name one
 log = logging.getLogger(__name__)
 
 _BUG = "kzproxy failed; its operators can find why by the audit id"
-_CANCELLED = "kzproxy stopped before it was done"
 _BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 _READS = frozenset({"get", "list", "watch", "head"})
 
@@ -132,12 +133,14 @@ class EnforcementPoint:
             log.exception("bug while serving %s", case.audit_id)
             await self._refuse(exchange, InternalError(_BUG), case)
         except asyncio.CancelledError:
-            # kzproxy ends: nobody else ever cancels a request.
-            case.termination, case.ended_because = Termination.DRAINED, _CANCELLED
+            # kzproxy ends: nobody else ever cancels a request. It may do so again, and then waits
+            # for nothing any more.
+            await self._refuse_stopped(exchange, case)
             raise
         finally:
             self.metrics.in_flight.value -= 1
-            self._record_outcome(exchange, case)
+            exchange.let_go()
+            self._account(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
         stream = exchange.stream
@@ -220,7 +223,7 @@ class EnforcementPoint:
     def _known(self, request: RequestHead, case: Case) -> Standing | None:
         """Return who calls where all that this rests on is as it was when it was found out."""
         case.device = device = self._device(case.peer, case.received_at)
-        known = self.standings.get((request.headers, case.peer.address_text, device.thumbprint))
+        known = self.standings.get((request.headers, case.peer.whence, device.thumbprint))
         if (
             known is None
             or (known.device is not device and known.device != device)
@@ -234,7 +237,7 @@ class EnforcementPoint:
         """Return who calls, and remember it."""
         device = case.device or NO_DEVICE
         found = await self._found_out(request, device, case)
-        self.standings.keep((request.headers, case.peer.address_text, device.thumbprint), found)
+        self.standings.keep((request.headers, case.peer.whence, device.thumbprint), found)
         return self._admitted(found, device, case)
 
     def _admitted(self, standing: Standing, device: DevicePosture, case: Case) -> Standing:
@@ -394,9 +397,8 @@ class EnforcementPoint:
     async def _log_again(self, known: RememberedPermit, case: Case) -> None:
         """Log a permit that holds for one more request; nothing was waited for since it came."""
         durable = known.permit.attributes.request.verb not in _READS
-        at, port = case.received_at, case.peer.port
-        await self.decisions.record_again(known.record, case.audit_id, at, port, durable=durable)
-        case.judged = True
+        payload = known.record.written(case.audit_id, case.received_at, case.peer.port)
+        await self.decisions.record_again(payload, durable=durable, stands=case.stands_permitted)
         self.metrics.count_decision(Verdict.PERMIT, Cause.ALLOW_RULE)
         for rule in known.record.failed_rules:
             self.metrics.rule_errors.labels(rule).inc()
@@ -407,8 +409,9 @@ class EnforcementPoint:
         case.permit = permit
 
     async def _log(self, record: DecisionRecord, case: Case, *, durable: bool = False) -> None:
-        await self.decisions.record_decision(record, durable=durable)
-        case.judged = True
+        await self.decisions.record_decision(
+            record, durable=durable, stands=lambda: case.stands(record)
+        )
         self.metrics.count_decision(record.decision, record.cause)
         for failed in record.errors:
             self.metrics.rule_errors.labels(failed.rule).inc()
@@ -427,7 +430,18 @@ class EnforcementPoint:
         case.ended_because = error.message
         if error.detail:
             log.warning("%s: %s: %s", case.audit_id, error.message, error.detail)
-        if not case.judged:
+        await self._record_and_refuse(exchange, error, case)
+
+    async def _refuse_stopped(self, exchange: Exchange, case: Case) -> None:
+        """Say that kzproxy stops, where nothing has been said yet."""
+        error = stopped(case.info, is_begun=case.permit is not None)
+        if case.ending is not None:
+            error = case.ending.error
+        case.termination, case.ended_because = Termination.DRAINED, error.message
+        await self._record_and_refuse(exchange, error, case)
+
+    async def _record_and_refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
+        if not case.recorded:
             error = await self._record_refusal(error, case)
         await refuse(exchange, error, case)
 
@@ -436,6 +450,8 @@ class EnforcementPoint:
         record = refusal_record(
             error, case.arrival, decided_at=self.clock.now(), caller=case.caller
         )
+        # Where this is cancelled, the line is written all the same.
+        case.recorded = True
         try:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
@@ -443,11 +459,23 @@ class EnforcementPoint:
         self.metrics.count_decision(record.decision, record.cause)
         return error
 
-    def _record_outcome(self, exchange: Exchange, case: Case) -> None:
+    def _account(self, exchange: Exchange, case: Case) -> None:
+        """Have the log say how every request that was read has ended."""
         ended = self.clock.monotonic()
         self._count(case, ended - case.started)
-        if case.permit is None and not case.is_own:
-            return
+        if not case.recorded:
+            self._record_abandoned(case)
+        if case.owes_outcome:
+            self._record_outcome(exchange, case, ended)
+
+    def _record_abandoned(self, case: Case) -> None:
+        record = abandoned_record(
+            case.ended_because, case.arrival, decided_at=self.clock.now(), caller=case.caller
+        )
+        self.decisions.add_decision(record)
+        self.metrics.count_decision(record.decision, record.cause)
+
+    def _record_outcome(self, exchange: Exchange, case: Case, ended: float) -> None:
         stream = exchange.stream
         outcome = case.outcome(ended, stream.bytes_received, stream.bytes_sent)
         record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())

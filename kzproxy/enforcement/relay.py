@@ -169,6 +169,8 @@ class Relay:
         self._exchange.stream.interrupt(_Cut())
         if self._upstream is not None:
             self._upstream.stream.fail(_Cut())
+        if self._upstream is None and not self._exchange.started:
+            return  # Connecting: nothing of it can pass any more, and its client is told so then.
         loop = asyncio.get_running_loop()
         loop.call_later(FAREWELL_SECONDS, self._exchange.stream.abort)
 
@@ -320,12 +322,7 @@ class Relay:
         """End an exchange that did not come to its own end, so that it cannot look complete."""
         exchange, case = self._exchange, self._case
         if self._ending is not None:
-            case.termination = (
-                Termination.DRAINED
-                if self._ending.cause is EndCause.DRAIN
-                else Termination.POLICY_CUT
-            )
-            case.ended_because = self._ending.error.message
+            case.end_by(self._ending, case.cut_at)
             if not exchange.started:
                 raise self._ending.error
             await self._say_farewell(self._ending)

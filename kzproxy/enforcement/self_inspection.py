@@ -102,7 +102,7 @@ class SelfInspection:
             ProxyError: It cannot be read, or not be answered.
             DownstreamClosed: Its body did not come.
         """
-        body = await self.held.read(exchange, request, MAX_REVIEW_BYTES)
+        body = await self.held.read(exchange, request, MAX_REVIEW_BYTES, attributes.subject)
         is_on_access = attributes.request.resource == _ACCESS
         namespace = "" if is_on_access else _namespace(request, body)
         head, received = await send(

@@ -4,7 +4,7 @@ The first is about the caller's own. The second is about everybody's, for whom p
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -71,10 +71,13 @@ class Sessions:
     Attributes:
         directory: All of them.
         streams: How many requests of a session are under way.
+        revoke_user: Has the sign-ins that a user has begun give no session; the second is what
+            they are told.
     """
 
     directory: SessionDirectory
     streams: Callable[[str], int]
+    revoke_user: Callable[[str, str], Awaitable[None]]
 
     def shown(self, record: SessionRecord, now: datetime) -> ShownSession:
         """Return what people may know of ``record``."""
@@ -184,6 +187,8 @@ class SessionsEndpoint:
         Raises:
             NotServed: There is no such session.
         """
+        if asked.method == "DELETE":
+            await self._revoke_user(_query(asked))
         # One that began at another worker just now must not be missed by whoever ends them all.
         await self._sessions.directory.catch_up()
         meant = self._meant(asked)
@@ -193,6 +198,11 @@ class SessionsEndpoint:
             return await self._ended(asked, meant)
         shown = tuple(self._sessions.shown(one, asked.received_at) for one in meant)
         return shown[0] if asked.rest else ShownSessions(sessions=shown)
+
+    async def _revoke_user(self, query: dict[str, str]) -> None:
+        """Have no session begin of what a user has begun, where all of theirs are to be ended."""
+        if "user" in query and "device" not in query:
+            await self._sessions.revoke_user(query["user"], query.get("message", ""))
 
     def _meant(self, asked: Asked) -> tuple[SessionRecord, ...]:
         directory, query = self._sessions.directory, _query(asked)

@@ -24,6 +24,7 @@ class ShownDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=Tru
     subject: str = ""
     name: str = ""
     serial: str = ""
+    serial_confirmed: bool = False
     platform: str = ""
     key_thumbprint: str = ""
     approved_how: str = ""
@@ -94,6 +95,7 @@ class Devices:
             subject=record.owner.subject,
             name=record.name,
             serial=record.serial,
+            serial_confirmed=bool(record.confirmed_serial),
             platform=record.platform,
             key_thumbprint=record.key_thumbprint,
             enrolled_at=record.enrolled_at,

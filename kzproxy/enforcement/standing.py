@@ -2,7 +2,7 @@
 
 The same for each request of a caller, and dearer to find out than the rest of a request together.
 A standing is used again only while everything it rests on is as it was: the same header block, the
-same address and device posture, a token that still holds as the very same identity, and the same
+same addresses and device posture, a token that still holds as the very same identity, and the same
 credential of our own.
 """
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from kzproxy.administrator.lease import Caller
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.identity import Identity
-from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.attributes.request_info import PAIR_BYTES, RequestInfo
 from kzproxy.attributes.shared import Shared
 from kzproxy.audit.records import RecordedCaller
 from kzproxy.audit.repeated import RepeatedRecord
@@ -27,8 +27,10 @@ MAX_REMEMBERED_BYTES = 64 * 1024 * 1024
 # Of the objects beside the header block, estimated with sys.getsizeof over all they hold.
 _STANDING_BYTES = 8 * 1024
 _PERMIT_BYTES = 3 * 1024
+# Two texts in a tuple, beside their letters.
+_HEADER_BYTES = 192
 
-# Header block, address and thumbprint of the device's certificate.
+# Header block, whence the peer comes and thumbprint of the device's certificate.
 StandingKey = tuple[Headers, str, str]
 
 
@@ -103,7 +105,8 @@ class Standings:
     def keep(self, key: StandingKey, standing: Standing) -> None:
         """Remember ``standing``; when the bound is reached all others are forgotten."""
         # The block is held twice, in the key and in what is sent upstream, and so is the token.
-        self._weigh(_STANDING_BYTES + 2 * sum(len(name) + len(value) for name, value in key[0]))
+        letters = sum(len(name) + len(value) for name, value in key[0])
+        self._weigh(_STANDING_BYTES + 2 * letters + _HEADER_BYTES * len(key[0]))
         self._known[key] = standing
 
     def keep_permit(
@@ -112,7 +115,8 @@ class Standings:
         """Remember a permit of ``standing`` with the record of it, within the same bound."""
         asked = permit.attributes.request
         before = self._bytes
-        self._weigh(_PERMIT_BYTES + 2 * (len(asked.target) + len(received_target)))
+        letters = len(asked.target) + len(received_target)
+        self._weigh(_PERMIT_BYTES + 2 * letters + PAIR_BYTES * len(asked.query))
         if self._bytes < before:  # All is forgotten, this standing too where it is still in use.
             _forget_permits(standing)
         line = self._lines.one((asked.method, asked.target))
@@ -128,6 +132,8 @@ class Standings:
             for standing in self._known.values():
                 _forget_permits(standing)
             self._known.clear()
+            for shared in (self._requests, self._lines, self._targets):
+                shared.clear()
             self._bytes = size
 
 

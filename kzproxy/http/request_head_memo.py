@@ -11,8 +11,12 @@ from kzproxy.attributes.shared import Shared
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
 
+# Two texts in a tuple, beside their letters, by sys.getsizeof: a header of three letters too.
+_HEADER_BYTES = 192
+
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1")
-# Of a line that is remembered, beside its bytes: the head and the entries that lead to it.
+# Beside the letters: of a head that has headers of its own, and of one that shares another's.
+_HEAD_BYTES = 1024
 _LINE_BYTES = 400
 
 
@@ -41,7 +45,7 @@ class RequestHeadMemo:
 
     __slots__ = ("_blocks", "_bytes", "_heads", "_lines", "_max_bytes", "_max_heads", "_targets")
 
-    def __init__(self, *, max_heads: int = 16384, max_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(self, *, max_heads: int = 16384, max_bytes: int = 16 * 1024 * 1024) -> None:
         self._blocks: dict[bytes, _Block] = {}
         self._heads = 0
         self._bytes = 0
@@ -64,10 +68,10 @@ class RequestHeadMemo:
 
     def _read_block(self, line: bytes, block: bytes, data: bytes) -> RequestHead:
         head = parse_request_head(data)
-        if self._has_room(len(block) + len(line) + _LINE_BYTES) and _is_plain(line):
-            self._bytes += len(block)
+        size = _weight(line, head) + len(block)
+        if _REQUEST_LINE.fullmatch(line) is not None and self._has_room(size):
             self._blocks[block] = known = _Block()
-            self._remember(line, head, known)
+            self._remember(line, head, known, size)
         return head
 
     def _read_line(self, line: bytes, known: _Block, data: bytes) -> RequestHead:
@@ -78,6 +82,7 @@ class RequestHeadMemo:
         like = known.by_method.get(method)
         if like is None or len(target) > MAX_TARGET_BYTES:
             head = parse_request_head(data)
+            size = _weight(line, head)
         else:
             head = RequestHead(  # written out: dataclasses.replace takes three times as long
                 method=like.method,
@@ -88,13 +93,14 @@ class RequestHeadMemo:
                 upgrade=like.upgrade,
                 keep_alive=like.keep_alive,
             )
-        if self._has_room(len(line) + _LINE_BYTES):
-            self._remember(line, head, known)
+            size = _LINE_BYTES + 2 * len(line)
+        if self._has_room(size):
+            self._remember(line, head, known, size)
         return head
 
-    def _remember(self, line: bytes, head: RequestHead, known: _Block) -> None:
-        """Remember a head; what is forgotten meanwhile goes with its block."""
-        self._bytes += len(line) + _LINE_BYTES
+    def _remember(self, line: bytes, head: RequestHead, known: _Block, size: int) -> None:
+        """Remember a head; where its block has just been forgotten, until the request ends."""
+        self._bytes += size
         self._heads += 1
         known.by_method.setdefault(head.method.encode(), head)
         known.by_line[self._lines.one(line)] = head
@@ -115,5 +121,7 @@ class RequestHeadMemo:
         self._heads = self._bytes = 0
 
 
-def _is_plain(line: bytes) -> bool:
-    return _REQUEST_LINE.fullmatch(line) is not None
+def _weight(line: bytes, head: RequestHead) -> int:
+    """Return what a head weighs that shares its headers with no other."""
+    letters = sum([len(name) + len(value) for name, value in head.headers])
+    return _HEAD_BYTES + 2 * len(line) + letters + _HEADER_BYTES * len(head.headers)

@@ -59,7 +59,7 @@ class Metrics:
         self.stream_cuts = Counter(
             "kzproxy_stream_cuts", "Streams cut by kzproxy.", ["kind", "cause"], registry=registry
         )
-        self.connections = Gauge(
+        self.connections = Level(
             "kzproxy_connections", "Client connections open.", registry=registry
         )
         self.tasks = Gauge("kzproxy_tasks", "Tasks of the event loop.", registry=registry)
@@ -157,6 +157,16 @@ class Metrics:
     ) -> None:
         """Show totals by the values of ``labels``, as another part has them at each scrape."""
         self._follow(name, documentation, "counter", lambda: samples("_total", labels, read()))
+
+    def follow_gauges(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        read: Callable[[], Mapping[tuple[str, ...], int]],
+    ) -> None:
+        """Show numbers by the values of ``labels``, as another part has them at each scrape."""
+        self._follow(name, documentation, "gauge", lambda: samples("", labels, read()))
 
     def follow_state(self, name: str, documentation: str, read: Callable[[], bool]) -> None:
         """Show 1 or 0, as another part has it at each scrape."""

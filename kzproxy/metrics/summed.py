@@ -21,6 +21,7 @@ _JOINS: dict[str, _Join] = {
     "kzproxy_build_info": max,
     "kzproxy_config_reload_success": min,
     "kzproxy_signal_stream_enabled": min,
+    "kzproxy_store_unreadable_entries": max,
     "kzproxy_signal_stream_verified_timestamp_seconds": max,
 }
 _LASTING = frozenset({"counter", "histogram"})

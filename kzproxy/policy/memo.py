@@ -11,6 +11,8 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Decision, Dependency, Permit
 
 _MAX_DECISIONS = 4096
+# What a decision holds of its request; the rest is some 2 KiB.
+_MAX_BYTES = 16 * 1024 * 1024
 
 Key = tuple[int, int, int, int, int, str, int, str, str, str, str, datetime | None]
 
@@ -18,10 +20,11 @@ Key = tuple[int, int, int, int, int, str, int, str, str, str, str, datetime | No
 class DecisionMemo:
     """The decisions of one engine; bounded, and forgotten all at once."""
 
-    __slots__ = ("_decisions",)
+    __slots__ = ("_bytes", "_decisions")
 
     def __init__(self) -> None:
         self._decisions: dict[Key, Decision] = {}
+        self._bytes = 0
 
     def recall(self, key: Key, attributes: Attributes) -> Decision | None:
         """Return the decision on the same facts, where time has not changed it."""
@@ -40,8 +43,12 @@ class DecisionMemo:
             return
         if not isinstance(decision, Permit) and Dependency.TIME in decision.depends_on:
             return
-        if len(self._decisions) >= _MAX_DECISIONS:
+        asked = decision.attributes
+        size = asked.request.weight_bytes + len(asked.environment.user_agent)
+        self._bytes += size
+        if len(self._decisions) >= _MAX_DECISIONS or self._bytes > _MAX_BYTES:
             self._decisions.clear()
+            self._bytes = size
         self._decisions[key] = decision
 
 

@@ -9,7 +9,8 @@ class AskedDevice:
 
     Attributes:
         id: Its name here.
-        serial: As it was when it was approved; may be empty.
+        serial: As an administrator or the CA of an MDM has confirmed it; empty where nobody has,
+            for what a device says of itself may be another one's.
     """
 
     id: str

@@ -167,6 +167,7 @@ class Generation:
         return Trust(
             issuers=self.authenticator.vouchers,
             device_authorities=_fingerprints(self.parts),
+            managed_authorities=_managed(self.parts),
         )
 
 
@@ -231,6 +232,12 @@ def _kept(
     )
     follow_posture(metrics, kept.posture.keeper.counts)
     follow_devices(metrics, kept.devices)
+    metrics.follow_gauges(
+        "kzproxy_store_unreadable_entries",
+        "Entries of the store that this kzproxy cannot read.",
+        ("kind",),
+        kept.following.unreadable.counts,
+    )
     return kept
 
 
@@ -311,7 +318,9 @@ def next_generation(
         way = Way.of(build_api_server(parts.account, services), services, labels=labels)
     elif labels is not (way.namespaces is not None):
         way = Way.of(way.api_server, services, labels=labels)
-    if _fingerprints(parts) == _fingerprints(before.parts):
+    # Which of them vouch for managed devices may change though they stay the same.
+    same = _fingerprints(parts) == _fingerprints(before.parts)
+    if same and _managed(parts) == _managed(before.parts):
         parts = replace(parts, devices=before.parts.devices)
     return _generation(settings, parts, authenticator, way, services, account)
 
@@ -417,6 +426,10 @@ def _locations(settings: LocationSettings | None, known: "Locations | None") -> 
 
 def _fingerprints(parts: Parts) -> frozenset[str]:
     return frozenset() if parts.devices is None else parts.devices.fingerprints
+
+
+def _managed(parts: Parts) -> frozenset[str]:
+    return frozenset() if parts.devices is None else parts.devices.managed
 
 
 def _listener_tls(settings: ListenerTls) -> ssl.SSLContext:

@@ -64,7 +64,7 @@ class InForce:
         if services.confirming is not None:
             problem = services.confirming.reverification.problem()
             notices["identity-providers"] = problem or "ok"
-        return notices if services.kept is None else notices | services.kept.posture.notices()
+        return notices if services.kept is None else notices | services.kept.notices()
 
     def policies(self) -> dict[str, str]:
         """Say for operators by which policies requests are judged: the content hash of each."""

@@ -119,7 +119,9 @@ class KeptPosture:
 
     async def _devices(self) -> Iterable[AskedDevice]:
         known = self.registry.all()
-        approved = [AskedDevice(id=one.id, serial=one.serial) for one in known if one.is_approved]
+        approved = [
+            AskedDevice(id=one.id, serial=one.confirmed_serial) for one in known if one.is_approved
+        ]
         # What a CA that is believed of itself calls a device is all that there is to ask by.
         others = await self.met.ids() - {one.id for one in known}
         return [*approved, *(AskedDevice(id=one, serial=one) for one in sorted(others))]

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
+from kzproxy.administrator.user_revocation import UserRevocation
 from kzproxy.audit.past_decisions import PastDecisions
 from kzproxy.enforcement.decision_endpoints import (
     DecisionsEndpoint,
@@ -40,7 +41,11 @@ def own_endpoints(
     sessions = (
         None
         if kept is None
-        else Sessions(directory=kept.sessions, streams=administrator.streams_of)
+        else Sessions(
+            directory=kept.sessions,
+            streams=administrator.streams_of,
+            revoke_user=UserRevocation(kept.following, kept.clock).revoke,
+        )
     )
     by_name: dict[str, OwnEndpoint] = {
         "decisions": DecisionsEndpoint(past, judgement),

@@ -83,7 +83,7 @@ class SignIn:
 
 def sign_in(settings: SignInSettings, kept: Kept, clock: Clock) -> SignIn:
     """Put it together; before ``kept`` is started."""
-    keys = SigningKeys(kept.sealer)
+    keys = SigningKeys(kept.sealer, kept.following.unreadable)
     kept.following.follow(keys)
     tokens = SessionTokens(keys, clock, issuer=settings.url)
     return SignIn(
@@ -166,6 +166,7 @@ def _application(
             nonces=nonces,
             posture=kept.posture.intake(parts.url, nonces),
             catch_up=kept.following.catch_up,
+            check_sign_in=kept.signals.check_sign_in,
             superseded=confirming.giving_back.give_back,
         ),
     )

@@ -17,6 +17,7 @@ from kzproxy.config.signals import SignalSettings, StreamSettings
 from kzproxy.server.build import Generation, Services
 from kzproxy.server.kept import Kept
 from kzproxy.web.back_channel_logout import LogoutReceiver
+from kzproxy.web.refused_signals import RefusedSignals
 from kzproxy.web.ssf import EventReceiver, Stream
 
 Present = Callable[[], Generation]
@@ -29,14 +30,17 @@ class SignalReceivers:
     Attributes:
         routes: To be served by the sign-in listener.
         keys: Of the transmitters.
+        refused: What was refused and is not written down yet.
     """
 
     routes: Sequence[web.RouteDef]
     keys: tuple[IssuerKeys, ...]
+    refused: RefusedSignals
 
     async def run(self) -> None:
-        """Keep the keys of all transmitters fresh until cancelled."""
+        """Keep the keys of all transmitters fresh, and the log up to date, until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.refused.run())
             for keys in self.keys:
                 group.create_task(keys.run())
 
@@ -54,9 +58,11 @@ def signal_receivers(
         decisions=services.decisions,
         clock=services.clock,
     )
+    refused = RefusedSignals(services.decisions, services.clock)
     events = EventReceiver(
         streams=streams,
         signals=signals,
+        refused=refused,
         decisions=services.decisions,
         metrics=services.metrics,
         clock=services.clock,
@@ -66,13 +72,15 @@ def signal_receivers(
         logouts = LogoutReceiver(
             verifiers=_Issuers(present, services.clock).verifier,
             signals=signals,
-            decisions=services.decisions,
+            refused=refused,
             metrics=services.metrics,
             clock=services.clock,
         )
         routes += logouts.routes()
     return SignalReceivers(
-        routes=routes, keys=tuple(stream.verifier.keys for stream in streams.values())
+        routes=routes,
+        keys=tuple(stream.verifier.keys for stream in streams.values()),
+        refused=refused,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.store.store import Change, Delete, Entry, Put, Store
+from kzproxy.store.unreadable import UnreadableEntries
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,11 @@ class View(Protocol):
 
 
 class Following:
-    """Tells views of every change, in order, wherever it was made."""
+    """Tells views of every change, in order, wherever it was made.
+
+    Attributes:
+        unreadable: Where views note what they can make nothing of.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -44,6 +49,9 @@ class Following:
         self._revision = 0
         self._heard_at: float | None = None
         self._turn = asyncio.Lock()
+        self._is_torn = False
+        self._failed = ""
+        self.unreadable = UnreadableEntries()
 
     def follow(self, view: View) -> None:
         """Have ``view`` told too; before ``start``."""
@@ -91,9 +99,13 @@ class Following:
             except ServiceUnavailable as error:
                 log.warning("the store cannot be followed: %s", error.detail)
                 await asyncio.sleep(1)
+            if self._failed:
+                await asyncio.sleep(1)  # everything is read anew each time
 
     def problem(self) -> str | None:
         """Say why what the views know may be too old to go by; None where it is not."""
+        if self._failed:
+            return f"what the store has of each {self._failed} could not be taken in; see the log"
         if self._heard_at is None:
             return "the store has not been read yet"
         silent = self._clock.monotonic() - self._heard_at
@@ -104,17 +116,25 @@ class Following:
     async def _read_anew(self) -> None:
         began = self._clock.monotonic()
         # First the revision: what is written meanwhile is told once more, and that does no harm.
-        revision = await self._store.revision()
+        revision, failed = await self._store.revision(), ""
         for view in self._views:
-            view.replaced(await self._store.entries(view.kind))
+            entries = await self._store.entries(view.kind)
+            self.unreadable.left(view.kind, frozenset(entry.key for entry in entries))
+            try:
+                view.replaced(entries)
+            except Exception:
+                # It knows half of it, or nothing. Until it knows all, nobody can tell.
+                log.exception("bug while all of each %s was read", view.kind)
+                failed = view.kind
         # Last: where one view could not be read, all that was missed is still missing.
         self._revision, self._heard_at = revision, began
+        self._failed, self._is_torn = failed, bool(failed)
 
     async def _read_on(self) -> bool:
         """Tell of the next changes; whether there may be more."""
         began = self._clock.monotonic()
         found = await self._store.changes(self._revision)
-        if found.gap:
+        if found.gap or self._is_torn:
             await self._read_anew()
             return False
         for change in found.changes:
@@ -129,5 +149,9 @@ class Following:
             try:
                 view.changed(change.key, change.entry)
             except Exception:
-                # One that fails must not keep the others from what they must know.
+                # One that fails must not keep the others from what they must know; what it has
+                # not taken in is read again with everything else.
                 log.exception("bug while %s %s changed", change.kind, change.key)
+                self._is_torn = True
+        if change.entry is None:
+            self.unreadable.gone(change.kind, change.key)

@@ -1,5 +1,6 @@
 """One client's connection: handshake, then request after request until one side has enough."""
 
+import asyncio
 import math
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from kzproxy.transport.tls_stream import TlsStream
 # client-go closes idle connections after 90 s (net/http IdleConnTimeout); stay longer than that, so
 # that it is the client that closes and never races with us.
 IDLE_SECONDS = 120.0
+# What a client has that connects while kzproxy ends: time for the request that it came for.
+FIRST_REQUEST_SECONDS = 1.0
 
 
 class Service(Protocol):
@@ -33,8 +36,11 @@ class ClientConnection:
         "_buffer",
         "_deadlines",
         "_draining",
+        "_exchange",
         "_heads",
         "_idle",
+        "_idle_seconds",
+        "_is_new",
         "_limits",
         "_peer",
         "_service",
@@ -60,37 +66,62 @@ class ClientConnection:
         self._buffer = bytearray()
         self._idle = False
         self._draining = False
+        self._exchange: Exchange | None = None
+        self._is_new = True
+        self._idle_seconds = IDLE_SECONDS
 
     def drain(self) -> None:
-        """End now where no request is under way, else after the one that is."""
+        """End now where no request is under way, else after the one that is.
+
+        A client that has sent none yet has connected to send one, and gets a moment to do so: it
+        would take the end of a new connection for a failure.
+        """
         self._draining = True
-        if self._idle:
+        self._idle_seconds = FIRST_REQUEST_SECONDS
+        if self._exchange is not None:
+            self._exchange.be_last()
+        elif self._idle and self._is_new:
+            self._stream.deadline = self._deadlines.after(FIRST_REQUEST_SECONDS)
+        elif self._idle:
             self._stream.fail(StreamBroken("draining"))
 
     async def serve(self) -> None:
         """Serve until the connection ends; closes it in every case."""
         try:
-            while not self._draining and (exchange := await self._next_exchange()) is not None:
-                await self._service.handle(exchange)
-                if not exchange.reusable or not exchange.body_received:
-                    await self._stream.linger()
-                    break
-                if rest := exchange.take_rest():
-                    self._buffer[:0] = rest
+            while (self._is_new or not self._draining) and await self._serve_one():
+                pass
         except (StreamBroken, TimeoutError):
             pass  # The peer has gone, or never finished its head: there is nothing to answer.
+        except asyncio.CancelledError:
+            await self._stream.linger()  # So that what it was told just now is read.
+            raise
         finally:
             self._stream.close()
 
+    async def _serve_one(self) -> bool:
+        exchange = await self._next_exchange()
+        if exchange is None:
+            return False
+        self._exchange, self._is_new = exchange, False
+        if self._draining:
+            exchange.be_last()
+        await self._service.handle(exchange)
+        self._exchange = None
+        if exchange.reusable and exchange.body_received:
+            if rest := exchange.take_rest():
+                self._buffer[:0] = rest
+            return True
+        await self._stream.linger()
+        return False
+
     async def _next_exchange(self) -> Exchange | None:
-        head: RequestHead | ProxyError
+        head: RequestHead | ProxyError | None
         try:
-            received = await self._receive_head()
-            if received is None:
-                return None
-            head = self._heads.read(received)
+            head = await self._receive_head()
         except ProxyError as unreadable:
             head = unreadable
+        if head is None:
+            return None
         rest = b""
         if self._buffer:
             rest = bytes(self._buffer)
@@ -104,23 +135,23 @@ class ClientConnection:
             limits=self._limits,
         )
 
-    async def _receive_head(self) -> bytes | None:
+    async def _receive_head(self) -> RequestHead | None:
         """Return the next head; None where the client has closed the connection."""
         if self._buffer:
             return await self._receive_rest()
         self._idle = True
-        self._stream.deadline = self._deadlines.after(IDLE_SECONDS)
+        self._stream.deadline = self._deadlines.after(self._idle_seconds)
         data = await self._stream.receive_next()
         if not data:
             return None
         self._idle = False
         if head_end(data, 0) == len(data):  # As nearly every client sends it.
             self._stream.deadline = math.inf
-            return data
+            return self._heads.read(data)
         self._buffer += data
         return await self._receive_rest()
 
-    async def _receive_rest(self) -> bytes | None:
+    async def _receive_rest(self) -> RequestHead | None:
         """Return the head that has begun."""
         buffer, searched = self._buffer, 0
         self._stream.deadline = self._deadlines.after(self._limits.head_seconds)
@@ -135,4 +166,4 @@ class ClientConnection:
         self._stream.deadline = math.inf
         head = bytes(buffer[:end])
         del buffer[:end]
-        return head
+        return self._heads.read(head)

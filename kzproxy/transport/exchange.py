@@ -1,6 +1,7 @@
 """One request and its answer on a client's connection."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
@@ -34,6 +35,8 @@ class Exchange:
         "_decoder",
         "_head",
         "_held",
+        "_is_last",
+        "_let_go",
         "_rest",
         "peer",
         "reusable",
@@ -59,6 +62,8 @@ class Exchange:
         self._head = head
         self._rest = rest
         self._held = b""
+        self._is_last = False
+        self._let_go: Callable[[], None] | None = None
         self._body_seconds = limits.body_seconds
         stream.sending.seconds = limits.send_seconds
         self._decoder: RequestBodyDecoder | None = None
@@ -77,8 +82,13 @@ class Exchange:
         self._decoder = RequestBodyDecoder(request.body)
         self._continue_due = request.expects_continue
         # After an upgrade, done or refused, nothing else is read as a request (CVE-2018-1002105).
-        self.reusable = request.keep_alive and not request.upgrade
+        self.reusable = request.keep_alive and not request.upgrade and not self._is_last
         return request
+
+    def be_last(self) -> None:
+        """Have the connection carry no request after this one; its answer says so, if it can."""
+        self._is_last = True
+        self.reusable = False
 
     @property
     def body_received(self) -> bool:
@@ -102,6 +112,7 @@ class Exchange:
         """
         if self._held:
             return self._take_held()
+        self.let_go()
         decoder = self._decoder
         if decoder is None:
             raise BadRequest("the request has no readable head")
@@ -115,9 +126,20 @@ class Exchange:
                 return payload
         return b""
 
-    def put_back(self, body: bytes) -> None:
-        """Have ``receive_body`` return once more what was read, to its end, before."""
-        self._held = body
+    def put_back(self, body: bytes, let_go: Callable[[], None]) -> None:
+        """Have ``receive_body`` return once more what was read, to its end, before.
+
+        ``let_go`` is called once it is not held any more.
+        """
+        self.let_go()
+        self._held, self._let_go = body, let_go
+
+    def let_go(self) -> None:
+        """Hold no body any more that was put back: it was sent, or the request has ended."""
+        let_go, self._let_go = self._let_go, None
+        self._held = b""
+        if let_go is not None:
+            let_go()
 
     def _take_held(self) -> bytes:
         held, self._held = self._held, b""

@@ -102,6 +102,9 @@ class Listener:
         metrics: Metrics,
         connections: OpenConnections,
     ) -> None:
+        # Connections inherit these from the socket that accepts them (Linux clones its own).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_probing(sock)
         self._sock = sock
         self._context = context
         self._service = service
@@ -114,6 +117,7 @@ class Listener:
         self._open = connections
         self._warned_at = -math.inf
         self._connections: set[ClientConnection] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         # None after the last.
         self._accepted: asyncio.Queue[_Accepted | None] = asyncio.Queue()
         self._stopped = False
@@ -132,35 +136,49 @@ class Listener:
                 self._loop.add_reader(self._sock, self._accept)
             try:
                 while (accepted := await self._accepted.get()) is not None:
-                    group.create_task(self._serve(accepted))
+                    task = group.create_task(self._serve(accepted))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
             finally:
                 self._close()
 
     def stop_accepting(self) -> None:
-        """Close the socket and end idle connections; those in use end after their request."""
+        """Close the socket and end idle connections; those in use end after their request.
+
+        Those that the kernel has taken already are served: closing the socket would reset them.
+        """
         self._stopped = True
+        while self._sock.fileno() >= 0 and self._accept():
+            pass
         self._close()
         self._accepted.put_nowait(None)
         for connection in list(self._connections):
             connection.drain()
+
+    def cut_short(self) -> None:
+        """Have every connection end now; what is being served is told so first."""
+        for task in self._tasks:
+            task.cancel()
 
     def _close(self) -> None:
         if self._sock.fileno() >= 0:
             self._loop.remove_reader(self._sock)
             self._sock.close()
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Take what has connected, so much at a time; return whether there may be more."""
         for _ in range(_ACCEPTS_A_TURN):
             try:
                 sock, name = self._sock.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
+                return False
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
                 self._rest(error)
-                return
+                return False
             self._take(sock, name[0], name[1])
+        return True
 
     def _take(self, sock: socket.socket, host: str, port: int) -> None:
         proxies = self._open.proxies()
@@ -209,7 +227,7 @@ class Listener:
             self._open.release(accepted.counted)
             if connection is not None:
                 self._connections.discard(connection)
-                self._metrics.connections.dec()
+                self._metrics.connections.value -= 1
 
     async def _connected(self, accepted: _Accepted) -> ClientConnection | None:
         """Do all that comes before the first request; None where it comes to nothing."""
@@ -229,8 +247,12 @@ class Listener:
         except (StreamBroken, TimeoutError) as error:
             self._metrics.handshake_failures.inc()
             log.info("handshake with %s failed: %s", accepted.host, error)
-            stream.abort()
+            await _hang_up(stream, error)
             return None
+        except asyncio.CancelledError:
+            log.info("%s was still shaking hands when kzproxy stopped", accepted.host)
+            stream.close()
+            raise
         except BaseException:
             stream.abort()
             raise
@@ -269,14 +291,12 @@ class Listener:
 
     def _take_in(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
-        self._metrics.connections.inc()
+        self._metrics.connections.value += 1
         if self._stopped:  # while it shook hands
             connection.drain()
 
     def _stream(self, sock: socket.socket) -> TlsStream:
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_probing(sock)
         tls = self._context().wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )
@@ -296,6 +316,15 @@ class Listener:
             certificates=self._chains.one(verified_chain(stream.tls)),
             via=peer_address(accepted.via) if accepted.via else None,
         )
+
+
+async def _hang_up(stream: TlsStream, error: Exception) -> None:
+    if isinstance(error, TimeoutError):
+        stream.abort()
+        return
+    # OpenSSL has sent an alert. A client of TLS 1.3 whose certificate is refused has sent its
+    # request by then: a close would reset the connection, and destroy the alert.
+    await stream.linger()
 
 
 def _reset(sock: socket.socket) -> None:

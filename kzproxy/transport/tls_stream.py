@@ -25,7 +25,7 @@ from kzproxy.transport.tls_resting import TlsResting
 
 # More than the kernels on both sides hold of an upload, which must be gone before the close.
 _LINGER_BYTES = 16 * 1024 * 1024
-_LINGER_SECONDS = 1.0
+LINGER_SECONDS = 1.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -118,7 +118,7 @@ class TlsStream(TlsResting):
             socket.socket.shutdown(self._sock, socket.SHUT_WR)
         self._receive_failure = None  # What ended the exchange does not end the peer's reading.
         with contextlib.suppress(OSError, TimeoutError, StreamBroken):
-            async with asyncio.timeout(_LINGER_SECONDS):
+            async with asyncio.timeout(LINGER_SECONDS):
                 await self._drop_input()
         self._release()
 

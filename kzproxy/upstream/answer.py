@@ -1,7 +1,10 @@
 """What of kube-apiserver's answers may reach a client; pure."""
 
+import msgspec
+
+from kzproxy.attributes.protobuf import field_text, read_object
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.errors.kinds import UpstreamInvalid
+from kzproxy.errors.kinds import BadRequest, UpstreamInvalid
 from kzproxy.http.hop_by_hop import end_to_end
 from kzproxy.http.messages import Headers, ResponseHead
 
@@ -10,6 +13,12 @@ _FORBIDDEN = 403
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
 _SWITCHING_PROTOCOLS = 101
+# Of metav1.Status (apimachinery pkg/apis/meta/v1/generated.proto).
+_MESSAGE_FIELD = 3
+
+
+class _Status(msgspec.Struct):
+    message: str
 
 
 def check_answer(answer: ResponseHead, info: RequestInfo, upgrade: str) -> None:
@@ -54,13 +63,28 @@ def may_name_account(answer: ResponseHead, info: RequestInfo) -> bool:
 def names_account(answer: ResponseHead, body: bytes, account: str) -> bool:
     """Whether an answer is a 403 to kzproxy's own account: impersonation did not take place.
 
-    The Status may be JSON or protobuf, so the sentence of apiserver's responsewriters/errors.go is
-    looked for with its quotes escaped and bare.
+    The sentence of apiserver's responsewriters/errors.go is looked for in the Status' message,
+    where all that a user has named stands in quotes of its own. Elsewhere, as in ``details.name``,
+    it stands as it was sent: whoever asks for a pod of the name ``User "..."`` would raise the
+    alarm. In a body that has no reading it is looked for anywhere.
     """
     if answer.status != _FORBIDDEN:
         return False
+    message = _message(body)
+    if message is not None:
+        return f'User "{account}"' in message
     name = account.encode()
     return b'User \\"' + name + b'\\"' in body or b'User "' + name + b'"' in body
+
+
+def _message(body: bytes) -> str | None:
+    """Return the message of a Status in JSON or protobuf; None where it is neither."""
+    try:
+        if body.startswith(b"k8s\0"):
+            return field_text(read_object(body), _MESSAGE_FIELD)
+        return msgspec.json.decode(body, type=_Status).message
+    except (BadRequest, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 def client_headers(answer: ResponseHead) -> Headers:

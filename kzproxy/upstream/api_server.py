@@ -84,7 +84,7 @@ class ApiServer:
             try:
                 await _send_or_close(connection, outgoing, confirm)
             except StreamBroken:
-                pass  # Stale: not one byte of a complete head was read by anybody. Send it anew.
+                pass  # Stale: not one byte of a whole head was read by anybody. Send it anew.
             else:
                 return connection
         connection = self._connection(await self._connect())

@@ -12,8 +12,6 @@ from aiohttp import web
 
 from kzproxy.administrator.signal import Signal, SignalKind, SignalSource, SignalSubject
 from kzproxy.administrator.signals import Signals
-from kzproxy.audit.decision_log import DecisionLog
-from kzproxy.audit.records import signal_record
 from kzproxy.audit.schema import SignalRefusedRecord
 from kzproxy.authentication.logout_token import LOGOUT_TYPES, LogoutToken, LogoutTokenVerifier
 from kzproxy.authentication.signed_token import SignedToken, read_signed_token
@@ -21,6 +19,7 @@ from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ProxyError, Unauthenticated
 from kzproxy.metrics.registry import Metrics
 from kzproxy.web.bounded_body import BodyRefused, bounded_body
+from kzproxy.web.refused_signals import RefusedSignals
 
 PATH = "/backchannel_logout"
 STREAM = "back-channel-logout"
@@ -43,14 +42,14 @@ class LogoutReceiver:
         *,
         verifiers: Verifiers,
         signals: Signals,
-        decisions: DecisionLog,
+        refused: RefusedSignals,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         """Take over the collaborators; ``verifiers`` finds one by its ``iss``."""
         self._verifiers = verifiers
         self._signals = signals
-        self._decisions = decisions
+        self._refused = refused
         self._metrics = metrics
         self._clock = clock
 
@@ -93,12 +92,15 @@ class LogoutReceiver:
             message=why,
             address=request.remote or "",
         )
-        await self._decisions.record_signal(signal_record(record), durable=False)
+        status, headers = _BAD_REQUEST, dict(_NO_STORE)
+        too_many = await self._refused.note(record)
+        if too_many is not None:
+            status, headers["Retry-After"] = too_many.code, str(too_many.retry_after_seconds)
         return web.Response(
-            status=_BAD_REQUEST,
+            status=status,
             text=json.dumps({"error": "invalid_request", "error_description": why}),
             content_type="application/json",
-            headers=_NO_STORE,
+            headers=headers,
         )
 
 

@@ -18,6 +18,7 @@ from typing import cast
 from aiohttp import web
 
 from kzproxy.policy.network import Addresses
+from kzproxy.web.address_limits import neighbourhood, site
 from kzproxy.web.proxied_connections import (
     NamedTransport,
     PeerName,
@@ -46,7 +47,7 @@ class ServerLimits:
 
     Attributes:
         connections: In all.
-        connections_per_address: From one address.
+        connections_per_address: From one IPv4 address or IPv6 /64.
         handshake: Of TLS.
         idle: Between two requests of one connection.
         life: Of one connection; what it is at is then still answered.
@@ -63,30 +64,47 @@ DEFAULT_SERVER_LIMITS = ServerLimits()
 
 
 class _Connections:
-    """Counts connections."""
+    """Counts connections, and lets idle ones go where an address has many and another has none."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
         self.total = 0
-        self.by_address: Counter[str] = Counter()
+        self.by_neighbourhood: Counter[str] = Counter()
+        self.by_site: dict[str, dict[_Bounded, None]] = {}
         self.by_handler: dict[object, _Bounded] = {}
 
-    def admit(self, address: str) -> bool:
+    def admit(self, connection: "_Bounded", address: str) -> bool:
         """Count one more, unless it is too many."""
-        if self.total >= self.limits.connections:
+        if self.by_neighbourhood[neighbourhood(address)] >= self.limits.connections_per_address:
             return False
-        if self.by_address[address] >= self.limits.connections_per_address:
+        if self.total >= self.limits.connections and not self._make_room(site(address)):
             return False
         self.total += 1
-        self.by_address[address] += 1
+        self.by_neighbourhood[neighbourhood(address)] += 1
+        self.by_site.setdefault(site(address), {})[connection] = None
         return True
 
-    def leave(self, address: str) -> None:
+    def leave(self, connection: "_Bounded", address: str) -> None:
         """Count one less."""
+        place, held = neighbourhood(address), self.by_site[site(address)]
         self.total -= 1
-        self.by_address[address] -= 1
-        if not self.by_address[address]:
-            del self.by_address[address]
+        self.by_neighbourhood[place] -= 1
+        if not self.by_neighbourhood[place]:
+            del self.by_neighbourhood[place]
+        del held[connection]
+        if not held:
+            del self.by_site[site(address)]
+
+    def _make_room(self, newcomer: str) -> bool:
+        """Let the oldest idle connection of whoever has the most go, for one who has fewer."""
+        greediest = max(self.by_site.values(), key=len)
+        if len(greediest) <= len(self.by_site.get(newcomer, {})) + 1:
+            return False
+        idle = next((one for one in greediest if not one.is_busy), None)
+        if idle is None:
+            return False
+        idle.drop()
+        return True
 
 
 class _Bounded(asyncio.Protocol):
@@ -100,6 +118,7 @@ class _Bounded(asyncio.Protocol):
         self, handler: web.RequestHandler, open_: _Connections, peer: PeerName | None = None
     ) -> None:
         self.is_busy = False
+        self._is_counted = False
         self._handler = handler
         self._peer = peer
         self._open = open_
@@ -111,10 +130,10 @@ class _Bounded(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
         peer = self._peer or transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        if not self._open.admit(self._address):
+        if not self._open.admit(self, self._address):
             transport.abort()
             return
-        self._transport = transport
+        self._transport, self._is_counted = transport, True
         self._open.by_handler[self._handler] = self
         self._later(self._open.limits.life.total_seconds(), self._end)
         shown: asyncio.BaseTransport = transport
@@ -125,11 +144,22 @@ class _Bounded(asyncio.Protocol):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._transport is None:
             return
-        self._open.leave(self._address)
-        self._open.by_handler.pop(self._handler, None)
+        self._leave()
         if self._timer is not None:
             self._timer.cancel()
         self._handler.connection_lost(exc)
+
+    def drop(self) -> None:
+        """Hang up at once, for another one's sake."""
+        assert self._transport is not None  # noqa: S101 - it was admitted
+        self._leave()
+        self._transport.abort()
+
+    def _leave(self) -> None:
+        if self._is_counted:
+            self._is_counted = False
+            self._open.leave(self, self._address)
+            self._open.by_handler.pop(self._handler, None)
 
     def data_received(self, data: bytes) -> None:
         if self._transport is not None:

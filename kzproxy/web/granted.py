@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from aiohttp import web
@@ -40,6 +41,8 @@ class GrantSources:
         nonces: For the next posture report.
         posture: Takes reports.
         catch_up: Has ``directory`` know what other workers have written.
+        check_sign_in: Refuses a session before it begins whose sign-in, begun at the given time,
+            was revoked meanwhile; raises ``Unauthenticated``.
         superseded: Told of a session as it was before the same person signed in anew on the same
             client: what the provider has of it is given back.
     """
@@ -51,6 +54,7 @@ class GrantSources:
     nonces: Nonces
     posture: PostureIntake
     catch_up: Callable[[], Awaitable[None]]
+    check_sign_in: Callable[[SessionRecord, datetime], None]
     superseded: Callable[[SessionRecord], None]
 
 

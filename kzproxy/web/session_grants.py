@@ -26,6 +26,10 @@ Used = Callable[[str], Put]
 """Returns the write that says that a code gave the session of this id."""
 
 
+class RevokedMeanwhile(Exception):
+    """The sign-in was revoked while it was under way; says why, and what to do."""
+
+
 class SessionGrants:
     """Makes what the token endpoint gives.
 
@@ -57,6 +61,7 @@ class SessionGrants:
 
         Raises:
             Conflict: The code was used by somebody else meanwhile.
+            RevokedMeanwhile: They may have shown who they are before their sign-ins were ended.
             ProxyError: It is refused.
         """
         await self._sources.catch_up()
@@ -128,12 +133,19 @@ class SessionGrants:
         session_id = secrets.token_hex(_SESSION_ID_BYTES) if before is None else before.id
         renewal = RenewalToken.new(session_id)
         record = self._record(request, person, key, renewal)
+        self._check(record, person)
         await self._events.signed_in(request, record, bound.thumbprint, again=before is not None)
         if before is None:
             await self._directory.begin(record, used(session_id))
         else:
             record = await self._goes_on(record, used(session_id))
         return Granted(record=record, renewal=renewal, bound=bound, key=key)
+
+    def _check(self, record: SessionRecord, person: Person) -> None:
+        try:
+            self._sources.check_sign_in(record, person.begun_at)
+        except Unauthenticated as no:
+            raise RevokedMeanwhile(no.message) from no
 
     async def _goes_on(self, record: SessionRecord, used: Put) -> SessionRecord:
         """Have a session go on as ``record`` says; what its provider gave before is given back."""

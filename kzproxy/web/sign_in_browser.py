@@ -5,7 +5,7 @@ RFC 6749 section 4.1, RFC 7636, RFC 9207; towards the provider kzproxy is a clie
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import msgspec
@@ -92,18 +92,18 @@ class BrowserSignIn:
         except ProviderSilence as silence:
             log.warning("nobody can sign in: %s", silence)
             raise PageRefusal(_SILENT, status=503) from silence
-        await self._desk.flows.keep(
-            flow_key(flow.state),
-            BrowserFlow(
-                browser=digest(browser),
-                provider=provider.settings.issuer.url,
-                nonce=flow.nonce,
-                verifier=flow.verifier,
-                wish=wish,
-                device=device,
-            ),
-            FLOW_LIFE,
+        begun = BrowserFlow(
+            browser=digest(browser),
+            provider=provider.settings.issuer.url,
+            nonce=flow.nonce,
+            verifier=flow.verifier,
+            wish=wish,
+            device=device,
+            begun_at=self._desk.clock.now(),
         )
+        flows = self._desk.flows
+        put = flows.put(flow_key(flow.state), begun, FLOW_LIFE, expected=None)
+        await flows.begin(remote(request), FLOW_LIFE, put)
         return remembered_in(
             self._desk.pages.onward("Sign in", "Your browser goes to your identity provider.", url),
             browser,
@@ -169,9 +169,9 @@ class BrowserSignIn:
             nonce=flow.nonce,
             max_age=_max_age(flow.wish),
         )
-        return self._as_person(signed_in)
+        return self._as_person(signed_in, flow.begun_at)
 
-    def _as_person(self, signed_in: SignedIn) -> Person:
+    def _as_person(self, signed_in: SignedIn, begun_at: datetime) -> Person:
         identity = signed_in.identity
         return Person(
             username=identity.username,
@@ -187,6 +187,7 @@ class BrowserSignIn:
             authentication_class=identity.authentication_class,
             authentication_methods=identity.authentication_methods,
             refresh_token=signed_in.refresh_token,
+            begun_at=begun_at,
             signed_in_at=self._desk.clock.now(),
         )
 

@@ -17,14 +17,18 @@ from kzproxy.web.sign_in_pages import Pages
 
 BEGUN_PER_MINUTE = 60
 ALL_BEGUN_PER_MINUTE = 1200
+SHARE_BEGUN_PER_MINUTE = 6
 
 WRONG_CODES_PER_MINUTE = 10
 ALL_WRONG_CODES_PER_MINUTE = 60
+SHARE_WRONG_CODES_PER_MINUTE = 3
 """RFC 8628 section 5.1: there are 20^8 codes; where a thousand terminals wait, a guess a second for
-all of their ten minutes finds one in some 40,000 tries of doing so."""
+all of their ten minutes finds one in some 40,000 tries of doing so. Of whoever guesses from a
+thousand networks at a time, the shares are fifty a second."""
 
 REFUSED_PER_MINUTE = 60
 ALL_REFUSED_PER_MINUTE = 6000
+SHARE_REFUSED_PER_MINUTE = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,18 +54,21 @@ class SignInLimits:
                 what="sign-ins begun",
                 each_per_minute=BEGUN_PER_MINUTE,
                 all_per_minute=ALL_BEGUN_PER_MINUTE,
+                share_per_minute=SHARE_BEGUN_PER_MINUTE,
             ),
             codes=AddressLimit(
                 clock,
                 what="wrong codes",
                 each_per_minute=WRONG_CODES_PER_MINUTE,
                 all_per_minute=ALL_WRONG_CODES_PER_MINUTE,
+                share_per_minute=SHARE_WRONG_CODES_PER_MINUTE,
             ),
             refused=AddressLimit(
                 clock,
                 what="refused requests",
                 each_per_minute=REFUSED_PER_MINUTE,
                 all_per_minute=ALL_REFUSED_PER_MINUTE,
+                share_per_minute=SHARE_REFUSED_PER_MINUTE,
             ),
         )
 

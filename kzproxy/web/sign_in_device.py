@@ -67,8 +67,13 @@ class DeviceSignIn:
             begun_at=now,
             ends_at=now + DEVICE_LIFE,
         )
-        await self._desk.flows.keep(key, flow, DEVICE_LIFE + REMEMBERED)
-        await self._desk.flows.keep(user_code_key(user_code), UserCode(key), DEVICE_LIFE)
+        flows, life = self._desk.flows, DEVICE_LIFE + REMEMBERED
+        await flows.begin(
+            remote(request),
+            life,
+            flows.put(key, flow, life, expected=None),
+            flows.put(user_code_key(user_code), UserCode(key), DEVICE_LIFE, expected=None),
+        )
         return web.json_response(self._begun(device_code, user_code))
 
     async def ask_for_code(self, request: web.Request) -> web.Response:

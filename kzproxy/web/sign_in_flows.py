@@ -16,6 +16,7 @@ from kzproxy.attributes.identity import ExtraValues
 from kzproxy.clock.system import Clock
 from kzproxy.store.sealing import Sealer, Unsealable
 from kzproxy.store.store import Conflict, Delete, Put, Store
+from kzproxy.web.begun_sign_ins import MAX_BEGUN, BegunSignIns
 
 KIND = "sign-in"
 
@@ -30,7 +31,12 @@ _SECRET_BYTES = 32
 
 
 class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Somebody who has signed in at the provider; see ``SessionRecord``."""
+    """Somebody who has signed in at the provider; see ``SessionRecord``.
+
+    Attributes:
+        begun_at: When their browser was sent to the provider, before they showed who they are.
+        signed_in_at: When it came back.
+    """
 
     username: str
     groups: tuple[str, ...] = ()
@@ -45,6 +51,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     authentication_class: str = ""
     authentication_methods: tuple[str, ...] = ()
     refresh_token: str
+    begun_at: datetime
     signed_in_at: datetime
 
     def __repr__(self) -> str:
@@ -84,6 +91,7 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         verifier: Goes with the provider's code.
         wish: The client's.
         device: The key of the device flow that it decides; empty where it is none.
+        begun_at: Aware, UTC.
     """
 
     browser: str
@@ -92,6 +100,7 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     verifier: str
     wish: Wish
     device: str = ""
+    begun_at: datetime
 
     def __repr__(self) -> str:
         """Name it without what is secret."""
@@ -153,10 +162,24 @@ class Found(Generic[_Value]):
 class SignInFlows:
     """Remembers."""
 
-    def __init__(self, store: Store, sealer: Sealer, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, sealer: Sealer, clock: Clock, most_begun: int = MAX_BEGUN
+    ) -> None:
         self._store = store
         self._sealer = sealer
         self._clock = clock
+        self._begun = BegunSignIns(clock, most_begun)
+
+    async def begin(self, address: str, life: timedelta, *puts: Put) -> None:
+        """Remember a sign-in that begins; one of whoever has begun the most may go for it.
+
+        Args:
+            address: Whoever begins it is there.
+            life: For how long it is remembered at most.
+            puts: What is to be remembered; see ``put``.
+        """
+        gone = self._begun.add(address, tuple(one.key for one in puts), life)
+        await self._store.write(*puts, *(Delete(kind=KIND, key=key) for key in gone))
 
     async def keep(self, key: str, value: msgspec.Struct, life: timedelta) -> None:
         """Remember something new."""

@@ -28,6 +28,7 @@ from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ProxyError
 from kzproxy.metrics.registry import Metrics
 from kzproxy.web.bounded_body import BodyRefused, bounded_body
+from kzproxy.web.refused_signals import RefusedSignals
 
 PATH = "/ssf/v1/events/{stream}"
 MAX_BODY_BYTES = 64 * 1024
@@ -71,6 +72,7 @@ class EventReceiver:
         *,
         streams: Mapping[str, Stream],
         signals: Signals,
+        refused: RefusedSignals,
         decisions: DecisionLog,
         metrics: Metrics,
         clock: Clock,
@@ -78,6 +80,7 @@ class EventReceiver:
         """Take over the collaborators; ``streams`` are found by the last part of the path."""
         self._streams = streams
         self._signals = signals
+        self._refused = refused
         self._decisions = decisions
         self._metrics = metrics
         self._clock = clock
@@ -173,6 +176,7 @@ class EventReceiver:
         self, request: web.Request, stream: str, refused: SetRefused, *, status: int = _BAD_REQUEST
     ) -> web.Response:
         self._metrics.count_signal(stream, "-", "refused")
+        headers = {"Content-Language": "en"}
         record = SignalRefusedRecord(
             ts=self._clock.now(),
             stream=request.match_info["stream"],
@@ -181,13 +185,12 @@ class EventReceiver:
             id=refused.id,
             address=request.remote or "",
         )
-        await self._decisions.record_signal(signal_record(record), durable=False)
+        too_many = await self._refused.note(record)
+        if too_many is not None:
+            status, headers["Retry-After"] = too_many.code, str(too_many.retry_after_seconds)
         body = {"err": refused.error.value, "description": refused.description}
         return web.Response(
-            status=status,
-            text=json.dumps(body),
-            content_type="application/json",
-            headers={"Content-Language": "en"},
+            status=status, text=json.dumps(body), content_type="application/json", headers=headers
         )
 
 

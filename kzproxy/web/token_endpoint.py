@@ -15,7 +15,7 @@ from kzproxy.web.oauth_client import CLIENT_ID, answers
 from kzproxy.web.oauth_errors import OAuthError
 from kzproxy.web.oauth_parameters import Parameters, token_form
 from kzproxy.web.renewal_token import RenewalToken, Replayed
-from kzproxy.web.session_grants import SessionGrants
+from kzproxy.web.session_grants import RevokedMeanwhile, SessionGrants
 from kzproxy.web.sign_in_desk import SignInDesk, remote
 from kzproxy.web.sign_in_device import POLL_SECONDS
 from kzproxy.web.sign_in_flows import (
@@ -187,6 +187,8 @@ class TokenEndpoint:
             raise OAuthError("invalid_grant", f"the code gives nobody; {_AGAIN}")
         try:
             return await self._grants.begin(request, person, key, used)
+        except RevokedMeanwhile as revoked:
+            raise await self._refusal(request, str(revoked), person) from revoked
         except Conflict as conflict:
             if conflict.key != found.key:
                 raise

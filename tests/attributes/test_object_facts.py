@@ -53,6 +53,13 @@ def test_the_account_has_two_names(name: str) -> None:
     assert object_facts(pod(**{name: "robot"}), PODS).service_account == "robot"
 
 
+def test_images_that_are_mounted_count_too() -> None:
+    volumes = [{"name": "a", "emptyDir": {}}, {"name": "b", "image": {"reference": "evil:1"}}]
+    assert object_facts(pod(volumes=volumes), PODS).images == ("web:1", "evil:1")
+    with pytest.raises(BadRequest):
+        object_facts(pod(volumes=[{"image": {"Reference": "evil:1"}}]), PODS)
+
+
 def test_images_are_those_of_all_containers() -> None:
     spec = {"initContainers": [{"image": "i"}], "ephemeralContainers": [{"image": "e"}]}
     assert object_facts(pod(**spec), PODS).images == ("i", "web:1", "e")

@@ -153,3 +153,14 @@ spec:
       done
 """
     assert read_yaml(text.encode()) == yaml.safe_load(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["a: 0x5ec2e7", "a: 's3cret\n", "a: &s3cret b", "a: [s3cret", "b: c: s3cret"]
+)
+def test_what_is_said_of_yaml_that_is_refused_quotes_nothing_of_it(text: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        read_yaml(f"kind: Secret\n{text}\n".encode())
+    said = refused.value.message + refused.value.detail
+    assert "s3cret" not in said
+    assert "5ec2e7" not in said

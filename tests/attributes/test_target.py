@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.attributes.target import (
     MAX_TARGET_BYTES,
     check_suffix,
@@ -107,3 +108,27 @@ def test_a_proxied_path_holds_no_control_byte(encoded):
 @pytest.mark.parametrize("encoded", ["", "/", "//..", "/%2F%2e%5C%25", "/%c3%a9", "/%E9"])
 def test_a_proxied_path_is_the_backend_s_otherwise(encoded):
     check_suffix(encoded)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/v1/pods?access_token=s3cret;a=b",
+        "/api/v1/pods?access_token=s3cret%",
+        "/api/v1/pods?access_token=s3cret%FF",
+        "/api/v1/pods?access_token=s3cret%0A",
+        "/api/v1/pods?command=s3cret%00",
+        "/api/v1/pods?access_token=s3cret|",
+        "/api/v1/pods?access_token=s3cret#a",
+        "/api/v1/pods#access_token=s3cret",
+        "//api/v1/pods?access_token=s3cret",
+        "api/v1/pods?access_token=s3cret",
+        "/api/v1/namespaces/a/services/s/proxy/?access_token=s3cret;",
+        "/api/v1/namespaces/a/services/s/proxy/?access_token=s3cret%00",
+        "/api/v1/pods?watch=s3cret%C5%BF",
+    ],
+)
+def test_what_is_said_of_a_refused_target_tells_nothing_of_its_query(target: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        RequestInfo.parse("GET", target)
+    assert "s3cret" not in refused.value.message + refused.value.detail

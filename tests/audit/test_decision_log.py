@@ -15,13 +15,21 @@ import pytest_asyncio
 from kzproxy.audit.chain import GENESIS, verify_chain
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.audit.events import Event
+from kzproxy.audit.records import Caller, abandoned_record
 from kzproxy.audit.rotation import Rotation, moved_files
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import SystemClock
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.errors.kinds import ServiceUnavailable
 from tests.audit.faults import no_file_grows_over
-from tests.audit.samples import NOW, completed_record, lines_of, permit_record
+from tests.audit.samples import (
+    ALICE,
+    ARRIVAL,
+    NOW,
+    completed_record,
+    lines_of,
+    permit_record,
+)
 
 
 class StoppedClock(SystemClock):
@@ -274,6 +282,71 @@ async def test_only_durable_records_wait_for_the_disk_and_a_failed_sync_refuses_
     await log.close()
     assert kinds(tmp_path / "moved") == ["gap", "resumed", "decision", "stopped"]
     os.close(reader)
+
+
+class Standing:
+    """Counts the records that are said to stand."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def note(self) -> None:
+        self.count += 1
+
+
+async def test_a_record_that_stands_is_said_to_even_where_the_disk_refuses_it(
+    tmp_path: Path,
+) -> None:
+    reader, writer = os.pipe()
+    sink = FileSink(writer, tmp_path / "moved", head=GENESIS, torn_bytes=0)
+    settings = DecisionLogSettings(file=tmp_path / "moved", stdout=False)
+    log = DecisionLog(sink, GENESIS, settings=settings, clock=SystemClock())
+    standing = Standing()
+    await refused(log.record_decision(permit_record(), durable=True, stands=standing.note))
+    assert (standing.count, os.read(reader, 65536).count(b"\n")) == (1, 1)
+    await refused(log.record_decision(permit_record(), durable=False, stands=standing.note))
+    assert standing.count == 1
+    await log.close()
+    os.close(reader)
+
+
+async def test_a_record_that_cannot_be_written_does_not_stand(log: DecisionLog, path: Path) -> None:
+    standing = Standing()
+    with no_file_grows_over(len(path.read_bytes())):
+        await refused(log.record_decision(permit_record(), durable=True, stands=standing.note))
+    assert standing.count == 0
+
+
+async def test_a_record_stands_before_whoever_waits_for_it_is_cancelled(
+    log: DecisionLog, path: Path
+) -> None:
+    standing, seen = Standing(), []
+
+    async def wait() -> None:
+        try:
+            await log.record_decision(permit_record("left"), durable=True, stands=standing.note)
+        except asyncio.CancelledError:
+            seen.append(standing.count)
+            raise
+
+    waiting = asyncio.get_running_loop().create_task(wait())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert seen == [1]
+    assert [line.get("audit_id") for line in lines_of(path)[1:]] == ["left"]
+
+
+async def test_a_refusal_that_nobody_waits_for_is_written_and_remembered(path: Path) -> None:
+    log = opened(path)
+    record = abandoned_record(
+        "gone", ARRIVAL, decided_at=NOW, caller=Caller(identity=ALICE, session_id="s-1")
+    )
+    log.add_decision(record)
+    await log.close()
+    assert kinds(path) == ["started", "decision", "stopped"]
+    assert log.recent.recall(record.audit_id) is not None
 
 
 async def test_rotation_goes_on_with_the_same_chain_in_a_new_file(

@@ -17,6 +17,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import (
     Caller,
     Outcome,
+    abandoned_record,
     impersonated_identity,
     outcome_record,
     recorded_request,
@@ -175,6 +176,15 @@ def test_a_refusal_says_whatever_is_known_of_the_caller() -> None:
     assert record["user"]["name"] == "alice@example.org"
     assert record["device"]["id"] == "laptop-7"
     assert record["request"]["resource"] == "pods"
+
+
+def test_a_request_that_its_client_left_is_recorded_without_an_answer() -> None:
+    caller = Caller(identity=ALICE, session_id="s-1", device=LAPTOP, request=LIST_PODS)
+    record = as_json(abandoned_record("gone\n", ARRIVAL, decided_at=NOW, caller=caller))
+    assert (record["decision"], record["cause"]) == ("refused", "client-gone")
+    assert record["message"] == r"gone\n"
+    assert record["user"]["name"] == "alice@example.org"
+    assert "status_code" not in record
 
 
 @pytest.mark.parametrize(

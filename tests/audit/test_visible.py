@@ -81,3 +81,9 @@ def test_of_a_target_that_could_not_be_read_no_query_is_kept() -> None:
 def test_no_value_of_an_unknown_parameter_survives(values: list[str]) -> None:
     query = "&".join(f"token=SECRET{value}" for value in values)
     assert "SECRET" not in logged_target(f"/x?{query}")
+
+
+@pytest.mark.parametrize("mark", ["?", "#", "#a?", "?a#"])
+def test_of_a_target_that_could_not_be_read_only_the_path_is_kept(mark: str) -> None:
+    shown = logged_raw_target(f"/api/v1/pods{mark}access_token=s3cret")
+    assert shown == f"/api/v1/pods{mark[0]}***"

@@ -8,7 +8,15 @@ import pytest
 from cryptography import x509
 
 from kzproxy.devices.device_record import NOBODY, ApprovedBy, DeviceState, Owner
-from kzproxy.errors.kinds import BadRequest, Forbidden, NotServed, ProxyError, Unauthenticated
+from kzproxy.devices.enrolment_request import Enrolled
+from kzproxy.errors.kinds import (
+    BadRequest,
+    Forbidden,
+    NotServed,
+    ProxyError,
+    ServiceUnavailable,
+    Unauthenticated,
+)
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import ALICE, BOB, KeptDevices
 from tests.devices.machine import Machine
@@ -62,6 +70,27 @@ async def test_two_workers_that_enrol_a_key_at_once_enrol_one_device(
         here, there = await asyncio.gather(kept.enrol(machine, owner), other.enrol(machine, owner))
         assert here.record.id == there.record.id
     await other.close()
+
+
+async def test_nobody_has_more_devices_however_many_workers_they_enrol_at(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    workers = [kept, *(KeptDevices(tmp_path / "kept.db", clock, str(n)) for n in (1, 2, 3))]
+    for worker in workers[1:]:
+        await worker.following.start()
+    tries = [each.enrol(Machine(), who) for each in workers for who in (ALICE, ALICE, BOB)]
+    came = await asyncio.gather(*tries, return_exceptions=True)
+    # Who collides too often is asked to try again.
+    assert {type(one) for one in came} <= {Enrolled, Forbidden, ServiceUnavailable}
+    await kept.registry.catch_up()
+    while len(kept.registry.of_owner(BOB.issuer, BOB.subject)) < 2:
+        await kept.enrol(Machine(), BOB)
+    for owner in (ALICE, BOB):
+        with pytest.raises(Forbidden, match="as many as one may have"):
+            await kept.enrol(Machine(), owner)
+        assert len(kept.registry.of_owner(owner.issuer, owner.subject)) == 2
+    for worker in workers[1:]:
+        await worker.close()
 
 
 async def test_a_key_that_was_forgotten_can_be_enrolled_at_another_worker(

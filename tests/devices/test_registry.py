@@ -1,5 +1,6 @@
 """What the registry says of certificates, over the real store."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
@@ -19,6 +20,7 @@ from kzproxy.devices.device_record import DeviceState
 from kzproxy.devices.issuing import IssuedCertificate
 from kzproxy.devices.names import ClientName, DeviceName
 from kzproxy.errors.kinds import Forbidden, NotServed, ServiceUnavailable
+from kzproxy.store.store import Delete, Put
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import ALICE, AUTHORITY, BOB, KeptDevices
 from tests.devices.machine import Machine
@@ -208,6 +210,33 @@ async def test_the_mdm_cannot_name_a_device_that_was_enrolled_here(kept: KeptDev
     so = kept.registry.stated(managed(kept, record.id))
     assert so.enrolled is Fact.FAILED
     assert "enrolled with another key" in so.reason
+
+
+@pytest.mark.parametrize("value", [b"{", b'{"state": "suspended"}'], ids=repr)
+async def test_of_a_device_whose_entry_cannot_be_read_nobody_can_tell(
+    kept: KeptDevices, value: bytes
+) -> None:
+    """It may say that the device is blocked, which the MDM's certificate does not."""
+    device = managed(kept, "laptop-9")
+    kept.registry.believe(frozenset({device.vouched_by}))
+    assert kept.registry.stated(device).enrolled is Fact.PASSED
+    await kept.following.write(Put(kind="device", key="laptop-9", value=value))
+    with pytest.raises(ServiceUnavailable, match="whether your device may be used"):
+        kept.registry.stated(device)
+    assert kept.registry.stated(managed(kept, "laptop-8")).enrolled is Fact.PASSED
+    await kept.following.write(Delete(kind="device", key="laptop-9"))
+    assert kept.registry.stated(device).enrolled is Fact.PASSED
+
+
+async def test_of_its_key_nobody_can_tell_either(kept: KeptDevices) -> None:
+    machine = Machine()
+    record = await kept.approved(machine)
+    other_name = certified(kept, machine, ClientName.of_key(record.key_thumbprint))
+    value = json.dumps({"key_thumbprint": record.key_thumbprint, "state": "suspended"}).encode()
+    await kept.following.write(Put(kind="device", key=record.id, value=value))
+    with pytest.raises(ServiceUnavailable):
+        kept.registry.stated(other_name)
+    assert kept.registry.find(record.id) is None
 
 
 async def test_without_a_certificate_the_registry_says_nothing(kept: KeptDevices) -> None:

@@ -19,12 +19,14 @@ from kzproxy.errors.kinds import (
     DownstreamClosed,
     PayloadTooLarge,
     ServiceUnavailable,
+    TooManyRequests,
     UnsupportedMediaType,
 )
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import parse_request_head
 from kzproxy.upstream.objects import PodObjects
 from tests.enforcement.conftest import Scene
+from tests.policy.samples import subject
 from tests.proxy.world import request
 from tests.servers.scripted_api_server import Connection, json_answer
 
@@ -39,6 +41,8 @@ POD = {
 PRIVILEGED = ApiObject(
     labels=(("a", "b"),), service_account="default", privileged=True, images=("web:1",)
 )
+
+ANN = subject("ann")
 
 
 class Asked:
@@ -57,7 +61,7 @@ class Asked:
     async def object(self, body: bytes = b"") -> ApiObject | None:
         sending = asyncio.get_running_loop().create_task(self.client.send(body))
         try:
-            return await self.checks.object_of(self.exchange, self.head, self.info)
+            return await self.checks.object_of(self.exchange, self.head, self.info, ANN)
         finally:
             sending.cancel()
 
@@ -151,6 +155,39 @@ async def test_all_that_is_held_is_bounded(scene: Scene) -> None:
     held.max_bytes = 10_000
     again = Asked(scene, "POST", PODS, JSON, length(body), held=held)
     assert await again.object(body) == PRIVILEGED
+
+
+async def test_what_is_held_counts_until_it_is_sent_or_its_request_ends(scene: Scene) -> None:
+    body = json.dumps(POD).encode()
+    held = HeldBodies(max_bytes=len(body) + 1)
+
+    def again() -> Asked:
+        return Asked(scene, "POST", PODS, JSON, length(body), held=held)
+
+    first = again()
+    await first.object(body)
+    with pytest.raises(ServiceUnavailable):  # while the first is judged, or written down
+        await again().object(body)
+    first.exchange.let_go()
+    second = again()
+    await second.object(body)
+    assert await second.exchange.receive_body() == body
+    with pytest.raises(ServiceUnavailable):  # while it is being sent
+        await again().object(body)
+    assert await second.exchange.receive_body() == b""
+    await again().object(body)
+
+
+async def test_nobody_may_keep_all_others_from_theirs(scene: Scene) -> None:
+    body = json.dumps(POD).encode()
+    held = HeldBodies(max_bytes_each=len(body) + 1)
+    await Asked(scene, "POST", PODS, JSON, length(body), held=held).object(body)
+    with pytest.raises(TooManyRequests):
+        await Asked(scene, "POST", PODS, JSON, length(body), held=held).object(body)
+    other = Asked(scene, "POST", PODS, JSON, length(body), held=held)
+    await scene.client.send(body)
+    found = await other.checks.object_of(other.exchange, other.head, other.info, subject("bob"))
+    assert found == PRIVILEGED
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"{}{}", b'{"spec":1}', b'{"a":1,"a":1}'])
@@ -282,7 +319,7 @@ async def test_the_body_of_a_deletion_says_whether_it_is_a_dry_run(
 ) -> None:
     asked = Asked(scene, "DELETE", f"{PODS}/p", JSON, length(body))
     await asked.client.send(body)
-    assert await asked.checks.asks_for_dry_run(asked.exchange, asked.head) is is_dry_run
+    assert await asked.checks.asks_for_dry_run(asked.exchange, asked.head, ANN) is is_dry_run
     assert await asked.exchange.receive_body() == body
 
 
@@ -291,11 +328,11 @@ async def test_options_with_another_reading_are_refused(scene: Scene, body: byte
     asked = Asked(scene, "DELETE", f"{PODS}/p", JSON, length(body))
     await asked.client.send(body)
     with pytest.raises(BadRequest):
-        await asked.checks.asks_for_dry_run(asked.exchange, asked.head)
+        await asked.checks.asks_for_dry_run(asked.exchange, asked.head, ANN)
 
 
 async def test_options_are_small(scene: Scene) -> None:
     size = MAX_DELETE_OPTIONS_BYTES + 1
     asked = Asked(scene, "DELETE", f"{PODS}/p", JSON, f"Content-Length: {size}")
     with pytest.raises(PayloadTooLarge):
-        await asked.checks.asks_for_dry_run(asked.exchange, asked.head)
+        await asked.checks.asks_for_dry_run(asked.exchange, asked.head, ANN)

@@ -8,6 +8,7 @@ from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import Impersonation
 from tests.audit.samples import permit_record
+from tests.memory import held_bytes
 from tests.policy.samples import allow, asked, decide, match, subject
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
@@ -64,9 +65,10 @@ def test_a_permit_of_another_spelling_is_not_taken_since_its_record_tells_the_sp
 
 def test_what_is_remembered_is_bounded_in_bytes() -> None:
     standings = Standings(max_bytes=1024 * 1024)
+    many = 0
     for number in range(1000):
         standings.keep(key(number), standing())
-    many = len(standings)
+        many = max(many, len(standings))
     for number in range(1000):
         standings.keep(key(number, 64 * 1024), standing())
 
@@ -147,3 +149,16 @@ def test_a_token_that_ends_is_not_remembered_past_its_end(scripted: Scripted) ->
             pass
 
     assert last.status == 401
+
+
+def test_permits_of_long_queries_weigh_what_they_take() -> None:
+    query = "&".join(["ab=cd"] * 1300)
+
+    def filled() -> Standings:
+        standings, kept = Standings(max_bytes=8 * 1024 * 1024), standing()
+        standings.keep(key(0), kept)
+        for number in range(120):
+            keep(standings, kept, f"/api/v1/namespaces/n{number}/pods?{query}")
+        return standings
+
+    assert held_bytes(filled) < 16 * 1024 * 1024

@@ -11,6 +11,7 @@ from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import parse_request_head
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from tests.http.heads import head_of
+from tests.memory import held_bytes
 
 
 def test_the_same_block_is_read_once():
@@ -100,7 +101,7 @@ def test_the_number_of_heads_is_bounded():
 
 def test_the_bytes_are_bounded():
     data = head_of(b"X: y").partition(b"\r\n")[2]
-    memo = RequestHeadMemo(max_bytes=2 * (len(data) + 450))
+    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192 + 1024 + 40))
     for number in range(3):
         memo.read(head_of(b"X: %d" % number))
     assert repr(memo) == "RequestHeadMemo(1 heads)"
@@ -119,3 +120,16 @@ def test_clear_forgets():
     first = memo.read(head_of())
     memo.clear()
     assert memo.read(head_of()).headers is not first.headers
+
+
+def test_what_strangers_can_have_remembered_in_short_headers_is_bounded_too():
+    names = [first + second for first in "abcdefghij" for second in "klmnopqrstuvwxyz"]
+
+    def filled() -> RequestHeadMemo:
+        memo = RequestHeadMemo(max_bytes=1024 * 1024)
+        for number in range(100):
+            lines = [b"%b: %d" % (name.encode(), number) for name in names]
+            memo.read(head_of(*lines))
+        return memo
+
+    assert held_bytes(filled) < 2 * 1024 * 1024

@@ -26,7 +26,7 @@ def two() -> tuple[Metrics, Metrics, SummedMetrics]:
     for metrics, times in ((one, 2), (other, 3)):
         for _ in range(times):
             metrics.count_decision("permit", "allow-rule")
-        metrics.connections.set(times)
+        metrics.connections.value = times
         metrics.request_seconds.observe(0.01 * times)
     other.count_decision("deny", "no-rule")
     summed.show("1.1", shown(one))
@@ -49,7 +49,7 @@ def test_counters_gauges_and_histograms_are_added_up_by_their_labels() -> None:
 
 def test_what_a_worker_shows_later_takes_the_place_of_what_it_showed() -> None:
     one, _, summed = two()
-    one.connections.set(10)
+    one.connections.value = 10
     summed.show("1.1", shown(one))
 
     assert value(summed, "kzproxy_connections") == 13

@@ -12,7 +12,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.policy.object_requests import has_object, may_have_object
 from kzproxy.policy.rules import Match
-from tests.policy.samples import match
+from tests.policy.samples import match, subject
 
 FOUND = ApiObject()
 
@@ -35,7 +35,7 @@ class _Pods:
 
 
 def is_looked_at(request: RequestInfo) -> bool:
-    return asyncio.run(_Looking().object_of(None, None, request)) is not None  # type: ignore[arg-type]
+    return asyncio.run(_Looking().object_of(None, None, request, subject())) is not None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
@@ -56,6 +56,7 @@ def test_the_stand_in_has_no_other_way_to_look() -> None:
         "exchange",
         "request",
         "info",
+        "whose",
     }
 
 

@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from kzproxy.attributes.device import Fact
 from kzproxy.clock.system import SystemClock
+from kzproxy.devices.device_record import ApprovedBy
 from kzproxy.posture.record import KeptCheck, PostureRecord, posture_put
 from kzproxy.posture.source import SourceKind
 from kzproxy.store.sqlite import SqliteStore
@@ -124,7 +126,14 @@ def world(mdm: tuple[Mdm, int], tmp_path_factory: pytest.TempPathFactory) -> Ite
                         "checks": {"firewall": {"pointer": "/fw", "passed": ["on"]}},
                         "os": "/os",
                     },
-                }
+                },
+                {
+                    "name": "inventory",
+                    "kind": "mdm",
+                    "url": f"http://127.0.0.1:{mdm[1]}/s/{{serial}}",
+                    "everySeconds": 5,
+                    "mapping": {"checks": {"managed": {"pointer": "/managed", "passed": [True]}}},
+                },
             ],
         }
         (directory / "policy.yaml").write_text(json.dumps(POLICY | {"rules": RULES}))
@@ -260,6 +269,26 @@ def test_a_provider_is_asked_and_its_word_counts(world: World, mdm: tuple[Mdm, i
     status, metrics = world.proxy.ops("/metrics")
     assert status == 200
     assert 'kzproxy_posture_provider_answers_total{outcome="success",provider="mdm"}' in metrics
+
+
+def test_a_device_inherits_nothing_by_a_serial_number_that_it_claims(
+    world: World, mdm: tuple[Mdm, int]
+) -> None:
+    mdm[0].answers["/s/SER-1"] = {"managed": True}
+    for name, how in (("s1", ApprovedBy.TOKEN), ("s2", ApprovedBy.ADMINISTRATOR)):
+        claims = record(world.authority.device(name), name, "vera")
+        keep(world, msgspec.structs.replace(claims, serial="SER-1", approved_how=how))
+    until(lambda: shown(world, "s2"))
+    assert shown(world, "s2")["managed"]["source"] == "inventory"
+    mdm[0].asked.clear()
+    until(lambda: mdm[0].asked.count(("/s/SER-1", "")) > 1, 30)
+    assert shown(world, "s1") == {}
+    assert "serialConfirmed" not in ask(world, "GET", f"{DEVICES}/s1").json
+
+    confirmed = ask(world, "POST", f"{DEVICES}/s1/approve").json
+
+    assert (confirmed["serialConfirmed"], confirmed["approvedHow"]) == (True, "admin")
+    until(lambda: shown(world, "s1"), 30)
 
 
 def test_a_device_of_the_mdms_ca_is_asked_about_by_its_name(

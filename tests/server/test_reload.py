@@ -245,6 +245,36 @@ def test_a_device_ca_that_was_removed_vouches_for_nobody_on_open_connections(
     assert "not from the device CA" in refused.message
 
 
+def test_a_ca_that_is_no_longer_the_mdms_makes_no_device_managed(reloads: Reloads) -> None:
+    world = reloads.world
+    asked = request("GET", CONFIGMAPS, world.token("enno", "enrolled"))
+    watched = request("GET", f"{CONFIGMAPS}?watch=1", world.token("enno", "enrolled"))
+
+    def managed_alone(policy: dict[str, Any]) -> None:
+        rule = next(each for each in policy["rules"] if each["id"] == "enrolled-configmaps")
+        rule["match"][0]["verbs"].append("watch")
+        rule["conditions"] = {"device": {"managed": True}}
+
+    def believed_as(field: str) -> Callable[[dict[str, Any]], None]:
+        def believe(settings: dict[str, Any]) -> None:
+            settings["devices"] = {field: "device-ca.crt"}
+
+        return believe
+
+    with reloads.reloading("success"):
+        reloads.change("policy.yaml", managed_alone)
+        reloads.change("kzproxy.yaml", believed_as("managedAuthorityFile"))
+    files = world.device("laptop-2")
+    with world.client(certificate=files) as client, world.client(certificate=files) as stream:
+        assert client.ask(asked).status == 200
+        stream.send(watched)
+        assert stream.head()[0] == 200
+        with reloads.reloading("success"):
+            reloads.change("kzproxy.yaml", believed_as("certificateAuthorityFile"))
+        assert client.ask(asked).status == 403
+        assert b'"code":403' in stream.to_end()
+
+
 def test_the_kubelets_way_of_changing_a_file_is_seen(reloads: Reloads) -> None:
     world = reloads.world
     directory, policy = world.directory, world.directory / "policy.yaml"

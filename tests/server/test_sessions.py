@@ -15,6 +15,7 @@ from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import session_put
 from kzproxy.clock.system import SystemClock
 from kzproxy.store.sqlite import SqliteStore
+from kzproxy.store.store import Put
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import Answer
@@ -171,3 +172,44 @@ def test_a_store_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         assert ended.returncode == 2
         assert "cannot be used as a store" in ended.stderr
+
+
+def poison(world: World, key: str) -> None:
+    async def write() -> None:
+        store = SqliteStore.open(world.directory / "kept.db", SystemClock())
+        await store.write(Put(kind="revocation", key=key, value=b'{"of": "a newer version"}'))
+        await store.close()
+
+    asyncio.run(write())
+
+
+def eventually_asked(world: World, status: int) -> Answer:
+    deadline = time.monotonic() + 10
+    while (answer := ask(world, "GET", SESSIONS)).status != status:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return answer
+
+
+def test_a_revocation_that_cannot_be_read_refuses_everybody_until_it_is_dropped(
+    world: World,
+) -> None:
+    poison(world, "0123")
+    refused = eventually_asked(world, 503)
+    assert "cannot tell whether your sign-in still holds" in refused.json["message"]
+    _, ready = world.proxy.ops("/readyz")
+    assert "revocation 0123" in json.loads(ready)["checks"]["store-entries"]
+    metric = 'kzproxy_store_unreadable_entries{kind="revocation"} 1.0'
+    assert metric in world.proxy.ops("/metrics")[1]
+    world.proxy.stop()
+    world.proxy.start()
+    assert ask(world, "GET", SESSIONS).status == 503
+    assert "the store's entry revocation 0123 cannot be read" in world.proxy.diagnostics
+    dropping = [sys.executable, "-m", "kzproxy", "store", "drop", "revocation", "0123"]
+    dropping += ["--file", str(world.directory / "kept.db")]
+    dropped = subprocess.run(dropping, capture_output=True, text=True, check=True)
+    assert dropped.stdout == "dropped revocation 0123\n"
+    eventually_asked(world, 200)
+    again = subprocess.run(dropping, capture_output=True, text=True, check=False)
+    assert again.returncode == 1
+    assert "has no entry revocation 0123" in again.stderr

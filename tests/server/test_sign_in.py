@@ -16,7 +16,7 @@ import yaml
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
-from tests.proxy.raw_client import Answer
+from tests.proxy.raw_client import Answer, RawClient
 from tests.proxy.sign_in_world import (
     DEVICE_CODE_GRANT,
     REDIRECT_URI,
@@ -26,6 +26,7 @@ from tests.proxy.sign_in_world import (
     next_place,
     running_sign_in_world,
 )
+from tests.proxy.world import request
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import ScriptedApiServer, scripted_api_server
 
@@ -585,6 +586,18 @@ def test_codes_are_not_guessed(world: SignInWorld):
         assert browser.submit(browser.get("/device"), user_code=begun["user_code"]).is_success
 
 
+def test_whoever_guesses_from_many_addresses_keeps_nobody_from_typing(world: SignInWorld):
+    waiting = world.machine().post("/device_authorization", {}).json()
+    guessed: list[int] = []
+    for number in range(20, 28):
+        with world.browser(address=f"127.0.0.{number}") as attacker:
+            page = attacker.get("/device")
+            guessed += [attacker.submit(page, user_code="CCCC-CCCC").status_code for _ in range(10)]
+    assert guessed[-1] == 429
+    with world.browser() as browser:
+        assert browser.submit(browser.get("/device"), user_code=waiting["user_code"]).is_success
+
+
 def test_who_has_too_many_sessions_loses_the_oldest(world: SignInWorld):
     machines: list[Machine] = []
     for _ in range(21):
@@ -670,3 +683,36 @@ def test_a_kzproxy_that_issues_nothing_takes_the_devices_own_certificate(
 def test_who_is_asked_for_nothing_is_told_where_to_begin(world: SignInWorld):
     page = world.get("/")
     assert "kzproxy login" in page.text
+
+
+def revoked(world: SignInWorld, by: Machine, user: str) -> Answer:
+    """End everything of a user, as an administrator."""
+    with RawClient(world.proxy.port, world.ca_file, certificate=by.files()) as client:
+        target = f"/kzproxy.dev/v1/sessions?user={user}&message=laptop%20lost"
+        return client.ask(request("DELETE", target, by.token))
+
+
+def test_a_sign_in_that_was_begun_before_a_revocation_gives_no_session(world: SignInWorld):
+    administrator, machine = world.machine().signed_in(), world.machine()
+    with world.browser() as browser:
+        at_the_provider = browser.get(machine.authorization())
+        terminal = world.machine()
+        waiting = terminal.post("/device_authorization", {}).json()
+        code = machine.code("developer")
+        assert revoked(world, administrator, "idp:developer").json == {"ended": []}
+        refused = machine.redeem(code)
+        assert error_of(refused)[0] == "invalid_grant"
+        assert "laptop lost; sign in again with `kzproxy login`" in refused.text
+        end = browser.onward(at_the_provider, "developer")
+        assert isinstance(end, str)
+        later = machine.redeem(dict(parse_qsl(urlsplit(end).query))["code"])
+        assert "laptop lost; sign in again" in later.text
+        [*_, record] = world.events("auth.sign-in")
+        assert record["refused"] is True, record
+        assert "laptop lost" in record["message"]
+        page = browser.submit(browser.get("/device"), user_code=waiting["user_code"])
+        answer = browser.onward(browser.submit(page, provider=world.idp.issuer), "developer")
+        assert not isinstance(answer, str)
+        form = {"grant_type": DEVICE_CODE_GRANT, "device_code": waiting["device_code"]}
+        assert terminal.post("/token", form | {"csr": terminal.csr}).status_code == 200
+    assert machine.signed_in("developer").session

@@ -94,8 +94,9 @@ def test_a_request_without_an_answer_is_told_and_logged_as_drained(stopping: Scr
     assert (outcome["termination"], outcome["status_code"]) == ("drained", 503)
 
 
-def test_a_request_that_is_still_being_connected_is_logged_as_drained(stopping: Scripted) -> None:
-    """Nothing can be told to it any more: it is cancelled when the drain has come to its limit."""
+def test_a_request_that_is_still_being_connected_is_told_and_logged_as_drained(
+    stopping: Scripted,
+) -> None:
     world, api_server = stopping.world, stopping.api_server
     world.proxy.start()
     context, api_server.context = api_server.context, None
@@ -105,8 +106,9 @@ def test_a_request_that_is_still_being_connected_is_logged_as_drained(stopping: 
         client.send(request("GET", PODS, world.token("dora", "testers")))
         eventually(lambda: api_server.connections > connections)
         check_it_ends_soon(world.proxy)
+        got = client.answer()
     api_server.context = context
 
+    assert told(got) == (503, "ServiceUnavailable", "1")
     outcome = only_outcome(world.proxy)
-    assert outcome["termination"] == "drained"
-    assert "status_code" not in outcome
+    assert (outcome["termination"], outcome["status_code"]) == ("drained", 503)

@@ -22,11 +22,20 @@ class Things:
 
     def __init__(self) -> None:
         self.values: dict[str, bytes] = {}
+        self.fails = 0
+
+    def _fail(self) -> None:
+        """Fail as often as ``fails`` says."""
+        self.fails -= 1
+        if self.fails >= 0:
+            raise RuntimeError("a bug")
 
     def replaced(self, entries: Sequence[Entry]) -> None:
+        self._fail()
         self.values = {entry.key: entry.value for entry in entries}
 
     def changed(self, key: str, entry: Entry | None) -> None:
+        self._fail()
         if key == "bug":
             raise RuntimeError("a bug")
         self.values.pop(key, None)
@@ -132,7 +141,37 @@ async def test_what_was_missed_is_read_anew_until_that_succeeds(
 async def test_a_view_that_fails_keeps_nothing_from_the_others(workers: list[Worker]):
     worker = workers[0]
     await worker.following.write(put("bug"), put("a"))
+    assert worker.things.values["a"] == b"1"
+
+
+async def test_what_a_view_did_not_take_in_is_told_again_with_everything(workers: list[Worker]):
+    worker = workers[0]
+    worker.things.fails = 1
+    await worker.following.write(put("a"))
     assert worker.things.values == {"a": b"1"}
+    assert worker.following.problem() is None
+
+
+async def test_nobody_can_tell_while_a_view_does_not_take_everything_in(workers: list[Worker]):
+    one, two = workers
+    one.things.fails = 2
+    await one.following.write(put("a"))
+    assert "each thing could not be taken in" in str(one.following.problem())
+    await two.following.catch_up()
+    assert two.following.problem() is None
+    await one.following.catch_up()
+    assert one.following.problem() is None
+    assert one.things.values == {"a": b"1"}
+
+
+async def test_a_view_that_fails_at_the_start_ends_nobody(tmp_path: Path, clock: ManualClock):
+    worker = Worker(tmp_path / "kept.db", clock)
+    worker.things.fails = 1
+    await worker.following.start()
+    assert worker.following.problem() is not None
+    await worker.following.catch_up()
+    assert worker.following.problem() is None
+    await worker.store.close()
 
 
 async def test_what_is_known_counts_for_fifteen_seconds_without_a_word(

@@ -1,8 +1,12 @@
+import json
+from collections.abc import Callable
+
 import pytest
 
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http.messages import Headers, Length, NoBody, ResponseHead
+from kzproxy.http.protobuf_status import status_document
 from kzproxy.upstream.answer import check_answer, client_headers, names_account
 
 POD = RequestInfo.parse("GET", "/api/v1/namespaces/a/pods/p")
@@ -79,3 +83,25 @@ def test_a_403_to_the_user_is_not_ours() -> None:
 
     assert not names_account(answered(403), body, ACCOUNT)
     assert not names_account(answered(200), b'User "%b"' % ACCOUNT.encode(), ACCOUNT)
+
+
+def _refusal(name: str) -> bytes:
+    """Return kube-apiserver's answer to somebody who asks for a pod of this name."""
+    who = 'User "t:ann" cannot get resource "pods" in API group "" in the namespace "a"'
+    status = {
+        "kind": "Status",
+        "status": "Failure",
+        "message": f"pods {json.dumps(name)} is forbidden: {who}",
+        "reason": "Forbidden",
+        "details": {"name": name, "kind": "pods"},
+        "code": 403,
+    }
+    return json.dumps(status).encode()
+
+
+@pytest.mark.parametrize("write", [bytes, status_document])
+def test_who_asks_for_something_of_that_name_raises_no_alarm(
+    write: Callable[[bytes], bytes],
+) -> None:
+    body = write(_refusal(f'User "{ACCOUNT}" cannot'))
+    assert not names_account(answered(403), body, ACCOUNT)

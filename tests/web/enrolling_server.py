@@ -16,7 +16,13 @@ from tests.servers.authority import Authority
 
 
 def refusals(kept: KeptDevices) -> AddressLimit:
-    return AddressLimit(kept.clock, what="refused requests", each_per_minute=20, all_per_minute=99)
+    return AddressLimit(
+        kept.clock,
+        what="refused requests",
+        each_per_minute=20,
+        all_per_minute=99,
+        share_per_minute=2,
+    )
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from kzproxy.authentication.logout_token import LogoutTokenVerifier
 from kzproxy.authentication.security_event import SecurityEventVerifier, TransmitterSettings
 from kzproxy.metrics.registry import Metrics
 from kzproxy.web.back_channel_logout import LogoutReceiver
+from kzproxy.web.refused_signals import RefusedSignals
 from kzproxy.web.ssf import EventReceiver, Stream
 from tests.administrator.signal_world import IDP, Worker, worker_of
 from tests.authentication.manual_clock import ManualClock
@@ -44,6 +45,7 @@ class Receiving:
         self.issuer = issuer
         self.keys = keys
         self.metrics = Metrics("1")
+        self.refused = RefusedSignals(worker.decisions, worker.clock)
         self.streams: dict[str, Stream] = {}
         self.client: TestClient[web.Request, web.Application]
 
@@ -166,6 +168,7 @@ async def receiving(
         events = EventReceiver(
             streams=made.streams,
             signals=worker.signals,
+            refused=made.refused,
             decisions=worker.decisions,
             metrics=made.metrics,
             clock=clock,
@@ -174,7 +177,7 @@ async def receiving(
         logouts = LogoutReceiver(
             verifiers={issuer.url: logout}.get,
             signals=worker.signals,
-            decisions=worker.decisions,
+            refused=made.refused,
             metrics=made.metrics,
             clock=clock,
         )

@@ -11,8 +11,14 @@ from kzproxy.web.address_limits import AddressLimit
 from tests.authentication.manual_clock import ManualClock
 
 
-def limit(clock: ManualClock, each: int = 3, together: int = 100) -> AddressLimit:
-    return AddressLimit(clock, what="tries", each_per_minute=each, all_per_minute=together)
+def limit(clock: ManualClock, each: int = 3, together: int = 100, share: int = 1) -> AddressLimit:
+    return AddressLimit(
+        clock,
+        what="tries",
+        each_per_minute=each,
+        all_per_minute=together,
+        share_per_minute=share,
+    )
 
 
 def tries(of: AddressLimit, address: str, count: int) -> int:
@@ -44,15 +50,44 @@ def test_an_ipv6_neighbourhood_is_one():
     assert tries(limited, "2001:db8:0:1::1", 9) == 3
 
 
+def test_an_ipv4_address_in_ipv6_is_that_address():
+    limited = limit(ManualClock())
+    assert tries(limited, "::ffff:192.0.2.1", 2) + tries(limited, "192.0.2.1", 9) == 3
+    assert tries(limited, "::ffff:192.0.2.2", 9) == 3
+
+
 def test_all_together_have_a_limit_too():
     limited = limit(ManualClock(), each=10, together=25)
-    assert sum(tries(limited, f"192.0.2.{n}", 10) for n in range(5)) == 25
+    assert sum(tries(limited, f"192.0.2.{n}", 10) for n in range(5)) == 25 + 2
+
+
+def test_many_addresses_keep_nobody_from_their_share():
+    clock = ManualClock()
+    limited = limit(clock, each=10, together=25, share=2)
+    for number in range(20):
+        tries(limited, f"192.0.2.{number}", 10)
+    assert tries(limited, "198.51.100.1", 10) == 2
+    with pytest.raises(TooManyRequests, match="more than its share"):
+        limited.check("198.51.100.1")
+    clock.advance(timedelta(seconds=30))
+    for number in range(20):
+        tries(limited, f"192.0.2.{number}", 10)
+    assert tries(limited, "198.51.100.1", 10) == 1
+
+
+def test_many_neighbourhoods_of_one_site_have_one_share():
+    limited = limit(ManualClock(), each=10, together=25, share=2)
+    tries(limited, "192.0.2.1", 10)
+    tries(limited, "192.0.2.2", 10)
+    assert sum(tries(limited, f"2001:db8:1:{n:x}::1", 10) for n in range(100)) == 5
+    assert tries(limited, "2001:db8:2::1", 10) == 2
 
 
 def test_strangers_keep_nobody_out_who_is_known():
     limited = limit(ManualClock(), each=10, together=25)
     for number in range(5):
         tries(limited, f"192.0.2.{number}", 10)
+    limited.take("198.51.100.1")
     with pytest.raises(TooManyRequests):
         limited.check("198.51.100.1")
     limited.check("198.51.100.1", is_known=True)
@@ -77,7 +112,8 @@ def test_what_is_remembered_is_bounded():
     limited = limit(ManualClock(), together=10**9)
     for n in range(60_000):
         limited.count(f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}")
-    assert len(limited._buckets) <= 50_000
+    assert len(limited._each) <= 50_000
+    assert len(limited._share) <= 50_000
 
 
 @given(address=st.text(max_size=80) | st.ip_addresses().map(str))

@@ -122,12 +122,35 @@ async def test_one_address_has_its_share_and_no_more(scene: Scene):
 
 async def test_all_have_no_more_than_there_are(scene: Scene):
     async with serving(scene) as port:
-        held = [await opened(scene, port, f"127.0.0.{n // 3 + 1}") for n in range(6)]
+        held = [await opened(scene, port, f"127.0.0.{n + 1}") for n in range(6)]
         for reader, writer in held:
             assert await asked(reader, writer)
         late = await opened(scene, port, "127.0.0.9")
         assert await asked(*late) == b""
         await let_go(late[1], *(writer for _, writer in held))
+
+
+async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """Ask and read the whole answer; False where there is none."""
+    writer.write(ASK)
+    try:
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\nok"), 10)
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return False
+    return answer.startswith(b"HTTP/1.1 200")
+
+
+async def test_who_has_many_keeps_nobody_out_who_has_none(scene: Scene):
+    async with serving(scene) as port:
+        held = [await opened(scene, port, f"127.0.0.{n // 3 + 1}") for n in range(6)]
+        assert [await answered(*one) for one in held] == [True] * 6
+        late = [await opened(scene, port, "127.0.0.9") for _ in range(2)]
+        assert [await answered(*one) for one in late] == [True, True]
+        # Now all have two, and nobody loses any for another one's third.
+        third = await opened(scene, port, "127.0.0.9")
+        assert not await answered(*third)
+        assert [await answered(*one) for one in held] == [False, True, True] * 2
+        await let_go(third[1], *(writer for _, writer in held + late))
 
 
 async def test_who_never_asks_is_let_go(scene: Scene):

@@ -16,6 +16,7 @@ from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.clock.system import SystemClock
 from kzproxy.metrics.registry import Metrics
 from kzproxy.web.back_channel_logout import PATH, LogoutReceiver
+from kzproxy.web.refused_signals import RefusedSignals
 from tests.administrator.signal_world import Worker, worker_of
 from tests.authentication.scene import running
 from tests.conformance.oidc_provider import Conversation, ProviderUnderTest, conversation
@@ -56,7 +57,7 @@ async def listener(tmp_path: Path, authority: Authority, worker: Worker) -> Asyn
     logouts = LogoutReceiver(
         verifiers=made.verifiers.get,
         signals=worker.signals,
-        decisions=worker.decisions,
+        refused=RefusedSignals(worker.decisions, SystemClock()),
         metrics=Metrics("1"),
         clock=SystemClock(),
     )

@@ -1,13 +1,16 @@
 """What is remembered between two steps of a sign-in: sealed, once, for minutes."""
 
+import contextlib
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from kzproxy.errors.kinds import TooManyRequests
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
 from kzproxy.store.store import Put
+from kzproxy.web.sign_in_desk import SignInLimits
 from kzproxy.web.sign_in_flows import (
     KIND,
     BrowserFlow,
@@ -45,6 +48,7 @@ def grant(clock: ManualClock) -> CodeGrant:
         issuer="https://idp.example.com",
         subject="00u1",
         refresh_token="the-refresh-token",
+        begun_at=clock.now(),
         signed_in_at=clock.now(),
     )
     return CodeGrant(person=person, wish=Wish(challenge="c" * 43))
@@ -78,6 +82,26 @@ async def test_of_two_who_change_it_one_does(flows: SignInFlows, clock: ManualCl
     assert await flows.change(other, grant(clock), MINUTE) is False
 
 
+def test_some_twenty_addresses_keep_nobody_from_beginning(clock: ManualClock):
+    begun = SignInLimits.usual(clock).begun
+    for number in range(30):
+        with contextlib.suppress(TooManyRequests):
+            for _ in range(60):
+                begun.take(f"192.0.2.{number}")
+    begun.take("198.51.100.1")
+
+
+async def test_what_is_begun_is_bounded_and_the_greediest_lose_theirs(
+    store: SqliteStore, clock: ManualClock
+):
+    flows = SignInFlows(store, Sealer([b"k" * 32]), clock, most_begun=3)
+    for address, name in (("192.0.2.7", "mine"), *(("192.0.2.1", f"{n}") for n in range(5))):
+        put = flows.put(code_key(name), grant(clock), MINUTE, expected=None)
+        await flows.begin(address, MINUTE, put)
+    left = {name for name in ("mine", *"01234") if await flows.find(code_key(name), CodeGrant)}
+    assert left == {"mine", "3", "4"}
+
+
 async def test_nothing_of_it_can_be_read_in_the_store(
     flows: SignInFlows, store: SqliteStore, clock: ManualClock
 ):
@@ -109,8 +133,13 @@ async def test_another_thing_than_was_asked_for_is_none(flows: SignInFlows, cloc
     assert await flows.find("flow/x", BrowserFlow) is None
 
 
-def test_what_waits_for_a_browser_names_none_of_its_secrets() -> None:
+def test_what_waits_for_a_browser_names_none_of_its_secrets(clock: ManualClock) -> None:
     flow = BrowserFlow(
-        browser="ab", provider="https://idp", nonce="secret-1", verifier="secret-2", wish=Wish()
+        browser="ab",
+        provider="https://idp",
+        nonce="secret-1",
+        verifier="secret-2",
+        wish=Wish(),
+        begun_at=clock.now(),
     )
     assert "secret" not in repr(flow)

@@ -1,0 +1,251 @@
+"""Every request that was read is accounted for: refused in the log, or permitted and completed."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.limits.told import told
+from tests.proxy.fixtures import Scripted
+from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.process import ProxyProcess, running_proxy
+from tests.proxy.world import POLICY, PREFIX, World, configuration, request
+from tests.server.test_stuck_log import Pipe
+from tests.servers.authority import Authority
+from tests.servers.scripted_api_server import Connection, answer, scripted_api_server
+
+PODS = "/api/v1/namespaces/a/pods"
+POD = f"{PODS}/p"
+REVIEWS = "/apis/authorization.k8s.io/v1"
+JSON = "Content-Type: application/json"
+GUARDED = {
+    "id": "nothing-privileged",
+    "effect": "deny",
+    "subjects": {"groups": [f"{PREFIX}guarded"]},
+    "match": [
+        {"verbs": ["create"], "apiGroups": [""], "resources": ["pods"]},
+        {"verbs": ["connect"], "apiGroups": [""], "resources": ["pods/exec"]},
+    ],
+    "needs": ["object"],
+    "conditions": {"object": {"privileged": True}},
+}
+DRAIN_SECONDS = 2
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Scripted]:
+    """A kzproxy whose policy looks at what is created and entered."""
+    authority = Authority.root()
+    with (
+        issuer_in_thread(tmp_path, authority) as issuer,
+        scripted_api_server(tmp_path, authority) as api_server,
+    ):
+        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
+        settings["drainTimeoutSeconds"] = DRAIN_SECONDS
+        policy = POLICY | {"rules": [*POLICY["rules"], GUARDED]}
+        (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
+        with running_proxy(tmp_path, settings) as proxy:
+            yield Scripted(World(tmp_path, authority, issuer, proxy), api_server)
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def of_user(proxy: ProxyProcess, user: str) -> list[dict[str, Any]]:
+    """Return the decisions on a user's requests, each with its end where it has one."""
+    records = proxy.records()
+    decisions = [
+        record
+        for record in records
+        if record["kind"] == "decision" and record.get("user", {}).get("name") == PREFIX + user
+    ]
+    for decision in decisions:
+        same = [each for each in records if each.get("audit_id") == decision["audit_id"]]
+        ends = [each for each in same if each["kind"] == "completed"]
+        assert len(same) == 1 + len(ends), same
+        decision["ends"] = ends
+    return decisions
+
+
+def check_it_ends_in_time(proxy: ProxyProcess) -> None:
+    begun = time.monotonic()
+    proxy.signal(signal.SIGTERM)
+    assert proxy.wait(20) == 0, proxy.diagnostics
+    assert time.monotonic() - begun < DRAIN_SECONDS + 2, "an interpreter takes a moment to end"
+
+
+def test_a_client_that_leaves_within_a_body_that_is_judged_is_in_the_log(
+    guarded: Scripted,
+) -> None:
+    world = guarded.world
+    token = world.token("gwen", "testers", "guarded")
+    with world.client() as client:
+        client.send(request("POST", PODS, token, JSON, "Content-Length: 1000") + b'{"kind"')
+        time.sleep(0.2)
+    eventually(lambda: of_user(world.proxy, "gwen"))
+
+    (decision,) = of_user(world.proxy, "gwen")
+    assert (decision["decision"], decision["cause"]) == ("refused", "client-gone")
+    assert decision["request"]["verb"] == "create"
+    assert "status_code" not in decision
+    assert decision["ends"] == []
+    assert guarded.api_server.heads == []
+
+
+def test_a_request_whose_body_is_still_read_when_kzproxy_stops_is_told_and_logged(
+    guarded: Scripted,
+) -> None:
+    world = guarded.world
+    token = world.token("hal", "testers", "guarded")
+    with world.client() as client:
+        client.send(request("POST", PODS, token, JSON, "Content-Length: 1000") + b'{"kind"')
+        time.sleep(0.2)
+        check_it_ends_in_time(world.proxy)
+        got = client.answer()
+
+    assert told(got) == (503, "ServiceUnavailable", "1")
+    assert "nothing was done" in got.message
+    (decision,) = of_user(world.proxy, "hal")
+    assert (decision["cause"], decision["status_code"]) == ("service-unavailable", 503)
+    assert decision["audit_id"] == got.audit_id
+    assert decision["ends"] == []
+
+
+def test_a_request_whose_pod_is_still_looked_up_when_kzproxy_stops_is_told_and_logged(
+    guarded: Scripted,
+) -> None:
+    world = guarded.world
+    token = world.token("ivy", "testers", "guarded")
+    guarded.api_server.script = lambda connection, _: connection.tls.recv(1) and None
+    with world.client() as client:
+        client.send(request("POST", f"{POD}/exec?command=id", token))
+        eventually(lambda: guarded.api_server.heads)
+        check_it_ends_in_time(world.proxy)
+        got = client.answer()
+
+    assert told(got) == (503, "ServiceUnavailable", "1")
+    (decision,) = of_user(world.proxy, "ivy")
+    assert decision["cause"] == "service-unavailable"
+
+
+def review(kind: str, spec: str) -> bytes:
+    version = "authorization.k8s.io/v1"
+    return f'{{"kind":"{kind}","apiVersion":"{version}","spec":{spec}}}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "has_lease"),
+    [
+        # The stand-in answers this one, and not what else kzproxy asks of it to judge.
+        (
+            "selfsubjectaccessreviews",
+            review("SelfSubjectAccessReview", '{"resourceAttributes":{"verb":"get"}}'),
+            False,
+        ),
+        (
+            "selfsubjectrulesreviews",
+            review("SelfSubjectRulesReview", '{"namespace":"a"}'),
+            True,
+        ),
+    ],
+    ids=["after", "before"],
+)
+def test_an_answer_that_is_gathered_when_kzproxy_stops_is_told_and_logged_as_drained(
+    guarded: Scripted, resource: str, body: bytes, has_lease: bool
+) -> None:
+    world = guarded.world
+    guarded.api_server.script = lambda connection, _: connection.tls.recv(1) and None
+    with world.client() as client:
+        token = world.token("kim", "testers")
+        client.send(request("POST", f"{REVIEWS}/{resource}", token, JSON, body=body))
+        eventually(lambda: guarded.api_server.heads)
+        check_it_ends_in_time(world.proxy)
+        got = client.answer()
+
+    assert got.status == 503
+    (decision,) = of_user(world.proxy, "kim")
+    (end,) = decision["ends"]
+    assert decision["decision"] == "permit"
+    assert (end["termination"], end["status_code"]) == ("drained", 503)
+    assert ("cut" in end) is has_lease
+
+
+def test_a_write_that_kube_apiserver_may_have_done_is_not_to_be_repeated_blindly(
+    guarded: Scripted,
+) -> None:
+    """client-go sends again whatever comes with Retry-After."""
+    world = guarded.world
+    guarded.api_server.script = lambda connection, _: connection.tls.recv(1) and None
+    with world.client() as client:
+        client.send(request("DELETE", POD, world.token("lou", "testers")))
+        eventually(lambda: guarded.api_server.heads)
+        check_it_ends_in_time(world.proxy)
+        got = client.answer()
+
+    assert told(got) == (503, "ServiceUnavailable", "")
+    assert "outcome unknown" in got.message
+    (decision,) = of_user(world.proxy, "lou")
+    assert decision["ends"][0]["termination"] == "drained"
+
+
+def test_a_request_that_is_under_way_when_kzproxy_is_told_to_stop_is_its_connections_last(
+    guarded: Scripted,
+) -> None:
+    world, go_on = guarded.world, threading.Event()
+
+    def late(connection: Connection, _: bytes) -> None:
+        go_on.wait(10)
+        connection.send(answer(200, b"{}"))
+
+    guarded.api_server.script = late
+    with world.client() as client:
+        client.send(request("GET", POD, world.token("mo", "testers")))
+        eventually(lambda: guarded.api_server.heads)
+        world.proxy.signal(signal.SIGTERM)
+        eventually(lambda: "draining" in world.proxy.diagnostics)
+        go_on.set()
+        got = client.answer()
+
+    assert (got.status, got.headers["connection"]) == (200, ["close"])
+    assert world.proxy.wait() == 0
+
+
+def test_a_permit_that_the_disk_did_not_take_in_time_has_an_end(tmp_path: Path) -> None:
+    """Its line is in the log all the same, and must not look as if it were still under way."""
+    pipe, authority = Pipe(), Authority.root()
+    with (
+        issuer_in_thread(tmp_path, authority) as issuer,
+        scripted_api_server(tmp_path, authority) as api_server,
+    ):
+        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
+        settings["decisionLog"] = {"stdout": True}
+        proxy = ProxyProcess(tmp_path, settings)
+        world = World(tmp_path, authority, issuer, proxy)
+        try:
+            proxy.launch(pipe.writer)
+            proxy.wait_until_ready()
+            pipe.fill()
+            with world.client() as client:
+                got = client.ask(request("GET", PODS, world.token("nan", "testers")))
+            outcome = pipe.outcome()
+        finally:
+            pipe.records()
+            proxy.stop()
+    (decision,) = [each for each in pipe.records() if each.get("audit_id") == got.audit_id][:1]
+    records = [each for each in pipe.records() if each.get("audit_id") == got.audit_id]
+    pipe.close()
+
+    assert got.status == 503
+    assert decision["decision"] == "permit"
+    assert [each["kind"] for each in records] == ["decision", "completed"]
+    assert (outcome["termination"], outcome["status_code"]) == ("refused", 503)
+    assert api_server.heads == []
