@@ -131,7 +131,7 @@ class Relay:
         return self._carry_stream()
 
     async def _carry_stream(self) -> None:
-        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
+        with self._metrics.long_running.labels(self._info.stream.value):
             await self._carry_or_say_why()
 
     async def _carry_or_say_why(self) -> None:
@@ -222,6 +222,7 @@ class Relay:
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
         await self._respond(answer, first)
+        del first  # A watch would hold its first events for hours.
         seconds = self._patience.body_seconds
         while not connection.body_done:
             await connection.gather_body_into(self._exchange.send_now, seconds)

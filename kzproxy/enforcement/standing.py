@@ -132,6 +132,8 @@ class Standings:
             for standing in self._known.values():
                 _forget_permits(standing)
             self._known.clear()
+            for shared in (self._requests, self._lines, self._targets):
+                shared.clear()
             self._bytes = size
 
 

@@ -5,9 +5,9 @@ which cost as much as its system calls. All of it is counted on the one event lo
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
+from types import TracebackType
 
 from kzproxy.metrics.exposition import Family, Registry, Sample
 
@@ -158,14 +158,18 @@ class Gauged:
         """Set it."""
         self._figures[self._values] = value
 
-    @contextmanager
-    def track_inprogress(self) -> Iterator[None]:
-        """Have one more of it while the body runs."""
+    def __enter__(self) -> None:
+        """Have one more of it while the block runs."""
         self._figures[self._values] += 1
-        try:
-            yield
-        finally:
-            self._figures[self._values] -= 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Have one less again."""
+        self._figures[self._values] -= 1
 
 
 class Durations:

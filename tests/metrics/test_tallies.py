@@ -86,7 +86,7 @@ def test_what_is_in_progress_is_counted_while_it_is() -> None:
     both = Both()
     own = Gauge("there", "There.", ("kind",), registry=both.ours)
     others = theirs.Gauge("there", "There.", ("kind",), registry=both.theirs)
-    with own.labels("watch").track_inprogress(), others.labels("watch").track_inprogress():
+    with own.labels("watch"), others.labels("watch").track_inprogress():
         assert b'{kind="watch"} 1.0' in both.ours.exposition()
         assert both.agree()
     assert both.agree()
