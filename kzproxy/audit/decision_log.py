@@ -22,10 +22,11 @@ There are no tasks here: futures, one timer and one thread.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -201,9 +202,9 @@ class DecisionLog:
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
 
-    async def record_again(
+    def record_again(
         self, payload: bytes, *, durable: bool, stands: Callable[[], None]
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Do as ``record_decision`` does with a permit that holds for another request too.
 
         Args:
@@ -214,7 +215,7 @@ class DecisionLog:
         Raises:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
-        await self._written(payload, durable=durable, stands=stands)
+        return self._written(payload, durable=durable, stands=stands)
 
     async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
