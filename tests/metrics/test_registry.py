@@ -39,7 +39,7 @@ def test_totals_counted_elsewhere_by_labels_are_read_at_each_scrape() -> None:
 
 def test_two_workers_metrics_are_apart() -> None:
     one, other = Metrics("1"), Metrics("1")
-    one.connections.inc()
+    one.connections.value += 1
 
     assert b"kzproxy_connections 1.0" in one.exposition()
     assert b"kzproxy_connections 0.0" in other.exposition()
