@@ -6,7 +6,7 @@ from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.account_checks import check_account
-from kzproxy.server.build import build_parts
+from kzproxy.server.parts import build_parts
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.upstream.api_server import ApiServer
 

@@ -8,7 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from kzproxy.authentication.oidc import Authenticates
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.policy.network import Addresses
-from kzproxy.server.build import Generation, Services
+from kzproxy.server.generation import Generation
+from kzproxy.server.services import Services
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
 

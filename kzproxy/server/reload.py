@@ -16,14 +16,10 @@ from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.server.account_checks import check_account
-from kzproxy.server.build import (
-    Generation,
-    Parts,
-    Services,
-    build_parts,
-    next_generation,
-)
+from kzproxy.server.generation import Generation, next_generation
 from kzproxy.server.in_force import InForce
+from kzproxy.server.parts import Parts, build_parts
+from kzproxy.server.services import Services
 from kzproxy.server.startup import read_namespaces
 from kzproxy.server.way import build_api_server
 

@@ -18,18 +18,13 @@ from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.server.addresses import listening, ops_listening, ops_listening_privately
-from kzproxy.server.build import (
-    Generation,
-    Parts,
-    Services,
-    build_parts,
-    build_services,
-    first_generation,
-)
 from kzproxy.server.drain import drain
+from kzproxy.server.generation import Generation, first_generation
 from kzproxy.server.in_force import InForce, Running
 from kzproxy.server.open_files import raise_open_file_limit
+from kzproxy.server.parts import Parts, build_parts
 from kzproxy.server.reload import Reloader
+from kzproxy.server.services import Services, build_services
 from kzproxy.server.startup import checked_account, read_namespaces
 from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server

@@ -23,9 +23,10 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.sign_in import SignInSettings
 from kzproxy.server.addresses import listening
-from kzproxy.server.build import Generation, Services
 from kzproxy.server.confirming import Confirming
+from kzproxy.server.generation import Generation
 from kzproxy.server.kept import Kept
+from kzproxy.server.services import Services
 from kzproxy.store.nonces import Nonces
 from kzproxy.web.bounded_server import serving_bounded
 from kzproxy.web.client_certificates import CertificateSources, ClientCertificates

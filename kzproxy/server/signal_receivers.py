@@ -14,8 +14,9 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.config.signals import SignalSettings, StreamSettings
-from kzproxy.server.build import Generation, Services
+from kzproxy.server.generation import Generation
 from kzproxy.server.kept import Kept
+from kzproxy.server.services import Services
 from kzproxy.web.back_channel_logout import LogoutReceiver
 from kzproxy.web.refused_signals import RefusedSignals
 from kzproxy.web.ssf import EventReceiver, Stream

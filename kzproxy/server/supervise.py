@@ -15,7 +15,7 @@ from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import SupervisorMetrics
 from kzproxy.server.addresses import listening, ops_listening
-from kzproxy.server.build import build_parts
+from kzproxy.server.parts import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
 from kzproxy.web.workers_ops import WorkersOps

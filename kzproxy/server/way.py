@@ -9,7 +9,7 @@ from kzproxy.upstream.discovery import Discovery
 from kzproxy.upstream.namespaces import NamespaceLabels
 
 if TYPE_CHECKING:
-    from kzproxy.server.build import Services
+    from kzproxy.server.services import Services
 
 
 def build_api_server(account: Account, services: "Services") -> ApiServer:

@@ -48,7 +48,7 @@ def test_two_workers_metrics_are_apart() -> None:
 def test_every_metric_is_documented_and_nothing_else() -> None:
     source = (
         Path("kzproxy/metrics/registry.py").read_text()
-        + Path("kzproxy/server/build.py").read_text()
+        + Path("kzproxy/server/services.py").read_text()
         + Path("kzproxy/server/kept_posture.py").read_text()
         + Path("kzproxy/server/kept_devices.py").read_text()
     )

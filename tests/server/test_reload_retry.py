@@ -12,9 +12,11 @@ import yaml
 from kzproxy.authentication.oidc import oidc_authenticator
 from kzproxy.config.proxy import load_proxy_settings
 from kzproxy.config.sources import Sources
-from kzproxy.server.build import build_parts, build_services, first_generation
+from kzproxy.server.generation import first_generation
 from kzproxy.server.in_force import InForce, Running
+from kzproxy.server.parts import build_parts
 from kzproxy.server.reload import RETRY_SECONDS, Reloader
+from kzproxy.server.services import build_services
 from tests.authentication.manual_clock import ManualClock
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.world import configuration
