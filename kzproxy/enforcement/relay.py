@@ -20,13 +20,14 @@ from kzproxy.enforcement.namespace_sieve import WatchSieve
 from kzproxy.enforcement.patience import patience
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
-from kzproxy.http.chunks import LAST_CHUNK
+from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner
 from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.exchange import Exchange
+from kzproxy.transport.tls_receiving import Take
 from kzproxy.upstream.answer import check_answer, may_name_account, names_account
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
@@ -167,6 +168,8 @@ class Relay:
         self._exchange.reusable = False
         self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
         self._exchange.stream.interrupt(_Cut())
+        if self._info.stream is StreamKind.NONE:  # It has no farewell that must find its place.
+            self._exchange.stream.forget_unsent()
         if self._upstream is not None:
             self._upstream.stream.fail(_Cut())
         if self._upstream is None and not self._exchange.started:
@@ -210,39 +213,56 @@ class Relay:
         if answer.head.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
         else:
-            await self._relay_body(connection, answer)
+            await self._begin_body(connection, answer)
+            if not connection.body_done:
+                await self._pass_rest(connection)
 
-    async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
+    async def _begin_body(self, connection: UpstreamConnection, answer: Answer) -> None:
+        """Send the head, and what has come of the body with it.
+
+        A coroutine of its own, so that a watch does not hold its first events for hours.
+        """
+        self._sieve = sieve = self._sieve_of(answer.head)
+        if self._info.stream is not StreamKind.NONE:
+            chunks = connection.chunks if sieve is None else None
+            self._stream_cut = self._followed(answer.head, chunks)
         first = connection.buffered_body()
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
-        if self._sieve is not None:
-            first = self._sieved(self._sieve, answer.head, first)
-        if self._info.stream is not StreamKind.NONE:
-            self._stream_cut = followed = self._followed(answer.head)
-            first = followed.feed(first)
+        if sieve is not None:
+            first = sieve.feed(first)
+        if self._stream_cut is not None:
+            first = self._stream_cut.feed(first)
         await self._respond(answer, first)
-        del first  # A watch would hold its first events for hours.
+
+    async def _pass_rest(self, connection: UpstreamConnection) -> None:
         seconds = self._patience.body_seconds
+        if self._stream_cut is None:
+            while not connection.body_done:
+                await connection.gather_body_into(self._exchange.send_now, seconds)
+                await self._exchange.flush()
+            return
+        take = self._passing(self._stream_cut, self._sieve)
         while not connection.body_done:
-            await connection.receive_body_into(self._pass_on, seconds)
+            await connection.receive_body_into(take, seconds)
             await self._exchange.flush()
 
-    def _sieved(self, sieve: WatchSieve, head: ResponseHead, first: bytes) -> bytes:
-        """Begin to sieve an answer that has to be; a refusal is let through as it is."""
-        if head.status != _OK:
-            self._sieve = None
-            return first
-        sieve.check(head)
-        return sieve.feed(first)
+    def _sieve_of(self, head: ResponseHead) -> WatchSieve | None:
+        """Return what the answer has to be sieved with; a refusal is let through as it is."""
+        if self._sieve is None or head.status != _OK:
+            return None
+        self._sieve.check(head)
+        return self._sieve
 
-    def _pass_on(self, data: bytes) -> bool:
-        """Send to the client what has come for it; whether more may come at once."""
-        if self._sieve is not None:
-            data = self._sieve.feed(data)
-        if self._stream_cut is not None:
-            data = self._stream_cut.feed(data)
-        return not data or self._exchange.send_now(data)
+    def _passing(self, followed: StreamCut, sieve: WatchSieve | None = None) -> Take:
+        """Return what sends to the client what comes for it; whether more may come at once."""
+        follow, send_now = followed.feed, self._exchange.send_now
+
+        def pass_on(data: bytes) -> bool:
+            passed = follow(data if sieve is None else sieve.feed(data))
+            return not passed or send_now(passed)
+
+        return pass_on
 
     async def _refusal_body(
         self, connection: UpstreamConnection, answer: ResponseHead, first: bytes
@@ -275,9 +295,9 @@ class Relay:
             warning=self._warning,
         )
 
-    def _followed(self, head: ResponseHead) -> StreamCut:
+    def _followed(self, head: ResponseHead, chunks: ChunkScanner | None = None) -> StreamCut:
         kind = self._info.stream
-        followed = stream_cut(kind, head)
+        followed = stream_cut(kind, head, chunks)
         if kind is StreamKind.NONE or self._bounds is None or not self._bounds.may_idle_out:
             return followed
         return WatchedCut(followed, kind, head, self._bounds.moved)
@@ -289,13 +309,13 @@ class Relay:
         await self._respond(answer, b"")
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
-                await self._tunnel_down(connection)
+                await self._tunnel_down(connection, self._passing(followed))
 
-    async def _tunnel_down(self, connection: UpstreamConnection) -> None:
+    async def _tunnel_down(self, connection: UpstreamConnection, take: Take) -> None:
         if data := connection.take_rest():
-            self._pass_on(data)
+            take(data)
         await self._exchange.flush()
-        while await connection.stream.receive_into(self._pass_on):
+        while await connection.stream.receive_into(take):
             await self._exchange.flush()
 
     async def _tunnel_up(self, connection: UpstreamConnection, followed: StreamCut) -> None:

@@ -54,18 +54,19 @@ class ResponseBodyScanner:
     """Finds the end of one answer in what kube-apiserver sends.
 
     Attributes:
+        chunks: What follows its chunks; None where it has none.
         done: The answer has come whole.
     """
 
-    __slots__ = ("_chunks", "_left_bytes", "_until_close", "done")
+    __slots__ = ("_left_bytes", "_until_close", "chunks", "done")
 
     def __init__(self, body: ResponseBody) -> None:
-        self._chunks = ChunkScanner(UpstreamInvalid) if isinstance(body, Chunked) else None
+        self.chunks = ChunkScanner(UpstreamInvalid) if isinstance(body, Chunked) else None
         self._left_bytes = body.size_bytes if isinstance(body, Length) else 0
         self._until_close = isinstance(body, UntilClose)
-        self.done = self._chunks is None and not self._left_bytes and not self._until_close
+        self.done = self.chunks is None and not self._left_bytes and not self._until_close
 
-    def scan(self, data: bytes) -> int:
+    def scan(self, data: bytes | memoryview) -> int:
         """Return how many bytes of ``data`` belong to the answer and may be relayed as they are.
 
         Fewer than ``len(data)`` means that kube-apiserver sent more than its answer: the connection
@@ -76,9 +77,9 @@ class ResponseBodyScanner:
         """
         if self.done:
             return 0
-        if self._chunks is not None:
-            _, taken = self._chunks.scan(data)
-            self.done = self._chunks.done
+        if self.chunks is not None:
+            taken = self.chunks.follow(data)
+            self.done = self.chunks.done
             return taken
         if self._until_close:
             return len(data)

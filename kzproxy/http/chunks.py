@@ -30,6 +30,10 @@ class _Expected(Enum):
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _SIZE_LINE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{0,8}|[0-9A-Fa-f]{1,8}\r")
 _LONGEST_LINE_BYTES = 8 + 2
+# Go's server gathers small writes into chunks of 2,048 bytes (net/http, bufferBeforeChunkingSize):
+# of these a list has thousands, and here they cost next to nothing. Possessive, so that nothing is
+# kept to come back to.
+_LIKE_GO = re.compile(rb"(?:800\r\n(?s:.){2048}\r\n)++")
 
 
 class ChunkScanner:
@@ -39,9 +43,10 @@ class ChunkScanner:
 
     Attributes:
         done: The last chunk has been seen whole.
+        noted: Where payload lies in what was followed last; None where nobody asked for it.
     """
 
-    __slots__ = ("_error", "_expected", "_left_bytes", "_line", "done")
+    __slots__ = ("_error", "_expected", "_left_bytes", "_line", "done", "noted")
 
     def __init__(self, error: type[ProxyError]) -> None:
         """Begin before the first chunk; ``error`` is raised for a body that has no reading."""
@@ -50,6 +55,7 @@ class ChunkScanner:
         self._left_bytes = 0
         self._line = b""
         self.done = False
+        self.noted: list[slice] | None = None
 
     @property
     def between_chunks(self) -> bool:
@@ -63,15 +69,46 @@ class ChunkScanner:
             ProxyError: Of the class given; the scanner must not be used again.
         """
         payload: list[slice] = []
+        return payload, self._read(data, payload)
+
+    def follow(self, data: bytes | memoryview) -> int:
+        """Read on as ``scan`` does; the payload is noted where that was asked for.
+
+        Raises:
+            ProxyError: Of the class given; the scanner must not be used again.
+        """
+        noted = self.noted
+        if noted is not None:
+            noted.clear()
+        if self._expected is _Expected.SIZE and not self._line:
+            line = _SIZE_LINE.match(data)
+            if line is not None:
+                start = line.end()
+                stop = start + int(line[1], 16)
+                # One chunk and no more, as an event is: what follows would find the same.
+                if start < stop == len(data) - 2 and data[stop:] == b"\r\n":
+                    if noted is not None:
+                        noted.append(slice(start, stop))
+                    return len(data)
+        return self._read(data, noted)
+
+    def note_payload(self) -> list[slice]:
+        """Note from now on where payload lies; return what is filled anew with each ``follow``."""
+        self.noted = []
+        return self.noted
+
+    def _read(self, data: bytes | memoryview, payload: list[slice] | None) -> int:
+        """Read on; return how much belongs to the body, and note where ``payload`` lies."""
         position, end = 0, len(data)
         while position < end and not self.done:
-            if self.between_chunks:
+            if self._expected is _Expected.SIZE and not self._line:
                 position = self._whole_chunks(data, position, payload)
                 if position == end:
                     break
             if self._expected is _Expected.PAYLOAD:
                 stop = min(position + self._left_bytes, end)
-                payload.append(slice(position, stop))
+                if payload is not None:
+                    payload.append(slice(position, stop))
                 self._left_bytes -= stop - position
                 position = stop
                 if not self._left_bytes:
@@ -80,20 +117,25 @@ class ChunkScanner:
                 position = self._size_line(data, position)
             else:
                 position = self._line_end(data, position)
-        return payload, position
+        return position
 
-    def _whole_chunks(self, data: bytes, position: int, payload: list[slice]) -> int:
+    def _whole_chunks(
+        self, data: bytes | memoryview, position: int, payload: list[slice] | None
+    ) -> int:
         """Pass over the chunks that ``data`` holds whole; return where the first other begins."""
+        if payload is None and (run := _LIKE_GO.match(data, position)) is not None:
+            position = run.end()
         while (line := _SIZE_LINE.match(data, position)) is not None:
             start = line.end()
             stop = start + int(line[1], 16)
             if stop == start or data[stop : stop + 2] != b"\r\n":
                 break
-            payload.append(slice(start, stop))
+            if payload is not None:
+                payload.append(slice(start, stop))
             position = stop + 2
         return position
 
-    def _size_line(self, data: bytes, position: int) -> int:
+    def _size_line(self, data: bytes | memoryview, position: int) -> int:
         """Read a size line, perhaps begun in an earlier buffer; return where it ends."""
         held = len(self._line)
         window = self._line + data[position : position + _LONGEST_LINE_BYTES - held]
@@ -110,7 +152,7 @@ class ChunkScanner:
         self._expected = _Expected.PAYLOAD if self._left_bytes else _Expected.END_OF_BODY
         return position + line.end() - held
 
-    def _line_end(self, data: bytes, position: int) -> int:
+    def _line_end(self, data: bytes | memoryview, position: int) -> int:
         """Read the CRLF after a chunk or, where trailers could stand, after the last one."""
         held = len(self._line)
         window = self._line + data[position : position + 2 - held]

@@ -9,6 +9,7 @@ aborts without a clean end, because clean ends look like success.
 from typing import Protocol
 
 from kzproxy.attributes.request_info import StreamKind
+from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, ResponseHead
 from kzproxy.http.spdy_cut import SpdyExecCut
 from kzproxy.http.watch_cut import WATCH_MEDIA_TYPES, WatchCut
@@ -63,24 +64,32 @@ class AbortOnly:
         return
 
 
-def stream_cut(kind: StreamKind, answer: ResponseHead) -> StreamCut:
-    """Choose how the stream that ``answer`` begins is cut."""
+def stream_cut(
+    kind: StreamKind, answer: ResponseHead, followed: ChunkScanner | None = None
+) -> StreamCut:
+    """Choose how the stream that ``answer`` begins is cut.
+
+    Args:
+        kind: What was asked for.
+        answer: Its head.
+        followed: What has followed the answer's chunks when they are fed; None where nothing has.
+    """
     match kind:
         case StreamKind.WATCH:
-            return _watch_cut(answer)
+            return _watch_cut(answer, followed)
         case StreamKind.EXEC | StreamKind.ATTACH:
             return _exec_cut(answer)
         case StreamKind.NONE | StreamKind.LOG | StreamKind.PORT_FORWARD | StreamKind.PROXY:
             return AbortOnly()
 
 
-def _watch_cut(answer: ResponseHead) -> StreamCut:
+def _watch_cut(answer: ResponseHead, followed: ChunkScanner | None) -> StreamCut:
     if answer.upgrade == "websocket":
         return WebSocketWatchCut()
     media_type = _first(answer, "content-type").partition(";")[0].strip(" \t").lower()
     is_watch = answer.status == 200 and isinstance(answer.body, Chunked)
     if is_watch and media_type in WATCH_MEDIA_TYPES and not answer.values("content-encoding"):
-        return WatchCut(media_type)
+        return WatchCut(media_type, followed)
     return AbortOnly()
 
 

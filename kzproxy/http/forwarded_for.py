@@ -48,9 +48,10 @@ def _address(text: str) -> Address:
         address = ip_address(text)
     except ValueError:
         address = None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    address = address if mapped is None else mapped
     if address is None or "%" in text or address.is_unspecified or address.is_multicast:
         raise BadRequest(
             f"X-Forwarded-For holds {text[:_SHOWN_CHARACTERS]!r} where an IP address must stand"
         )
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    return address

@@ -20,12 +20,19 @@ _PROTOBUF = "application/vnd.kubernetes.protobuf"
 class WatchCut:
     """Follows a chunked watch on its way to the client."""
 
-    __slots__ = ("_chunks", "_events", "_media_type")
+    __slots__ = ("_chunks", "_events", "_is_followed", "_media_type", "_payload")
 
-    def __init__(self, media_type: str) -> None:
-        """Begin before the first byte of the body; ``media_type`` is one of WATCH_MEDIA_TYPES."""
+    def __init__(self, media_type: str, followed: ChunkScanner | None = None) -> None:
+        """Begin before the first byte of the body.
+
+        Args:
+            media_type: One of WATCH_MEDIA_TYPES.
+            followed: Has just followed, each time, what is then fed; None to follow it here.
+        """
         self._media_type = media_type
-        self._chunks = ChunkScanner(UpstreamInvalid)
+        self._is_followed = followed is not None
+        self._chunks = followed or ChunkScanner(UpstreamInvalid)
+        self._payload = self._chunks.note_payload()
         self._events = _EVENTS[media_type]()
 
     def feed(self, data: bytes) -> bytes:
@@ -34,8 +41,9 @@ class WatchCut:
         Raises:
             UpstreamInvalid: The chunked framing has no strict reading.
         """
-        payload, _ = self._chunks.scan(data)
-        for piece in payload:
+        if not self._is_followed:
+            self._chunks.follow(data)
+        for piece in self._payload:
             self._events.feed(data[piece])
         return data
 

@@ -219,7 +219,7 @@ class Exchange:
             raise DownstreamClosed(_CLIENT_STALLED) from error
         await self.flush()
 
-    def send_now(self, data: bytes) -> bool:
+    def send_now(self, data: bytes | memoryview) -> bool:
         """Send what goes without waiting; where that is not all, ``flush`` must follow.
 
         Raises:

@@ -8,21 +8,22 @@ class Stall:
 
     Attributes:
         seconds: How long it may stand still; ``inf`` for ever.
+        since: As of when it has, in monotonic seconds; ``inf`` while nothing is waited for.
     """
 
-    __slots__ = ("_figure", "_since", "seconds")
+    __slots__ = ("_figure", "seconds", "since")
 
     def __init__(self) -> None:
         self.seconds = math.inf
         self._figure: tuple[int, ...] = ()
-        self._since = math.inf
+        self.since = math.inf
 
     def forget(self) -> None:
         """Say that nothing is waited for now."""
-        self._since = math.inf
+        self.since = math.inf
 
     def lasts(self, figure: tuple[int, ...], now: float) -> bool:
         """Whether ``figure`` has been the same for ``seconds``, as far as it was asked about."""
-        if self._since == math.inf or figure != self._figure:
-            self._figure, self._since = figure, now
-        return now - self._since >= self.seconds
+        if self.since == math.inf or figure != self._figure:
+            self._figure, self.since = figure, now
+        return now - self.since >= self.seconds

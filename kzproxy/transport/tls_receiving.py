@@ -1,8 +1,9 @@
 """The receiving half of a ``TlsStream``.
 
-Bytes that OpenSSL has already decrypted do not wake the selector, so a read is always tried before
-it is waited for. While it is waited for, the selector's callback reads: if the waiting task did,
-the selector would find the socket readable once more before that ran.
+A read is always tried before it is waited for, and has room for a whole record: of what OpenSSL has
+decrypted nothing stays with it, where the selector would not know of it. While it is waited for,
+the selector's callback reads: if the waiting task did, the selector would find the socket readable
+once more before that ran.
 """
 
 import asyncio
@@ -119,18 +120,12 @@ class TlsReceiving(TlsSending):
                     taken.set_result(bool(data))
                     return
                 if len(data) < _SMALL_BYTES:  # An event. To read on would nearly always be in vain.
-                    break
+                    return
                 size += len(data)
-            if self._sock.pending():  # The selector does not know of it.
-                self._loop.call_soon(self._look_again)
         except ssl.SSLWantReadError:
             return
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             taken.set_exception(error)
-
-    def _look_again(self) -> None:
-        if not self._closed:
-            self._on_readable()
 
     def _read(self) -> bytes:
         try:

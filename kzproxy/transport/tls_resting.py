@@ -5,14 +5,14 @@ import socket
 import ssl
 from collections.abc import Callable
 
-from kzproxy.transport.tls_receiving import TlsReceiving
+from kzproxy.transport.tls_gathering import TlsGathering
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_waiting import wake
 
 _STASH_BYTES = 64 * 1024
 
 
-class TlsResting(TlsReceiving):
+class TlsResting(TlsGathering):
     """Is watched, and looked at, while nobody receives."""
 
     __slots__ = ("_gone",)
@@ -76,6 +76,8 @@ class TlsResting(TlsReceiving):
     def _on_readable(self) -> None:
         if self._take is not None and self._taken is not None:
             self._hand_over(self._take, self._taken)
+        elif self._take_gathered is not None and self._taken is not None:
+            self._gather(self._take_gathered, self._taken)
         elif self._incoming is not None:
             self._receive_into(self._incoming)
         if self._readable is not None:

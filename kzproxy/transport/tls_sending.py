@@ -8,7 +8,7 @@ import asyncio
 import ssl
 
 from kzproxy.transport.broken import StreamBroken, tls_words
-from kzproxy.transport.tls_waiting import TlsWaiting
+from kzproxy.transport.tls_waiting import TURN_BYTES, TlsWaiting
 
 RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
 
@@ -51,7 +51,8 @@ class TlsSending(TlsWaiting):
     def send_now(self, data: bytes | bytearray | memoryview) -> bool:
         """Send what goes without waiting; where that is not all, ``flush`` must follow.
 
-        Only where ``flush`` has sent what there was before.
+        Only where ``flush`` has sent what there was before. What a memoryview shows may change
+        afterwards: what is left is kept as a copy.
 
         Returns:
             Whether all of it has gone.
@@ -63,25 +64,49 @@ class TlsSending(TlsWaiting):
         if self._send_failure is not None:
             raise self._send_failure
         if len(data) > RECORD_BYTES:
-            self._unsent = memoryview(data)
-            self._offer_next()
-            return False
+            return self._send_pieces(memoryview(data)) == len(data)
         try:
             sent = self._sock.write(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
-            self._offered = memoryview(data)
+            self._offered = _kept(memoryview(data))
             return False
         except OSError as error:
             raise StreamBroken(tls_words(error)) from error
         self.bytes_sent += sent
         if sent == len(data):
             return True
-        self._offered = memoryview(data)[sent:]
+        self._offered = _kept(memoryview(data)[sent:])
         return False
+
+    def _send_pieces(self, data: memoryview) -> int:
+        """Send a record after the other, a turn's share at most; owe the rest.
+
+        Returns:
+            How many bytes have gone.
+        """
+        write, size = self._sock.write, 0
+        try:
+            for size in range(0, min(len(data), TURN_BYTES), RECORD_BYTES):
+                write(data[size : size + RECORD_BYTES])
+            size = min(len(data), TURN_BYTES)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            pass
+        except OSError as error:
+            raise StreamBroken(tls_words(error)) from error
+        self.bytes_sent += size
+        if size < len(data):
+            self._unsent = _kept(data[size:])
+            self._offer_next()
+        return size
 
     def _offer_next(self) -> None:
         piece, self._unsent = self._unsent[:RECORD_BYTES], self._unsent[RECORD_BYTES:]
         self._offered = piece or None
+
+    def forget_unsent(self) -> bool:
+        """Never send what OpenSSL has not been offered yet; whether there was any."""
+        forgotten, self._unsent = bool(self._unsent), memoryview(b"")
+        return forgotten
 
     async def flush(self) -> None:
         """Send what ``send_now`` could not; waits while the peer does not read.
@@ -94,7 +119,7 @@ class TlsSending(TlsWaiting):
             while self._offered is not None:
                 await self._send_offered(self._offered)
         except asyncio.CancelledError:
-            self._unsent = memoryview(b"")  # But what was offered must be finished.
+            self.forget_unsent()  # But what was offered must be finished.
             raise
 
     async def _send_offered(self, offered: memoryview) -> None:
@@ -110,7 +135,14 @@ class TlsSending(TlsWaiting):
             raise StreamBroken(tls_words(error)) from error
         else:
             self.bytes_sent += sent
-            self._offered = offered[sent:]
-            if not self._offered:
-                self._offer_next()
+            self._offered = None
+            if sent < len(offered):
+                self._offered = offered[sent:]
+            elif self._unsent:
+                sent += self._send_pieces(self._unsent)
             await self._take_turns(sent)
+
+
+def _kept(data: memoryview) -> memoryview:
+    """Return what will be the same later, whatever becomes of the memory that it is in now."""
+    return data if data.readonly else memoryview(bytes(data))

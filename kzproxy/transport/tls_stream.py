@@ -3,10 +3,10 @@
 A non-blocking ``SSLSocket`` driven by ``add_reader`` and ``add_writer``: asyncio's own TLS
 transport costs twice the CPU and ten times the memory of an idle watch.
 
-One object in layers: ``tls_waiting``, ``tls_sending``, ``tls_receiving``, ``tls_resting`` and here
-how it begins and ends. A layer inherits from the one below where it could hold it, because every
-small request would pay for the calls from one to the next. What OpenSSL asks of a layer stands at
-its head.
+One object in layers: ``tls_waiting``, ``tls_sending``, ``tls_receiving``, ``tls_gathering``,
+``tls_resting`` and here how it begins and ends. A layer inherits from the one below where it could
+hold it, because every small request would pay for the calls from one to the next. What OpenSSL asks
+of a layer stands at its head.
 """
 
 import asyncio
@@ -34,7 +34,8 @@ class TlsStream(TlsResting):
 
     Attributes:
         sending: How long a send may wait for a peer that takes nothing.
-        receiving: How long ``receive_into`` may wait for a peer that sends nothing.
+        receiving: How long ``receive_into`` and ``receive_gathered`` may wait for a peer that sends
+            nothing.
     """
 
     __slots__ = ("receiving", "sending")
@@ -74,16 +75,24 @@ class TlsStream(TlsResting):
         the kernel holds for it. That it holds less is progress; the socket is writable only when it
         holds much less, which takes a slow peer minutes.
         """
-        return self.deadline <= now or self._sends_in_vain(now) or self._waits_in_vain(now)
+        if self._writable is None:  # As nearly always: this is asked of thousands, often.
+            self.sending.since = math.inf
+        elif self._sends_in_vain(now):
+            return True
+        if self._taken is None:
+            self.receiving.since = math.inf
+        elif self._waits_in_vain(now):
+            return True
+        return self.deadline <= now
 
     def _sends_in_vain(self, now: float) -> bool:
-        if self._writable is None or self._closed or self.sending.seconds == math.inf:
+        if self._closed or self.sending.seconds == math.inf:
             self.sending.forget()
             return False
         return self.sending.lasts((self.bytes_sent, self._unacknowledged_bytes()), now)
 
     def _waits_in_vain(self, now: float) -> bool:
-        if self._taken is None or self.receiving.seconds == math.inf:
+        if self.receiving.seconds == math.inf:
             self.receiving.forget()
             return False
         return self.receiving.lasts((self.bytes_received,), now)

@@ -1,13 +1,16 @@
 """One connection to kube-apiserver and the exchange on it."""
 
 import math
+from collections.abc import Awaitable
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
+from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody
 from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.tls_gathering import TakeGathered
 from kzproxy.transport.tls_receiving import Take
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.answer_memo import Answer, AnswerMemo
@@ -199,6 +202,11 @@ class UpstreamConnection:
         """Whether the whole answer has been received."""
         return self._scanner is not None and self._scanner.done
 
+    @property
+    def chunks(self) -> ChunkScanner | None:
+        """What follows the answer's chunks, before each part of the body is handed on."""
+        return None if self._scanner is None else self._scanner.chunks
+
     def buffered_body(self) -> bytes:
         """Return what came of the body together with the head, framing and all."""
         data, self._buffer = self._buffer, b""
@@ -238,14 +246,44 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
+        scanner = self._body_scanner()
 
         def take_scanned(data: bytes) -> bool:
-            return take(self._scan(data)) and not self.body_done
+            size = scanner.scan(data)
+            if not scanner.done:
+                return take(data)
+            self._end_body(surplus_bytes=len(data) - size)
+            take(data[:size])
+            return False
 
+        await self._until_taken(self.stream.receive_into(take_scanned), seconds)
+
+    async def gather_body_into(self, take: TakeGathered, seconds: float = math.inf) -> None:
+        """Do as ``receive_body_into``, with many records at a time and, later, a moment late.
+
+        Raises:
+            StreamBroken: The connection broke.
+            UpstreamInvalid: It was cut short, or its framing is broken.
+            UpstreamTimeout: Nothing came for ``seconds``.
+            Exception: What ``take`` raised.
+        """
+        scanner = self._body_scanner()
+
+        def take_scanned(data: memoryview) -> bool:
+            size = scanner.scan(data)
+            if not scanner.done:
+                return take(data)
+            self._end_body(surplus_bytes=len(data) - size)
+            take(data[:size])
+            return False
+
+        await self._until_taken(self.stream.receive_gathered(take_scanned), seconds)
+
+    async def _until_taken(self, receiving: Awaitable[bool], seconds: float) -> None:
         stream = self.stream
         stream.receiving.seconds = seconds
         try:
-            if not await stream.receive_into(take_scanned) and self._scanner is not None:
+            if not await receiving and self._scanner is not None:
                 self._scanner.end_of_stream()
         except TimeoutError as error:
             raise UpstreamTimeout("kube-apiserver stopped in the middle of its answer") from error
@@ -258,14 +296,22 @@ class UpstreamConnection:
         return data
 
     def _scan(self, data: bytes) -> bytes:
+        scanner = self._body_scanner()
+        size = scanner.scan(data)
+        if scanner.done:
+            self._end_body(surplus_bytes=len(data) - size)
+        return data[:size]
+
+    def _body_scanner(self) -> ResponseBodyScanner:
         if self._scanner is None:
             raise UpstreamInvalid("kube-apiserver sent a body before a head")
-        size = self._scanner.scan(data)
-        if size < len(data):
+        return self._scanner
+
+    def _end_body(self, *, surplus_bytes: int) -> None:
+        if surplus_bytes:
             # More than the answer: nobody asked for it, so the connection is not trusted again.
             self._keep_alive = False
         self._settle()
-        return data[:size]
 
     def _settle(self) -> None:
         scanner = self._scanner

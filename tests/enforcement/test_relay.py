@@ -1,6 +1,7 @@
 """One relay, and what a cut or the passing of time does to it in each of its phases."""
 
 import asyncio
+import contextlib
 import struct
 import threading
 from collections.abc import Coroutine
@@ -9,7 +10,9 @@ import pytest
 
 from kzproxy.audit.schema import Termination
 from kzproxy.errors.kinds import Unauthenticated, UpstreamTimeout
+from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.spdy_frames import FrameType
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_stream import TlsStream
 from tests.enforcement.conftest import ENDED, Scene
@@ -25,6 +28,7 @@ SWITCHED = (
 )
 ERROR_STREAM, OUTPUT_STREAM = 1, 3
 OPENED = control(FrameType.SYN_STREAM, ERROR_STREAM) + control(FrameType.SYN_STREAM, OUTPUT_STREAM)
+LIST_CHUNKS = 8000
 OUTPUT = struct.pack(">II", OUTPUT_STREAM, RECORD_BYTES - 8) + bytes(RECORD_BYTES - 8)
 
 
@@ -110,6 +114,43 @@ async def test_a_request_that_is_cut_at_its_very_end_ends_its_connection(scene: 
     await settle()
     relay.cut(ENDED)
     await end(scene, running)
+
+
+def long_list(connection: Connection, _: bytes) -> None:
+    """Answer as kube-apiserver does with a list: many records, more than fits between here."""
+    connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+    with contextlib.suppress(OSError):
+        for _ in range(LIST_CHUNKS):
+            connection.send(chunk(b"i" * 2048))
+        connection.send(LAST_CHUNK)
+
+
+async def test_a_list_in_many_records_comes_as_it_was_sent(scene: Scene) -> None:
+    scene.stand_in.script = long_list
+    relay, outgoing = scene.relay("GET", PODS)
+    reading = started(everything(scene.client))
+    await relay.run(outgoing)
+    scene.stream.close()
+
+    assert (await reading).endswith(chunk(b"i" * 2048) * LIST_CHUNKS + LAST_CHUNK)
+    assert scene.exchange.reusable
+
+
+async def test_a_list_that_is_cut_while_its_client_lags_goes_no_further(scene: Scene) -> None:
+    """Not even what had been read for it already, but for the record that TLS has begun."""
+    scene.stand_in.script = long_list
+    relay, outgoing = scene.relay("GET", PODS)
+    running = started(relay.run(outgoing))
+    while not scene.stream.owes:
+        await asyncio.sleep(0.01)
+    sent_before = scene.stream.bytes_sent
+    relay.cut(ENDED)
+    with pytest.raises(StreamBroken):
+        await everything(scene.client)
+    await running
+
+    assert scene.stream.bytes_sent <= sent_before + RECORD_BYTES
+    assert scene.case.termination is Termination.POLICY_CUT
 
 
 async def test_an_exec_that_is_cut_while_its_client_lags_is_told_why(scene: Scene) -> None:

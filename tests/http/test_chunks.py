@@ -37,6 +37,59 @@ def test_the_payload_is_found_however_the_bytes_are_cut(payloads, cuts, after):
     assert (taken, scanner.done) == (len(body), True)
 
 
+def followed(data: bytes, cuts: list[int], *, view: bool) -> tuple[int, bool, bool]:
+    """Follow ``data`` cut at these offsets; return the body's bytes, and where it then stands."""
+    scanner, taken = ChunkScanner(BadRequest), 0
+    edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    for start, stop in itertools.pairwise(edges):
+        part = data[start:stop]
+        taken += scanner.follow(memoryview(bytearray(part)) if view else part)
+    return taken, scanner.done, scanner.between_chunks
+
+
+# As Go writes them, nearly so, and as nobody does.
+RUNS = st.lists(
+    st.sampled_from(
+        [
+            chunk(b"g" * 2048),
+            chunk(b"\r" * 2048),
+            b"800\r\n" + b"s" * 2047 + b"\r\n",
+            b"800\r\n" + b"l" * 2049 + b"\r\n",
+            b"0800\r\n" + b"z" * 2048 + b"\r\n",
+            b"800;\r\n" + b"e" * 2048 + b"\r\n",
+            chunk(b"x"),
+            LAST_CHUNK,
+        ]
+    ),
+    max_size=6,
+).map(b"".join)
+
+
+@given(RUNS, st.lists(st.integers(0, 14_000), max_size=6), st.booleans())
+@settings(deadline=None, max_examples=400)
+def test_what_is_followed_is_what_is_scanned(body, cuts, view):
+    try:
+        _, taken, scanner = scanned(body, cuts)
+    except BadRequest:
+        with pytest.raises(BadRequest):
+            followed(body, cuts, view=view)
+        return
+    assert followed(body, cuts, view=view) == (taken, scanner.done, scanner.between_chunks)
+
+
+@given(PAYLOADS, st.lists(st.integers(0, 500), max_size=6))
+@settings(deadline=None, max_examples=400)
+def test_what_is_noted_is_what_is_scanned(payloads, cuts):
+    body = b"".join(map(chunk, payloads)) + LAST_CHUNK
+    scanner, following = ChunkScanner(BadRequest), ChunkScanner(BadRequest)
+    noted = following.note_payload()
+    edges = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
+    for start, stop in itertools.pairwise(edges):
+        pieces, taken = scanner.scan(body[start:stop])
+        assert following.follow(body[start:stop]) == taken
+        assert noted == pieces
+
+
 @given(PAYLOADS)
 @settings(deadline=None)
 def test_byte_by_byte_nothing_is_done_before_the_last_byte(payloads):
@@ -109,6 +162,8 @@ def test_a_malformed_body_is_refused_whole_and_byte_by_byte(body):
     for cuts in ([], list(range(len(body)))):
         with pytest.raises(BadRequest):
             scanned(body, cuts)
+        with pytest.raises(BadRequest):
+            followed(body, cuts, view=False)
 
 
 def test_a_size_line_that_never_ends_is_refused_at_once():

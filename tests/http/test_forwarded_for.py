@@ -64,6 +64,8 @@ def test_it_is_believed_from_its_end_as_far_as_listed_proxies_wrote_it(
         pytest.param(["0.0.0.0"], id="nobody"),
         pytest.param(["::"], id="nobody-ipv6"),
         pytest.param(["224.0.0.1"], id="multicast"),
+        pytest.param(["::ffff:0.0.0.0"], id="nobody-mapped"),
+        pytest.param(["::ffff:224.0.0.1"], id="multicast-mapped"),
         pytest.param(["192.0.2.0/24"], id="block"),
         pytest.param(["\u0661\u0669\u0662.0.2.7"], id="other-digits"),
         pytest.param(["nonsense, 10.0.0.1"], id="nonsense-behind-a-hop"),

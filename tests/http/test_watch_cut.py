@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kzproxy.errors.kinds import Forbidden, UpstreamInvalid
 from kzproxy.errors.status import status_body
-from kzproxy.http.chunks import LAST_CHUNK, chunk
+from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 from kzproxy.http.protobuf_status import error_event
 from kzproxy.http.watch_cut import WatchCut
 
@@ -62,6 +62,21 @@ def test_protobuf_a_boundary_is_where_a_chunk_and_a_frame_end(sizes, chunk_sizes
     body, edges = edges_of([protobuf_event(size) for size in sizes], chunk_sizes)
     assert boundaries(WatchCut(PROTOBUF), body, cuts) <= edges
     assert boundaries(WatchCut(PROTOBUF), body, list(range(len(body) + 1))) == edges
+
+
+@given(st.sampled_from([JSON, PROTOBUF, CBOR]), SIZES, st.lists(st.integers(0, 1000), max_size=8))
+@settings(deadline=None, max_examples=300)
+def test_it_knows_the_same_where_somebody_else_follows_the_chunks(media_type, chunk_sizes, cuts):
+    events = [protobuf_event(n) if media_type == PROTOBUF else event(n) + b"\n" for n in range(4)]
+    body, _ = edges_of(events, chunk_sizes)
+    chunks = ChunkScanner(UpstreamInvalid)
+    followed, alone = WatchCut(media_type, chunks), WatchCut(media_type)
+    position = 0
+    for stop in sorted({stop % (len(body) + 1) for stop in cuts}):
+        chunks.follow(body[position:stop])
+        assert followed.feed(body[position:stop]) == alone.feed(body[position:stop])
+        assert followed.farewell(STATUS) == alone.farewell(STATUS)
+        position = stop
 
 
 def boundaries(cut: WatchCut, body: bytes, cuts: list[int]) -> set[int]:

@@ -70,3 +70,41 @@ async def test_a_piece_that_was_offered_is_finished_before_anything_else_is_sent
         receiving = group.create_task(gathered(server))
 
     assert receiving.result() == b"a" * (at_the_cancel + RECORD_BYTES) + b"b"
+
+
+async def test_a_piece_is_sent_as_it_was_whatever_becomes_of_its_memory(pair: Pair) -> None:
+    server, client = pair
+    memory = bytearray(b"a" * 100_000)
+    sent = 0
+    while client.send_now(memoryview(memory)):
+        sent += len(memory)
+    memory[:] = b"b" * len(memory)
+
+    async def go_on() -> None:
+        await client.flush()
+        client.close()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(go_on())
+        receiving = group.create_task(gathered(server))
+
+    assert receiving.result() == b"a" * (sent + len(memory))
+
+
+async def test_what_was_not_offered_can_be_forgotten(pair: Pair) -> None:
+    server, client = pair
+    while client.send_now(b"a" * 100_000):
+        pass
+    assert client.forget_unsent()
+    assert not client.forget_unsent()
+    taken_before = client.bytes_sent
+
+    async def go_on() -> None:
+        await client.flush()
+        client.close()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(go_on())
+        receiving = group.create_task(gathered(server))
+
+    assert len(receiving.result()) == taken_before + RECORD_BYTES

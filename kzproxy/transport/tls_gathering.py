@@ -1,0 +1,122 @@
+"""The receiving half of a ``TlsStream`` where much comes in many small records.
+
+kube-apiserver writes a list of 7 MB in some 1,700 records. Woken for each, reading, scanning and
+sending it on by itself costs three times what the bytes do. So all that are there are put together
+in one buffer, and once much has come in small ones, the socket is left alone for a moment, as a
+network card holds its interrupts back: a hundred then cost one waking.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+
+from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.transport.tls_receiving import TlsReceiving
+from kzproxy.transport.tls_sending import RECORD_BYTES
+
+# As much as nginx's proxy_buffers hold by default where a page has 16 KiB.
+GATHER_BYTES = 128 * 1024
+# Whoever gets a short answer does not wait for it.
+_AT_ONCE_BYTES = 64 * 1024
+# A sender of full records is not helped by waiting for more of them.
+_SMALL_RECORD_BYTES = 8 * 1024
+_LULL_SECONDS = 0.001
+
+# As ``Take``; what it is given is overwritten once it returns.
+TakeGathered = Callable[[memoryview], bool]
+
+
+class TlsGathering(TlsReceiving):
+    """Receives many records at a time."""
+
+    __slots__ = ("_buffer", "_flowed_bytes", "_take_gathered")
+
+    def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(sock, loop)
+        self._take_gathered: TakeGathered | None = None
+        self._buffer = memoryview(b"")
+        self._flowed_bytes = 0
+
+    async def receive_gathered(self, take: TakeGathered) -> bool:
+        """Do as ``receive_into`` does, for a body of which nobody waits for the single record.
+
+        What comes first is handed on at once; later the socket may be left alone for a
+        millisecond.
+
+        Raises:
+            StreamBroken: The connection ended in another way.
+            Exception: What ``fail`` or ``interrupt`` was given.
+        """
+        stash, self._stash = self._stash, b""
+        if stash and not take(memoryview(stash)):
+            return True
+        self._buffer = memoryview(bytearray(GATHER_BYTES))
+        self._flowed_bytes = 0
+        try:
+            return await self._until_gathered(take)
+        finally:
+            self._buffer = memoryview(b"")
+
+    async def _until_gathered(self, take: TakeGathered) -> bool:
+        while True:
+            self._raise_if_receiving_failed()
+            self._take_gathered, self._taken = take, self._loop.create_future()
+            self._listen()
+            self._gather(take, self._taken)
+            try:
+                return await self._taken
+            except ssl.SSLWantWriteError:
+                await self._until_writable()
+            finally:
+                self._take_gathered = self._taken = None
+
+    def _gather(self, take: TakeGathered, taken: asyncio.Future[bool]) -> None:
+        """Hand over what is there, up to a buffer full; set ``taken`` where that is the end."""
+        if taken.done():
+            return
+        size, records, stopped = self._fill()
+        self._flowed_bytes += size
+        try:
+            if size and not take(self._buffer[:size]):
+                taken.set_result(True)  # What stopped us will do so again.
+            elif isinstance(stopped, ssl.SSLWantReadError):
+                if self._flowed_bytes > _AT_ONCE_BYTES and size < records * _SMALL_RECORD_BYTES:
+                    self._begin_lull()
+            elif isinstance(stopped, EOFError):
+                taken.set_result(False)
+            elif stopped is not None:
+                taken.set_exception(stopped)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            taken.set_exception(error)
+
+    def _fill(self) -> tuple[int, int, Exception | None]:
+        """Read into the buffer; return bytes, records, and what stopped it before it was full."""
+        # With a buffer it returns how much it read, which its type does not tell.
+        read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[assignment]
+        buffer = self._buffer
+        size = records = 0
+        stopped: Exception | None = None
+        try:
+            while size <= GATHER_BYTES - RECORD_BYTES:
+                got = read(RECORD_BYTES, buffer[size:])
+                if not got:
+                    stopped = EOFError()
+                    break
+                size += got
+                records += 1
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
+            stopped = error
+        except OSError as error:
+            stopped = StreamBroken(tls_words(error))
+        self.bytes_received += size
+        return size, records, stopped
+
+    def _begin_lull(self) -> None:
+        self._stop_listening()
+        self._loop.call_later(_LULL_SECONDS, self._end_lull)
+
+    def _end_lull(self) -> None:
+        """Look at the socket again, where it is still the same body that is waited for."""
+        if self._taken is not None and not self._closed and not self._reader_on:
+            self._listen()
+            self._on_readable()
