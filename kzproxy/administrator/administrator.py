@@ -1,13 +1,12 @@
 """The policy administrator: the engine in force, and every request that is under way."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 
+from kzproxy.administrator.due_leases import DueLeases
 from kzproxy.administrator.lease import (
     Bounds,
     Caller,
@@ -43,9 +42,6 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.2
-# Two milliseconds, beside the cuts that come of it. A request waits for some five turns of the
-# loop; ten thousand streams judged in one go would keep it waiting for a third of a second.
-_JUDGED_AT_ONCE = 50
 
 
 class Administrator:
@@ -58,8 +54,7 @@ class Administrator:
         self._clock = clock
         self._live = LiveLeases()
         self._restating: list[Restates] = []
-        self._due: dict[Lease, None] = {}
-        self._is_due = asyncio.Event()
+        self._due = DueLeases()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
@@ -244,10 +239,9 @@ class Administrator:
     async def run(self) -> None:
         """Judge again what is due, until cancelled."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_due.wait(), _SWEEP_SECONDS)
+            await self._due.wait(_SWEEP_SECONDS)
             if self._due:
-                self._judge_some()
+                self._judge_each(self._due.next_few())
                 await asyncio.sleep(0)  # somebody else's turn
             else:
                 self.sweep()
@@ -259,19 +253,8 @@ class Administrator:
         self._forget_callers(now)
 
     def _judge_soon(self, leases: Iterable[Lease]) -> None:
-        for lease in leases:
-            self._due[lease] = None
-        self._judge_some()
-
-    def _judge_some(self) -> None:
-        some = list(islice(self._due, _JUDGED_AT_ONCE))
-        for lease in some:
-            del self._due[lease]
-        self._judge_each(some)
-        if self._due:
-            self._is_due.set()
-        else:
-            self._is_due.clear()
+        self._due.add(leases)
+        self._judge_each(self._due.next_few())
 
     def _judge_each(self, leases: Iterable[Lease]) -> None:
         now = self._clock.now()

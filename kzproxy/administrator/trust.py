@@ -25,11 +25,11 @@ class Trust:
     def covers(self, attributes: Attributes) -> bool:
         """Whether all facts of a request hold as they are."""
         device = attributes.device  # Written out: every request asks.
-        if device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities:
+        if attributes.subject.vouched_by not in self.issuers:
             return False
-        if device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities:
-            return False
-        return attributes.subject.vouched_by in self.issuers
+        return device.enrolled is not Fact.PASSED or (
+            device.vouched_by in self.device_authorities and not self._doubts_managed(device)
+        )
 
     def restate(self, attributes: Attributes) -> Attributes:
         """Return the facts of a request as they stand now: a device may not be vouched for.
@@ -65,7 +65,9 @@ class Trust:
         return replace(attributes, device=replace(attributes.device, managed=Fact.UNKNOWN))
 
     def _doubts_managed(self, device: DevicePosture) -> bool:
-        return device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities
+        # Of one that is no device any more, whatever was said once counts for nothing.
+        is_managed = device.enrolled is Fact.PASSED and device.managed is Fact.PASSED
+        return is_managed and device.vouched_by not in self.managed_authorities
 
     def _doubts(self, device: DevicePosture) -> bool:
         return device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities

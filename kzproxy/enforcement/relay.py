@@ -212,37 +212,33 @@ class Relay:
         del self._outgoing
         if answer.head.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
+        elif self._info.stream is StreamKind.NONE:
+            await self._relay_body(connection, answer)
         else:
-            await self._begin_body(connection, answer)
-            if not connection.body_done:
-                await self._pass_rest(connection)
+            await self._relay_stream(connection, answer)
 
-    async def _begin_body(self, connection: UpstreamConnection, answer: Answer) -> None:
-        """Send the head, and what has come of the body with it.
+    async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
+        first = connection.buffered_body()
+        if may_name_account(answer.head, self._info):
+            first = await self._refusal_body(connection, answer.head, first)
+        await self._respond(answer, first)
+        seconds = self._patience.body_seconds
+        while not connection.body_done:
+            await connection.gather_body_into(self._exchange.send_now, seconds)
+            await self._exchange.flush()
 
-        A coroutine of its own, so that a watch does not hold its first events for hours.
-        """
-        self._sieve = sieve = self._sieve_of(answer.head)
-        if self._info.stream is not StreamKind.NONE:
-            chunks = connection.chunks if sieve is None else None
-            self._stream_cut = self._followed(answer.head, chunks)
+    async def _relay_stream(self, connection: UpstreamConnection, answer: Answer) -> None:
+        sieve = self._sieve_of(answer.head)
+        chunks = connection.chunks if sieve is None else None
+        self._stream_cut = followed = self._followed(answer.head, chunks)
         first = connection.buffered_body()
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
         if sieve is not None:
             first = sieve.feed(first)
-        if self._stream_cut is not None:
-            first = self._stream_cut.feed(first)
-        await self._respond(answer, first)
-
-    async def _pass_rest(self, connection: UpstreamConnection) -> None:
-        seconds = self._patience.body_seconds
-        if self._stream_cut is None:
-            while not connection.body_done:
-                await connection.gather_body_into(self._exchange.send_now, seconds)
-                await self._exchange.flush()
-            return
-        take = self._passing(self._stream_cut, self._sieve)
+        await self._respond(answer, followed.feed(first))
+        del first  # A watch would hold its first events for hours.
+        take, seconds = self._passing(followed, sieve), self._patience.body_seconds
         while not connection.body_done:
             await connection.receive_body_into(take, seconds)
             await self._exchange.flush()

@@ -45,7 +45,7 @@ class RequestHeadMemo:
 
     __slots__ = ("_blocks", "_bytes", "_heads", "_lines", "_max_bytes", "_max_heads", "_targets")
 
-    def __init__(self, *, max_heads: int = 16384, max_bytes: int = 16 * 1024 * 1024) -> None:
+    def __init__(self, *, max_heads: int = 16384, max_bytes: int = 8 * 1024 * 1024) -> None:
         self._blocks: dict[bytes, _Block] = {}
         self._heads = 0
         self._bytes = 0

@@ -88,8 +88,17 @@ class ClientConnection:
     async def serve(self) -> None:
         """Serve until the connection ends; closes it in every case."""
         try:
-            while (self._is_new or not self._draining) and await self._serve_one():
-                pass
+            while self._takes_more and (exchange := await self._next_exchange()) is not None:
+                self._exchange, self._is_new = exchange, False
+                if self._draining:
+                    exchange.be_last()
+                await self._service.handle(exchange)
+                self._exchange = None
+                if not exchange.reusable or not exchange.body_received:
+                    await self._stream.linger()
+                    break
+                if rest := exchange.take_rest():
+                    self._buffer[:0] = rest
         except (StreamBroken, TimeoutError):
             pass  # The peer has gone, or never finished its head: there is nothing to answer.
         except asyncio.CancelledError:
@@ -98,21 +107,9 @@ class ClientConnection:
         finally:
             self._stream.close()
 
-    async def _serve_one(self) -> bool:
-        exchange = await self._next_exchange()
-        if exchange is None:
-            return False
-        self._exchange, self._is_new = exchange, False
-        if self._draining:
-            exchange.be_last()
-        await self._service.handle(exchange)
-        self._exchange = None
-        if exchange.reusable and exchange.body_received:
-            if rest := exchange.take_rest():
-                self._buffer[:0] = rest
-            return True
-        await self._stream.linger()
-        return False
+    @property
+    def _takes_more(self) -> bool:
+        return self._is_new or not self._draining
 
     async def _next_exchange(self) -> Exchange | None:
         head: RequestHead | ProxyError | None
