@@ -222,7 +222,6 @@ class Relay:
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)
         await self._respond(answer, first)
-        del first  # A watch would hold its first events for hours.
         seconds = self._patience.body_seconds
         while not connection.body_done:
             await connection.gather_body_into(self._exchange.send_now, seconds)
@@ -238,6 +237,7 @@ class Relay:
         if sieve is not None:
             first = sieve.feed(first)
         await self._respond(answer, followed.feed(first))
+        del first  # A watch would hold its first events for hours.
         take, seconds = self._passing(followed, sieve), self._patience.body_seconds
         while not connection.body_done:
             await connection.receive_body_into(take, seconds)
