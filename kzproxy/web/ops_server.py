@@ -130,6 +130,7 @@ class _Connection:
                 self.is_answering = False
                 if not keep_alive:
                     return
+                await asyncio.sleep(0)  # Users are served by the same loop.
 
     async def _head(self) -> bytes | None:
         """Return the next head, or what has come of one that is too long; None at the end.

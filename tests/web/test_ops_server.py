@@ -183,3 +183,38 @@ async def test_it_ends_with_its_connections_when_it_is_ended() -> None:
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
+
+
+async def test_request_after_request_of_one_client_leaves_the_loop_to_others() -> None:
+    """It is the loop that users are served by."""
+    loop = asyncio.get_running_loop()
+    turns_at: list[float] = []
+
+    async def others() -> None:
+        while True:
+            turns_at.append(loop.time())
+            await asyncio.sleep(0)
+
+    async with serving() as address, alongside(others()):
+        answers = await asyncio.to_thread(flood, address, 20_000)
+
+    assert answers == 20_000
+    # Each answer takes its turn: there were as many for everybody else.
+    assert len(turns_at) > 20_000 / 2
+
+
+def flood(address: tuple[str, int], count: int) -> int:
+    """Send ``count`` requests, a few hundred ahead of their answers; return how many are answered."""
+    ahead, answers = 300, 0
+    with socket.create_connection(address, timeout=60) as sock:
+        sock.sendall(GET * ahead)
+        sent, rest = ahead, b""
+        while answers < count:
+            data = rest + sock.recv(65536)
+            got = data.count(b"fine\n")
+            rest = data[data.rfind(b"fine\n") + 5 :] if got else data
+            answers += got
+            more = min(got, count - sent)
+            sock.sendall(GET * more)
+            sent += more
+    return answers
