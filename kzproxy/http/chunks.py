@@ -30,6 +30,9 @@ class _Expected(Enum):
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,8})\r\n")
 _SIZE_LINE_SO_FAR = re.compile(rb"[0-9A-Fa-f]{0,8}|[0-9A-Fa-f]{1,8}\r")
 _LONGEST_LINE_BYTES = 8 + 2
+# What a chunk has around a payload of 256 to 4,095 bytes; of up to 65,535 a digit more.
+_AROUND_THREE_DIGITS = 3 + 2 + 2
+_MOST_IN_THREE_DIGITS = 0xFFF
 # Go's server gathers small writes into chunks of 2,048 bytes (net/http, bufferBeforeChunkingSize):
 # of these a list has thousands, and here they cost next to nothing. Possessive, so that nothing is
 # kept to come back to.
@@ -80,16 +83,17 @@ class ChunkScanner:
         noted = self.noted
         if noted is not None:
             noted.clear()
-        if self._expected is _Expected.SIZE and not self._line:
-            line = _SIZE_LINE.match(data)
-            if line is not None:
-                start = line.end()
-                stop = start + int(line[1], 16)
-                # One chunk and no more, as an event is: what follows would find the same.
-                if start < stop == len(data) - 2 and data[stop:] == b"\r\n":
-                    if noted is not None:
-                        noted.append(slice(start, stop))
-                    return len(data)
+        if self._expected is _Expected.SIZE and not self._line and type(data) is bytes:
+            # One chunk and no more, as an event is: the same as ``chunk`` makes of what is in it.
+            size = len(data) - _AROUND_THREE_DIGITS
+            if size > _MOST_IN_THREE_DIGITS:
+                size -= 1
+            line = b"%x\r\n" % size
+            stop = len(line) + size
+            if size > 0 and data.startswith(line) and data[stop:] == b"\r\n":
+                if noted is not None:
+                    noted.append(slice(len(line), stop))
+                return len(data)
         return self._read(data, noted)
 
     def note_payload(self) -> list[slice]:

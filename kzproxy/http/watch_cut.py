@@ -15,6 +15,7 @@ from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 
 _JSON = "application/json"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
+_LINE_FEED = 10
 
 
 class WatchCut:
@@ -43,8 +44,7 @@ class WatchCut:
         """
         if not self._is_followed:
             self._chunks.follow(data)
-        for piece in self._payload:
-            self._events.feed(data[piece])
+        self._events.feed(data, self._payload)
         return data
 
     def feed_client(self, data: bytes) -> None:
@@ -80,7 +80,7 @@ def error_event(status_body: bytes) -> bytes:
 class _Events(Protocol):
     """Follows the events in a watch's payload."""
 
-    def feed(self, payload: bytes) -> None: ...
+    def feed(self, data: bytes, payload: list[slice]) -> None: ...
 
     @property
     def whole(self) -> bool: ...
@@ -94,8 +94,9 @@ class _Lines:
     def __init__(self) -> None:
         self.whole = True
 
-    def feed(self, payload: bytes) -> None:
-        self.whole = payload.endswith(b"\n")
+    def feed(self, data: bytes, payload: list[slice]) -> None:
+        if payload:
+            self.whole = data[payload[-1].stop - 1] == _LINE_FEED
 
 
 class _LengthPrefixed:
@@ -111,7 +112,11 @@ class _LengthPrefixed:
     def whole(self) -> bool:
         return not self._length and not self._left_bytes
 
-    def feed(self, payload: bytes) -> None:
+    def feed(self, data: bytes, payload: list[slice]) -> None:
+        for piece in payload:
+            self._feed(data[piece])
+
+    def _feed(self, payload: bytes) -> None:
         position = 0
         while position < len(payload):
             if self._left_bytes:
@@ -134,7 +139,7 @@ class _Chunks:
 
     whole = True
 
-    def feed(self, payload: bytes) -> None:
+    def feed(self, data: bytes, payload: list[slice]) -> None:
         pass
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from kzproxy.transport.broken import StreamBroken, tls_words
 from kzproxy.transport.tls_receiving import TlsReceiving
-from kzproxy.transport.tls_sending import RECORD_BYTES
+from kzproxy.transport.tls_sending import NOTHING, RECORD_BYTES
 
 # As much as nginx's proxy_buffers hold by default where a page has 16 KiB.
 GATHER_BYTES = 128 * 1024
@@ -34,7 +34,7 @@ class TlsGathering(TlsReceiving):
     def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(sock, loop)
         self._take_gathered: TakeGathered | None = None
-        self._buffer = memoryview(b"")
+        self._buffer = NOTHING
         self._flowed_bytes = 0
 
     async def receive_gathered(self, take: TakeGathered) -> bool:
@@ -55,13 +55,12 @@ class TlsGathering(TlsReceiving):
         try:
             return await self._until_gathered(take)
         finally:
-            self._buffer = memoryview(b"")
+            self._buffer = NOTHING
 
     async def _until_gathered(self, take: TakeGathered) -> bool:
         while True:
             self._raise_if_receiving_failed()
             self._take_gathered, self._taken = take, self._loop.create_future()
-            self._listen()
             self._gather(take, self._taken)
             try:
                 return await self._taken
@@ -79,12 +78,13 @@ class TlsGathering(TlsReceiving):
         try:
             if size and not take(self._buffer[:size]):
                 taken.set_result(True)  # What stopped us will do so again.
+            elif stopped is None:
+                self._listen()
             elif isinstance(stopped, ssl.SSLWantReadError):
-                if self._flowed_bytes > _AT_ONCE_BYTES and size < records * _SMALL_RECORD_BYTES:
-                    self._begin_lull()
+                self._wait(is_small=size < records * _SMALL_RECORD_BYTES)
             elif isinstance(stopped, EOFError):
                 taken.set_result(False)
-            elif stopped is not None:
+            else:
                 taken.set_exception(stopped)
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             taken.set_exception(error)
@@ -111,12 +111,17 @@ class TlsGathering(TlsReceiving):
         self.bytes_received += size
         return size, records, stopped
 
-    def _begin_lull(self) -> None:
-        self._stop_listening()
+    def _wait(self, *, is_small: bool) -> None:
+        """Wait for more: by the selector, or for a moment where much has come in small records."""
+        if not is_small or self._flowed_bytes <= _AT_ONCE_BYTES:
+            self._listen()
+            return
+        if self._reader_on:
+            self._stop_listening()
         self._loop.call_later(_LULL_SECONDS, self._end_lull)
 
     def _end_lull(self) -> None:
-        """Look at the socket again, where it is still the same body that is waited for."""
-        if self._taken is not None and not self._closed and not self._reader_on:
-            self._listen()
-            self._on_readable()
+        """Read again, where it is still the same body that is waited for."""
+        take, taken = self._take_gathered, self._taken
+        if take is not None and taken is not None and not self._reader_on and not self._closed:
+            self._gather(take, taken)

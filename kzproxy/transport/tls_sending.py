@@ -12,7 +12,7 @@ from kzproxy.transport.tls_waiting import TURN_BYTES, TlsWaiting
 
 RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
 
-_NOTHING = memoryview(b"")  # One for all connections: each weighs 300 bytes.
+NOTHING = memoryview(b"")  # One for all connections: each weighs 300 bytes.
 
 
 class TlsSending(TlsWaiting):
@@ -28,7 +28,7 @@ class TlsSending(TlsWaiting):
         super().__init__(sock, loop)
         # What OpenSSL has been offered and must be offered again, and what comes after it.
         self._offered: memoryview | None = None
-        self._unsent = _NOTHING
+        self._unsent = NOTHING
         self.bytes_sent = 0
 
     async def send(self, data: bytes | bytearray | memoryview) -> None:
@@ -105,7 +105,7 @@ class TlsSending(TlsWaiting):
 
     def forget_unsent(self) -> bool:
         """Never send what OpenSSL has not been offered yet; whether there was any."""
-        forgotten, self._unsent = bool(self._unsent), memoryview(b"")
+        forgotten, self._unsent = bool(self._unsent), NOTHING
         return forgotten
 
     async def flush(self) -> None:

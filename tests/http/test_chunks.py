@@ -90,6 +90,24 @@ def test_what_is_noted_is_what_is_scanned(payloads, cuts):
         assert noted == pieces
 
 
+# Around where a size takes one digit more, right and wrong by a byte.
+SIZES = st.sampled_from([1, 15, 16, 255, 256, 300, 4094, 4095, 4096, 5000, 65_535, 65_536])
+
+
+@given(SIZES, st.integers(-2, 2), st.sampled_from([b"%x\r\n", b"%X\r\n", b"0%x\r\n", b"%x;\r\n"]))
+@settings(deadline=None, max_examples=400)
+def test_one_chunk_at_a_time_is_followed_as_in_pieces(size, more, line):
+    body = line % size + b"y" * max(size + more, 0) + b"\r\n"
+    cuts = [3, 7]
+    try:
+        in_pieces = followed(body, cuts, view=False)
+    except BadRequest:
+        with pytest.raises(BadRequest):
+            followed(body, [], view=False)
+        return
+    assert followed(body, [], view=False) == in_pieces
+
+
 @given(PAYLOADS)
 @settings(deadline=None)
 def test_byte_by_byte_nothing_is_done_before_the_last_byte(payloads):
