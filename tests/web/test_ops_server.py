@@ -204,7 +204,7 @@ async def test_request_after_request_of_one_client_leaves_the_loop_to_others() -
 
 
 def flood(address: tuple[str, int], count: int) -> int:
-    """Send ``count`` requests, a few hundred ahead of their answers; return how many are answered."""
+    """Send requests, a few hundred ahead of their answers; return how many are answered."""
     ahead, answers = 300, 0
     with socket.create_connection(address, timeout=60) as sock:
         sock.sendall(GET * ahead)
