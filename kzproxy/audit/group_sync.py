@@ -39,7 +39,8 @@ class GroupSync:
 
     def written(self, waiting: list[Written]) -> None:
         """Note that lines were written; end ``waiting`` once they have reached the disk."""
-        if self._has_unsynced and not waiting:  # They will be, soon.
+        is_on_its_way = self._timer is not None or self._running is not None
+        if self._has_unsynced and is_on_its_way and not waiting:
             return
         self._has_unsynced = True
         self._waiting += waiting

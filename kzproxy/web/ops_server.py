@@ -68,7 +68,8 @@ class OpsServer:
     def __init__(self, sock: socket.socket, documents: Mapping[str, Show]) -> None:
         self._sock = sock
         self._documents = documents
-        self._open = 0
+        # In the order in which they came, each with the task that serves it.
+        self._open: dict[_Connection, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Serve until cancelled."""
@@ -81,37 +82,55 @@ class OpsServer:
                     except OSError:  # No descriptor is left, or the client has gone already.
                         await asyncio.sleep(_REST_SECONDS)
                         continue
-                    if self._open >= MAX_CONNECTIONS:
-                        sock.close()
-                        continue
-                    self._open += 1
-                    group.create_task(self._serve(sock))
+                    if len(self._open) >= MAX_CONNECTIONS:
+                        self._make_room()
+                    connection = _Connection(sock, self._documents)
+                    self._open[connection] = group.create_task(self._serve(connection))
+                    await asyncio.sleep(0)  # It begins before the next one is taken.
 
-    async def _serve(self, sock: socket.socket) -> None:
+    def _make_room(self) -> None:
+        """End the oldest connection that asks nothing, or else the oldest.
+
+        Whoever connects so often, and says nothing or takes no answer, would otherwise have every
+        probe fail, and kzproxy started again for it.
+        """
+        oldest = next(iter(self._open))
+        idle = (one for one in self._open if not one.is_answering)
+        self._open.pop(next(idle, oldest)).cancel()
+
+    async def _serve(self, connection: "_Connection") -> None:
         try:
-            with sock:
-                await _Connection(sock, self._documents).serve()
+            await connection.serve()
         except (OSError, TimeoutError):
             pass  # It has gone, or says nothing: there is nobody to answer.
         finally:
-            self._open -= 1
+            self._open.pop(connection, None)
 
 
 class _Connection:
-    """One client's."""
+    """One client's.
+
+    Attributes:
+        is_answering: Whether a whole request has come that is being answered.
+    """
 
     def __init__(self, sock: socket.socket, documents: Mapping[str, Show]) -> None:
         self._sock = sock
         self._documents = documents
+        self.is_answering = False
         self._received = b""
         self._loop = asyncio.get_running_loop()
 
     async def serve(self) -> None:
         """Answer request after request until one side has enough."""
-        while (head := await self._head()) is not None:
-            keep_alive = await self._answer(head)
-            if not keep_alive:
-                return
+        with self._sock:
+            while (head := await self._head()) is not None:
+                self.is_answering = True
+                keep_alive = await self._answer(head)
+                self.is_answering = False
+                if not keep_alive:
+                    return
+                await asyncio.sleep(0)  # Users are served by the same loop.
 
     async def _head(self) -> bytes | None:
         """Return the next head, or what has come of one that is too long; None at the end.

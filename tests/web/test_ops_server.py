@@ -18,6 +18,10 @@ async def shown() -> Shown:
     return Shown(body=b"fine\n")
 
 
+async def long() -> Shown:
+    return Shown(body=bytes(20_000_000))
+
+
 async def broken() -> Shown:
     raise KeyError("a bug")
 
@@ -25,7 +29,7 @@ async def broken() -> Shown:
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[str, int]]:
     sock = listening_socket("127.0.0.1", 0)
-    server = OpsServer(sock, {"/livez": shown, "/broken": broken})
+    server = OpsServer(sock, {"/livez": shown, "/broken": broken, "/long": long})
     async with alongside(server.run()):
         yield sock.getsockname()[:2]
 
@@ -137,26 +141,36 @@ async def test_a_client_that_says_nothing_is_given_up(monkeypatch: pytest.Monkey
         writer.close()
 
 
-async def test_one_connection_too_many_is_closed_and_the_others_are_served() -> None:
+@pytest.mark.parametrize("asked", [b"", GET[:9], GET, b"GET /long HTTP/1.1\r\nhost: x\r\n\r\n"])
+async def test_no_number_of_connections_keeps_a_probe_from_its_answer(asked: bytes) -> None:
+    """A probe that fails has kzproxy started again, and everything that is under way ended."""
     async with serving() as address:
-        held = [socket.create_connection(address) for _ in range(ops_server.MAX_CONNECTIONS)]
-        reader, writer = await asyncio.open_connection(*address)
-        async with asyncio.timeout(5):
-            assert await reader.read() == b""
-        writer.close()
+        held = []
+        for _ in range(2 * ops_server.MAX_CONNECTIONS):
+            held.append(socket.create_connection(address))
+            held[-1].sendall(asked)
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.2)
+        for _ in range(3):
+            assert statuses(await said(address, GET)) == [200]
         for sock in held:
             sock.close()
-        async with asyncio.timeout(5):
-            while (answer := await refused_or_said(address)) == b"":
-                await asyncio.sleep(0)
-    assert statuses(answer) == [200]
 
 
-async def refused_or_said(address: tuple[str, int]) -> bytes:
-    try:
-        return await said(address, GET)
-    except ConnectionError:
-        return b""
+async def test_so_many_connections_and_no_more_are_held() -> None:
+    async with serving() as address:
+        held = [socket.create_connection(address) for _ in range(ops_server.MAX_CONNECTIONS + 3)]
+        for sock in held[:3]:
+            sock.setblocking(False)
+            async with asyncio.timeout(5):
+                assert await asyncio.get_running_loop().sock_recv(sock, 1) == b""
+        await asyncio.sleep(0.1)
+        for sock in held[3:]:
+            sock.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                sock.recv(1)
+        for sock in held:
+            sock.close()
 
 
 async def test_it_ends_with_its_connections_when_it_is_ended() -> None:
@@ -169,3 +183,38 @@ async def test_it_ends_with_its_connections_when_it_is_ended() -> None:
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
+
+
+async def test_request_after_request_of_one_client_leaves_the_loop_to_others() -> None:
+    """It is the loop that users are served by."""
+    loop = asyncio.get_running_loop()
+    turns_at: list[float] = []
+
+    async def others() -> None:
+        while True:
+            turns_at.append(loop.time())
+            await asyncio.sleep(0)
+
+    async with serving() as address, alongside(others()):
+        answers = await asyncio.to_thread(flood, address, 20_000)
+
+    assert answers == 20_000
+    # Each answer takes its turn: there were as many for everybody else.
+    assert len(turns_at) > 20_000 / 2
+
+
+def flood(address: tuple[str, int], count: int) -> int:
+    """Send requests, a few hundred ahead of their answers; return how many are answered."""
+    ahead, answers = 300, 0
+    with socket.create_connection(address, timeout=60) as sock:
+        sock.sendall(GET * ahead)
+        sent, rest = ahead, b""
+        while answers < count:
+            data = rest + sock.recv(65536)
+            got = data.count(b"fine\n")
+            rest = data[data.rfind(b"fine\n") + 5 :] if got else data
+            answers += got
+            more = min(got, count - sent)
+            sock.sendall(GET * more)
+            sent += more
+    return answers
