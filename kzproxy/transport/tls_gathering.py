@@ -73,9 +73,9 @@ class TlsGathering(TlsReceiving):
         """Hand over what is there, up to a buffer full; set ``taken`` where that is the end."""
         if taken.done():
             return
-        size, records, stopped = self._fill()
-        self._flowed_bytes += size
         try:
+            size, records, stopped = self._fill()
+            self._flowed_bytes += size
             if size and not take(self._buffer[:size]):
                 taken.set_result(True)  # What stopped us will do so again.
             elif stopped is None:
