@@ -13,7 +13,7 @@ from bench.policy import PREFIX
 from bench.programs import CannotRunError
 from bench.systems.keeping import LEAVERS, WATCHERS
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import session_put
+from kzproxy.administrator.session_entry import session_put
 from kzproxy.authentication.session_keys import SigningKeys
 from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.clock.system import Clock

@@ -51,10 +51,11 @@ def process_tree(pid: int) -> Iterator[int]:
 
 def cpu_seconds(pid: int) -> float:
     """Return user and system time of a process tree, of all threads, also of ended ones."""
-    return sum(map(_process_cpu_seconds, process_tree(pid)))
+    return sum(map(process_cpu_seconds, process_tree(pid)))
 
 
-def _process_cpu_seconds(pid: int) -> float:
+def process_cpu_seconds(pid: int) -> float:
+    """Return the same of one process."""
     # What clock_getcpuclockid(3) returns: the same time as in /proc/PID/stat, in nanoseconds
     # instead of ticks of 10 ms (linux/posix-timers.h, CPUCLOCK_SCHED).
     return time.clock_gettime((~pid << 3) | 2)

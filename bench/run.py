@@ -1,8 +1,8 @@
 """``make bench`` and ``make bench-quick``: measure all systems in turn, print, judge.
 
-With ``--only decisions`` or ``--only streams`` no other system takes part, and what else is written
-stays as it is. Exits with 1 where a floor is not reached, or where answers, upstream requests and
-decision records are not the same.
+With ``--only decisions``, ``--only streams`` or ``--only workers`` no other system takes part, and
+what else is written stays as it is. Exits with 1 where a floor is not reached, or where answers,
+upstream requests and decision records are not the same.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from bench import decisions, live_streams, mixed_rules
+from bench import decisions, live_streams, mixed_rules, workers
 from bench.api_server import LIST_TARGET, ApiServer, api_server
 from bench.decision_latency import in_own_process
 from bench.figures import DIRECT, KZPROXY, medians, standings
@@ -62,6 +62,8 @@ def main() -> int:
         return _only_decisions(clock, options.repetitions or FULL.repetitions)
     if options.only == live_streams.KEY:
         return _only_streams(clock, options.repetitions or 1)
+    if options.only == workers.KEY:
+        return _only_workers(clock, options.repetitions or FULL.repetitions)
     try:
         if options.quick:
             lineup, effort = Lineup.short(), QUICK
@@ -107,6 +109,37 @@ def _only_streams(clock: Clock, repetitions: int) -> int:
     return _verdict(live_streams.missed(held))
 
 
+def _only_workers(clock: Clock, repetitions: int) -> int:
+    """Measure no more than a second worker, put it into what is written already, print, judge."""
+    begun = commit()
+    try:
+        with set_up(clock) as stage:
+            held = _workers(stage, clock, repetitions, begun)
+    except (CannotRunError, MismatchError) as error:
+        say(str(error))
+        return 1
+    write_part(workers.KEY, held)
+    say(f"written: {RESULTS}")
+    sys.stdout.write(f"{workers.words(held)}\n")
+    return _verdict(workers.missed(held))
+
+
+def _workers(stage: Stage, clock: Clock, repetitions: int, begun: str) -> dict[str, Any]:
+    """Measure what a second worker adds, a quarter of a minute each time."""
+    taken: dict[str, list[float]] = {}
+    loads = []
+    for repetition in range(repetitions):
+        loads.append(load_average())
+        for key, value in workers.measure(stage, f"workers-{repetition}").items():
+            taken.setdefault(key, []).append(value)
+    return workers.part(
+        taken,
+        date=clock.now().isoformat(timespec="seconds"),
+        commit=commit_since(begun),
+        load_averages=loads,
+    )
+
+
 def _streams(stage: Stage, clock: Clock, repetitions: int, begun: str) -> dict[str, Any]:
     """Measure ten thousand live streams, which takes two minutes each time."""
     taken: dict[str, list[float]] = {}
@@ -144,6 +177,8 @@ def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
     found = Found()
     with set_up(clock) as stage:
         found.streams = _streams(stage, clock, 1, commit()) if effort.lists else {}
+        if effort.lists:
+            found.workers = _workers(stage, clock, effort.repetitions, commit())
         found.add(KZPROXY, in_own_process(stage.world.directory / "policy.yaml", stage.cores.proxy))
         _decisions(effort.repetitions, stage.cores.proxy, found)
         for repetition in range(effort.repetitions):
@@ -210,6 +245,7 @@ def _write(
     measured = document(circumstances, found.figures)
     measured[decisions.KEY] = _decisions_part(found, clock, measured_commit)
     measured[live_streams.KEY] = found.streams
+    measured[workers.KEY] = found.workers
     write_document(measured)
     write_page(measured)
     say(f"written: {RESULTS}")
@@ -226,6 +262,9 @@ def _judge(found: Found, alone: dict[str, Any]) -> int:
     if found.streams:
         sys.stdout.write(f"\n{live_streams.words(found.streams)}\n")
         below += live_streams.missed(found.streams)
+    if found.workers:
+        sys.stdout.write(f"\n{workers.words(found.workers)}\n")
+        below += workers.missed(found.workers)
     return _verdict([*below, *decisions.missed(alone)])
 
 
@@ -241,7 +280,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, once")
     parser.add_argument(
-        "--only", choices=[decisions.KEY, live_streams.KEY], help="measure and write no more"
+        "--only",
+        choices=[decisions.KEY, live_streams.KEY, workers.KEY],
+        help="measure and write no more",
     )
     parser.add_argument("--repetitions", type=int, default=0, help="instead of the usual number")
     return parser.parse_args()

@@ -24,6 +24,7 @@ class Found:
         load_averages: Of the machine, before each system's turn.
         decisions: By key, those of ``bench.mixed_rules``.
         streams: The part of ``latest.json`` on live streams; empty where they were not measured.
+        workers: The same on a second worker.
     """
 
     figures: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Found:
     load_averages: list[float] = field(default_factory=list)
     decisions: dict[str, list[float]] = field(default_factory=dict)
     streams: dict[str, Any] = field(default_factory=dict)
+    workers: dict[str, Any] = field(default_factory=dict)
 
     def add_decisions(self, values: Mapping[str, float]) -> None:
         """Add a repetition's values of decisions by themselves."""

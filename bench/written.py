@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import decisions, live_streams
+from bench import decisions, live_streams, workers
 from bench.report import medians_of, table, verdict
 
 _REPOSITORY = Path(__file__).parents[1]
@@ -52,6 +52,7 @@ def figures_of(measured: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
     machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())
     alone, streams = measured.get(decisions.KEY), measured.get(live_streams.KEY)
+    several = measured.get(workers.KEY)
     return (
         f"\nMeasured {measured['date']} at commit `{measured['commit']}`: medians of"
         f" {measured['repetitions']} repetitions, load average {min(loads)} to {max(loads)}.\n"
@@ -59,4 +60,5 @@ def figures_of(measured: Mapping[str, Any]) -> str:
         f"{table(found)}\n\n{verdict(found)}\n"
         + (f"\n{decisions.words(alone)}\n" if alone is not None else "")
         + (f"\n{live_streams.words(streams)}\n" if streams else "")
+        + (f"\n{workers.words(several)}\n" if several else "")
     )

@@ -15,6 +15,7 @@ from soak.progress import say
 from soak.proxy import Proxy
 from soak.stage import stage
 from soak.tally import Tally
+from soak.traces import KEPT, new_directory
 from soak.verdict import Line, passed, table
 
 
@@ -22,8 +23,7 @@ def main() -> int:
     """Soak, print and return the exit code."""
     options = _options()
     clock = SystemClock()
-    directory = options.directory / f"{clock.now():%Y-%m-%dT%H-%M-%S}"
-    directory.mkdir(parents=True)
+    directory = new_directory(options.directory, clock)
     say(f"{options.minutes:g} minutes; logs are kept in {directory}")
     lines: list[Line] = []
     try:
@@ -59,7 +59,7 @@ def _options() -> argparse.Namespace:
         "--directory",
         type=Path,
         default=Path.home() / ".cache" / "kzproxy" / "soak",
-        help="where each run makes a directory of its own",
+        help=f"where each run makes a directory of its own, of which the last {KEPT} are kept",
     )
     return parser.parse_args()
 

@@ -1,13 +1,12 @@
 """The policy administrator: the engine in force, and every request that is under way."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 
+from kzproxy.administrator.due_leases import DueLeases
 from kzproxy.administrator.lease import (
     Bounds,
     Caller,
@@ -17,6 +16,7 @@ from kzproxy.administrator.lease import (
     Lease,
     aged,
     as_impersonated,
+    caller_of,
     lease_end,
 )
 from kzproxy.administrator.live import LiveLeases
@@ -42,9 +42,6 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.2
-# Two milliseconds, beside the cuts that come of it. A request waits for some five turns of the
-# loop; ten thousand streams judged in one go would keep it waiting for a third of a second.
-_JUDGED_AT_ONCE = 50
 
 
 class Administrator:
@@ -57,14 +54,12 @@ class Administrator:
         self._clock = clock
         self._live = LiveLeases()
         self._restating: list[Restates] = []
-        self._due: dict[Lease, None] = {}
-        self._is_due = asyncio.Event()
+        self._due = DueLeases()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
         # as fewer groups, renews nothing: what runs at kube-apiserver runs as the old one said.
-        # Each with itself, so that all that a caller has under way hold one.
-        self._credential_ends: dict[Caller, tuple[Caller, datetime]] = {}
+        self._credential_ends: dict[Caller, datetime] = {}
 
     @property
     def live(self) -> frozenset[Lease]:
@@ -173,11 +168,20 @@ class Administrator:
         return permit.revision == self._engine.revision and (until is None or now < until)
 
     def open(self, permit: Permit, session_id: str, cut: Callable[[Ending], None]) -> Lease:
+        """Do as ``open_for`` does, for the caller in a session."""
+        return self.open_for(caller_of(permit.attributes.subject, session_id), permit, cut)
+
+    def open_for(self, caller: Caller, permit: Permit, cut: Callable[[Ending], None]) -> Lease:
         """Return a lease for a request, which is under way until the lease's block ends.
 
         Time may have passed since the decision, while it was being logged: what has ended, what
         another policy judged and what rests on labels that are others now is judged again here,
         without waiting for anything in between.
+
+        Args:
+            caller: From ``caller_of``, of the permit's subject.
+            permit: What it rests on.
+            cut: Ends it.
 
         Raises:
             ProxyError: It is no longer permitted.
@@ -188,13 +192,22 @@ class Administrator:
                 " done, try again",
                 retry_after_seconds=1,
             )
-        caller = self._renewed(_caller(permit, session_id), permit.attributes.subject.expires_at)
+        credential_end, known = (
+            permit.attributes.subject.expires_at,
+            self._credential_ends.get(caller),
+        )
+        if known is None or credential_end > known:
+            self._credential_ends[caller] = credential_end
         now = self._clock.now()
         bounds = Bounds(now, self._clock.monotonic)  # the permit may be that of an earlier request
         lease = Lease(permit, caller, bounds, cut, self._live)
         self._rest_on(lease, permit, now)
         is_old = lease.until <= now or permit.revision != self._engine.revision
-        if is_old or self._rests_on_other_labels(permit) or self._is_restated(permit, now):
+        if (
+            is_old
+            or (self._namespaces is not None and self._rests_on_other_labels(permit))
+            or (self._restating and self._is_restated(permit, now))
+        ):
             ending = self._judge_again(lease, now)
             if ending is not None:
                 raise ending.error
@@ -226,10 +239,9 @@ class Administrator:
     async def run(self) -> None:
         """Judge again what is due, until cancelled."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._is_due.wait(), _SWEEP_SECONDS)
+            await self._due.wait(_SWEEP_SECONDS)
             if self._due:
-                self._judge_some()
+                self._judge_each(self._due.next_few())
                 await asyncio.sleep(0)  # somebody else's turn
             else:
                 self.sweep()
@@ -241,19 +253,8 @@ class Administrator:
         self._forget_callers(now)
 
     def _judge_soon(self, leases: Iterable[Lease]) -> None:
-        for lease in leases:
-            self._due[lease] = None
-        self._judge_some()
-
-    def _judge_some(self) -> None:
-        some = list(islice(self._due, _JUDGED_AT_ONCE))
-        for lease in some:
-            del self._due[lease]
-        self._judge_each(some)
-        if self._due:
-            self._is_due.set()
-        else:
-            self._is_due.clear()
+        self._due.add(leases)
+        self._judge_each(self._due.next_few())
 
     def _judge_each(self, leases: Iterable[Lease]) -> None:
         now = self._clock.now()
@@ -305,7 +306,7 @@ class Administrator:
         reached = lease.bounds.ending(now)
         if reached is not None:
             raise Ended(reached)
-        if self._credential_end(lease) <= now:
+        if self._credential_ends[lease.caller] <= now:
             ended = "the sign-in behind this request has ended; sign in again with `kzproxy login`"
             raise Ended(Ending(cause=EndCause.CREDENTIAL, error=Unauthenticated(ended)))
         before, cause = lease.permit.attributes, EndCause.CREDENTIAL
@@ -332,22 +333,12 @@ class Administrator:
         """Have ``lease`` rest on ``permit``, and on the tightest bounds of all so far."""
         lease.permit = permit
         lease.bounds.tighten(permit.obligations, permit.rule)
-        until, bound = lease_end(permit, self._credential_end(lease)), lease.bounds.end(now)
+        until, bound = lease_end(permit, self._credential_ends[lease.caller]), lease.bounds.end(now)
         lease.until = until if bound is None else min(until, bound)
-
-    def _credential_end(self, lease: Lease) -> datetime:
-        return self._credential_ends[lease.caller][1]
-
-    def _renewed(self, caller: Caller, credential_end: datetime) -> Caller:
-        """Note until when its credential lasts; return the caller as it is held already."""
-        held, known_end = self._credential_ends.get(caller, (caller, None))
-        if known_end is None or credential_end > known_end:
-            self._credential_ends[held] = held, credential_end
-        return held
 
     def _forget_callers(self, now: datetime) -> None:
         """Drop callers whose credentials have ended; nothing under way is left of them."""
-        ended = {caller for caller, (_, end) in self._credential_ends.items() if end <= now}
+        ended = {caller for caller, end in self._credential_ends.items() if end <= now}
         if ended:
             ended -= {lease.caller for lease in self._live}
         for caller in ended:
@@ -367,11 +358,3 @@ def _end(lease: Lease, ending: Ending) -> None:
     except Exception:
         # One that resists must not keep the others alive.
         log.exception("bug while a request under way was ended")
-
-
-def _caller(permit: Permit, session_id: str) -> Caller:
-    subject = permit.attributes.subject
-    groups = frozenset(subject.groups)
-    # A session may go on with a weaker sign-in; that must not prolong what a strong one began.
-    strength = subject.authentication_class, frozenset(subject.authentication_methods)
-    return session_id, subject.username, groups, subject.uid, subject.extra, *strength

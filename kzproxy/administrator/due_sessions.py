@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import KIND, SessionDirectory
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.administrator.session_entry import KIND
 from kzproxy.store.store import Entry
 
 # Of the interval. The later bound leaves time for the answer, so that what changes at the provider

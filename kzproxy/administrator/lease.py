@@ -130,7 +130,7 @@ class Bounds:
         """Begin to count at ``began``; ``monotonic`` is a clock's, in seconds."""
         self._began = began
         self._monotonic = monotonic
-        self._moved = monotonic()
+        self._moved = 0.0
         self._max_session: _Bound | None = None
         self._idle: _Bound | None = None
 
@@ -145,6 +145,8 @@ class Bounds:
 
     def tighten(self, obligations: Obligations, rule: str) -> None:
         """Set what ``obligations`` ask for, where that is tighter."""
+        if obligations.max_session is None and obligations.idle is None:
+            return
         self._max_session = _tighter(self._max_session, obligations.max_session, rule)
         if self._idle is None:
             # A stream that began under no such bound is not followed: it may go on for that long.
@@ -153,6 +155,8 @@ class Bounds:
 
     def end(self, now: datetime) -> datetime | None:
         """Return when the earlier of the two is reached, if nothing moves until then."""
+        if self._max_session is None and self._idle is None:
+            return None
         ends: list[datetime] = []
         if self._max_session is not None:
             ends.append(self._began + self._max_session.duration)
@@ -194,17 +198,26 @@ def _reached(cause: EndCause, what: str, bound: _Bound) -> Ending:
 
 def lease_end(permit: Permit, credential_end: datetime) -> datetime:
     """Return when the earliest thing that ``permit`` rests on ends."""
-    ends = [credential_end]
-    if permit.valid_until is not None:
-        ends.append(permit.valid_until)
+    end, until = credential_end, permit.valid_until
+    if until is not None and until < end:
+        end = until
     device = permit.attributes.device
-    if device.enrolled is Fact.PASSED and device.expires_at is not None:
-        ends.append(device.expires_at)
-    reason_ends_at = permit.attributes.environment.reason_ends_at
-    rests_on_reason = Dependency.REASON in permit.depends_on or permit.obligations.reason
-    if rests_on_reason and reason_ends_at is not None:
-        ends.append(reason_ends_at)
-    return min(ends)
+    until = device.expires_at
+    if until is not None and device.enrolled is Fact.PASSED and until < end:
+        end = until
+    until = permit.attributes.environment.reason_ends_at
+    if until is not None and until < end:
+        rests_on_reason = Dependency.REASON in permit.depends_on or permit.obligations.reason
+        end = until if rests_on_reason else end
+    return end
+
+
+def caller_of(subject: Identity, session_id: str) -> Caller:
+    """Return what a caller's requests have in common, for as long as nothing of it changes."""
+    groups = frozenset(subject.groups)
+    # A session may go on with a weaker sign-in; that must not prolong what a strong one began.
+    strength = subject.authentication_class, frozenset(subject.authentication_methods)
+    return session_id, subject.username, groups, subject.uid, subject.extra, *strength
 
 
 def as_impersonated(before: Identity, present: Identity) -> Identity:

@@ -1,19 +1,21 @@
 """All sessions, in memory as the store has them: what requests and streams are judged by."""
 
 import asyncio
-import heapq
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import TypeVar
-
-import msgspec
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
-from kzproxy.administrator.session_end import holds_until, why_over
+from kzproxy.administrator.session_end import end_of, holds_until, why_over
+from kzproxy.administrator.session_entry import (
+    KIND,
+    decoded_session,
+    read_session,
+    session_put,
+)
+from kzproxy.administrator.session_index import SessionIndex
 from kzproxy.administrator.session_moves import SessionMoves, moved
+from kzproxy.administrator.session_use import SessionUse
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity
 from kzproxy.clock.system import Clock
@@ -21,18 +23,10 @@ from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.following import Following
 from kzproxy.store.store import Conflict, Delete, Entry, Put, Store
 
-log = logging.getLogger(__name__)
-
-KIND = "session"
-
-_KEPT_AFTER_END = timedelta(days=1)  # for `kzproxy sessions list --ended`
 _NOTED_EVERY = timedelta(seconds=30)
 _TRIES = 8
 
-_Key = TypeVar("_Key")
 Change = Callable[[SessionRecord], SessionRecord]
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(SessionRecord)
 
 
 class SessionDirectory:
@@ -55,13 +49,8 @@ class SessionDirectory:
         self._store = store
         self._following = following
         self._clock = clock
-        self._records: dict[str, SessionRecord] = {}
-        self._identities: dict[str, Identity] = {}
-        self._by_user: dict[tuple[str, str], set[str]] = {}
-        self._by_device: dict[str, set[str]] = {}
-        self._by_key: dict[str, set[str]] = {}
-        self._ends: list[tuple[datetime, str]] = []
-        self._used: dict[str, datetime] = {}
+        self._index = SessionIndex()
+        self._use = SessionUse()
         self._moves = SessionMoves()
         self._end_listeners: list[Callable[[SessionRecord], None]] = []
         self._listeners: list[Callable[[frozenset[str]], None]] = []
@@ -77,8 +66,8 @@ class SessionDirectory:
 
     def find(self, session_id: str) -> SessionRecord | None:
         """Return a session, ended ones of the last day too."""
-        record = self._records.get(session_id)
-        return None if record is None else self._seen(record)
+        record = self._index.records.get(session_id)
+        return None if record is None else self._use.applied(record)
 
     async def catch_up(self) -> None:
         """Return once every session is known that another worker kept before this was called.
@@ -90,28 +79,28 @@ class SessionDirectory:
 
     def all(self) -> tuple[SessionRecord, ...]:
         """Return every session, the one that began last first."""
-        records = map(self._seen, self._records.values())
+        records = map(self._use.applied, self._index.records.values())
         return tuple(sorted(records, key=lambda one: one.began_at, reverse=True))
 
     def of_user(self, issuer: str, subject: str) -> tuple[SessionRecord, ...]:
         """Return the sessions of one person that hold."""
-        return self._holding(self._by_user.get((issuer, subject), ()))
+        return self._holding(self._index.by_user.get((issuer, subject), ()))
 
     def of_device(self, device_id: str) -> tuple[SessionRecord, ...]:
         """Return the sessions on one device that hold."""
-        return self._holding(self._by_device.get(device_id, ()))
+        return self._holding(self._index.by_device.get(device_id, ()))
 
     def of_key(self, thumbprint: str) -> tuple[SessionRecord, ...]:
         """Return the sessions of one client, by its key, that hold."""
-        return self._holding(self._by_key.get(thumbprint, ()))
+        return self._holding(self._index.by_key.get(thumbprint, ()))
 
     def holding(self) -> tuple[SessionRecord, ...]:
         """Return all sessions that hold."""
-        return self._holding(self._records)
+        return self._holding(self._index.records)
 
     def _holding(self, ids: Iterable[str]) -> tuple[SessionRecord, ...]:
         now = self._clock.now()
-        records = (self._seen(self._records[one]) for one in ids)
+        records = (self._use.applied(self._index.records[one]) for one in ids)
         holding = [one for one in records if not why_over(one, self.settings, now)]
         return tuple(sorted(holding, key=lambda one: one.began_at, reverse=True))
 
@@ -129,13 +118,13 @@ class SessionDirectory:
                 detail=problem,
                 retry_after_seconds=1,
             )
-        record = self._records.get(session_id)
+        record = self._index.records.get(session_id)
         if record is None:
             raise Unauthenticated("the session is not known; sign in again with `kzproxy login`")
-        over = why_over(self._seen(record), self.settings, now)
+        over = why_over(self._use.applied(record), self.settings, now)
         if over:
             raise Unauthenticated(over)
-        return self._identities[session_id]
+        return self._index.identities[session_id]
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the facts with the identity as the session has it now; see ``Restates``.
@@ -157,19 +146,18 @@ class SessionDirectory:
 
     def used(self, session_id: str, now: datetime) -> None:
         """Note that a request of a session has come; other workers are told from time to time."""
-        self._used[session_id] = now
+        self._use.note(session_id, now)
 
     def came_from(self, session_id: str, address: str) -> None:
         """Note that a session has moved: a request of it has come from another address.
 
         Its streams are judged again, here at once and at other workers soon.
         """
-        record = self._records.get(session_id)
+        record = self._index.records.get(session_id)
         if record is None or (record.seen_address or record.address) == address:
             return
         self._moves.note(session_id, address)
-        self._records[session_id] = record = moved(record, address)
-        self._identities[session_id] = record.identity()
+        self._index.keep(moved(record, address))
         self._tell(frozenset({session_id}))
 
     async def begin(self, record: SessionRecord, *others: Put | Delete) -> None:
@@ -183,7 +171,7 @@ class SessionDirectory:
             Conflict: What one of ``others`` expected did not hold.
             ServiceUnavailable: It cannot be written.
         """
-        await self._following.write(_put(record, expected=None), *others)
+        await self._following.write(session_put(record, None), *others)
         theirs = sorted(self.of_user(*record.user), key=lambda one: one.seen_at, reverse=True)
         older = [one for one in theirs if one.id != record.id]
         for one in older[max(self.settings.per_user - 1, 0) :]:
@@ -204,14 +192,14 @@ class SessionDirectory:
         """
         for _ in range(_TRIES):
             entry = await self._store.get(KIND, session_id)
-            record = None if entry is None else _decoder.decode(entry.value)
+            record = None if entry is None else read_session(entry)
             if entry is None or record is None or record.ended_at is not None:
                 raise Unauthenticated("the session has ended; sign in again with `kzproxy login`")
             changed = change(record)
             if changed == record and not others:
                 return record
             try:
-                await self._following.write(_put(changed, expected=entry.revision), *others)
+                await self._following.write(session_put(changed, entry.revision), *others)
             except Conflict as conflict:
                 if (conflict.kind, conflict.key) != (KIND, session_id):
                     raise
@@ -264,133 +252,54 @@ class SessionDirectory:
 
     async def note_used(self) -> None:
         """Write down which sessions were used since this was last called."""
-        for session_id, at in list(self._used.items()):
-            try:
-                await self.update(session_id, partial(_seen_at, at=at))
-            except Unauthenticated:
-                pass  # it has ended
-            except ServiceUnavailable as error:
-                log.warning("the use of a session cannot be noted: %s", error.detail)
-                return
-            if self._used.get(session_id) == at:
-                del self._used[session_id]
+        await self._use.write(self.update)
 
     def sweep(self, now: datetime) -> None:
         """Tell of the sessions that have come to their end by themselves since the last time."""
-        over = set()
-        while self._ends and self._ends[0][0] <= now:
-            _, session_id = heapq.heappop(self._ends)
-            record = self._records.get(session_id)
-            if record is None or record.ended_at is not None:
-                continue
-            until = holds_until(self._seen(record), self.settings)
+        over, on = set(), []
+        for record in self._index.expected_ends(now):
+            until = holds_until(self._use.applied(record), self.settings)
             if until > now:
-                heapq.heappush(self._ends, (until, session_id))
+                on.append((record.id, until))
             else:
-                over.add(session_id)
+                over.add(record.id)
+        for session_id, until in on:
+            self._index.expect_end(session_id, until)
         if over:
             self._tell(frozenset(over))
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
-        before = set(self._records)
+        before = set(self._index.records)
         for session_id in before:
-            self._forget(session_id)
+            self._index.drop(session_id)
         for entry in entries:
             self._keep(entry)
-        self._tell(frozenset(before | set(self._records)))
+        self._tell(frozenset(before | set(self._index.records)))
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
-        kept = self._identities.get(key)
-        self._forget(key)
-        if entry is not None:
-            self._keep(entry)
-        record = self._records.get(key)
-        holds = record is not None and record.ended_at is None
-        if kept is not None and holds and self._identities[key] == kept:
-            # Seen or verified again: nothing that anybody is judged by.
-            self._identities[key] = kept
+        before = self._index.identities.get(key)
+        if entry is None:
+            self._index.drop(key)
         else:
+            self._keep(entry)
+        record = self._index.records.get(key)
+        holds = record is not None and record.ended_at is None
+        if not (holds and before is not None and self._index.identities[key] is before):
             self._tell(frozenset({key}))
 
     def _keep(self, entry: Entry) -> None:
         read = self._following.unreadable.read(
-            entry, _decoder.decode, follows="nobody can go on in this session"
+            entry, decoded_session, follows="nobody can go on in this session"
         )
         if read is None:
+            self._index.drop(entry.key)
             return
         record = self._moves.applied(read)
-        self._records[record.id] = record
-        self._identities[record.id] = record.identity()
-        self._by_user.setdefault(record.user, set()).add(record.id)
-        self._by_device.setdefault(record.device_id, set()).add(record.id)
-        self._by_key.setdefault(record.key_thumbprint, set()).add(record.id)
-        heapq.heappush(self._ends, (holds_until(record, self.settings), record.id))
-
-    def _forget(self, session_id: str) -> None:
-        record = self._records.pop(session_id, None)
-        if record is None:
-            return
-        self._identities.pop(session_id, None)
-        _remove(self._by_user, record.user, session_id)
-        _remove(self._by_device, record.device_id, session_id)
-        _remove(self._by_key, record.key_thumbprint, session_id)
-
-    def _seen(self, record: SessionRecord) -> SessionRecord:
-        used = self._used.get(record.id)
-        if used is None or used <= record.seen_at:
-            return record
-        return msgspec.structs.replace(record, seen_at=used)
+        self._index.keep(record)
+        self._index.expect_end(record.id, holds_until(record, self.settings))
 
     def _tell(self, ids: frozenset[str]) -> None:
         for listener in self._listeners:
             listener(ids)
-
-
-def end_of(
-    record: SessionRecord, cause: SessionEnd, message: str, by: str, now: datetime
-) -> SessionRecord:
-    """Return ``record`` ended, without the secrets that nobody needs any more."""
-    return msgspec.structs.replace(
-        record,
-        ended_at=now,
-        end_cause=cause.value,
-        end_message=message,
-        ended_by=by,
-        refresh=b"",
-        renewal_digest="",
-        renewal_before="",
-    )
-
-
-def session_put(record: SessionRecord, expected: int | None) -> Put:
-    """Return the write that keeps ``record``, for a write together with something else."""
-    return _put(record, expected=expected)
-
-
-def read_session(entry: Entry) -> SessionRecord:
-    """Return what ``entry`` keeps."""
-    return _decoder.decode(entry.value)
-
-
-def _put(record: SessionRecord, *, expected: int | None) -> Put:
-    return Put(
-        kind=KIND,
-        key=record.id,
-        value=_encoder.encode(record),
-        expires_at=record.ends_at + _KEPT_AFTER_END,
-        expected=expected,
-    )
-
-
-def _seen_at(record: SessionRecord, at: datetime) -> SessionRecord:
-    return msgspec.structs.replace(record, seen_at=max(record.seen_at, at))
-
-
-def _remove(index: dict[_Key, set[str]], key: _Key, one: str) -> None:
-    ids = index.get(key)
-    if ids is not None:
-        ids.discard(one)
-        if not ids:
-            del index[key]

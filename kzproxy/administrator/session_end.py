@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+import msgspec
+
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 
 SIGN_IN_AGAIN = "sign in again with `kzproxy login`"
@@ -34,6 +36,22 @@ def why_over(record: SessionRecord, settings: SessionSettings, now: datetime) ->
             " try again later"
         )
     return ""
+
+
+def end_of(
+    record: SessionRecord, cause: SessionEnd, message: str, by: str, now: datetime
+) -> SessionRecord:
+    """Return ``record`` ended, without the secrets that nobody needs any more."""
+    return msgspec.structs.replace(
+        record,
+        ended_at=now,
+        end_cause=cause.value,
+        end_message=message,
+        ended_by=by,
+        refresh=b"",
+        renewal_digest="",
+        renewal_before="",
+    )
 
 
 _WORDS: dict[str, str] = {

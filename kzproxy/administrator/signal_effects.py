@@ -23,7 +23,7 @@ from kzproxy.administrator.revocations import Needed, Revocation, is_from_before
 from kzproxy.administrator.risks import KIND as RISK_KIND
 from kzproxy.administrator.risks import Risk
 from kzproxy.administrator.session import SessionEnd, SessionRecord
-from kzproxy.administrator.session_directory import end_of
+from kzproxy.administrator.session_end import end_of
 from kzproxy.administrator.signal import Signal, SignalKind, SignalSource
 from kzproxy.authentication.claims import changed_groups
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim

@@ -14,12 +14,8 @@ import msgspec
 
 from kzproxy.administrator.concern import Concern, who_has
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import (
-    KIND,
-    SessionDirectory,
-    read_session,
-    session_put,
-)
+from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.administrator.session_entry import KIND, read_session, session_put
 from kzproxy.administrator.signal import Signal, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import (
     KEPT,

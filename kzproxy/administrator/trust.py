@@ -24,9 +24,12 @@ class Trust:
 
     def covers(self, attributes: Attributes) -> bool:
         """Whether all facts of a request hold as they are."""
-        device = attributes.device
-        doubted = self._doubts(device) or self._doubts_managed(device)
-        return self._believes(attributes.subject) and not doubted
+        device = attributes.device  # Written out: every request asks.
+        if attributes.subject.vouched_by not in self.issuers:
+            return False
+        return device.enrolled is not Fact.PASSED or (
+            device.vouched_by in self.device_authorities and not self._doubts_managed(device)
+        )
 
     def restate(self, attributes: Attributes) -> Attributes:
         """Return the facts of a request as they stand now: a device may not be vouched for.
@@ -62,7 +65,9 @@ class Trust:
         return replace(attributes, device=replace(attributes.device, managed=Fact.UNKNOWN))
 
     def _doubts_managed(self, device: DevicePosture) -> bool:
-        return device.managed is Fact.PASSED and device.vouched_by not in self.managed_authorities
+        # Of one that is no device any more, whatever was said once counts for nothing.
+        is_managed = device.enrolled is Fact.PASSED and device.managed is Fact.PASSED
+        return is_managed and device.vouched_by not in self.managed_authorities
 
     def _doubts(self, device: DevicePosture) -> bool:
         return device.enrolled is Fact.PASSED and device.vouched_by not in self.device_authorities

@@ -28,3 +28,7 @@ class Shared(Generic[T]):
             self._known.clear()
         self._known[value] = value
         return value
+
+    def clear(self) -> None:
+        """Forget every value; who holds one goes on holding it."""
+        self._known.clear()

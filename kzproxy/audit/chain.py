@@ -10,7 +10,10 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii
 from typing import Any
+
+import msgspec
 
 SCHEMA_VERSION = 1
 
@@ -20,8 +23,7 @@ MAX_LINE_BYTES = 1 << 20
 _GENESIS_HASH = "0" * 64
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The end of a chain so far.
 
     Attributes:
@@ -73,7 +75,7 @@ def seal(head: Head, worker: str, records: Sequence[bytes]) -> tuple[list[bytes]
     Returns:
         The lines, each with its newline, and the head after them.
     """
-    worker_json = json.dumps(worker).encode()
+    worker_json = encode_basestring_ascii(worker).encode()
     seq, previous = head.seq, head.line_hash.encode("ascii")
     lines: list[bytes] = []
     for record in records:

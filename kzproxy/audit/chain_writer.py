@@ -62,13 +62,16 @@ class ChainWriter:
         if not payloads:
             return True
         lines, head = seal(self.head, self._worker, payloads)
-        data = b"".join(lines)
+        data = lines[0] if len(lines) == 1 else b"".join(lines)
         try:
             self.sink.append(data)
         except OSError as error:
             self._note_failure(error)
             return False
-        self._note_success(head, len(lines))
+        self.head = head
+        self.counts.records += len(lines)
+        if self.problem or self._held or self._lost or self._refused:
+            self._recover()
         if self._mirror is not None:
             self._mirror.offer(data, len(lines))
         return True
@@ -91,14 +94,12 @@ class ChainWriter:
             _log.error("the decision log cannot be written: %s", error)
         self.problem = f"the decision log cannot be written: {error.strerror}"
 
-    def _note_success(self, head: Head, lines: int) -> None:
+    def _recover(self) -> None:
         if self.problem:
             _log.warning("the decision log can be written again")
         self.problem = ""
-        self.head = head
         self._held.clear()
         self._lost = self._refused = 0
-        self.counts.records += lines
 
     def _gap(self) -> list[bytes]:
         if not self._lost and not self._refused:

@@ -1,9 +1,11 @@
 """The decision log: nothing is forwarded that is not written down first.
 
-Records that come in one tick of the event loop go out in one ``write(2)``, which has returned
-before any of them is acknowledged. Where a record is *durable* (a write or a connect) the fsync
-that follows is waited for too; one fsync serves all that came while the last one ran. A record
-that cannot be written is a request that is not forwarded. Four rules say what happens then:
+A decision is written at once, together with the outcomes that have come since the last: to wait
+for others, so that one ``write(2)`` serves them all, costs more than the write. Where a record is
+*durable* (a write or a connect) the fsync that follows is waited for too; one fsync serves all that
+came while the last one ran, and the records that come in one tick of the event loop go out in one
+write. So do all where each batch is handed to a thread: to standard output. A record that cannot be
+written is a request that is not forwarded. Four rules say what happens then:
 
 * A write that fails is taken back from the file and refuses the records of its batch. The chain
   goes on from the last line that was written, and the next record tries again.
@@ -24,7 +26,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -35,7 +36,7 @@ from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
 from kzproxy.audit.recent import RecentRefusals
-from kzproxy.audit.rotation import Rotation, move_aside
+from kzproxy.audit.rotation import Rotation, RotationPlan, move_aside
 from kzproxy.audit.schema import (
     CompletedRecord,
     ContinuedAfter,
@@ -83,9 +84,9 @@ class DecisionLogSettings:
     stdout_turns: Path | None = None
 
 
-class _Pending(NamedTuple):
+class _Pending(msgspec.Struct, frozen=True):
     payload: bytes
-    written: Written | None
+    written: Written | None = None
     durable: bool = False
     is_outcome: bool = False
     stands: Callable[[], None] | None = None
@@ -115,6 +116,10 @@ class DecisionLog:
         self._syncs = GroupSync(sink, timeout=settings.sync_timeout)
         self._encode = msgspec.json.Encoder().encode
         self._queue: list[_Pending] = []
+        self._flush_is_due = False
+        self._loop = asyncio.get_running_loop()
+        # Where nothing but the file is written to, a decision need not wait for others.
+        self._writes_at_once = sink.written_on_append and mirror is None
         self._retry_timer: asyncio.TimerHandle | None = None
         self._closed = False
         self.recent = RecentRefusals()
@@ -188,13 +193,28 @@ class DecisionLog:
     def add_decision(self, record: DecisionRecord) -> None:
         """Write a refusal that nobody waits for: its client has gone, or can be told nothing."""
         payload = self._encode(record)
-        self._add(_Pending(payload, None))
+        self._add(_Pending(payload))
         self._remember(record, payload)
 
     def _remember(self, record: DecisionRecord, payload: bytes) -> None:
         # Whoever is not known has nobody to be told as.
         if record.decision is not Verdict.PERMIT and record.user is not None:
             self.recent.keep(record.audit_id, payload)
+
+    async def record_again(
+        self, payload: bytes, *, durable: bool, stands: Callable[[], None]
+    ) -> None:
+        """Do as ``record_decision`` does with a permit that holds for another request too.
+
+        Args:
+            payload: From ``RepeatedRecord``, of this one.
+            durable: As there.
+            stands: As there.
+
+        Raises:
+            ServiceUnavailable: It could not be written; nothing may be forwarded.
+        """
+        await self._written(payload, durable=durable, stands=stands)
 
     async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
@@ -209,6 +229,13 @@ class DecisionLog:
     ) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:
             raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
+        if self._writes_at_once and not durable and not self._closed:
+            self._queue.append(_Pending(payload))
+            if problem := self._flush():
+                raise _unavailable(problem)
+            if stands is not None:
+                stands()
+            return
         written: Written = asyncio.get_running_loop().create_future()
         self._add(_Pending(payload, written, durable=durable, stands=stands))
         if problem := await written:
@@ -231,7 +258,7 @@ class DecisionLog:
 
     def add_outcome(self, record: CompletedRecord) -> None:
         """Do as ``record_outcome`` does, for a caller that need not wait."""
-        self._add(_Pending(self._encode(record), None, is_outcome=True))
+        self._add(_Pending(self._encode(record), is_outcome=True))
 
     def reopen(self) -> None:
         """Go on in a new file if the old one was moved away, as log rotation does. Never raises.
@@ -289,42 +316,51 @@ class DecisionLog:
         if self._closed:
             self._refuse([pending])
             return
-        if not self._queue:
-            asyncio.get_running_loop().call_soon(self._flush)
         self._queue.append(pending)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_soon(self._flush_in_turn)
 
-    def _flush(self) -> None:
+    def _flush_in_turn(self) -> None:
+        self._flush_is_due = False
+        if self._queue:
+            self._flush()
+
+    def _flush(self) -> str:
+        """Write what is queued; return why it is refused, empty where it is not."""
         batch, self._queue = self._queue, []
         try:
-            self._write_batch(batch)
+            return self._write_batch(batch)
         except Exception:  # noqa: BLE001 - an exception denies, and leaves nobody waiting
             _log.exception("bug in the decision log")
-            self._refuse(batch)
+            return self._refuse(batch)
 
-    def _write_batch(self, batch: list[_Pending]) -> None:
+    def _write_batch(self, batch: list[_Pending]) -> str:
         if not batch:
-            return
-        if self._syncs.problem or not self._write([pending.payload for pending in batch]):
-            self._refuse(batch)
-        else:
-            self._acknowledge(batch)
-            self._rotate_if_due()
+            return ""
+        payloads = [pending.payload for pending in batch]
+        if self._syncs.problem or not self._writer.write(payloads):
+            return self._refuse(batch)
+        waiting = self._acknowledge(batch) if len(batch) > 1 or batch[0].written is not None else []
+        self._syncs.written(waiting)
+        if self._rotation is not None:
+            self._rotate_if_due(self._rotation)
+        return ""
 
-    def _rotate_if_due(self) -> None:
+    def _rotate_if_due(self, rotation: RotationPlan) -> None:
         sink = self._sink
-        if self._rotation is None or not isinstance(sink, FileSink):
-            return
-        if not self._rotation.is_due(sink.size_bytes):
+        if not isinstance(sink, FileSink) or not rotation.is_due(sink.size_bytes):
             return
         try:
             if not sink.moved_away():
                 move_aside(sink.path, seq=self._writer.head.seq, now=self._clock.now())
             self.reopen()
-            self._rotation.drop_oldest(sink.path)
+            rotation.drop_oldest(sink.path)
         except OSError:
             _log.exception("the decision log cannot be rotated")
 
-    def _acknowledge(self, batch: list[_Pending]) -> None:
+    def _acknowledge(self, batch: list[_Pending]) -> list[Written]:
+        """End the waits that are over, and return those that go on until the disk has it all."""
         waiting: list[Written] = []
         for pending in batch:
             if pending.stands is not None:
@@ -335,9 +371,9 @@ class DecisionLog:
                 waiting.append(pending.written)
             else:
                 pending.written.set_result("")
-        self._syncs.written(waiting)
+        return waiting
 
-    def _refuse(self, batch: list[_Pending]) -> None:
+    def _refuse(self, batch: list[_Pending]) -> str:
         problem = self.problem() or "the decision log failed"
         for pending in batch:
             if pending.is_outcome:
@@ -347,6 +383,7 @@ class DecisionLog:
             if pending.written is not None and not pending.written.done():
                 pending.written.set_result(problem)
         self._retry_later()
+        return problem
 
     def _write(self, payloads: list[bytes]) -> bool:
         written = self._writer.write(payloads)

@@ -39,6 +39,8 @@ class GroupSync:
 
     def written(self, waiting: list[Written]) -> None:
         """Note that lines were written; end ``waiting`` once they have reached the disk."""
+        if self._has_unsynced and not waiting:  # They will be, soon.
+            return
         self._has_unsynced = True
         self._waiting += waiting
         self._go_on()

@@ -1,7 +1,7 @@
 """Make records from kzproxy's values: pure, and the one place where they are made safe to keep."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
@@ -58,10 +58,6 @@ from kzproxy.errors.kinds import (
 )
 from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 
-# In the place of what a record does not have alike with others.
-_NO_TIME = datetime.min.replace(tzinfo=UTC)
-_NO_REQUEST = Request(method="", target="")
-
 _CAUSES: dict[type[ProxyError], Cause] = {
     BadRequest: Cause.BAD_REQUEST,
     HeadTooLarge: Cause.HEAD_TOO_LARGE,
@@ -117,8 +113,7 @@ class Caller:
     request: RequestInfo | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a permitted request ended.
 
     Attributes:
@@ -126,7 +121,7 @@ class Outcome:
         status_code: What was answered; None where nothing was.
         bytes_in: Body bytes from the client.
         bytes_out: Body bytes to the client.
-        duration: From the arrival of the head to the last byte.
+        seconds: From the arrival of the head to the last byte.
         message: Why, where the termination does not say all.
         cut: Where kzproxy ended it before its time.
     """
@@ -135,7 +130,7 @@ class Outcome:
     status_code: int | None = None
     bytes_in: int = 0
     bytes_out: int = 0
-    duration: timedelta = timedelta(0)
+    seconds: float = 0.0
     message: str = ""
     cut: Cut | None = None
 
@@ -259,45 +254,6 @@ def with_shadow(record: DecisionRecord, shadow: ShadowAnswer | None) -> Decision
     return record if shadow is None else msgspec.structs.replace(record, shadow=shadow)
 
 
-def common_part(record: DecisionRecord) -> DecisionRecord:
-    """Return what a record has alike with all of the same caller on the same grounds.
-
-    Without id, times, port and request: ``same_decision`` fills them in again. A remembered permit
-    that holds it, and not its own record, weighs half.
-    """
-    return msgspec.structs.replace(
-        record,
-        ts=_NO_TIME,
-        audit_id="",
-        client_audit_id="",
-        received_at=_NO_TIME,
-        source=msgspec.structs.replace(record.source, port=0, via=""),
-        request=_NO_REQUEST,
-    )
-
-
-def same_decision(
-    common: DecisionRecord, request: Request, arrival: Arrival, *, decided_at: datetime
-) -> DecisionRecord:
-    """Make the record of a decision that holds for another request too, from the first's.
-
-    Args:
-        common: From ``common_part``, of the same caller, device and address.
-        request: From the first's record, which was spelt alike.
-        arrival: Of the other request.
-        decided_at: Aware, UTC; when it was found that the decision still holds.
-    """
-    return msgspec.structs.replace(
-        common,
-        ts=decided_at,
-        audit_id=arrival.audit_id,
-        client_audit_id=visible(arrival.client_audit_id, MAX_FOREIGN_ID_CHARS),
-        received_at=arrival.received_at,
-        source=msgspec.structs.replace(common.source, port=arrival.source_port, via=_via(arrival)),
-        request=request,
-    )
-
-
 def refusal_record(
     error: ProxyError,
     arrival: Arrival,
@@ -354,8 +310,8 @@ def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> Co
         status_code=outcome.status_code,
         bytes_in=outcome.bytes_in,
         bytes_out=outcome.bytes_out,
-        duration_ms=round(outcome.duration / timedelta(milliseconds=1), 3),
-        message=visible(outcome.message, MAX_TEXT_CHARS),
+        duration_ms=round(outcome.seconds * 1000, 3),
+        message=visible(outcome.message, MAX_TEXT_CHARS) if outcome.message else "",
         cut=outcome.cut,
     )
 

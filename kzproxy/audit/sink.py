@@ -87,7 +87,8 @@ class FileSink:
 
     def append(self, data: bytes) -> None:
         """Write ``data`` whole or, as far as the file can tell, not at all."""
-        self._cut_torn()
+        if self._torn_at is not None:
+            self._cut_torn()
         written = 0
         try:
             while written < len(data):  # a short write is followed by one that says why

@@ -34,6 +34,10 @@ class Authenticator:
             return self.sessions.remembered(token)
         return self.oidc.remembered(token)
 
+    def remembered_by(self, digest: bytes) -> Identity | None:
+        """Return the same for the token of a ``token_digest``: only one of the two knows it."""
+        return self.sessions.remembered_by(digest) or self.oidc.remembered_by(digest)
+
     @property
     def vouchers(self) -> frozenset[str]:
         """What an identity may have as ``vouched_by``."""

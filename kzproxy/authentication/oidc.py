@@ -35,6 +35,9 @@ class Authenticates(Protocol):
     def remembered(self, token: str) -> Identity | None:
         """Return whose token it is if it was accepted before and still holds."""
 
+    def remembered_by(self, digest: bytes) -> Identity | None:
+        """Return the same for the token of a ``token_digest``."""
+
     async def authenticate(self, token: str) -> Identity:
         """Judge a token."""
 
@@ -82,7 +85,10 @@ class OidcAuthenticator:
 
     def remembered(self, token: str) -> Identity | None:
         """Return whose token it is if it was accepted before and still holds; never waits."""
-        digest = token_digest(token)
+        return self.remembered_by(token_digest(token))
+
+    def remembered_by(self, digest: bytes) -> Identity | None:
+        """Return the same for the token of a ``token_digest``."""
         entry = self._accepted.recall(digest)
         if entry is None:
             return None

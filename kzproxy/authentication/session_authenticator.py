@@ -83,7 +83,10 @@ class SessionAuthenticator:
 
     def remembered(self, token: str) -> Identity | None:
         """Return who calls if the token was verified before and everything holds; never waits."""
-        digest = token_digest(token)
+        return self.remembered_by(token_digest(token))
+
+    def remembered_by(self, digest: bytes) -> Identity | None:
+        """Return the same for the token of a ``token_digest``."""
         known = self._known.recall(digest)
         if known is None:
             return None

@@ -42,10 +42,10 @@ def new_key() -> None:
     help="The store: `store.file` in the configuration.",
 )
 def drop(kind: str, key: str, file: Path) -> None:
-    """Drop an entry that kzproxy says it cannot read; its log and /readyz name KIND and KEY.
+    """Drop an entry that cannot be read.
 
-    What it said holds no longer: if it was a revocation, what it ended is taken again. Workers that
-    run know of it at once.
+    kzproxy's log and /readyz name KIND and KEY. What the entry said holds no longer: if it was a
+    revocation, what that ended is taken again. Workers that run know of it at once.
     """
     if not asyncio.run(_dropped(file, kind, key)):
         raise ClientFailure(f"{file} has no entry {kind} {key}")
@@ -54,6 +54,8 @@ def drop(kind: str, key: str, file: Path) -> None:
 
 async def _dropped(file: Path, kind: str, key: str) -> bool:
     from kzproxy.clock.system import SystemClock  # with SQLite, for those who drop something
+    from kzproxy.devices.device_record import KEY_KIND
+    from kzproxy.devices.device_record import KIND as DEVICE_KIND
     from kzproxy.store.sqlite import SqliteStore
     from kzproxy.store.store import Delete
 
@@ -64,7 +66,12 @@ async def _dropped(file: Path, kind: str, key: str) -> bool:
     try:
         if await store.get(kind, key) is None:
             return False
-        await store.write(Delete(kind=kind, key=key))
+        keys = await store.entries(KEY_KIND) if kind == DEVICE_KIND else ()
+        taken = [one for one in keys if one.value == key.encode()]
+        # A device's key with it, or its machine could not be enrolled again.
+        await store.write(
+            Delete(kind=kind, key=key), *(Delete(kind=KEY_KIND, key=one.key) for one in taken)
+        )
     finally:
         await store.close()
     return True

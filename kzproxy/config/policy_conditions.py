@@ -54,12 +54,14 @@ class Reader:
         named: Named conditions read so far; those that come later are not known yet.
         tiers: Read so far.
         levels: Of all tiers by name, of those that come later too.
+        on_tiers: The named conditions that ask for a tier, themselves or by another.
     """
 
     contexts: Contexts
     named: dict[str, NamedCondition]
     tiers: dict[int, Tier]
     levels: dict[str, int] = field(default_factory=dict)
+    on_tiers: set[str] = field(default_factory=set)
 
     def define_condition(self, key: Node, node: Node) -> None:
         """Read one named condition; it may use those before it."""
@@ -67,6 +69,8 @@ class Reader:
         if name in self.named:
             key.mistake(f"condition {name} is already defined in another document")
         when, conditions = self._with_expression(node)
+        if self._asks_for_tier(conditions) or (when is not None and self._reads_tier(when)):
+            self.on_tiers.add(name)
         self.named[name] = NamedCondition(name=name, conditions=conditions, when=when)
 
     def name_tiers(self, lists: Iterable[Node]) -> None:
@@ -95,15 +99,23 @@ class Reader:
         conditions = NO_CONDITIONS
         if "conditions" in fields:
             conditions = self.conditions(fields["conditions"], Effect.ALLOW)
-            if conditions.device_tier is not None:
+            if self._asks_for_tier(conditions):
                 fields["conditions"].mistake("a tier cannot ask for a tier")
         when = self.expression(fields["when"]) if "when" in fields else None
-        if when is not None and "device.tier" in when.reads:
+        if when is not None and self._reads_tier(when):
             fields["when"].mistake("a tier cannot ask for a tier")
         tier = Tier(
             level=level, name=checked_name(fields["name"]), conditions=conditions, when=when
         )
         self.tiers[level] = tier
+
+    def _asks_for_tier(self, conditions: Conditions) -> bool:
+        names = (*conditions.all_of, *conditions.any_of, *conditions.none_of)
+        tiers = (conditions.device_tier, conditions.device_below_tier)
+        return tiers != (None, None) or not self.on_tiers.isdisjoint(names)
+
+    def _reads_tier(self, when: "Expression") -> bool:
+        return "device.tier" in when.reads or not self.on_tiers.isdisjoint(when.conditions)
 
     def _with_expression(self, node: Node) -> tuple["Expression | None", Conditions]:
         fields = node.mapping(optional=(*_FIELDS, "when"))

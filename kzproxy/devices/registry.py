@@ -7,9 +7,7 @@ entry; one that is blocked has one.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-
-import msgspec
+from datetime import datetime
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
@@ -20,23 +18,20 @@ from kzproxy.devices.device_record import (
     DeviceRecord,
     DeviceState,
     Owner,
-    decoded_device,
     device_deletes,
     device_put,
-    key_of,
     key_puts,
     owner_turn_key,
     owner_turn_put,
     read_device,
 )
+from kzproxy.devices.heard_of import HeardOf
 from kzproxy.devices.names import ClientName, DeviceName
 from kzproxy.devices.registered_posture import blocked_words, registered
+from kzproxy.devices.unreadable_devices import UnreadableDevices
 from kzproxy.errors.kinds import Forbidden, NotServed, ServiceUnavailable
 from kzproxy.store.following import Following
 from kzproxy.store.store import Conflict, Delete, Entry, Put, Store
-
-SEEN_EVERY = timedelta(hours=1)
-"""How exactly it is written down when a device was last heard of."""
 
 _TRIES = 8
 # A few hundred bytes for each certificate in use.
@@ -56,11 +51,10 @@ class DeviceRegistry:
         self._following = following
         self._believed: frozenset[str] = frozenset()
         self._index = DeviceIndex()
-        # By their ids, with their keys where those can be read.
-        self._unreadable: dict[str, str] = {}
+        self._unreadable = UnreadableDevices(following.unreadable)
         # By the certificate's thumbprint: what it says, and what is so.
         self._stated: dict[str, tuple[DevicePosture, DevicePosture]] = {}
-        self._seen: dict[str, datetime] = {}
+        self._heard_of = HeardOf()
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._key_listeners: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
@@ -145,7 +139,7 @@ class DeviceRegistry:
         if stated.state == DeviceState.BLOCKED:
             raise Forbidden(stated.reason)
         if stated.state and stated.device_id:
-            self._seen[stated.device_id] = now
+            self._heard_of.note(stated.device_id, now)
         return attributes if stated is device else replace(attributes, device=stated)
 
     def stated(self, posture: DevicePosture) -> DevicePosture:
@@ -160,8 +154,7 @@ class DeviceRegistry:
         if not posture.key_thumbprint:
             return posture
         self._check_in_touch()
-        if self._unreadable:
-            self._check_readable(posture)
+        self._unreadable.check(posture)
         known = self._stated.get(posture.thumbprint)
         if known is not None and (known[0] is posture or known[1] is posture):
             return known[1]
@@ -172,15 +165,6 @@ class DeviceRegistry:
             self._stated.clear()
         self._stated[posture.thumbprint] = (posture, so)
         return so
-
-    def _check_readable(self, posture: DevicePosture) -> None:
-        """Refuse a device of which the store has something that may say that it is blocked."""
-        for device_id, key in self._unreadable.items():
-            if device_id == posture.device_id or key == posture.key_thumbprint:
-                raise ServiceUnavailable(
-                    "kzproxy cannot tell whether your device may be used; ask your administrator",
-                    detail=f"the store's entry of device {device_id} cannot be read",
-                )
 
     def _check_in_touch(self) -> None:
         problem = self._following.problem()
@@ -267,26 +251,13 @@ class DeviceRegistry:
         Raises:
             ServiceUnavailable: It cannot be written.
         """
-        seen, self._seen = self._seen, {}
-        for device_id, at in seen.items():
-            record = self.find(device_id)
-            if record is not None and _is_news(record, at):
-                await self._note(device_id, at)
-
-    async def _note(self, device_id: str, at: datetime) -> None:
-        def heard_of(record: DeviceRecord) -> DeviceRecord:
-            return msgspec.structs.replace(record, last_seen=at) if _is_news(record, at) else record
-
-        try:
-            await self.update(device_id, heard_of)
-        except NotServed:
-            return  # forgotten meanwhile
+        await self._heard_of.write(self.find, self.update)
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
         before = {record.id: record for record in self._index}
-        self._unreadable.clear()
-        read = ((entry.key, self._read(entry)) for entry in entries)
+        self._unreadable.forget_all()
+        read = ((entry.key, self._unreadable.read(entry)) for entry in entries)
         after = {key: record for key, record in read if record is not None}
         self._index = DeviceIndex(after.values())
         changed = {one for one in before | after if before.get(one) != after.get(one)}
@@ -295,19 +266,11 @@ class DeviceRegistry:
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
         before = self._index.find(key)
-        self._unreadable.pop(key, None)
-        after = None if entry is None else self._read(entry)
+        self._unreadable.forget(key)
+        after = None if entry is None else self._unreadable.read(entry)
         self._index.replace(key, after)
         if before is None or after is None or _judged_by(before) != _judged_by(after):
             self._tell({key}, [before, after])
-
-    def _read(self, entry: Entry) -> DeviceRecord | None:
-        record = self._following.unreadable.read(
-            entry, decoded_device, follows="whoever comes on this device is refused"
-        )
-        if record is None:
-            self._unreadable[entry.key] = key_of(entry)
-        return record
 
     def _tell(self, ids: set[str], records: Sequence[DeviceRecord | None]) -> None:
         # All of it: what concerns a certificate may be another device's, which had its key before.
@@ -321,7 +284,3 @@ class DeviceRegistry:
 
 def _judged_by(record: DeviceRecord) -> tuple[object, ...]:
     return record.state, record.key_thumbprint, record.owner, record.blocked_reason
-
-
-def _is_news(record: DeviceRecord, at: datetime) -> bool:
-    return record.last_seen is None or at - record.last_seen >= SEEN_EVERY

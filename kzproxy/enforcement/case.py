@@ -1,8 +1,9 @@
 """What is known of one request while it is served, for the decision log and the answer."""
 
 import os
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+
+import msgspec
 
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.attributes.device import DevicePosture
@@ -16,9 +17,10 @@ from kzproxy.policy.decision import Permit
 from kzproxy.transport.peer import Peer
 
 
-@dataclass(slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, kw_only=True):
     """One request's facts, filled in as they become known.
+
+    A struct, since one is made for each request; see ``policy.decision``.
 
     Attributes:
         audit_id: Ours, sent to kube-apiserver as ``Audit-ID`` and told to the client.
@@ -58,7 +60,7 @@ class Case:
     ended_because: str = ""
     ending: Ending | None = None
     cut_at: float = 0.0
-    bytes_before: tuple[int, int] = field(default=(0, 0))
+    bytes_before: tuple[int, int] = (0, 0)
 
     @property
     def arrival(self) -> Arrival:
@@ -92,6 +94,10 @@ class Case:
         self.recorded = True
         self.owes_outcome = record.decision is Verdict.PERMIT
 
+    def stands_permitted(self) -> None:
+        """Note that the record of a permit is in the log."""
+        self.recorded = self.owes_outcome = True
+
     def end_by(self, ending: Ending, now: float) -> None:
         """Note that kzproxy ends it; ``now`` is in monotonic seconds."""
         self.ending, self.cut_at = ending, now
@@ -106,16 +112,14 @@ class Case:
             status_code=self.status_code,
             bytes_in=bytes_in - self.bytes_before[0],
             bytes_out=bytes_out - self.bytes_before[1],
-            duration=timedelta(seconds=now - self.started),
+            seconds=now - self.started,
             message=self.ended_because,
-            cut=self._cut(now),
+            cut=None if self.ending is None else self._cut(self.ending, now),
         )
 
-    def _cut(self, now: float) -> Cut | None:
-        if self.ending is None:
-            return None
+    def _cut(self, ending: Ending, now: float) -> Cut:
         took_ms = round((now - self.cut_at) * 1000, 3)
-        return Cut(cause=self.ending.cause.value, rule=self.ending.rule, took_ms=took_ms)
+        return Cut(cause=ending.cause.value, rule=ending.rule, took_ms=took_ms)
 
 
 def new_audit_id() -> str:

@@ -3,8 +3,11 @@
 The only place that sends a caller's request upstream, and it takes a ``Permit`` for it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.known_end import known_end
@@ -52,8 +55,7 @@ class ForwardingSettings:
     account: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Permitted:
+class Permitted(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may go upstream.
 
     Attributes:
@@ -72,7 +74,7 @@ class Permitted:
 
     def by(self, permit: Permit) -> "Permitted":
         """Return the same request as the engine permits it in other words."""
-        return replace(self, permit=permit)
+        return msgspec.structs.replace(self, permit=permit)
 
     async def respond(self, head: ResponseHead, body: bytes) -> None:
         """Answer with a head that came from upstream, and a body that is no longer as it came."""
@@ -93,7 +95,7 @@ class Forwarding:
     settings: ForwardingSettings
     self_inspection: SelfInspection
 
-    async def forward(self, permitted: Permitted) -> None:
+    def forward(self, permitted: Permitted) -> Coroutine[Any, Any, None]:
         """Do so, to the end of the answer.
 
         Raises:
@@ -102,14 +104,14 @@ class Forwarding:
         """
         info = permitted.permit.attributes.request
         if self.self_inspection.concerns(info):
-            await self._inspect(permitted)
-        elif not permitted.permit.by_namespace or info.method == "HEAD":
-            await self._relay(permitted, permitted.request)  # kube-apiserver answers HEAD with 405.
-        elif info.verb == "watch":
+            return self._inspect(permitted)
+        if not permitted.permit.by_namespace or info.method == "HEAD":
+            # kube-apiserver answers HEAD with 405.
+            return self._relay(permitted, permitted.request)
+        if info.verb == "watch":
             request = _readable(permitted.request)
-            await self._relay(permitted, request, is_sieved=True)
-        else:
-            await self._list(self._in_one_piece(permitted))
+            return self._relay(permitted, request, is_sieved=True)
+        return self._list(self._in_one_piece(permitted))
 
     async def _relay(
         self, permitted: Permitted, request: RequestHead, *, is_sieved: bool = False
@@ -177,9 +179,8 @@ class Forwarding:
             return await gathering.run(outgoing, body, info, max_bytes=max_bytes)
 
     def _opened(self, permitted: Permitted, cut: Callable[[Ending], None]) -> Lease:
-        session_id = permitted.standing.session_id
         try:
-            return self.administrator.open(permitted.permit, session_id, cut)
+            return self.administrator.open_for(permitted.standing.caller, permitted.permit, cut)
         except ProxyError:
             # By us: nothing has been sent upstream.
             permitted.case.termination = Termination.REFUSED

@@ -4,7 +4,6 @@ Every figure is per worker. A stream holds a connection on both sides for hours,
 for milliseconds: so each has a bound of its own, and neither starves the other.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -47,7 +46,7 @@ class _Share:
     def __init__(self, name: str, bound: int) -> None:
         self.name = name
         self.bound = bound
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self.counts: dict[tuple[str, str], int] = {}
 
 
 class Counted:
@@ -66,7 +65,7 @@ class Counted:
             TooManyRequests: The identity has its full share; this one is not counted.
         """
         share, key = self._share, self._key
-        count = share.counts[key]
+        count = share.counts.get(key, 0)
         if count >= share.bound:
             raise TooManyRequests(
                 f'User "{key[1]}" has {count} {share.name} at kzproxy, which is all that one user'
@@ -83,6 +82,8 @@ class Counted:
     ) -> None:
         """Count it no longer."""
         counts, key = self._share.counts, self._key
-        counts[key] -= 1
-        if not counts[key]:
+        left = counts[key] - 1
+        if left:
+            counts[key] = left
+        else:
             del counts[key]

@@ -7,7 +7,7 @@ hours there may here, until its lease ends.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.upstream.timeouts import UpstreamTimeouts
@@ -15,8 +15,7 @@ from kzproxy.upstream.timeouts import UpstreamTimeouts
 _LONG_RUNNING_SUBRESOURCES = frozenset({"attach", "exec", "log", "portforward", "proxy"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Patience(NamedTuple):
     """For one request; ``inf`` is for ever.
 
     Attributes:
@@ -30,13 +29,16 @@ class Patience:
     client_may_lag: bool
 
 
+_ENDLESS = Patience(head_seconds=math.inf, body_seconds=math.inf, client_may_lag=True)
+
+
 def patience(info: RequestInfo, timeouts: UpstreamTimeouts) -> Patience:
     """Return the patience that a request may count on."""
     seconds = timeouts.answer_seconds
     if info.subresource in _LONG_RUNNING_SUBRESOURCES:
         # The kubelet sends a log's head with its first line, the backend of a ``*/proxy`` its own
         # when it likes. ``kubectl logs | less`` reads no further while its user reads.
-        return Patience(head_seconds=math.inf, body_seconds=math.inf, client_may_lag=True)
+        return _ENDLESS
     if info.kube_verb == "watch":
         return Patience(head_seconds=seconds, body_seconds=math.inf, client_may_lag=True)
     return Patience(head_seconds=seconds, body_seconds=seconds, client_may_lag=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.kept_signals import KeptSignals
+from kzproxy.administrator.lease import caller_of
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
@@ -32,12 +33,12 @@ from kzproxy.audit.records import (
     recorded_caller,
     recorded_request,
     refusal_record,
-    same_decision,
     with_shadow,
 )
-from kzproxy.audit.schema import DecisionRecord, Impersonated, Termination
+from kzproxy.audit.schema import Cause, DecisionRecord, Impersonated, Termination, Verdict
 from kzproxy.authentication.bearer import bearer_token
 from kzproxy.authentication.oidc import Authenticates
+from kzproxy.authentication.token_memory import token_digest
 from kzproxy.clock.system import Clock
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.enforcement.case import Case, new_audit_id
@@ -48,7 +49,7 @@ from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
-from kzproxy.enforcement.standing import Standing, Standings
+from kzproxy.enforcement.standing import RememberedPermit, Standing, Standings
 from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.enforcement.stopped import stopped
 from kzproxy.errors.kinds import (
@@ -117,7 +118,7 @@ class EnforcementPoint:
     async def handle(self, exchange: Exchange) -> None:
         """Answer one request in every case."""
         case = self._open_case(exchange)
-        self.metrics.in_flight.inc()
+        self.metrics.in_flight.value += 1
         try:
             await self._serve(exchange, case)
         except DownstreamClosed as gone:
@@ -137,7 +138,7 @@ class EnforcementPoint:
             await self._refuse_stopped(exchange, case)
             raise
         finally:
-            self.metrics.in_flight.dec()
+            self.metrics.in_flight.value -= 1
             exchange.let_go()
             self._account(exchange, case)
 
@@ -160,16 +161,17 @@ class EnforcementPoint:
         self._find_out_whence(request, case)
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
-        standing = await self._standing(request, case)
+        standing = self._known(request, case) or await self._unknown(request, case)
         with self.under_way.counted(standing.identity, info):
             if self.own_endpoints.owns(info):
                 await self._serve_own(exchange, request, standing, info, case)
                 return
             permit = await self._decide(exchange, request, standing, info, case)
-            permitted = Permitted(
-                exchange=exchange, request=request, permit=permit, standing=standing, case=case
+            await self.forwarding.forward(
+                Permitted(
+                    exchange=exchange, request=request, permit=permit, standing=standing, case=case
+                )
             )
-            await self.forwarding.forward(permitted)
 
     def _find_out_whence(self, request: RequestHead, case: Case) -> None:
         if self.clients is not None:
@@ -218,29 +220,40 @@ class EnforcementPoint:
         ) as leave:
             await self.own_endpoints.serve(exchange, request, info, case, leave)
 
-    async def _standing(self, request: RequestHead, case: Case) -> Standing:
-        """Return who calls, remembered where all that it rests on is as it was."""
+    def _known(self, request: RequestHead, case: Case) -> Standing | None:
+        """Return who calls where all that this rests on is as it was when it was found out."""
         case.device = device = self._device(case.peer, case.received_at)
-        key = (request.headers, case.peer.address, device.thumbprint)
-        known = self.standings.get(key)
-        if known is None or not self._holds(known, device):
-            known = await self._found_out(request, device, case)
-            self.standings.keep(key, known)
-        case.identity, case.session_id = known.identity, known.session_id
-        if self.sessions is not None and known.identity.is_session:
-            self.sessions.used(known.session_id, case.received_at)
+        known = self.standings.get((request.headers, case.peer.whence, device.thumbprint))
+        if (
+            known is None
+            or (known.device is not device and known.device != device)
+            or self.authenticator.remembered_by(known.token_digest) is not known.identity
+            or self.api_server.authorization() != known.authorization
+        ):
+            return None
+        return self._admitted(known, device, case)
+
+    async def _unknown(self, request: RequestHead, case: Case) -> Standing:
+        """Return who calls, and remember it."""
+        device = case.device or NO_DEVICE
+        found = await self._found_out(request, device, case)
+        self.standings.keep((request.headers, case.peer.whence, device.thumbprint), found)
+        return self._admitted(found, device, case)
+
+    def _admitted(self, standing: Standing, device: DevicePosture, case: Case) -> Standing:
+        """Return the same, unless whoever it is may not come in.
+
+        Raises:
+            ProxyError: So it is.
+        """
+        case.identity, case.session_id = standing.identity, standing.session_id
+        if self.sessions is not None and standing.identity.is_session:
+            self.sessions.used(standing.session_id, case.received_at)
         if device.state == _BLOCKED:
             raise Forbidden(device.reason)
         if self.signals is not None:
-            self.signals.check(known.identity, device)
-        return known
-
-    def _holds(self, standing: Standing, device: DevicePosture) -> bool:
-        return (
-            standing.device == device
-            and self.authenticator.remembered(standing.token) is standing.identity
-            and self.api_server.authorization() == standing.authorization
-        )
+            self.signals.check(standing.identity, device)
+        return standing
 
     async def _found_out(self, request: RequestHead, device: DevicePosture, case: Case) -> Standing:
         token = bearer_token(request)
@@ -253,7 +266,7 @@ class EnforcementPoint:
         extras = _session_extras(session, device)
         authorization = self.api_server.authorization()
         return Standing(
-            token=token,
+            token_digest=token_digest(token),
             identity=subject,
             device=device,
             session_id=session,
@@ -270,6 +283,7 @@ class EnforcementPoint:
                 ),
             ),
             recorded=recorded_caller(subject, device, session, self._impersonated(subject, extras)),
+            caller=caller_of(subject, session),
         )
 
     def _where_it_is(self, subject: Identity, case: Case) -> Identity:
@@ -293,7 +307,7 @@ class EnforcementPoint:
     def _device(self, peer: Peer, now: datetime) -> DevicePosture:
         if self.devices is None:
             return NO_DEVICE
-        posture = self.devices.assess(self.devices.read(peer.certificates), now)
+        posture = self.devices.posture(peer.certificates, now)
         for known in self.device_facts:
             posture = known.stated(posture)
         return posture
@@ -314,10 +328,7 @@ class EnforcementPoint:
         """
         known = standing.permitted(info, request.target)
         if known is not None and self.administrator.upholds(known.permit, case.received_at):
-            record = same_decision(
-                known.record, known.request, case.arrival, decided_at=self.clock.now()
-            )
-            await self._log_permit(record, known.permit, case)
+            await self._log_again(known, case)
             return known.permit
         decision, keepable = await self._judge(exchange, request, standing, info, case)
         case.shadow = self.shadow.other_answer(decision) if self.shadow is not None else None
@@ -383,6 +394,16 @@ class EnforcementPoint:
         )
         return with_shadow(record, case.shadow)
 
+    async def _log_again(self, known: RememberedPermit, case: Case) -> None:
+        """Log a permit that holds for one more request; nothing was waited for since it came."""
+        durable = known.permit.attributes.request.verb not in _READS
+        payload = known.record.written(case.audit_id, case.received_at, case.peer.port)
+        await self.decisions.record_again(payload, durable=durable, stands=case.stands_permitted)
+        self.metrics.count_decision(Verdict.PERMIT, Cause.ALLOW_RULE)
+        for rule in known.record.failed_rules:
+            self.metrics.rule_errors.labels(rule).inc()
+        case.permit = known.permit
+
     async def _log_permit(self, record: DecisionRecord, permit: Permit, case: Case) -> None:
         await self._log(record, case, durable=permit.attributes.request.verb not in _READS)
         case.permit = permit
@@ -391,7 +412,7 @@ class EnforcementPoint:
         await self.decisions.record_decision(
             record, durable=durable, stands=lambda: case.stands(record)
         )
-        self.metrics.count_decision(record.decision.value, record.cause.value)
+        self.metrics.count_decision(record.decision, record.cause)
         for failed in record.errors:
             self.metrics.rule_errors.labels(failed.rule).inc()
         if record.shadow is not None:
@@ -435,37 +456,38 @@ class EnforcementPoint:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
             return unwritten
-        self.metrics.count_decision(record.decision.value, record.cause.value)
+        self.metrics.count_decision(record.decision, record.cause)
         return error
 
     def _account(self, exchange: Exchange, case: Case) -> None:
         """Have the log say how every request that was read has ended."""
-        self._count(case)
+        ended = self.clock.monotonic()
+        self._count(case, ended - case.started)
         if not case.recorded:
             self._record_abandoned(case)
         if case.owes_outcome:
-            self._record_outcome(exchange, case)
+            self._record_outcome(exchange, case, ended)
 
     def _record_abandoned(self, case: Case) -> None:
         record = abandoned_record(
             case.ended_because, case.arrival, decided_at=self.clock.now(), caller=case.caller
         )
         self.decisions.add_decision(record)
-        self.metrics.count_decision(record.decision.value, record.cause.value)
+        self.metrics.count_decision(record.decision, record.cause)
 
-    def _record_outcome(self, exchange: Exchange, case: Case) -> None:
+    def _record_outcome(self, exchange: Exchange, case: Case, ended: float) -> None:
         stream = exchange.stream
-        outcome = case.outcome(self.clock.monotonic(), stream.bytes_received, stream.bytes_sent)
+        outcome = case.outcome(ended, stream.bytes_received, stream.bytes_sent)
         record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())
         self.decisions.add_outcome(record)
 
-    def _count(self, case: Case) -> None:
+    def _count(self, case: Case, seconds: float) -> None:
         info = case.info
         verb = info.verb if info is not None else "unread"
         code = "none" if case.status_code is None else str(case.status_code)
-        self.metrics.count_request(verb, code, case.termination.value)
+        self.metrics.count_request(verb, code, case.termination)
         if info is None or info.stream is StreamKind.NONE:
-            self.metrics.request_seconds.observe(self.clock.monotonic() - case.started)
+            self.metrics.request_seconds.observe(seconds)
 
 
 def _without_its_certificate(subject: Identity, device: DevicePosture) -> Unauthenticated:

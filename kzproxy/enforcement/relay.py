@@ -131,7 +131,7 @@ class Relay:
         return self._carry_stream()
 
     async def _carry_stream(self) -> None:
-        with self._metrics.long_running.labels(self._info.stream.value).track_inprogress():
+        with self._metrics.long_running.labels(self._info.stream.value):
             await self._carry_or_say_why()
 
     async def _carry_or_say_why(self) -> None:
@@ -139,9 +139,17 @@ class Relay:
             connection = await self._api_server.begin(self._outgoing, self._confirm)
             self._upstream = connection
             try:
-                await self._carry(connection)
+                self._confirm()
+                if isinstance(self._outgoing.body, NoBody):
+                    self._exchange.stream.watch(self._client_gone)
+                    await self._answer(connection)
+                else:
+                    async with alongside(self._upload(connection)):
+                        await self._answer(connection)
             finally:
-                self._upstream = None  # It may be somebody else's next.
+                # The connection may soon carry somebody else's request.
+                self._exchange.stream.unwatch()
+                self._upstream = None
                 if self._ending is not None:
                     connection.stream.abort()  # A goodbye in TLS is half of what a cut costs.
                 self._api_server.end(connection)
@@ -176,19 +184,6 @@ class Relay:
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
 
-    async def _carry(self, connection: UpstreamConnection) -> None:
-        self._confirm()
-        try:
-            if isinstance(self._outgoing.body, NoBody):
-                self._exchange.stream.watch(lambda: self._client_gone(connection))
-                await self._answer(connection)
-            else:
-                async with alongside(self._upload(connection)):
-                    await self._answer(connection)
-        finally:
-            # The connection may soon carry somebody else's request.
-            self._exchange.stream.unwatch()
-
     async def _upload(self, connection: UpstreamConnection) -> None:
         """Send the request's body; what goes wrong is told by ending the answer."""
         exchange = self._exchange
@@ -201,11 +196,12 @@ class Relay:
         except (DownstreamClosed, ProxyError, _Cut) as error:
             connection.stream.fail(error)
             return
-        exchange.stream.watch(lambda: self._client_gone(connection))
+        exchange.stream.watch(self._client_gone)
 
-    def _client_gone(self, connection: UpstreamConnection) -> None:
+    def _client_gone(self) -> None:
         self._has_client_gone = True
-        connection.stream.fail(DownstreamClosed("the client closed the connection"))
+        if self._upstream is not None:
+            self._upstream.stream.fail(DownstreamClosed("the client closed the connection"))
 
     async def _answer(self, connection: UpstreamConnection) -> None:
         seconds = self._patience.head_seconds
@@ -216,10 +212,23 @@ class Relay:
         del self._outgoing
         if answer.head.status == _SWITCHING_PROTOCOLS:
             await self._tunnel(connection, answer)
-        else:
+        elif self._info.stream is StreamKind.NONE:
             await self._relay_body(connection, answer)
+        else:
+            await self._relay_stream(connection, answer)
 
     async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
+        first = connection.buffered_body()
+        if may_name_account(answer.head, self._info):
+            first = await self._refusal_body(connection, answer.head, first)
+        await self._respond(answer, first)
+        del first  # A watch would hold its first events for hours.
+        seconds = self._patience.body_seconds
+        while not connection.body_done:
+            await connection.gather_body_into(self._exchange.send_now, seconds)
+            await self._exchange.flush()
+
+    async def _relay_stream(self, connection: UpstreamConnection, answer: Answer) -> None:
         sieve = self._sieve_of(answer.head)
         chunks = connection.chunks if sieve is None else None
         self._stream_cut = followed = self._followed(answer.head, chunks)
@@ -231,10 +240,7 @@ class Relay:
         await self._respond(answer, followed.feed(first))
         take, seconds = self._passing(followed, sieve), self._patience.body_seconds
         while not connection.body_done:
-            if self._info.stream is StreamKind.NONE:
-                await connection.gather_body_into(self._exchange.send_now, seconds)
-            else:
-                await connection.receive_body_into(take, seconds)
+            await connection.receive_body_into(take, seconds)
             await self._exchange.flush()
 
     def _sieve_of(self, head: ResponseHead) -> WatchSieve | None:

@@ -2,19 +2,21 @@
 
 The same for each request of a caller, and dearer to find out than the rest of a request together.
 A standing is used again only while everything it rests on is as it was: the same header block, the
-same address and device posture, a token that still holds as the very same identity, and the same
+same addresses and device posture, a token that still holds as the very same identity, and the same
 credential of our own.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from kzproxy.administrator.lease import Caller
 from kzproxy.attributes.device import DevicePosture
-from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import PAIR_BYTES, RequestInfo
 from kzproxy.attributes.shared import Shared
-from kzproxy.audit.records import RecordedCaller, common_part
-from kzproxy.audit.schema import DecisionRecord, Request
+from kzproxy.audit.records import RecordedCaller
+from kzproxy.audit.repeated import RepeatedRecord
+from kzproxy.audit.schema import DecisionRecord
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import Impersonation
@@ -27,10 +29,9 @@ _STANDING_BYTES = 8 * 1024
 _PERMIT_BYTES = 3 * 1024
 # Two texts in a tuple, beside their letters.
 _HEADER_BYTES = 192
-# More are held one by one.
-_MAX_COMMON_RECORDS = 16
 
-StandingKey = tuple[Headers, IPAddress, str]
+# Header block, whence the peer comes and thumbprint of the device's certificate.
+StandingKey = tuple[Headers, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,36 +39,28 @@ class Standing:
     """A caller, with all that is the same for its requests.
 
     Attributes:
-        token: The bearer token it showed.
+        token_digest: Of the bearer token that it showed.
         identity: Whose it is.
         device: What it calls from.
         session_id: Stable over one sign-in.
         authorization: kzproxy's own credential, as it is in ``impersonation``.
         impersonation: How its requests go upstream.
         recorded: Its parts of a decision record.
+        caller: What its leases know of it.
         permits: By method and canonical target.
-        records: What its records have alike: one for each ground that it was permitted on.
+        record_parts: What the records of its permits have in common.
     """
 
-    token: str = field(repr=False)
+    token_digest: bytes = field(repr=False)
     identity: Identity
     device: DevicePosture
     session_id: str
     authorization: str = field(repr=False)
     impersonation: Impersonation
     recorded: RecordedCaller
+    caller: Caller
     permits: dict[tuple[str, str], "RememberedPermit"] = field(default_factory=dict)
-    records: list[DecisionRecord] = field(default_factory=list)
-
-    def common_record(self, record: DecisionRecord) -> DecisionRecord:
-        """Return the part of ``record`` that it has alike with others, held once."""
-        common = common_part(record)
-        for known in self.records:
-            if known == common:
-                return known
-        if len(self.records) < _MAX_COMMON_RECORDS:
-            self.records.append(common)
-        return common
+    record_parts: dict[bytes, bytes] = field(default_factory=dict)
 
     def permitted(self, info: RequestInfo, received_target: str) -> "RememberedPermit | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
@@ -79,13 +72,11 @@ class Standing:
         return known
 
 
-@dataclass(frozen=True, slots=True)
-class RememberedPermit:
-    """A permit, what ``same_decision`` needs of the record of it, and the target's spelling."""
+class RememberedPermit(NamedTuple):
+    """A permit, the record of it in the log, and the spelling of the target that this tells."""
 
     permit: Permit
-    record: DecisionRecord
-    request: Request
+    record: RepeatedRecord
     received_target: str
 
 
@@ -97,7 +88,7 @@ class Standings:
         self._bytes = 0
         self._max_bytes = max_bytes
         # The same for all callers who ask the same.
-        self._requests = Shared[Request]()
+        self._requests = Shared[bytes]()
         self._lines = Shared[tuple[str, str]]()
         self._targets = Shared[str]()
 
@@ -131,8 +122,7 @@ class Standings:
         line = self._lines.one((asked.method, asked.target))
         standing.permits[line] = RememberedPermit(
             permit,
-            standing.common_record(record),
-            self._requests.one(record.request),
+            RepeatedRecord(record, standing.record_parts, self._requests),
             self._targets.one(received_target),
         )
 
@@ -142,9 +132,11 @@ class Standings:
             for standing in self._known.values():
                 _forget_permits(standing)
             self._known.clear()
+            for shared in (self._requests, self._lines, self._targets):
+                shared.clear()
             self._bytes = size
 
 
 def _forget_permits(standing: Standing) -> None:
     standing.permits.clear()
-    standing.records.clear()
+    standing.record_parts.clear()

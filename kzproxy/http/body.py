@@ -6,7 +6,7 @@ keeps its framing: it is only scanned for its end.
 
 from kzproxy.errors.kinds import BadRequest, InternalError, UpstreamInvalid
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
-from kzproxy.http.messages import Chunked, Length, NoBody, RequestBody, ResponseBody, UntilClose
+from kzproxy.http.messages import Chunked, Length, RequestBody, ResponseBody, UntilClose
 
 __all__ = ["LAST_CHUNK", "RequestBodyDecoder", "ResponseBodyScanner", "chunk"]
 
@@ -64,7 +64,7 @@ class ResponseBodyScanner:
         self.chunks = ChunkScanner(UpstreamInvalid) if isinstance(body, Chunked) else None
         self._left_bytes = body.size_bytes if isinstance(body, Length) else 0
         self._until_close = isinstance(body, UntilClose)
-        self.done = isinstance(body, NoBody) or body == Length(0)
+        self.done = self.chunks is None and not self._left_bytes and not self._until_close
 
     def scan(self, data: bytes | memoryview) -> int:
         """Return how many bytes of ``data`` belong to the answer and may be relayed as they are.

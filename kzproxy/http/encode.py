@@ -114,6 +114,8 @@ class EncodedAnswer:
             raise InternalError("an audit id that must not be written")
         # Only the end of the connection ends such a body, so the client must be told to expect it.
         keep_alive = keep_alive and not self.ends_with_connection
+        if keep_alive and not upgrade and not warning:  # Nearly always.
+            return b"%baudit-id: %b\r\n\r\n" % (self.front, audit_id.encode())
         last = f"audit-id: {audit_id}\r\n{_connection(upgrade, keep_alive=keep_alive)}\r\n"
         return self.front + _warning(warning) + last.encode()
 

@@ -1,33 +1,20 @@
 """Every metric, named once. No user name and no path is ever a label."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from kzproxy.metrics.exposition import Family, Registry, Sample
+from kzproxy.metrics.tallies import Counter, Durations, Gauge, Level, Tally, samples
 
 # kube-apiserver's own buckets for apiserver_request_duration_seconds, the coarse half.
 _SECONDS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3, 6, 15, 30, 60)
-
-
-class _Followed(Collector):
-    """A figure kept elsewhere."""
-
-    def __init__(self, read: Callable[[], Metric]) -> None:
-        self._read = read
-
-    def collect(self) -> Iterator[Metric]:
-        """Return it as it stands."""
-        yield self._read()
 
 
 class Metrics:
     """The counters of one worker, in a registry of its own."""
 
     def __init__(self, version: str) -> None:
-        self._registry = registry = CollectorRegistry()
-        self._children: dict[tuple[str, ...], Counter] = {}
-        self.decisions = Counter(
+        self._registry = registry = Registry()
+        self._decisions = Tally(
             "kzproxy_access_decisions",
             "Decisions by outcome and cause.",
             ["decision", "cause"],
@@ -45,19 +32,19 @@ class Metrics:
             ["rule"],
             registry=registry,
         )
-        self.requests = Counter(
+        self._requests = Tally(
             "kzproxy_requests",
             "Requests ended, by verb, status code and how they ended.",
             ["verb", "code", "termination"],
             registry=registry,
         )
-        self.request_seconds = Histogram(
+        self.request_seconds = Durations(
             "kzproxy_request_duration_seconds",
             "From the request's head to the end of its answer; long-running requests excluded.",
             registry=registry,
-            buckets=_SECONDS,
+            bounds=_SECONDS,
         )
-        self.in_flight = Gauge(
+        self.in_flight = Level(
             "kzproxy_requests_in_flight", "Requests under way.", registry=registry
         )
         self.long_running = Gauge(
@@ -72,7 +59,7 @@ class Metrics:
         self.stream_cuts = Counter(
             "kzproxy_stream_cuts", "Streams cut by kzproxy.", ["kind", "cause"], registry=registry
         )
-        self.connections = Gauge(
+        self.connections = Level(
             "kzproxy_connections", "Client connections open.", registry=registry
         )
         self.tasks = Gauge("kzproxy_tasks", "Tasks of the event loop.", registry=registry)
@@ -143,7 +130,7 @@ class Metrics:
 
     def count_decision(self, decision: str, cause: str) -> None:
         """Count one decision in the log."""
-        self._counted(self.decisions, (decision, cause)).inc()
+        self._decisions.count((decision, cause))
 
     def count_disagreement(self, decision: str, shadow: str) -> None:
         """Count one decision that a shadow policy would have taken otherwise."""
@@ -151,23 +138,15 @@ class Metrics:
 
     def count_request(self, verb: str, code: str, termination: str) -> None:
         """Count one request that has ended."""
-        self._counted(self.requests, (verb, code, termination)).inc()
+        self._requests.count((verb, code, termination))
 
     def count_signal(self, stream: str, event: str, outcome: str) -> None:
         """Count one signal, or what was sent as one."""
         self.signals.labels(stream, event, outcome).inc()
 
-    def _counted(self, counter: Counter, labels: tuple[str, ...]) -> Counter:
-        """Return the counter of these labels; finding it costs more than counting."""
-        known = self._children.get(labels)
-        if known is None:
-            known = self._children[labels] = counter.labels(*labels)
-        return known
-
     def follow(self, name: str, documentation: str, read: Callable[[], int]) -> None:
         """Show a total that another part counts by itself; ``read`` is called at each scrape."""
-        family = CounterMetricFamily
-        self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+        self._follow(name, documentation, "counter", lambda: [("_total", (), read())])
 
     def follow_each(
         self,
@@ -177,7 +156,7 @@ class Metrics:
         read: Callable[[], Mapping[tuple[str, ...], int]],
     ) -> None:
         """Show totals by the values of ``labels``, as another part has them at each scrape."""
-        self._follow_family(lambda: CounterMetricFamily(name, documentation, labels=labels), read)
+        self._follow(name, documentation, "counter", lambda: samples("_total", labels, read()))
 
     def follow_gauges(
         self,
@@ -187,36 +166,30 @@ class Metrics:
         read: Callable[[], Mapping[tuple[str, ...], int]],
     ) -> None:
         """Show numbers by the values of ``labels``, as another part has them at each scrape."""
-        self._follow_family(lambda: GaugeMetricFamily(name, documentation, labels=labels), read)
-
-    def _follow_family(
-        self,
-        begin: Callable[[], CounterMetricFamily | GaugeMetricFamily],
-        read: Callable[[], Mapping[tuple[str, ...], int]],
-    ) -> None:
-        def family() -> Metric:
-            found = begin()
-            for values, number in read().items():
-                found.add_metric(values, number)
-            return found
-
-        self._registry.register(_Followed(family))
+        self._follow(name, documentation, "gauge", lambda: samples("", labels, read()))
 
     def follow_state(self, name: str, documentation: str, read: Callable[[], bool]) -> None:
         """Show 1 or 0, as another part has it at each scrape."""
-        family = GaugeMetricFamily
-        self._registry.register(_Followed(lambda: family(name, documentation, value=read())))
+        self._follow(name, documentation, "gauge", lambda: [("", (), read())])
+
+    def _follow(
+        self, name: str, documentation: str, kind: str, read: Callable[[], Sequence[Sample]]
+    ) -> None:
+        def family() -> Family:
+            return Family(name=name, documentation=documentation, kind=kind, samples=read())
+
+        self._registry.register(name, family)
 
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""
-        return generate_latest(self._registry)
+        return self._registry.exposition()
 
 
 class SupervisorMetrics:
     """What a supervisor counts itself, beside what its workers show."""
 
     def __init__(self) -> None:
-        self._registry = registry = CollectorRegistry()
+        self._registry = registry = Registry()
         self.workers = Gauge("kzproxy_workers", "Workers running.", registry=registry)
         self.restarts = Counter(
             "kzproxy_worker_restarts",
@@ -226,4 +199,4 @@ class SupervisorMetrics:
 
     def exposition(self) -> bytes:
         """Return all of them in the Prometheus text format."""
-        return generate_latest(self._registry)
+        return self._registry.exposition()

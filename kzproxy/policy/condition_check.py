@@ -143,9 +143,17 @@ class Compiler:
     @classmethod
     def of(cls, policies: AccessPolicySet) -> "Compiler":
         """Make what a policy defines ready."""
+        # Named conditions may ask for a tier, and tiers for named conditions that do not. So what
+        # tiers rest on must be known first, or a condition would seem not to turn with time.
+        rests = cls._defining(policies, frozenset()).tiers
+        return cls._defining(policies, rests)
+
+    @classmethod
+    def _defining(cls, policies: AccessPolicySet, tiers: frozenset[Dependency]) -> "Compiler":
+        """Make it ready, where whatever asks for a tier rests on ``tiers``."""
         definitions = Definitions(policies.networks, policies.calendars)
         named: dict[str, frozenset[Dependency]] = {}
-        compiler = cls(definitions, named, frozenset())
+        compiler = cls(definitions, named, tiers)
         for each in policies.conditions:
             check = compiler.check(each.conditions, each.when)
             definitions.named[each.name] = check

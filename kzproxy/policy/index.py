@@ -109,8 +109,10 @@ class RuleIndex:
         table = self._remembered.get(kind)
         if table is None:
             table = _SubjectTable(self._of_kind(kind))
-            if len(self._remembered) < _MAX_REMEMBERED_KINDS:
-                self._remembered[kind] = table
+            # Who makes some up must not keep the others from being remembered either.
+            if len(self._remembered) >= _MAX_REMEMBERED_KINDS:
+                self._remembered.clear()
+            self._remembered[kind] = table
         return table.of(subject) if table.any else ()
 
     def _add(self, compiled: CompiledRule) -> None:

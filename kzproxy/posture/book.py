@@ -1,23 +1,18 @@
 """The posture of all devices, in memory as the store has it: what requests are judged by."""
 
 import heapq
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.clock.system import Clock
 from kzproxy.posture.known import NEVER, NOTHING, Known, known
-from kzproxy.posture.record import KIND, PostureRecord, read_posture
+from kzproxy.posture.record import KIND, PostureRecord, decoded_posture
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.store.following import Following
 from kzproxy.store.store import Entry
-
-log = logging.getLogger(__name__)
 
 # A device has one certificate at a time, two where it was just renewed.
 _MAX_CERTIFICATES = 8
@@ -28,9 +23,13 @@ _SWEPT_AT_ONCE = 200
 
 @dataclass(slots=True)
 class _Page:
-    """One device: what each source says, and what is made of it."""
+    """One device: what each source says, and what is made of it.
+
+    What a source says that cannot be read may contradict all others: then nothing is known.
+    """
 
     records: dict[str, PostureRecord] = field(default_factory=dict)
+    unreadable: set[str] = field(default_factory=set)
     known: Known = NOTHING
     is_due: bool = False
     queued: datetime = NEVER  # when ``sweep`` will look at it next
@@ -51,6 +50,7 @@ class PostureBook:
         """Follow the store."""
         self._clock = clock
         self._settings = settings
+        self._unreadable = following.unreadable
         self._pages: dict[str, _Page] = {}
         self._ends: list[tuple[datetime, str]] = []
         self._met: set[str] = set()
@@ -159,6 +159,7 @@ class PostureBook:
         """See ``View``."""
         for page in self._pages.values():
             page.records.clear()
+            page.unreadable.clear()
         for entry in entries:
             self._keep(entry)
         self._have_all_due()
@@ -166,10 +167,11 @@ class PostureBook:
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
         device_id, _, source = key.rpartition("/")
+        if device_id in self._pages:
+            self._pages[device_id].records.pop(source, None)
+            self._pages[device_id].unreadable.discard(source)
         if entry is not None:
             self._keep(entry)
-        elif device_id in self._pages:
-            self._pages[device_id].records.pop(source, None)
         self._renew_all([device_id], self._clock.now())
 
     def _have_all_due(self) -> None:
@@ -180,14 +182,15 @@ class PostureBook:
             page.is_due, page.queued = True, now
 
     def _keep(self, entry: Entry) -> None:
-        try:
-            record = read_posture(entry)
-        except msgspec.MsgspecError:
-            # Of another version of kzproxy, or of nobody: it says nothing.
-            log.warning("the store's entry posture %s cannot be read", entry.key)
-            return
-        page = self._pages.setdefault(record.device_id, _Page())
-        page.records[record.source] = record
+        device_id, _, source = entry.key.rpartition("/")
+        record = self._unreadable.read(
+            entry, decoded_posture, follows="nothing is known of the state of this device"
+        )
+        if record is None:
+            self._pages.setdefault(device_id, _Page()).unreadable.add(source)
+        else:
+            page = self._pages.setdefault(record.device_id, _Page())
+            page.records[record.source] = record
 
     def _renew_all(self, device_ids: Iterable[str], now: datetime) -> None:
         """Find out anew what is known of some, and tell of those who are judged otherwise by it."""
@@ -200,14 +203,15 @@ class PostureBook:
             if page.told != page.known.substance:
                 page.told = page.known.substance
                 changed.add(device_id)
-            if not page.records:
+            if not page.records and not page.unreadable:
                 del self._pages[device_id]
         if changed:
             for listener in self._listeners:
                 listener(frozenset(changed))
 
     def _renew(self, device_id: str, page: _Page, now: datetime) -> None:
-        so = known(tuple(page.records.values()), self._settings, now)
+        records = () if page.unreadable else tuple(page.records.values())
+        so = known(records, self._settings, now)
         page.is_due = False
         if so != page.known:
             page.known = so

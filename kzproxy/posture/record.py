@@ -6,7 +6,7 @@ import msgspec
 
 from kzproxy.attributes.device import Fact
 from kzproxy.posture.source import SourceKind
-from kzproxy.store.store import Entry, Put
+from kzproxy.store.store import Put
 
 KIND = "posture"
 
@@ -80,6 +80,6 @@ def posture_put(record: PostureRecord) -> Put:
     )
 
 
-def read_posture(entry: Entry) -> PostureRecord:
-    """Return what ``entry`` keeps."""
-    return _decoder.decode(entry.value)
+def decoded_posture(value: bytes) -> PostureRecord:
+    """Return what an entry of this value keeps."""
+    return _decoder.decode(value)

@@ -88,8 +88,17 @@ class ClientConnection:
     async def serve(self) -> None:
         """Serve until the connection ends; closes it in every case."""
         try:
-            while (self._is_new or not self._draining) and await self._serve_one():
-                pass
+            while self._takes_more and (exchange := await self._next_exchange()) is not None:
+                self._exchange, self._is_new = exchange, False
+                if self._draining:
+                    exchange.be_last()
+                await self._service.handle(exchange)
+                self._exchange = None
+                if not exchange.reusable or not exchange.body_received:
+                    await self._stream.linger()
+                    break
+                if rest := exchange.take_rest():
+                    self._buffer[:0] = rest
         except (StreamBroken, TimeoutError):
             pass  # The peer has gone, or never finished its head: there is nothing to answer.
         except asyncio.CancelledError:
@@ -98,32 +107,22 @@ class ClientConnection:
         finally:
             self._stream.close()
 
-    async def _serve_one(self) -> bool:
-        exchange = await self._next_exchange()
-        if exchange is None:
-            return False
-        self._exchange, self._is_new = exchange, False
-        if self._draining:
-            exchange.be_last()
-        await self._service.handle(exchange)
-        self._exchange = None
-        if exchange.reusable and exchange.body_received:
-            self._buffer[:0] = exchange.take_rest()
-            return True
-        await self._stream.linger()
-        return False
+    @property
+    def _takes_more(self) -> bool:
+        return self._is_new or not self._draining
 
     async def _next_exchange(self) -> Exchange | None:
-        head: RequestHead | ProxyError
+        head: RequestHead | ProxyError | None
         try:
-            received = await self._receive_head()
-            if received is None:
-                return None
-            head = self._heads.read(received)
+            head = await self._receive_head()
         except ProxyError as unreadable:
             head = unreadable
-        rest = bytes(self._buffer)
-        self._buffer.clear()
+        if head is None:
+            return None
+        rest = b""
+        if self._buffer:
+            rest = bytes(self._buffer)
+            self._buffer.clear()
         return Exchange(
             peer=self._peer,
             stream=self._stream,
@@ -133,13 +132,26 @@ class ClientConnection:
             limits=self._limits,
         )
 
-    async def _receive_head(self) -> bytes | None:
+    async def _receive_head(self) -> RequestHead | None:
+        """Return the next head; None where the client has closed the connection."""
+        if self._buffer:
+            return await self._receive_rest()
+        self._idle = True
+        self._stream.deadline = self._deadlines.after(self._idle_seconds)
+        data = await self._stream.receive_next()
+        if not data:
+            return None
+        self._idle = False
+        if head_end(data, 0) == len(data):  # As nearly every client sends it.
+            self._stream.deadline = math.inf
+            return self._heads.read(data)
+        self._buffer += data
+        return await self._receive_rest()
+
+    async def _receive_rest(self) -> RequestHead | None:
+        """Return the head that has begun."""
         buffer, searched = self._buffer, 0
-        self._idle = not buffer
-        head_seconds = self._limits.head_seconds
-        self._stream.deadline = self._deadlines.after(
-            self._idle_seconds if self._idle else head_seconds
-        )
+        self._stream.deadline = self._deadlines.after(self._limits.head_seconds)
         while (end := head_end(buffer, searched)) < 0:
             if len(buffer) > MAX_HEAD_BYTES:
                 raise HeadTooLarge(f"the request head is over {MAX_HEAD_BYTES // 1024} KiB")
@@ -147,11 +159,8 @@ class ClientConnection:
             data = await self._stream.receive_next()
             if not data:
                 return None
-            if not buffer:
-                self._idle = False
-                self._stream.deadline = self._deadlines.after(head_seconds)
             buffer += data
         self._stream.deadline = math.inf
         head = bytes(buffer[:end])
         del buffer[:end]
-        return head
+        return self._heads.read(head)

@@ -207,10 +207,17 @@ class Exchange:
         Raises:
             DownstreamClosed: The client has gone, or took nothing for too long.
         """
-        if self.stream.owes:
+        stream = self.stream
+        if stream.owes:
             await self.flush()
-        if not self.send_now(data):
-            await self.flush()
+        try:
+            if stream.send_now(data):
+                return
+        except StreamBroken as error:
+            raise DownstreamClosed(str(error)) from error
+        except TimeoutError as error:
+            raise DownstreamClosed(_CLIENT_STALLED) from error
+        await self.flush()
 
     def send_now(self, data: bytes | memoryview) -> bool:
         """Send what goes without waiting; where that is not all, ``flush`` must follow.

@@ -102,6 +102,9 @@ class Listener:
         metrics: Metrics,
         connections: OpenConnections,
     ) -> None:
+        # Connections inherit these from the socket that accepts them (Linux clones its own).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_probing(sock)
         self._sock = sock
         self._context = context
         self._service = service
@@ -210,16 +213,21 @@ class Listener:
             self._loop.add_reader(self._sock, self._accept)
 
     async def _serve(self, accepted: _Accepted) -> None:
+        connection: ClientConnection | None = None
         try:
             connection = await self._connected(accepted)
             if connection is not None:
-                await self._serve_until_its_end(connection)
+                self._take_in(connection)
+                await connection.serve()
         except Exception:
             # The last resort: a bug met while serving one client must not end all the others.
             log.exception("bug on the connection of %s; it is closed", accepted.host)
             accepted.sock.close()
         finally:
             self._open.release(accepted.counted)
+            if connection is not None:
+                self._connections.discard(connection)
+                self._metrics.connections.value -= 1
 
     async def _connected(self, accepted: _Accepted) -> ClientConnection | None:
         """Do all that comes before the first request; None where it comes to nothing."""
@@ -281,21 +289,14 @@ class Listener:
         accepted.counted = accepted.host
         return True
 
-    async def _serve_until_its_end(self, connection: ClientConnection) -> None:
+    def _take_in(self, connection: ClientConnection) -> None:
         self._connections.add(connection)
-        self._metrics.connections.inc()
+        self._metrics.connections.value += 1
         if self._stopped:  # while it shook hands
             connection.drain()
-        try:
-            await connection.serve()
-        finally:
-            self._connections.discard(connection)
-            self._metrics.connections.dec()
 
     def _stream(self, sock: socket.socket) -> TlsStream:
         sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_probing(sock)
         tls = self._context().wrap_socket(
             sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
         )

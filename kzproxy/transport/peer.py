@@ -1,6 +1,7 @@
 """The other end of a connection, as the socket, TLS and whom we believe vouch for it."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 
@@ -16,14 +17,22 @@ class Peer:
         certificates: The chain that TLS verified up to the device CA, DER, leaf first; empty where
             no certificate was presented. Its dates are *not* checked by TLS.
         via: The socket's peer, where the client is another; else None.
+        whence: Both addresses in words, which are compared in a moment.
     """
 
     address: IPv4Address | IPv6Address
     port: int
     certificates: tuple[bytes, ...] = field(default=(), repr=False)
     via: IPv4Address | IPv6Address | None = None
+    whence: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Write the addresses out, once for all requests."""
+        whence = str(self.address) if self.via is None else f"{self.address} via {self.via}"
+        object.__setattr__(self, "whence", whence)
 
 
+@lru_cache(maxsize=4096)  # Clients come back, and each time it would take twenty calls.
 def peer_address(host: str) -> IPv4Address | IPv6Address:
     """Return the address in a socket name, without zone and IPv4 mapping."""
     address = ip_address(host.partition("%")[0])

@@ -8,7 +8,8 @@ once more before that ran.
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from kzproxy.transport.broken import StreamBroken, tls_words
 from kzproxy.transport.tls_sending import RECORD_BYTES, TlsSending
@@ -37,15 +38,15 @@ class TlsReceiving(TlsSending):
         self._stash = b""
         self.bytes_received = 0
 
-    async def receive_next(self) -> bytes:
+    def receive_next(self) -> Coroutine[Any, Any, bytes]:
         """Do as ``receive`` does, where nothing is expected to be there yet.
 
-        ``receive`` would first try in vain, which costs as much as reading.
+        ``receive`` would first try in vain, which costs as much as reading. OpenSSL never holds a
+        rest that the selector does not know of: each read takes a whole record.
         """
-        if self._stash or self._sock.pending():
-            return await self.receive()
-        data = await self._until_received()
-        return await self.receive() if data is None else data
+        if self._stash:
+            return self.receive()
+        return self._until_received()
 
     async def receive(self) -> bytes:
         """Return what has come, at most one record; empty at the peer's clean end.
@@ -62,9 +63,7 @@ class TlsReceiving(TlsSending):
             try:
                 data = self._read()
             except ssl.SSLWantReadError:
-                received = await self._until_received()
-                if received is not None:
-                    return received
+                return await self._until_received()
             except ssl.SSLWantWriteError:
                 await self._until_writable()
             else:
@@ -138,21 +137,25 @@ class TlsReceiving(TlsSending):
         self.bytes_received += len(data)
         return data
 
-    async def _until_received(self) -> bytes | None:
-        """Return what comes; None where TLS must write before it can be read."""
-        self._raise_if_receiving_failed()
+    async def _until_received(self) -> bytes:
+        """Return what comes."""
+        if self._receive_failure is not None:
+            raise self._receive_failure
         self._turn = 0
-        incoming: asyncio.Future[bytes | None] = self._loop.create_future()
+        incoming: asyncio.Future[bytes | None] = asyncio.Future(loop=self._loop)
         self._incoming = incoming
-        self._listen()
+        if not self._reader_on:
+            self._listen()
         try:
-            return await incoming
+            data = await incoming
         except asyncio.CancelledError:
             if incoming.done() and not incoming.cancelled() and incoming.exception() is None:
                 self._stash = (incoming.result() or b"") + self._stash
             raise
         finally:
             self._incoming = None
+        # None where TLS must write before it can be read.
+        return await self.receive() if data is None else data
 
     def _receive_into(self, incoming: asyncio.Future[bytes | None]) -> None:
         if incoming.done():

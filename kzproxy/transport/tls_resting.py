@@ -30,7 +30,8 @@ class TlsResting(TlsGathering):
         if self._closed:  # Its descriptor may be somebody else's by now.
             return
         self._gone = gone
-        self._listen()
+        if not self._reader_on:
+            self._listen()
 
     def unwatch(self) -> None:
         """End a ``watch``."""
@@ -56,21 +57,17 @@ class TlsResting(TlsGathering):
         """
         if not self.usable or self._stash:
             return False
-        if not self._sock.pending() and self._nothing_came():
-            return True
         try:
-            self._sock.read(RECORD_BYTES)
-        except ssl.SSLWantReadError:
+            # Whether the kernel holds nothing; a tenth of what asking TLS costs.
+            if not self._sock.pending():
+                socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
+        except BlockingIOError:
             return True
         except OSError:
             return False
-        return False
-
-    def _nothing_came(self) -> bool:
-        """Whether the kernel holds nothing; a tenth of what asking TLS costs."""
         try:
-            socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
-        except BlockingIOError:
+            self._sock.read(RECORD_BYTES)
+        except ssl.SSLWantReadError:
             return True
         except OSError:
             return False

@@ -20,7 +20,6 @@ class TlsWaiting(ABC):
     """
 
     __slots__ = (
-        "__weakref__",
         "_closed",
         "_fd",
         "_loop",

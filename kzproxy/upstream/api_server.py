@@ -4,7 +4,6 @@ Connections are kept and the one used last is used first, so that few stay busy 
 """
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Callable
 
@@ -82,9 +81,11 @@ class ApiServer:
         """
         connection = self._take_idle()
         if connection is not None:
-            # Stale, and not one byte of a complete head was read by anybody: send it anew.
-            with contextlib.suppress(StreamBroken):
+            try:
                 await _send_or_close(connection, outgoing, confirm)
+            except StreamBroken:
+                pass  # Stale: not one byte of a whole head was read by anybody. Send it anew.
+            else:
                 return connection
         connection = self._connection(await self._connect())
         try:

@@ -99,9 +99,13 @@ class UpstreamConnection:
                 "with all your groups and extras the request's head would be over 1 MiB, more than"
                 " kube-apiserver reads; let the issuer send only the groups that matter here"
             )
+        if not self.stream.send_now(outgoing.head):
+            await self._send_rest()
+
+    async def _send_rest(self) -> None:
         self.stream.deadline = self._deadlines.after(self._answer_seconds)
         try:
-            await self.stream.send(outgoing.head)
+            await self.stream.flush()
         except TimeoutError as error:
             raise StreamBroken("kube-apiserver takes no request") from error
         self.stream.deadline = math.inf
@@ -139,17 +143,32 @@ class UpstreamConnection:
         self._patience_seconds = seconds
         self._speaking = False
         if self._body_sent:
-            self._wait(seconds)
+            self.stream.deadline = self._deadlines.after(seconds)
         try:
-            answer = await self._final_head(method)
+            # A head that has come whole takes no further waiting.
+            data = self._buffer or _some(await self.stream.receive_next())
+            self.answered = True
+            answer = self._read_head(data, method) or await self._final_head(method)
         except TimeoutError as error:
             raise UpstreamTimeout(_late(method)) from error
         finally:
             self._patience_seconds = self.stream.deadline = math.inf
         self._scanner = ResponseBodyScanner(answer.head.body)
         self._keep_alive = answer.head.keep_alive
-        self._settle()
+        if not self._buffer:
+            self._settle()
         return answer
+
+    def _read_head(self, data: bytes, method: str) -> Answer | None:
+        """Return the final head that ``data`` begins with; None, and keep it, where it does not."""
+        end = response_head_end(data, 0)
+        if end > 0:
+            answer = self._answers.read(data[:end], method=method)
+            if answer.head.status >= _FIRST_FINAL_STATUS:
+                self._buffer = data[end:]
+                return answer
+        self._buffer = data
+        return None
 
     async def _final_head(self, method: str) -> Answer:
         for _ in range(MAX_INTERIM_ANSWERS + 1):
@@ -165,8 +184,8 @@ class UpstreamConnection:
         )
 
     async def _head_bytes(self) -> bytes:
-        buffer = bytearray(self._buffer)
-        searched = 0
+        """Return a head, up to and including its empty line; what follows it is kept."""
+        buffer, searched = bytearray(self._buffer), 0
         while (end := response_head_end(buffer, searched)) < 0:
             searched = len(buffer)
             if searched and not self._speaking:
@@ -174,11 +193,7 @@ class UpstreamConnection:
                 self._speaking = True
                 late = self._deadlines.after(self._answer_seconds)
                 self.stream.deadline = min(self.stream.deadline, late)
-            data = await self.stream.receive_next()
-            if not data:
-                raise StreamBroken("kube-apiserver closed the connection before its answer")
-            self.answered = True
-            buffer += data
+            buffer += _some(await self.stream.receive_next())
         self._buffer = bytes(buffer[end:])
         return bytes(buffer[:end])
 
@@ -299,10 +314,22 @@ class UpstreamConnection:
         self._settle()
 
     def _settle(self) -> None:
-        kept = self._may_be_kept and self._keep_alive
-        self.clean = kept and self.body_done and self._body_sent and not self._buffer
+        scanner = self._scanner
+        whole = scanner is not None and scanner.done and self._body_sent and not self._buffer
+        self.clean = whole and self._may_be_kept and self._keep_alive
 
 
 def _late(method: str) -> str:
     late = "kube-apiserver did not answer in time"
     return late if method in SAFE_METHODS else f"{late}: {OUTCOME_UNKNOWN}"
+
+
+def _some(data: bytes) -> bytes:
+    """Return some of an answer's head as it came.
+
+    Raises:
+        StreamBroken: It is the end.
+    """
+    if not data:
+        raise StreamBroken("kube-apiserver closed the connection before its answer")
+    return data

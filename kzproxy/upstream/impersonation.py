@@ -6,7 +6,8 @@ as kzproxy itself - so the finished head is checked once more before it may go o
 """
 
 import re
-from dataclasses import dataclass, field
+
+import msgspec
 
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.attributes.identity import Identity
@@ -48,9 +49,8 @@ DECISION_EXTRA = "kzproxy.dev/decision-id"
 _TOKEN = frozenset("!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
-    """A request as it goes to kube-apiserver, to the last byte of its head.
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it goes to kube-apiserver, to the last byte of its head, which does not print.
 
     Attributes:
         method: Of the request line.
@@ -62,7 +62,10 @@ class Outgoing:
     method: str
     body: RequestBody
     upgrade: str
-    head: bytes = field(repr=False)
+    head: bytes
+
+    def __repr__(self) -> str:
+        return f"Outgoing({self.method}, {self.body}, upgrade={self.upgrade!r})"
 
 
 def identity_block(
@@ -188,7 +191,7 @@ class Impersonation:
 def _same_but_target(known: RequestHead, request: RequestHead) -> bool:
     return (
         known.headers == request.headers
-        and known.body == request.body
+        and (known.body is request.body or known.body == request.body)
         and known.upgrade == request.upgrade
     )
 

@@ -48,6 +48,12 @@ class _Buckets:
         # The youngest, so that who did nothing for longest goes first.
         self._of[place] = bucket
 
+    def give_back(self, place: str) -> None:
+        bucket = self._of.get(place)
+        if bucket is not None:
+            bucket.left = min(self._left(bucket) + 1, float(self._most))
+            bucket.at = self._clock.monotonic()
+
     def _left(self, bucket: _Bucket) -> float:
         passed = max(self._clock.monotonic() - bucket.at, 0.0)
         return min(float(self._most), bucket.left + passed * self._most / 60)
@@ -114,6 +120,12 @@ class AddressLimit:
         """
         self.check(address)
         self.count(address)
+
+    def give_back(self, address: str) -> None:
+        """Have it not been done after all: it was found to be no such thing."""
+        self._each.give_back(neighbourhood(address))
+        self._share.give_back(site(address))
+        self._together.give_back("")
 
     def _refusal(self, message: str) -> TooManyRequests:
         return TooManyRequests(message, retry_after_seconds=60)

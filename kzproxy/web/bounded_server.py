@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import cast
 from aiohttp import web
 
 from kzproxy.policy.network import Addresses
-from kzproxy.web.address_limits import neighbourhood, site
+from kzproxy.web.connection_shares import ConnectionShares
 from kzproxy.web.proxied_connections import (
     NamedTransport,
     PeerName,
@@ -63,48 +62,15 @@ class ServerLimits:
 DEFAULT_SERVER_LIMITS = ServerLimits()
 
 
-class _Connections:
-    """Counts connections, and lets idle ones go where an address has many and another has none."""
+class _Open:
+    """The connections of one server."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
-        self.total = 0
-        self.by_neighbourhood: Counter[str] = Counter()
-        self.by_site: dict[str, dict[_Bounded, None]] = {}
+        self.shares = ConnectionShares(
+            most=limits.connections, most_of_address=limits.connections_per_address
+        )
         self.by_handler: dict[object, _Bounded] = {}
-
-    def admit(self, connection: "_Bounded", address: str) -> bool:
-        """Count one more, unless it is too many."""
-        if self.by_neighbourhood[neighbourhood(address)] >= self.limits.connections_per_address:
-            return False
-        if self.total >= self.limits.connections and not self._make_room(site(address)):
-            return False
-        self.total += 1
-        self.by_neighbourhood[neighbourhood(address)] += 1
-        self.by_site.setdefault(site(address), {})[connection] = None
-        return True
-
-    def leave(self, connection: "_Bounded", address: str) -> None:
-        """Count one less."""
-        place, held = neighbourhood(address), self.by_site[site(address)]
-        self.total -= 1
-        self.by_neighbourhood[place] -= 1
-        if not self.by_neighbourhood[place]:
-            del self.by_neighbourhood[place]
-        del held[connection]
-        if not held:
-            del self.by_site[site(address)]
-
-    def _make_room(self, newcomer: str) -> bool:
-        """Let the oldest idle connection of whoever has the most go, for one who has fewer."""
-        greediest = max(self.by_site.values(), key=len)
-        if len(greediest) <= len(self.by_site.get(newcomer, {})) + 1:
-            return False
-        idle = next((one for one in greediest if not one.is_busy), None)
-        if idle is None:
-            return False
-        idle.drop()
-        return True
 
 
 class _Bounded(asyncio.Protocol):
@@ -115,7 +81,7 @@ class _Bounded(asyncio.Protocol):
     """
 
     def __init__(
-        self, handler: web.RequestHandler, open_: _Connections, peer: PeerName | None = None
+        self, handler: web.RequestHandler, open_: _Open, peer: PeerName | None = None
     ) -> None:
         self.is_busy = False
         self._is_counted = False
@@ -130,7 +96,7 @@ class _Bounded(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
         peer = self._peer or transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
-        if not self._open.admit(self, self._address):
+        if not self._open.shares.admit(self, self._address):
             transport.abort()
             return
         self._transport, self._is_counted = transport, True
@@ -158,7 +124,7 @@ class _Bounded(asyncio.Protocol):
     def _leave(self) -> None:
         if self._is_counted:
             self._is_counted = False
-            self._open.leave(self, self._address)
+            self._open.shares.leave(self, self._address)
             self._open.by_handler.pop(self._handler, None)
 
     def data_received(self, data: bytes) -> None:
@@ -202,7 +168,7 @@ async def _noted(request: web.Request, handler: Handler) -> web.StreamResponse:
         connection.is_busy = False
 
 
-_CONNECTIONS = web.AppKey("connections", _Connections)
+_CONNECTIONS = web.AppKey("connections", _Open)
 
 
 @asynccontextmanager
@@ -223,7 +189,7 @@ async def serving_bounded(
         proxies: Load balancers that alone may connect, each time with a PROXY header; None where
             clients connect themselves.
     """
-    open_connections = _Connections(limits)
+    open_connections = _Open(limits)
     application[_CONNECTIONS] = open_connections
     application.middlewares.insert(0, _noted)
     runner = web.AppRunner(

@@ -130,14 +130,15 @@ class DeviceSignIn:
         Raises:
             TooManyRequests: Too many wrong ones were.
         """
-        self._desk.limits.codes.check(remote(request))
+        # Counted before it is looked up: others are typed while this one is.
+        self._desk.limits.codes.take(remote(request))
         found = await self._desk.flows.find(user_code_key(_canonical(typed)), UserCode)
         flow = None
         if found is not None:
             flow = await self._desk.flows.find(found.value.device, DeviceFlow)
         if flow is None or not _is_open(flow.value):
-            self._desk.limits.codes.count(remote(request))
             return None
+        self._desk.limits.codes.give_back(remote(request))
         return flow
 
     def _begun(self, device_code: str, user_code: str) -> dict[str, object]:

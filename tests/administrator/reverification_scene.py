@@ -1,5 +1,6 @@
 """Workers that keep sessions in one store and ask a real provider about them."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,7 +32,10 @@ class ConfirmingWorker:
     clock: Clock
 
     def outcomes(self, outcome: str) -> float:
-        return self.metrics.reverifications.labels(outcome)._value.get()
+        shown = self.metrics.exposition().decode()
+        name = "kzproxy_reverifications_total"
+        found = re.search(rf'^{name}{{outcome="{outcome}"}} (\S+)$', shown, re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     async def begin(self, signed_in: SignedIn, number: int = 1, **changes: object) -> SessionRecord:
         """Begin a session for somebody who has signed in."""

@@ -318,6 +318,32 @@ def test_a_stream_that_rests_on_a_device_ends_with_its_authority() -> None:
     assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
 
 
+def test_a_stream_that_rests_on_a_managed_device_ends_when_its_authority_is_no_mdms() -> None:
+    managed = replace(ENROLLED, managed=Fact.PASSED)
+    mdm = Trust(
+        issuers=frozenset({""}),
+        device_authorities=frozenset({""}),
+        managed_authorities=frozenset({""}),
+    )
+    asks = Conditions(device=DeviceFeatures(managed=True))
+    world = World(allow("pods", PODS, conditions=asks))
+    world.administrator.install(world.engine, mdm)
+    permit = world.permit(asked("GET", WATCH, device=managed))
+    with world.open(asked("GET", WATCH, device=managed)):
+        world.administrator.install(world.engine, TRUST)
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+    with pytest.raises(ServiceUnavailable):
+        world.administrator.open(permit, "s1", world.cuts.append)
+
+
+def test_a_device_that_is_none_any_more_was_managed_to_nobodys_harm() -> None:
+    revoked = replace(ENROLLED, enrolled=Fact.FAILED, managed=Fact.PASSED, device_id="")
+    world = World(allow("pods", PODS))
+    with world.open(asked("GET", WATCH, device=revoked)) as lease:
+        world.administrator.judge_all_again()
+        assert world.administrator.live == {lease}
+
+
 def test_a_permit_is_upheld_while_its_time_window_is_open_and_its_policy_in_force() -> None:
     hours = Conditions(time=(OFFICE_HOURS,))
     world = World(allow("pods", PODS, conditions=hours))

@@ -13,7 +13,7 @@ from kzproxy.administrator.device_signals import CERTIFICATE_KIND, COMPLIANCE_KI
 from kzproxy.administrator.revocations import KIND as REVOCATION
 from kzproxy.administrator.revocations import Revocation
 from kzproxy.administrator.risks import KIND as RISK
-from kzproxy.administrator.session_directory import KIND as SESSION
+from kzproxy.administrator.session_entry import KIND as SESSION
 from kzproxy.attributes.device import Fact
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.store import Delete, Put

@@ -134,7 +134,7 @@ def completed_record(audit_id: str = ARRIVAL.audit_id) -> CompletedRecord:
         status_code=200,
         bytes_in=0,
         bytes_out=1234,
-        duration=timedelta(milliseconds=3, microseconds=21),
+        seconds=0.003021,
     )
     return outcome_record(outcome, audit_id=audit_id, ended_at=NOW)
 

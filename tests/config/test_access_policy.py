@@ -514,3 +514,17 @@ def test_a_rule_that_needs_objects_reaches_requests_that_have_one(
     found = [line for line in lines(mistakes) if "has an object to look at" in line]
     assert len(found) == (0 if has_object else 1)
     assert len(mistakes) == len(found)
+
+
+@pytest.mark.parametrize(
+    "asks", ["{device: {tier: good}}", "{when: 'device.tier >= 1'}", "{none: [first]}"]
+)
+def test_a_tier_does_not_ask_for_itself_by_a_named_condition(load, mistakes, asks):
+    load(
+        "conditions:\n"
+        "  first: {device: {belowTier: good}}\n"
+        f"  asks: {asks}\n"
+        "tiers: [{level: 1, name: good, conditions: {any: [asks]}}]\n"
+        "rules: []\n"
+    )
+    assert any("a tier cannot ask for a tier" in each for each in messages(mistakes))

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 import pytest
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.lease import caller_of
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
@@ -120,13 +121,14 @@ class Caller:
             who, address, extras=(), authority="upstream", authorization="", send_uid=False
         )
         standing = Standing(
-            token="",
+            token_digest=b"",
             identity=who,
             device=ENROLLED,
             session_id="s",
             authorization="",
             impersonation=Impersonation(who, block),
             recorded=recorded_caller(who, ENROLLED, "s"),
+            caller=caller_of(who, "s"),
         )
         case = Case(audit_id="a-1", peer=peer, received_at=scene.clock.now(), started=0.0)
         case.info = RequestInfo.parse("GET", target)

@@ -1,8 +1,8 @@
-from ipaddress import ip_address
-
+from kzproxy.administrator.lease import caller_of
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import recorded_caller
+from kzproxy.authentication.token_memory import token_digest
 from kzproxy.enforcement.standing import RememberedPermit, Standing, StandingKey, Standings
 from kzproxy.http.encode import EncodedHeaders
 from kzproxy.policy.decision import Permit
@@ -13,32 +13,28 @@ from tests.policy.samples import allow, asked, decide, match, subject
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
 
-ADDRESS = ip_address("192.0.2.7")
+ADDRESS = "192.0.2.7"
 CONFIGMAPS = "/api/v1/namespaces/a/configmaps"
 
 
 def standing() -> Standing:
     return Standing(
-        token="secret-token",
+        token_digest=token_digest("secret-token"),
         identity=subject(),
         device=NO_DEVICE,
         session_id="s",
         authorization="Bearer ours",
         impersonation=Impersonation(subject(), EncodedHeaders()),
         recorded=recorded_caller(subject(), NO_DEVICE, "s"),
+        caller=caller_of(subject(), "s"),
     )
 
 
-def permitted(target: str) -> Permit:
+def keep(standings: Standings, kept: Standing, target: str) -> Permit:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
+    standings.keep_permit(kept, decision, permit_record(), target)
     return decision
-
-
-def keep(standings: Standings, kept: Standing, target: str) -> Permit:
-    permit = permitted(target)
-    standings.keep_permit(kept, permit, permit_record(), target)
-    return permit
 
 
 def remembered(kept: Standing, method: str, target: str) -> RememberedPermit | None:
@@ -65,24 +61,6 @@ def test_a_permit_of_another_spelling_is_not_taken_since_its_record_tells_the_sp
     keep(standings, kept, "/api/v1/namespaces/n/pods")
 
     assert remembered(kept, "GET", "/api/v1/namespaces/%6e/pods") is None
-
-
-def test_permits_on_the_same_grounds_hold_one_record() -> None:
-    kept, standings = standing(), Standings()
-    for number in range(10):
-        keep(standings, kept, f"/api/v1/namespaces/n{number}/pods")
-    records = [known.record for known in kept.permits.values()]
-
-    assert all(record is records[0] for record in records)
-
-
-def test_callers_who_ask_the_same_hold_one_description_of_it() -> None:
-    first, second, standings = standing(), standing(), Standings()
-    for caller in (first, second):
-        keep(standings, caller, "/api/v1/namespaces/n/pods")
-    (of_first,), (of_second,) = first.permits.values(), second.permits.values()
-
-    assert of_first.request is of_second.request
 
 
 def test_what_is_remembered_is_bounded_in_bytes() -> None:

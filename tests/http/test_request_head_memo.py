@@ -70,6 +70,20 @@ def test_what_is_remembered_is_what_would_be_read(heads: list[tuple[bytes, bytes
         assert outcome(memo.read, data) == outcome(parse_request_head, data)
 
 
+def test_a_line_that_was_read_with_its_block_is_not_read_again():
+    memo = RequestHeadMemo()
+    first = memo.read(head_of(b"X: 1"))
+    assert memo.read(head_of(b"X: 1")) is first
+    assert repr(memo) == "RequestHeadMemo(1 heads)"
+
+
+def test_lines_weigh_too():
+    memo = RequestHeadMemo(max_bytes=3000)
+    for number in range(100):
+        memo.read(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
+    assert repr(memo) in {f"RequestHeadMemo({count} heads)" for count in range(1, 8)}
+
+
 def test_a_refusal_is_not_remembered():
     memo = RequestHeadMemo()
     for _ in range(2):
@@ -87,11 +101,11 @@ def test_the_number_of_heads_is_bounded():
 
 def test_the_bytes_are_bounded():
     data = head_of(b"X: y").partition(b"\r\n")[2]
-    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192))
+    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192 + 1024 + 40))
     for number in range(3):
         memo.read(head_of(b"X: %d" % number))
     assert repr(memo) == "RequestHeadMemo(1 heads)"
-    memo.read(head_of(b"X: " + b"a" * len(data)))
+    memo.read(head_of(b"X: " + b"a" * 2000))
     assert repr(memo) == "RequestHeadMemo(1 heads)"
 
 

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 from kzproxy.metrics.registry import Metrics
+from kzproxy.metrics.summed import SummedMetrics
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 
@@ -38,7 +39,7 @@ def test_totals_counted_elsewhere_by_labels_are_read_at_each_scrape() -> None:
 
 def test_two_workers_metrics_are_apart() -> None:
     one, other = Metrics("1"), Metrics("1")
-    one.connections.inc()
+    one.connections.value += 1
 
     assert b"kzproxy_connections 1.0" in one.exposition()
     assert b"kzproxy_connections 0.0" in other.exposition()
@@ -57,3 +58,16 @@ def test_every_metric_is_documented_and_nothing_else() -> None:
     )
 
     assert named == documented
+
+
+def test_numbers_known_elsewhere_by_labels_may_fall_and_workers_show_the_greatest() -> None:
+    metrics, numbers = Metrics("1"), {("device",): 3}
+    name = "kzproxy_store_unreadable_entries"
+    metrics.follow_gauges(name, "Entries.", ("kind",), lambda: numbers)
+    summed = SummedMetrics()
+    for process, number in (("1", 2), ("2", 1)):
+        numbers["device",] = number
+        summed.show(process, metrics.exposition().decode())
+
+    assert f'{name}{{kind="device"}} 1.0'.encode() in metrics.exposition()
+    assert f'{name}{{kind="device"}} 2.0'.encode() in summed.exposition()

@@ -24,10 +24,11 @@ def two() -> tuple[Metrics, Metrics, SummedMetrics]:
     """Two workers that have counted something, and their sum."""
     one, other, summed = Metrics("1"), Metrics("1"), SummedMetrics()
     for metrics, times in ((one, 2), (other, 3)):
-        metrics.decisions.labels("permit", "allow-rule").inc(times)
-        metrics.connections.set(times)
+        for _ in range(times):
+            metrics.count_decision("permit", "allow-rule")
+        metrics.connections.value = times
         metrics.request_seconds.observe(0.01 * times)
-    other.decisions.labels("deny", "no-rule").inc()
+    other.count_decision("deny", "no-rule")
     summed.show("1.1", shown(one))
     summed.show("2.1", shown(other))
     return one, other, summed
@@ -48,7 +49,7 @@ def test_counters_gauges_and_histograms_are_added_up_by_their_labels() -> None:
 
 def test_what_a_worker_shows_later_takes_the_place_of_what_it_showed() -> None:
     one, _, summed = two()
-    one.connections.set(10)
+    one.connections.value = 10
     summed.show("1.1", shown(one))
 
     assert value(summed, "kzproxy_connections") == 13
@@ -77,7 +78,7 @@ def test_a_worker_that_ends_takes_its_gauges_along_and_leaves_its_counters() -> 
     assert value(summed, "kzproxy_access_decisions_total", **permit) == 5
 
     again = Metrics("1")
-    again.decisions.labels(*permit.values()).inc()
+    again.count_decision(*permit.values())
     summed.show("1.2", shown(again))
     summed.end("1.2")
 

@@ -13,7 +13,14 @@ from kzproxy.policy.compliance import COMPLIANT
 from kzproxy.policy.decision import Deny, Dependency, Permit
 from kzproxy.policy.device_features import KNOWN_CHECKS, DeviceFeatures, Platform, version_of
 from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet, Conditions, NamedCondition, Tier
+from kzproxy.policy.expression import DeclaredNames, compile_expression
+from kzproxy.policy.rules import (
+    NO_CONDITIONS,
+    AccessPolicySet,
+    Conditions,
+    NamedCondition,
+    Tier,
+)
 from kzproxy.posture.checks import PATCH_AGE, PATCHED, REPORTED
 from tests.policy.samples import ENROLLED, WEDNESDAY_MORNING, allow, asked, deny, match, subject
 from tests.policy.small_world import decide, policies, requests
@@ -263,3 +270,44 @@ def test_every_check_that_a_device_reports_is_known_here():
     assert named == {*KNOWN_CHECKS}
     page = (Path(__file__).parents[2] / "docs" / "reference" / "policy.md").read_text()
     assert [name for name in KNOWN_CHECKS if f"`{name}`" not in page] == []
+
+
+NAMED_ON_TIERS = [
+    NamedCondition(name="fine", conditions=Conditions(device_tier=1)),
+    NamedCondition(
+        name="fine",
+        conditions=NO_CONDITIONS,
+        when=compile_expression("device.tier >= 1", DeclaredNames()),
+    ),
+]
+
+
+@pytest.mark.parametrize("named", NAMED_ON_TIERS, ids=["conditions", "when"])
+@pytest.mark.parametrize("by_another", [False, True])
+def test_a_tier_that_is_asked_for_by_a_named_condition_ends_with_its_checks(named, by_another):
+    asked_for = Conditions(all_of=("fine",))
+    others = (named,)
+    if by_another:
+        others = (named, NamedCondition(name="finer", conditions=asked_for))
+        asked_for = Conditions(any_of=("finer",))
+    engine = PolicyEngine(
+        AccessPolicySet(
+            rules=(allow("a", EVERYTHING, conditions=asked_for),),
+            conditions=others,
+            tiers=(Tier(level=1, name="good", conditions=FIREWALL),),
+        )
+    )
+    now = asked("GET", POD, device=WITH_FIREWALL)
+    later = dataclasses.replace(
+        now,
+        environment=dataclasses.replace(
+            now.environment, received_at=WEDNESDAY_MORNING + 5 * MINUTE
+        ),
+    )
+    permit = engine.decide(now)
+
+    assert isinstance(permit, Permit)
+    assert permit.depends_on >= {Dependency.DEVICE, Dependency.TIME}
+    assert permit.valid_until is not None
+    assert permit.valid_until <= later.environment.received_at
+    assert isinstance(engine.decide(later), Deny)

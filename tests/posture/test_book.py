@@ -206,12 +206,29 @@ async def test_what_is_told_again_and_again_is_not_remembered_again_and_again(sc
 
 
 @pytest.mark.parametrize("value", [b"", b"[]", b'{"device_id": "laptop-1", "kind": "oracle"}'])
-async def test_an_entry_that_cannot_be_read_says_nothing_and_breaks_nothing(scene, value):
+async def test_an_entry_that_cannot_be_read_breaks_nothing_of_other_devices(scene, value):
     await write(scene, record(firewall=PASSED))
-    odd = Put(kind="posture", key=f"{LAPTOP}/odd", value=value)
+    odd = Put(kind="posture", key="another/odd", value=value)
 
     await scene.following.write(odd)
 
     assert scene.facts() == {"firewall": PASSED}
     scene.book.replaced(await scene.store.entries("posture"))
     assert scene.facts() == {"firewall": PASSED}
+
+
+async def test_nothing_is_known_where_one_source_cannot_be_read(scene, clock):
+    """It may have said the contrary of what the others say."""
+    await write(scene, record(firewall=PASSED, **SELF))
+    assert scene.facts() == {"firewall": PASSED}
+    mdm = record(firewall=FAILED)
+    for value in (b"{", b'{"device_id": "another"}'):
+        await scene.following.write(Put(kind="posture", key=mdm.key, value=value))
+        assert scene.facts() == {}
+    assert scene.following.unreadable.counts() == {("posture",): 1}
+    await write(scene, mdm)
+    assert scene.facts()["firewall"] is not PASSED
+    await scene.following.write(Put(kind="posture", key=mdm.key, value=b""))
+    await scene.following.write(Delete(kind="posture", key=mdm.key))
+    assert scene.facts() == {"firewall": PASSED}
+    assert scene.following.unreadable.words() == ""

@@ -17,7 +17,7 @@ import yaml
 
 from kzproxy.administrator.provider_check import refresh_context
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import read_session, session_put
+from kzproxy.administrator.session_entry import read_session, session_put
 from kzproxy.authentication.provider_client import SignedIn
 from kzproxy.authentication.provider_errors import ProviderRefusal
 from kzproxy.authentication.provider_settings import Reverify

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import session_put
+from kzproxy.administrator.session_entry import session_put
 from kzproxy.clock.system import SystemClock
 from kzproxy.store.sqlite import SqliteStore
 from kzproxy.store.store import Put

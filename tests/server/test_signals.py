@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_directory import session_put
+from kzproxy.administrator.session_entry import session_put
 from kzproxy.authentication.session_keys import SigningKeys
 from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.clock.system import SystemClock

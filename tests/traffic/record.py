@@ -1,8 +1,11 @@
-"""Record what real clients send: ``python -m tests.traffic.record --helm HELM --python PYTHON``.
+"""Record what real clients send: ``python -m tests.traffic.record --kubectl --helm HELM ...``.
 
-Runs kubectl through all verbs of the tests, Helm through a release's life and the Kubernetes Python
-client through ``client_of_python.py``, against the real control plane, and writes every head that
-differs from those before it to ``heads.jsonl``. Needs Helm and a Python that has ``kubernetes``.
+Runs kubectl through all verbs of the tests, Helm through a release's life, the Kubernetes Python
+client through ``client_of_python.py`` and k9s by its keys (``k9s_in_terminal.py``), against the
+real control plane, and writes every head that differs from those before it to ``heads.jsonl``.
+What was recorded of a client that is not named stays. Helm (helm.sh/helm/v3), k9s
+(github.com/derailed/k9s, by a go.mod that names its version) and a Python that has ``kubernetes``
+are to be brought along.
 """
 
 import argparse
@@ -27,6 +30,7 @@ from tests.cluster.plain_verbs import PLAIN_VERBS
 from tests.cluster.pods import start_pods
 from tests.cluster.streaming_verbs import STREAMING_VERBS
 from tests.servers.authority import Authority
+from tests.traffic.k9s_in_terminal import drive
 from tests.traffic.recorder import Recorder, server_context
 
 CORPUS = Path(__file__).with_name("heads.jsonl")
@@ -53,10 +57,9 @@ def main() -> None:
         directory = Path(name)
         binaries = Binaries.find(os.environ, built=built_directory())
         with ControlPlane(binaries, directory / "cluster", clock=clock) as plane:
-            found = {
-                "kubectl": _recorded(plane, directory, lambda file: _kubectl(plane, file)),
-                "helm": _recorded(plane, directory, lambda file: _helm(options.helm, file)),
-                "python": _recorded(plane, directory, lambda file: _python(options.python, file)),
+            clients = _clients(options, plane)
+            found = _kept(set(clients)) | {
+                client: _recorded(plane, directory, run) for client, run in clients.items()
             }
     with CORPUS.open("w", encoding="ascii") as corpus:
         for client, heads in found.items():
@@ -64,6 +67,30 @@ def main() -> None:
                 text = head.decode("latin-1")
                 corpus.write(json.dumps({"client": client, "head": text}) + "\n")
     print({client: len(heads) for client, heads in found.items()})
+
+
+def _clients(options: argparse.Namespace, plane: ControlPlane) -> dict[str, Callable[[Path], None]]:
+    """Return those that were named, each with what runs it by a kubeconfig."""
+    clients: dict[str, Callable[[Path], None]] = {}
+    if options.kubectl:
+        clients["kubectl"] = lambda file: _kubectl(plane, file)
+    if options.helm:
+        clients["helm"] = lambda file: _helm(options.helm, file)
+    if options.python:
+        clients["python"] = lambda file: _python(options.python, file)
+    if options.k9s:
+        clients["k9s"] = lambda file: _k9s(options.k9s, plane, file)
+    return clients
+
+
+def _kept(recorded_anew: set[str]) -> dict[str, list[bytes]]:
+    """Return what the corpus has of the other clients."""
+    kept: dict[str, list[bytes]] = {}
+    for line in CORPUS.read_text(encoding="ascii").splitlines():
+        read = json.loads(line)
+        if read["client"] not in recorded_anew:
+            kept.setdefault(read["client"], []).append(read["head"].encode("latin-1"))
+    return kept
 
 
 def _recorded(plane: ControlPlane, directory: Path, run: Callable[[Path], None]) -> list[bytes]:
@@ -180,10 +207,25 @@ def _python(python: Path, kubeconfig: Path) -> None:
     subprocess.run([str(python), str(script)], env=environment, check=True)
 
 
+def _k9s(k9s: Path, plane: ControlPlane, kubeconfig: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory() as home,
+        plane.administrator() as api,
+        fresh_namespace(api, "record") as namespace,
+    ):
+        kubectl = Kubectl.of(plane).using(namespace=namespace)
+        start_pods(kubectl)
+        kubectl.out("create", "deployment", "web", "--image=x", "--replicas=0")
+        screen = drive(k9s, kubeconfig, Path(home), namespace)
+        print("k9s", screen[-500:], file=sys.stderr)
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.traffic.record", description=__doc__)
-    parser.add_argument("--helm", type=Path, required=True)
-    parser.add_argument("--python", type=Path, required=True, help="one that has `kubernetes`")
+    parser.add_argument("--kubectl", action="store_true", help="that of the control plane")
+    parser.add_argument("--helm", type=Path)
+    parser.add_argument("--python", type=Path, help="one that has `kubernetes`")
+    parser.add_argument("--k9s", type=Path)
     return parser.parse_args()
 
 

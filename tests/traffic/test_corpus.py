@@ -16,7 +16,7 @@ RECORDED = [json.loads(line) for line in LINES]
 
 
 def test_each_client_was_recorded() -> None:
-    counts = dict.fromkeys(("kubectl", "helm", "python"), 0)
+    counts = dict.fromkeys(("kubectl", "helm", "python", "k9s"), 0)
     for recorded in RECORDED:
         counts[recorded["client"]] += 1
 

@@ -31,6 +31,17 @@ async def test_a_deadline_fails_the_stream(pair: Pair) -> None:
         await server.receive()
 
 
+async def test_a_stream_is_watched_over_until_it_is_closed(pair: Pair) -> None:
+    server, client = pair
+    deadlines = Deadlines(SystemClock())
+    deadlines.keep(server)
+    deadlines.keep(client)
+    client.close()
+    deadlines.sweep()
+
+    assert deadlines._streams == {server}
+
+
 async def test_lingering_lets_the_peer_read_the_answer_although_it_is_still_sending(
     pair: Pair,
 ) -> None:

@@ -122,3 +122,13 @@ def test_any_address_is_one(address: str):
     limited.take(address)
     with pytest.raises(TooManyRequests):
         limited.take(address)
+
+
+def test_what_is_given_back_was_not_done_and_no_more_than_that():
+    limited = limit(ManualClock(), together=4)
+    for _ in range(10):
+        limited.take("192.0.2.1")
+        limited.give_back("192.0.2.1")
+    limited.give_back("192.0.2.1")
+    assert tries(limited, "192.0.2.1", 9) == 3
+    assert tries(limited, "192.0.2.2", 9) == 1

@@ -1,0 +1,62 @@
+"""Sessions are found by each way for as long as they are there, and by none afterwards."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.administrator.session_index import SessionIndex
+from tests.administrator.kept_sessions import KeptSessions
+from tests.authentication.manual_clock import ManualClock
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def record(tmp_path: Path, clock: ManualClock) -> SessionRecord:
+    return KeptSessions(tmp_path / "kept.db", clock).record(1, device_id="laptop-1")
+
+
+def test_one_that_changes_is_found_by_what_it_is_now(record: SessionRecord) -> None:
+    index = SessionIndex()
+    index.keep(record)
+    index.keep(msgspec.structs.replace(record, device_id="laptop-2"))
+    assert index.by_device == {"laptop-2": {record.id}}
+    assert index.by_user == {record.user: {record.id}}
+    assert index.by_key == {record.key_thumbprint: {record.id}}
+    index.drop(record.id)
+    index.drop(record.id)
+    ways = (index.records, index.identities, index.by_user, index.by_device, index.by_key)
+    assert ways == ({}, {}, {}, {}, {})
+
+
+def test_who_calls_is_one_object_while_nothing_is_judged_otherwise(record: SessionRecord) -> None:
+    index = SessionIndex()
+    index.keep(record)
+    before = index.identities[record.id]
+    index.keep(msgspec.structs.replace(record, verified_at=record.verified_at + MINUTE))
+    assert index.identities[record.id] is before
+    index.keep(msgspec.structs.replace(record, groups=("dev",)))
+    assert index.identities[record.id].groups == ("dev",)
+
+
+def test_an_end_is_told_once_and_only_of_one_that_is_there(
+    record: SessionRecord, clock: ManualClock
+) -> None:
+    index, now = SessionIndex(), clock.now()
+    index.keep(record)
+    for session_id in (record.id, "gone"):
+        index.expect_end(session_id, now + MINUTE)
+    assert list(index.expected_ends(now)) == []
+    assert list(index.expected_ends(now + MINUTE)) == [record]
+    assert list(index.expected_ends(now + MINUTE)) == []
+    index.expect_end(record.id, now)
+    index.keep(msgspec.structs.replace(record, ended_at=now))
+    assert list(index.expected_ends(now + MINUTE)) == []
