@@ -20,7 +20,10 @@ GATHER_BYTES = 128 * 1024
 _AT_ONCE_BYTES = 64 * 1024
 # A sender of full records is not helped by waiting for more of them.
 _SMALL_RECORD_BYTES = 8 * 1024
-_LULL_SECONDS = 0.001
+# The slower it comes, the longer the lull: each should bring a few full records.
+_SHORTEST_LULL_SECONDS = 0.001
+_LONGEST_LULL_SECONDS = 0.004
+_WORTH_BYTES = 32 * 1024
 
 # As ``Take``; what it is given is overwritten once it returns.
 TakeGathered = Callable[[memoryview], bool]
@@ -29,19 +32,20 @@ TakeGathered = Callable[[memoryview], bool]
 class TlsGathering(TlsReceiving):
     """Receives many records at a time."""
 
-    __slots__ = ("_buffer", "_flowed_bytes", "_take_gathered")
+    __slots__ = ("_buffer", "_flowed_bytes", "_lull_seconds", "_take_gathered")
 
     def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(sock, loop)
         self._take_gathered: TakeGathered | None = None
         self._buffer = NOTHING
         self._flowed_bytes = 0
+        self._lull_seconds = _SHORTEST_LULL_SECONDS
 
     async def receive_gathered(self, take: TakeGathered) -> bool:
         """Do as ``receive_into`` does, for a body of which nobody waits for the single record.
 
-        What comes first is handed on at once; later the socket may be left alone for a
-        millisecond.
+        What comes first is handed on at once; later the socket may be left alone for one to four
+        milliseconds.
 
         Raises:
             StreamBroken: The connection ended in another way.
@@ -52,6 +56,7 @@ class TlsGathering(TlsReceiving):
             return True
         self._buffer = memoryview(bytearray(GATHER_BYTES))
         self._flowed_bytes = 0
+        self._lull_seconds = _SHORTEST_LULL_SECONDS
         try:
             return await self._until_gathered(take)
         finally:
@@ -73,15 +78,15 @@ class TlsGathering(TlsReceiving):
         """Hand over what is there, up to a buffer full; set ``taken`` where that is the end."""
         if taken.done():
             return
-        size, records, stopped = self._fill()
-        self._flowed_bytes += size
         try:
+            size, records, stopped = self._fill()
+            self._flowed_bytes += size
             if size and not take(self._buffer[:size]):
                 taken.set_result(True)  # What stopped us will do so again.
             elif stopped is None:
                 self._listen()
             elif isinstance(stopped, ssl.SSLWantReadError):
-                self._wait(is_small=size < records * _SMALL_RECORD_BYTES)
+                self._wait(size, is_small=size < records * _SMALL_RECORD_BYTES)
             elif isinstance(stopped, EOFError):
                 taken.set_result(False)
             else:
@@ -111,14 +116,18 @@ class TlsGathering(TlsReceiving):
         self.bytes_received += size
         return size, records, stopped
 
-    def _wait(self, *, is_small: bool) -> None:
+    def _wait(self, size: int, *, is_small: bool) -> None:
         """Wait for more: by the selector, or for a moment where much has come in small records."""
         if not is_small or self._flowed_bytes <= _AT_ONCE_BYTES:
             self._listen()
             return
         if self._reader_on:
             self._stop_listening()
-        self._loop.call_later(_LULL_SECONDS, self._end_lull)
+        elif size < _WORTH_BYTES:
+            self._lull_seconds = min(2 * self._lull_seconds, _LONGEST_LULL_SECONDS)
+        else:
+            self._lull_seconds = _SHORTEST_LULL_SECONDS
+        self._loop.call_later(self._lull_seconds, self._end_lull)
 
     def _end_lull(self) -> None:
         """Read again, where it is still the same body that is waited for."""
