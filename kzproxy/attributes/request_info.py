@@ -45,6 +45,7 @@ _STREAMING_SUBRESOURCES = {
 }
 _VERBS_WITH_SELECTORS = frozenset({"deletecollection", "list", "watch"})
 _VERBS_WITH_DRY_RUN = frozenset({"create", "delete", "deletecollection", "patch", "update"})
+_READS = frozenset({"get", "list", "watch", "head"})
 _WITHOUT_DRY_RUN = frozenset({"serviceaccounts/token"})
 # The kinds of the core group whose proxied names hold a port (SplitSchemeNamePort, apimachinery
 # pkg/util/net/port_split.go, called in pkg/registry/core of kubernetes for these three).
@@ -104,6 +105,11 @@ class RequestInfo:
     label_selector: str = ""
     stream: StreamKind = StreamKind.NONE
     dry_run_in_body: bool | None = None
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it changes nothing: to send it twice does no harm."""
+        return self.verb in _READS
 
     @property
     def weight_bytes(self) -> int:

@@ -3,7 +3,6 @@
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.errors.kinds import ProxyError, ServiceUnavailable
 
-_SAFE = frozenset({"get", "list", "watch", "head"})
 _RETRY_AFTER_SECONDS = 1
 
 
@@ -20,7 +19,7 @@ def stopped(info: RequestInfo | None, *, is_begun: bool) -> ProxyError:
             " again",
             retry_after_seconds=_RETRY_AFTER_SECONDS,
         )
-    if info.stream is StreamKind.NONE and info.verb not in _SAFE:
+    if info.stream is StreamKind.NONE and not info.is_read:
         # No Retry-After: client-go would repeat a write that may have been done.
         return ServiceUnavailable(
             f"kzproxy is being restarted and ended this {info.verb} before it was answered: outcome"

@@ -6,6 +6,8 @@ from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.administrator.trust import Trust
 from kzproxy.authentication.oidc import Authenticates
 from kzproxy.config.proxy import ProxySettings
+from kzproxy.enforcement.accounts import Accounts
+from kzproxy.enforcement.callers import Callers
 from kzproxy.enforcement.decision_endpoints import Judgement
 from kzproxy.enforcement.forwarded_clients import ForwardedClients
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings
@@ -138,17 +140,27 @@ def _point(
         ),
     )
     hops = settings.client_address.hop_addresses
+    signals = None if services.kept is None else services.kept.signals
     return EnforcementPoint(
         clock=services.clock,
-        authenticator=authenticator,
-        devices=parts.devices,
+        callers=Callers(
+            authenticator=authenticator,
+            devices=parts.devices,
+            device_facts=() if services.kept is None else services.kept.device_facts,
+            sessions=None if services.kept is None else services.kept.sessions,
+            follows_sessions=parts.engine.follows_sessions,
+            signals=signals,
+            api_server=way.api_server,
+            send_uid=settings.send_uid,
+        ),
         under_way=services.under_way,
         administrator=services.administrator,
         decisions=services.decisions,
         shadow=parts.shadow,
-        api_server=way.api_server,
         metrics=services.metrics,
-        settings=forwarding.settings,
+        accounts=Accounts(
+            clock=services.clock, decisions=services.decisions, metrics=services.metrics
+        ),
         forwarding=forwarding,
         own_endpoints=own_endpoints(
             reasons,
@@ -159,11 +171,8 @@ def _point(
             services.administrator,
         ),
         facts=facts,
-        sessions=None if services.kept is None else services.kept.sessions,
         step_ups=None if services.sign_in is None else services.sign_in.step_ups,
-        follows_sessions=parts.engine.follows_sessions,
-        device_facts=() if services.kept is None else services.kept.device_facts,
-        signals=None if services.kept is None else services.kept.signals,
+        signals=signals,
         clients=ForwardedClients(hops) if hops is not None else None,
         locations=parts.locations,
     )

@@ -123,7 +123,7 @@ class Reloader:
 
     async def _successor(self, settings: ProxySettings, parts: Parts) -> Generation:
         before = self._in_force.generation
-        account = before.point.settings.account
+        account = before.point.forwarding.settings.account
         was = before.settings
         if (settings.upstream, settings.send_uid) != (was.upstream, was.send_uid):
             account = await self._checked_account(settings, parts)
