@@ -94,6 +94,10 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         """Have it forgotten: its request has come to its end."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Do as the end of its block does."""
         self._live.discard(self)
 
     @property

@@ -91,6 +91,7 @@ class _Pending(msgspec.Struct, frozen=True):
     durable: bool = False
     is_outcome: bool = False
     stands: Callable[[], None] | None = None
+    told: Callable[[ServiceUnavailable | None], None] | None = None
 
 
 class DecisionLog:
@@ -217,6 +218,26 @@ class DecisionLog:
         """
         return self._written(payload, durable=durable, stands=stands)
 
+    @property
+    def writes_in_turn(self) -> bool:
+        """Whether ``add_again`` can be used now: a line stands once it has been handed over."""
+        return self._sink.written_on_append and not self._closed
+
+    def add_again(self, payload: bytes, told: Callable[[ServiceUnavailable | None], None]) -> None:
+        """Do as ``record_again`` does, together with all that comes in this turn of the loop.
+
+        Args:
+            payload: As there, of one that need not wait for the disk.
+            told: Called in the next turn, with None once the line is in the log, else with why it
+                is not: nothing may be forwarded then. It must not raise.
+
+        Raises:
+            ServiceUnavailable: It cannot be written; ``told`` is never called.
+        """
+        if len(payload) > _MAX_PAYLOAD_BYTES:
+            raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
+        self._add(_Pending(payload, told=told))
+
     async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
 
@@ -342,7 +363,7 @@ class DecisionLog:
         payloads = [pending.payload for pending in batch]
         if self._syncs.problem or not self._writer.write(payloads):
             return self._refuse(batch)
-        waiting = self._acknowledge(batch) if len(batch) > 1 or batch[0].written is not None else []
+        waiting = self._acknowledge(batch)
         self._syncs.written(waiting)
         if self._rotation is not None:
             self._rotate_if_due(self._rotation)
@@ -364,6 +385,9 @@ class DecisionLog:
         """End the waits that are over, and return those that go on until the disk has it all."""
         waiting: list[Written] = []
         for pending in batch:
+            if pending.told is not None:
+                pending.told(None)
+                continue
             if pending.stands is not None:
                 pending.stands()
             if pending.written is None or pending.written.done():
@@ -381,7 +405,9 @@ class DecisionLog:
                 self._writer.hold(pending.payload)
             else:
                 self._writer.count_refused()
-            if pending.written is not None and not pending.written.done():
+            if pending.told is not None:
+                pending.told(_unavailable(problem))
+            elif pending.written is not None and not pending.written.done():
                 pending.written.set_result(problem)
         self._retry_later()
         return problem

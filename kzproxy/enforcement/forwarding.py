@@ -13,6 +13,7 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.known_end import known_end
 from kzproxy.administrator.lease import Ending, Lease, aged
 from kzproxy.attributes.api_object import Labels
+from kzproxy.attributes.request_info import StreamKind
 from kzproxy.audit.schema import Termination
 from kzproxy.clock.system import Clock
 from kzproxy.enforcement.case import Case
@@ -23,6 +24,7 @@ from kzproxy.enforcement.namespace_sieve import (
     WatchSieve,
     sieved_list,
 )
+from kzproxy.enforcement.patience import patience
 from kzproxy.enforcement.refusal import denial
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.self_inspection import SelfInspection
@@ -116,27 +118,37 @@ class Forwarding:
     async def _relay(
         self, permitted: Permitted, request: RequestHead, *, is_sieved: bool = False
     ) -> None:
-        permit = permitted.permit
-        relay = Relay(
+        relay = self.relay(permitted)
+        with self.opened(permitted, relay.cut) as lease:
+            if is_sieved:
+                relay.sieve_with(WatchSieve(self._shows(lease)))
+            relay.hold_to(lease.bounds)
+            relay.warn(known_end(lease.permit, permitted.case.received_at))
+            await relay.run(self.outgoing(permitted, request))
+
+    def relay(self, permitted: Permitted) -> Relay:
+        """Return what carries a request and its answer."""
+        return Relay(
             exchange=permitted.exchange,
-            info=permit.attributes.request,
+            info=permitted.permit.attributes.request,
             case=permitted.case,
             api_server=self.api_server,
             account=self.settings.account,
             metrics=self.metrics,
         )
-        with self._opened(permitted, relay.cut) as lease:
-            if is_sieved:
-                relay.sieve_with(WatchSieve(self._shows(lease)))
-            relay.hold_to(lease.bounds)
-            relay.warn(known_end(lease.permit, permitted.case.received_at))
-            await relay.run(self._outgoing(permitted, request))
+
+    def is_plain(self, permit: Permit) -> bool:
+        """Whether a request is only relayed, is answered before long, and changes nothing."""
+        info = permit.attributes.request
+        waits = patience(info, self.api_server.timeouts)
+        is_brief = info.stream is StreamKind.NONE and not waits.client_may_lag
+        return is_brief and info.is_read and not permit.by_namespace
 
     async def _list(self, permitted: Permitted) -> None:
         request = _readable(permitted.request)
         gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
-        with self._opened(permitted, gathering.cut) as lease:
-            outgoing, info = self._outgoing(permitted, request), permitted.permit.attributes.request
+        with self.opened(permitted, gathering.cut) as lease:
+            outgoing, info = self.outgoing(permitted, request), permitted.permit.attributes.request
             head, body = await gathering.run(outgoing, b"", info, max_bytes=MAX_LIST_BYTES)
             if head.status == _OK:
                 body = await sieved_list(head, body, self._shows(lease))
@@ -173,12 +185,17 @@ class Forwarding:
         self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
     ) -> tuple[ResponseHead, bytes]:
         gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
-        with self._opened(permitted, gathering.cut):
-            outgoing = self._outgoing(permitted, request)
+        with self.opened(permitted, gathering.cut):
+            outgoing = self.outgoing(permitted, request)
             info = permitted.permit.attributes.request
             return await gathering.run(outgoing, body, info, max_bytes=max_bytes)
 
-    def _opened(self, permitted: Permitted, cut: Callable[[Ending], None]) -> Lease:
+    def opened(self, permitted: Permitted, cut: Callable[[Ending], None]) -> Lease:
+        """Return the lease of a request, which is under way from then on; ``cut`` ends it.
+
+        Raises:
+            ProxyError: It is no longer permitted.
+        """
         try:
             return self.administrator.open_for(permitted.standing.caller, permitted.permit, cut)
         except ProxyError:
@@ -194,7 +211,8 @@ class Forwarding:
 
         return shows
 
-    def _outgoing(self, permitted: Permitted, request: RequestHead) -> Outgoing:
+    def outgoing(self, permitted: Permitted, request: RequestHead) -> Outgoing:
+        """Return the request as it goes upstream."""
         audit_id = permitted.case.audit_id
         own = ((DECISION_EXTRA, audit_id),) if self.settings.send_decision_id else ()
         impersonation = permitted.standing.impersonation

@@ -58,7 +58,7 @@ class Counted:
         self._share = share
         self._key = key
 
-    def __enter__(self) -> None:
+    def begin(self) -> None:
         """Count it.
 
         Raises:
@@ -74,12 +74,7 @@ class Counted:
             )
         share.counts[key] = count + 1
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def end(self) -> None:
         """Count it no longer."""
         counts, key = self._share.counts, self._key
         left = counts[key] - 1
@@ -87,3 +82,16 @@ class Counted:
             counts[key] = left
         else:
             del counts[key]
+
+    def __enter__(self) -> None:
+        """Count it; raises as ``begin`` does."""
+        self.begin()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Count it no longer."""
+        self.end()

@@ -6,9 +6,9 @@ is sent upstream but what ``_decide`` returned, and that returns after the decis
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.kept_signals import KeptSignals
@@ -36,6 +36,7 @@ from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.enforcement.refusal import denial, refuse
+from kzproxy.enforcement.repeat import Repeat
 from kzproxy.enforcement.standing import RememberedPermit, Standing
 from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.enforcement.stopped import stopped
@@ -49,6 +50,7 @@ from kzproxy.http.messages import RequestHead
 from kzproxy.http.refused_headers import ImpersonationRefused
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
+from kzproxy.transport.client_connection import Over
 from kzproxy.transport.exchange import Exchange
 
 if TYPE_CHECKING:  # the reader of databases is for those who name one
@@ -87,9 +89,61 @@ class EnforcementPoint:
         """Answer one request in every case."""
         case = self._open_case(exchange)
         self.metrics.in_flight.value += 1
-        await self._answer(exchange, case, self._serve(exchange, case))
+        await self.answer(exchange, case, self._serve(exchange, case))
 
-    async def _answer(self, exchange: Exchange, case: Case, work: Awaitable[None]) -> None:
+    def begin(self, exchange: Exchange, over: Over) -> Repeat | None:
+        """Begin to answer a request without a task, where one like it was permitted before.
+
+        Args:
+            exchange: Fresh.
+            over: Called later, once.
+
+        Returns:
+            What is under way. None where it takes a task, ``handle``: nothing was done then.
+        """
+        try:
+            return self._repeat(exchange, over)
+        except ProxyError:
+            return None  # ``handle`` meets it again, and says it.
+        except Exception:
+            log.exception("bug while a request began")
+            return None
+
+    def _repeat(self, exchange: Exchange, over: Over) -> Repeat | None:
+        request = exchange.read_request()
+        if not (exchange.reusable and exchange.body_received and self.decisions.writes_in_turn):
+            return None
+        case = self._open_case(exchange)
+        case.request = request
+        self._find_out_whence(request, case)
+        info = self.request_infos.parse(request.method, request.target)
+        case.info = info = as_sent(info, request)
+        standing = self.callers.known(request, case)
+        known = None if standing is None else standing.permitted(info, request.target)
+        if (
+            standing is None
+            or known is None
+            or not known.is_plain
+            or not self.administrator.upholds(known.permit, case.received_at)
+        ):
+            return None
+        repeat = Repeat(
+            permitted=Permitted(
+                exchange=exchange,
+                request=request,
+                permit=known.permit,
+                standing=standing,
+                case=case,
+            ),
+            known=known,
+            counted=self.under_way.counted(standing.identity, info),
+            point=self,
+            over=over,
+        )
+        repeat.begin(self.decisions)
+        return repeat
+
+    async def answer(self, exchange: Exchange, case: Case, work: Coroutine[Any, Any, None]) -> None:
         """Do ``work``, and see to whatever becomes of it."""
         try:
             await work
@@ -217,13 +271,23 @@ class EnforcementPoint:
                 await self._log_permit(record, decision, case)
                 # What is not kept is asked of the shadow anew, each time, and so counted.
                 if keepable and case.shadow is None:
-                    self.callers.standings.keep_permit(standing, decision, record, request.target)
+                    self.callers.standings.keep_permit(
+                        standing,
+                        decision,
+                        record,
+                        request.target,
+                        is_plain=self._is_plain(decision),
+                    )
                 return decision
             case Deny() | Challenge():
                 error = denial(decision)
                 await self._log(self._record(decision, standing, case, error.message), case)
                 self._want_step_up(decision, standing)
                 raise error
+
+    def _is_plain(self, permit: Permit) -> bool:
+        is_own = self.own_endpoints.owns(permit.attributes.request)
+        return not is_own and self.forwarding.is_plain(permit)
 
     def _want_step_up(self, decision: Decision, standing: Standing) -> None:
         """Have the session's next renewal say what sign-in is wanted."""

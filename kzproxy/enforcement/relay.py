@@ -60,9 +60,11 @@ class Relay:
     __slots__ = (
         "_account",
         "_api_server",
+        "_begun",
         "_bounds",
         "_case",
         "_ending",
+        "_error",
         "_exchange",
         "_has_client_gone",
         "_info",
@@ -97,6 +99,8 @@ class Relay:
         self._ending: Ending | None = None
         self._has_client_gone = False
         self._upstream: UpstreamConnection | None = None
+        self._begun: UpstreamConnection | None = None
+        self._error: BaseException | None = None
         self._stream_cut: StreamCut | None = None
         self._bounds: Bounds | None = None
         self._sieve: WatchSieve | None = None
@@ -114,8 +118,18 @@ class Relay:
         """Tell ``bounds`` of what moves, where they ask for that."""
         self._bounds = bounds
 
-    def run(self, outgoing: Outgoing) -> Coroutine[Any, Any, None]:
+    def run(
+        self,
+        outgoing: Outgoing,
+        begun: UpstreamConnection | None = None,
+        error: BaseException | None = None,
+    ) -> Coroutine[Any, Any, None]:
         """Send ``outgoing`` and relay what comes of it.
+
+        Args:
+            outgoing: What is sent.
+            begun: Where it has been sent already: what it was sent on.
+            error: What has come between since then.
 
         Raises:
             ProxyError: There is no answer to relay; nothing has been sent to the client.
@@ -124,6 +138,7 @@ class Relay:
         # Not an argument of what runs: a watch would hold its head for hours, 64 KiB of it where
         # the user has many groups.
         self._outgoing = outgoing
+        self._begun, self._error = begun, error
         if self._patience.client_may_lag:
             self._exchange.let_the_client_lag()
         if self._info.stream is StreamKind.NONE:
@@ -136,11 +151,16 @@ class Relay:
 
     async def _carry_or_say_why(self) -> None:
         try:
-            connection = await self._api_server.begin(self._outgoing, self._confirm)
+            connection = self._begun
+            if connection is None:
+                self._confirm()
+                connection = await self._api_server.begin(self._outgoing, self._confirm)
             self._upstream = connection
             try:
                 self._confirm()
-                if isinstance(self._outgoing.body, NoBody):
+                if self._exchange.started:
+                    await self._exchange.flush()
+                elif isinstance(self._outgoing.body, NoBody):
                     self._exchange.stream.watch(self._client_gone)
                     await self._answer(connection)
                 else:
@@ -183,6 +203,8 @@ class Relay:
             raise _Cut
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
+        if self._error is not None:
+            raise self._error
 
     async def _upload(self, connection: UpstreamConnection) -> None:
         """Send the request's body; what goes wrong is told by ending the answer."""

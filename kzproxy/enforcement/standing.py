@@ -73,11 +73,16 @@ class Standing:
 
 
 class RememberedPermit(NamedTuple):
-    """A permit, the record of it in the log, and the spelling of the target that this tells."""
+    """A permit, the record of it in the log, and the spelling of the target that this tells.
+
+    Attributes:
+        is_plain: Whether such a request takes no task of its own; see ``Repeat``.
+    """
 
     permit: Permit
     record: RepeatedRecord
     received_target: str
+    is_plain: bool
 
 
 class Standings:
@@ -110,7 +115,13 @@ class Standings:
         self._known[key] = standing
 
     def keep_permit(
-        self, standing: Standing, permit: Permit, record: DecisionRecord, received_target: str
+        self,
+        standing: Standing,
+        permit: Permit,
+        record: DecisionRecord,
+        received_target: str,
+        *,
+        is_plain: bool,
     ) -> None:
         """Remember a permit of ``standing`` with the record of it, within the same bound."""
         asked = permit.attributes.request
@@ -124,6 +135,7 @@ class Standings:
             permit,
             RepeatedRecord(record, standing.record_parts, self._requests),
             self._targets.one(received_target),
+            is_plain,
         )
 
     def _weigh(self, size: int) -> None:

@@ -58,6 +58,12 @@ class RequestHeadMemo:
     def __repr__(self) -> str:
         return f"RequestHeadMemo({self._heads} heads)"
 
+    def known(self, data: bytes) -> RequestHead | None:
+        """Return what ``read`` does where that takes no reading; None where it does."""
+        line, _, block = data.partition(b"\r\n")
+        known = self._blocks.get(block)
+        return None if known is None else known.by_line.get(line)
+
     def read(self, data: bytes) -> RequestHead:
         """Return ``parse_request_head(data)``; raises as it does, and remembers no refusal."""
         line, _, block = data.partition(b"\r\n")

@@ -10,6 +10,7 @@ from kzproxy.enforcement.alongside import alongside
 from kzproxy.policy.network import Addresses
 from kzproxy.server.generation import Generation
 from kzproxy.server.services import Services
+from kzproxy.transport.client_connection import Begun, Over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
 
@@ -39,6 +40,10 @@ class InForce:
     def handle(self, exchange: Exchange) -> Coroutine[Any, Any, None]:
         """Have a request served, to its end, by what is in force as it begins."""
         return self.generation.point.handle(exchange)
+
+    def begin(self, exchange: Exchange, over: Over) -> Begun | None:
+        """Begin to serve a request without a task, by the same, where that can be."""
+        return self.generation.point.begin(exchange, over)
 
     def context(self) -> ssl.SSLContext:
         """Return what a new connection's handshake uses."""

@@ -1,8 +1,10 @@
 """One client's connection: handshake, then request after request until one side has enough."""
 
 import asyncio
+import contextlib
 import math
-from typing import Protocol
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from kzproxy.errors.kinds import HeadTooLarge, ProxyError
 from kzproxy.http.messages import RequestHead
@@ -22,17 +24,50 @@ IDLE_SECONDS = 120.0
 FIRST_REQUEST_SECONDS = 1.0
 
 
+class Begun(Protocol):
+    """A request that is being answered without a task."""
+
+    def go_on(self, error: BaseException | None = None) -> Coroutine[Any, Any, None]:
+        """Answer it in a task from now on, from where it stands; as ``Service.handle`` does.
+
+        ``error`` has come between, and ends it.
+        """
+
+
+class Over(Protocol):
+    """Is told once that a request takes no further step without a task."""
+
+    def __call__(self, *, is_answered: bool) -> None:
+        """Go on: where it is not answered, ``Begun.go_on`` must follow."""
+
+
 class Service(Protocol):
     """Who answers the requests."""
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer ``exchange`` in every case; raises nothing but cancellation."""
 
+    def begin(self, exchange: Exchange, over: Over) -> Begun | None:
+        """Begin to answer it without a task; raises nothing.
+
+        Args:
+            exchange: Fresh.
+            over: Called later, once.
+
+        Returns:
+            What is under way; None where nothing was done, and ``handle`` must be.
+        """
+
 
 class ClientConnection:
-    """Reads heads off a connection and has each request served."""
+    """Reads heads off a connection and has each request served.
+
+    The task that serves it waits until there is a request that takes one. As a ``Receiver`` it
+    is handed what comes meanwhile, and has those that take none answered in between.
+    """
 
     __slots__ = (
+        "_begun",
         "_buffer",
         "_deadlines",
         "_draining",
@@ -45,6 +80,7 @@ class ClientConnection:
         "_peer",
         "_service",
         "_stream",
+        "_waiting",
     )
 
     def __init__(
@@ -67,6 +103,8 @@ class ClientConnection:
         self._idle = False
         self._draining = False
         self._exchange: Exchange | None = None
+        self._begun: Begun | None = None
+        self._waiting: asyncio.Future[bytes] | None = None
         self._is_new = True
         self._idle_seconds = IDLE_SECONDS
 
@@ -89,10 +127,7 @@ class ClientConnection:
         """Serve until the connection ends; closes it in every case."""
         try:
             while self._takes_more and (exchange := await self._next_exchange()) is not None:
-                self._exchange, self._is_new = exchange, False
-                if self._draining:
-                    exchange.be_last()
-                await self._service.handle(exchange)
+                await self._answered(exchange)
                 self._exchange = None
                 if not exchange.reusable or not exchange.body_received:
                     await self._stream.linger()
@@ -101,7 +136,10 @@ class ClientConnection:
                     self._buffer[:0] = rest
         except (StreamBroken, TimeoutError):
             pass  # The peer has gone, or never finished its head: there is nothing to answer.
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as stopped:
+            if self._begun is not None:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._begun.go_on(stopped)
             await self._stream.linger()  # So that what it was told just now is read.
             raise
         finally:
@@ -111,19 +149,32 @@ class ClientConnection:
     def _takes_more(self) -> bool:
         return self._is_new or not self._draining
 
+    async def _answered(self, exchange: Exchange) -> None:
+        if (begun := self._begun) is not None:
+            self._begun = None
+            await begun.go_on()
+        elif not exchange.started:
+            await self._service.handle(exchange)
+
     async def _next_exchange(self) -> Exchange | None:
+        """Return the next that takes a task, or that ended the connection without one."""
         head: RequestHead | ProxyError | None
         try:
-            head = await self._receive_head()
+            data = b"" if self._buffer else await self._first_bytes()
+            if self._exchange is not None:
+                return self._exchange
+            head = await self._receive_head(data)
         except ProxyError as unreadable:
             head = unreadable
-        if head is None:
-            return None
+        return None if head is None else self._exchange_with(head)
+
+    def _exchange_with(self, head: RequestHead | ProxyError) -> Exchange:
         rest = b""
         if self._buffer:
             rest = bytes(self._buffer)
             self._buffer.clear()
-        return Exchange(
+        self._is_new = False
+        self._exchange = exchange = Exchange(
             peer=self._peer,
             stream=self._stream,
             deadlines=self._deadlines,
@@ -131,14 +182,69 @@ class ClientConnection:
             rest=rest,
             limits=self._limits,
         )
+        if self._draining:
+            exchange.be_last()
+        return exchange
 
-    async def _receive_head(self) -> RequestHead | None:
-        """Return the next head; None where the client has closed the connection."""
-        if self._buffer:
-            return await self._receive_rest()
+    async def _first_bytes(self) -> bytes:
+        """Return the beginning of a head that takes a task; empty at the client's end.
+
+        Empty, too, where ``_exchange`` is one that was begun without.
+        """
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting = waiting
+        self._wait()
+        try:
+            return await waiting
+        finally:
+            self._waiting = None
+            self._stream.receive_by_nobody()
+
+    def _wait(self) -> None:
         self._idle = True
         self._stream.deadline = self._deadlines.after(self._idle_seconds)
-        data = await self._stream.receive_next()
+        self._stream.receive_by(self)
+
+    def received(self, data: bytes) -> None:
+        """Have a request answered without a task, or wake the one there is."""
+        if (waiting := self._waiting) is not None and not waiting.done():
+            self._idle = False
+            if not self._begins(data):
+                waiting.set_result(data)
+
+    def broken(self, error: Exception) -> None:
+        """Wake the task with ``error``."""
+        if (waiting := self._waiting) is not None and not waiting.done():
+            waiting.set_exception(error)
+
+    def _begins(self, data: bytes) -> bool:
+        """Whether ``data`` is a head that takes no task; then it is under way."""
+        head = self._heads.known(data)
+        if head is None:
+            return False
+        self._stream.deadline = math.inf
+        self._begun = self._service.begin(self._exchange_with(head), self._over)
+        if self._begun is None:
+            self._exchange = None
+        return self._begun is not None
+
+    def _over(self, *, is_answered: bool) -> None:
+        """Wait for the next, or wake the task: to carry on with this one, or to end."""
+        exchange = self._exchange
+        if is_answered:
+            self._begun = None
+            if exchange is not None and exchange.reusable:
+                self._exchange = None
+                self._stream.unwatch()
+                self._wait()
+                return
+        if (waiting := self._waiting) is not None and not waiting.done():
+            waiting.set_result(b"")
+
+    async def _receive_head(self, data: bytes) -> RequestHead | None:
+        """Return the head that ``data`` begins; None where the client has closed the connection."""
+        if self._buffer:
+            return await self._receive_rest()
         if not data:
             return None
         self._idle = False

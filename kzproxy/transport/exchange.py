@@ -195,11 +195,33 @@ class Exchange:
         Raises:
             DownstreamClosed: The client has gone.
         """
+        if self.stream.owes:
+            await self.flush()
+        if not self.relay_now(answer, body, audit_id=audit_id, upgrade=upgrade, warning=warning):
+            await self.flush()
+
+    def relay_now(
+        self,
+        answer: EncodedAnswer,
+        body: bytes,
+        *,
+        audit_id: str,
+        upgrade: str = "",
+        warning: str = "",
+    ) -> bool:
+        """Do as ``relay_head`` as far as it goes without waiting.
+
+        Returns:
+            Whether all of it has gone; ``flush`` must follow where not.
+
+        Raises:
+            DownstreamClosed: The client has gone.
+        """
         if answer.ends_with_connection or not self.body_received:
             self.reusable = False
         encoded = answer.head(audit_id, upgrade=upgrade, keep_alive=self.reusable, warning=warning)
         self.started = True
-        await self.send(encoded + body)
+        return self.send_now(encoded + body)
 
     async def send(self, data: bytes) -> None:
         """Send bytes of the answer as they are.
@@ -207,17 +229,10 @@ class Exchange:
         Raises:
             DownstreamClosed: The client has gone, or took nothing for too long.
         """
-        stream = self.stream
-        if stream.owes:
+        if self.stream.owes:
             await self.flush()
-        try:
-            if stream.send_now(data):
-                return
-        except StreamBroken as error:
-            raise DownstreamClosed(str(error)) from error
-        except TimeoutError as error:
-            raise DownstreamClosed(_CLIENT_STALLED) from error
-        await self.flush()
+        if not self.send_now(data):
+            await self.flush()
 
     def send_now(self, data: bytes | memoryview) -> bool:
         """Send what goes without waiting; where that is not all, ``flush`` must follow.

@@ -9,7 +9,7 @@ once more before that ran.
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from kzproxy.transport.broken import StreamBroken, tls_words
 from kzproxy.transport.tls_sending import RECORD_BYTES, TlsSending
@@ -21,6 +21,16 @@ _SMALL_BYTES = 4 * 1024
 Take = Callable[[bytes], bool]
 
 
+class Receiver(Protocol):
+    """Is handed what comes next, without a task. Its functions raise nothing."""
+
+    def received(self, data: bytes) -> None:
+        """Take it: at most one record; empty at the peer's clean end."""
+
+    def broken(self, error: Exception) -> None:
+        """Learn that nothing can be received."""
+
+
 class TlsReceiving(TlsSending):
     """Receives; at most one caller at a time.
 
@@ -28,11 +38,12 @@ class TlsReceiving(TlsSending):
         bytes_received: Application bytes so far.
     """
 
-    __slots__ = ("_incoming", "_stash", "_take", "_taken", "bytes_received")
+    __slots__ = ("_incoming", "_receiver", "_stash", "_take", "_taken", "bytes_received")
 
     def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(sock, loop)
         self._incoming: asyncio.Future[bytes | None] | None = None
+        self._receiver: Receiver | None = None
         self._take: Take | None = None
         self._taken: asyncio.Future[bool] | None = None
         self._stash = b""
@@ -47,6 +58,27 @@ class TlsReceiving(TlsSending):
         if self._stash:
             return self.receive()
         return self._until_received()
+
+    def receive_by(self, receiver: Receiver) -> None:
+        """Hand what comes next to ``receiver``, in the moment in which the selector says so.
+
+        Once, and until ``receive_by_nobody``. What ``fail`` or ``interrupt`` is given goes to it
+        too. May hand something over before it returns.
+        """
+        if self._receive_failure is not None:
+            receiver.broken(self._receive_failure)
+            return
+        if self._stash:
+            stash, self._stash = self._stash, b""
+            receiver.received(stash)
+            return
+        self._receiver = receiver
+        if not self._reader_on:
+            self._listen()
+
+    def receive_by_nobody(self) -> None:
+        """Hand nothing to whom ``receive_by`` named, if that has not been done."""
+        self._receiver = None
 
     async def receive(self) -> bytes:
         """Return what has come, at most one record; empty at the peer's clean end.
@@ -107,6 +139,9 @@ class TlsReceiving(TlsSending):
         super().interrupt(error)
         break_wait(self._incoming, error)
         break_wait(self._taken, error)
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.broken(error)
 
     def _hand_over(self, take: Take, taken: asyncio.Future[bool]) -> None:
         """Hand over what is there, up to a turn's share; set ``taken`` where that is the end."""
@@ -168,3 +203,21 @@ class TlsReceiving(TlsSending):
             incoming.set_result(None)
         except StreamBroken as broken:
             incoming.set_exception(broken)
+
+    def _receive_for(self, receiver: Receiver) -> None:
+        try:
+            data = self._read()
+        except ssl.SSLWantReadError:
+            return
+        except ssl.SSLWantWriteError:
+            # Its peer asks for new keys and takes nothing: whoever has just been answered, or is
+            # being asked, has no reason to.
+            error = StreamBroken("the peer asks for new keys and reads nothing")
+        except StreamBroken as broken:
+            error = broken
+        else:
+            self._receiver = None
+            receiver.received(data)
+            return
+        self._receiver = None
+        receiver.broken(error)

@@ -74,6 +74,9 @@ class TlsResting(TlsGathering):
         return False
 
     def _on_readable(self) -> None:
+        if self._receiver is not None:
+            self._receive_for(self._receiver)
+            return  # It goes on listening: whoever was handed something nearly always watches next.
         if self._take is not None and self._taken is not None:
             self._hand_over(self._take, self._taken)
         elif self._take_gathered is not None and self._taken is not None:

@@ -94,6 +94,26 @@ class ApiServer:
             raise _unreachable(str(error)) from error
         return connection
 
+    def begin_now(self, outgoing: Outgoing) -> UpstreamConnection | None:
+        """Do as ``begin`` does where that takes no waiting; else None, and nobody was asked.
+
+        Raises:
+            HeadTooLarge: kube-apiserver would not read it.
+        """
+        connection = self._take_idle()
+        if connection is None:
+            return None
+        try:
+            if connection.send_head_now(outgoing):
+                return connection
+        except StreamBroken:
+            pass  # Stale.
+        except BaseException:
+            connection.stream.close()
+            raise
+        connection.stream.close()  # A part of a head is no request.
+        return None
+
     def end(self, connection: UpstreamConnection) -> None:
         """Take back the connection of an exchange, however that ended.
 

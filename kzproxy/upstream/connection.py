@@ -11,7 +11,7 @@ from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls_gathering import TakeGathered
-from kzproxy.transport.tls_receiving import Take
+from kzproxy.transport.tls_receiving import Receiver, Take
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.answer_memo import Answer, AnswerMemo
 from kzproxy.upstream.impersonation import Outgoing
@@ -23,6 +23,7 @@ MAX_REQUEST_HEAD_BYTES = 1024 * 1024
 MAX_INTERIM_ANSWERS = 16
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
+_FORBIDDEN = 403
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OUTCOME_UNKNOWN = "outcome unknown, look before you repeat it"
 
@@ -85,6 +86,16 @@ class UpstreamConnection:
             HeadTooLarge: kube-apiserver would not read it.
             StreamBroken: The connection is gone, or nobody takes the whole head.
         """
+        if not self.send_head_now(outgoing):
+            await self._send_rest()
+
+    def send_head_now(self, outgoing: Outgoing) -> bool:
+        """Do as ``send_head`` as far as it goes without waiting; whether all has gone.
+
+        Raises:
+            HeadTooLarge: kube-apiserver would not read it.
+            StreamBroken: The connection is gone.
+        """
         self.clean = False
         self.answered = False
         self._buffer = b""
@@ -99,8 +110,7 @@ class UpstreamConnection:
                 "with all your groups and extras the request's head would be over 1 MiB, more than"
                 " kube-apiserver reads; let the issuer send only the groups that matter here"
             )
-        if not self.stream.send_now(outgoing.head):
-            await self._send_rest()
+        return self.stream.send_now(outgoing.head)
 
     async def _send_rest(self) -> None:
         self.stream.deadline = self._deadlines.after(self._answer_seconds)
@@ -131,6 +141,40 @@ class UpstreamConnection:
         """Give kube-apiserver so long from now, where its head has not begun."""
         if not self._speaking:
             self.stream.deadline = self._deadlines.after(seconds)
+
+    def receive_by(self, receiver: Receiver, seconds: float) -> None:
+        """Hand the first that comes of the answer, within ``seconds``, to ``receiver``.
+
+        It asks ``whole_answer`` of it then.
+        """
+        self.stream.deadline = self._deadlines.after(seconds)
+        self.stream.receive_by(receiver)
+
+    def whole_answer(self, data: bytes, method: str) -> tuple[Answer, bytes] | None:
+        """Return the answer's head and its body, framing and all, where ``data`` is all of it.
+
+        Where it is not, and of a 403, whose body has to be looked into, ``receive_head`` goes on
+        from there.
+
+        Raises:
+            UpstreamInvalid: It is not an answer that may be relayed.
+        """
+        self.answered = bool(data)
+        self._buffer = data
+        end = response_head_end(data, 0)
+        if end <= 0:
+            return None
+        answer = self._answers.read(data[:end], method=method)
+        if answer.head.status < _FIRST_FINAL_STATUS or answer.head.status == _FORBIDDEN:
+            return None
+        scanner, body = ResponseBodyScanner(answer.head.body), data[end:]
+        if scanner.scan(body) != len(body) or not scanner.done:
+            return None
+        self._buffer, self._scanner = b"", scanner
+        self._keep_alive = answer.head.keep_alive
+        self.stream.deadline = math.inf
+        self._settle()
+        return answer, body
 
     async def receive_head(self, method: str, seconds: float) -> Answer:
         """Wait for the answer's head, past interim ones, for ``seconds`` at most.
