@@ -33,7 +33,7 @@ def standing() -> Standing:
 def keep(standings: Standings, kept: Standing, target: str) -> Permit:
     decision = decide([allow("all", match("*", "*"))], asked("GET", target))
     assert isinstance(decision, Permit)
-    standings.keep_permit(kept, decision, permit_record(), target)
+    standings.keep_permit(kept, decision, permit_record(), target, is_plain=True)
     return decision
 
 
