@@ -16,44 +16,48 @@ _json = msgspec.json.Encoder().encode
 _IMPERSONATED = b',"impersonated":{'
 
 
-class RepeatedRecord:
-    """Writes the record of a request that is decided as one before it was.
+# What goes between audit id and times, times and port, request and the end; and the failed rules.
+_Common = tuple[bytes, bytes, bytes, tuple[str, ...]]
 
-    Attributes:
-        failed_rules: Those that could not be judged.
-    """
 
-    __slots__ = ("_impersonated", "_request", "_until_port", "_until_received_at", "failed_rules")
+class CallerParts:
+    """Parts of the records of one caller, each of which is kept once."""
 
-    def __init__(
-        self, record: DecisionRecord, shared: dict[bytes, bytes], requests: Shared[bytes]
-    ) -> None:
-        """Take the record of the first.
+    __slots__ = ("_common", "_parts")
 
-        Args:
-            record: All but times, audit id and port holds for those that follow.
-            shared: Parts of the records of the same caller, each of which is kept once.
-            requests: What was asked, by any caller, likewise.
-        """
-        encoded = _json(record)
-        # What is looked for is the first of its kind: before it stand only fields of ours, and
-        # within a string a quotation mark is escaped.
-        first = b'%b%b,"audit_id":"%b"' % (_FRONT, _json(record.ts), record.audit_id.encode())
-        received = b',"received_at":' + _json(record.received_at)
-        source = b'"source":{"address":"%b","port":' % record.source.address.encode()
-        decision, _, rest = encoded.removeprefix(first).partition(received)
-        caller, _, rest = rest.partition(source + b"%d" % record.source.port)
-        request, found, impersonated = rest.partition(_IMPERSONATED)
-        self._until_received_at = _kept(decision, shared)
-        self._until_port = _kept(caller + source, shared)
-        self._request = requests.one(request)
-        self._impersonated = _kept(found + impersonated, shared)
-        self.failed_rules = tuple([error.rule for error in record.errors])
-        again = self._written(
-            record.audit_id, _json(record.ts), _json(record.received_at), record.source.port
-        )
-        if again != encoded:  # A bug: the schema has changed, and this has not.
-            raise ValueError("a record that cannot be repeated")
+    def __init__(self) -> None:
+        self._parts: dict[bytes, bytes] = {}
+        self._common: dict[_Common, _Common] = {}
+
+    def __len__(self) -> int:
+        return len(self._parts) + len(self._common)
+
+    def part(self, part: bytes) -> bytes:
+        """Return the first that was given of those equal to ``part``."""
+        return self._parts.setdefault(part, part)
+
+    def common(self, common: _Common) -> _Common:
+        """Return the first that was given of those equal to ``common``."""
+        return self._common.setdefault(common, common)
+
+    def clear(self) -> None:
+        """Forget every part; who holds one goes on holding it."""
+        self._parts.clear()
+        self._common.clear()
+
+
+# A struct that the garbage collector does not look at, because tens of thousands are remembered:
+# with slots it would take three times as much. It holds bytes and texts alone, so no cycle.
+class RepeatedRecord(msgspec.Struct, frozen=True, gc=False):
+    """Writes the record of a request that is decided as one before it was."""
+
+    _common: _Common
+    _request: bytes
+
+    @property
+    def failed_rules(self) -> tuple[str, ...]:
+        """Those that could not be judged."""
+        return self._common[3]
 
     def written(self, audit_id: str, at: datetime, port: int) -> bytes:
         """Return the encoded record of another request, decided in the moment it came.
@@ -67,18 +71,49 @@ class RepeatedRecord:
         return self._written(audit_id, moment, moment, port)
 
     def _written(self, audit_id: str, ts: bytes, received_at: bytes, port: int) -> bytes:
+        until_received_at, until_port, impersonated, _ = self._common
         return b'%b%b,"audit_id":"%b"%b,"received_at":%b%b%d%b%b' % (
             _FRONT,
             ts,
             audit_id.encode(),
-            self._until_received_at,
+            until_received_at,
             received_at,
-            self._until_port,
+            until_port,
             port,
             self._request,
-            self._impersonated,
+            impersonated,
         )
 
+    @classmethod
+    def of(
+        cls, record: DecisionRecord, caller: CallerParts, requests: Shared[bytes]
+    ) -> "RepeatedRecord":
+        """Take the record of the first.
 
-def _kept(part: bytes, shared: dict[bytes, bytes]) -> bytes:
-    return shared.setdefault(part, part)
+        Args:
+            record: All but times, audit id and port holds for those that follow.
+            caller: Parts of the records of the same caller.
+            requests: What was asked, by any caller, each of which is kept once.
+        """
+        encoded = _json(record)
+        # What is looked for is the first of its kind: before it stand only fields of ours, and
+        # within a string a quotation mark is escaped.
+        first = b'%b%b,"audit_id":"%b"' % (_FRONT, _json(record.ts), record.audit_id.encode())
+        received = b',"received_at":' + _json(record.received_at)
+        source = b'"source":{"address":"%b","port":' % record.source.address.encode()
+        decision, _, rest = encoded.removeprefix(first).partition(received)
+        who, _, rest = rest.partition(source + b"%d" % record.source.port)
+        request, found, impersonated = rest.partition(_IMPERSONATED)
+        common = (
+            caller.part(decision),
+            caller.part(who + source),
+            caller.part(found + impersonated),
+            tuple([error.rule for error in record.errors]),
+        )
+        repeated = cls(caller.common(common), requests.one(request))
+        again = repeated._written(
+            record.audit_id, _json(record.ts), _json(record.received_at), record.source.port
+        )
+        if again != encoded:  # A bug: the schema has changed, and this has not.
+            raise ValueError("a record that cannot be repeated")
+        return repeated

@@ -8,7 +8,6 @@ there already, and reads them more strictly.
 
 import asyncio
 import json
-import socket
 import ssl
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
@@ -19,6 +18,7 @@ from kzproxy.http.encode import encode_request_head
 from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 from kzproxy.transport.broken import StreamBroken
+from kzproxy.transport.resolving import addresses_of
 from kzproxy.transport.tls_stream import TlsStream
 
 _OK = 200
@@ -80,8 +80,7 @@ class Documents:
             stream.close()
 
     async def _connect(self, host: str, port: int) -> TlsStream:
-        loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = await addresses_of(host, port)
         sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ATTEMPT_SECONDS)
         try:
             tls = self._trust.wrap_socket(
@@ -93,7 +92,7 @@ class Documents:
         except (OSError, ValueError):
             sock.close()
             raise
-        return TlsStream(tls, loop)
+        return TlsStream(tls, asyncio.get_running_loop())
 
 
 def _request(host: str, port: int, path: str, query: str) -> bytes:

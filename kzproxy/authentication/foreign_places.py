@@ -1,11 +1,10 @@
 """Whether a document of an issuer may send kzproxy to a place that it names."""
 
-import asyncio
-import socket
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from kzproxy.authentication.addresses import IPAddress, may_be_sent_to
+from kzproxy.transport.resolving import addresses_of
 
 
 class ForeignPlace(Exception):
@@ -35,9 +34,8 @@ async def refuse_foreign_place(place: str, source: str, member: str) -> None:
 
 
 async def _addresses(host: str, port: int, member: str) -> set[IPAddress]:
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await addresses_of(host, port)
     except (OSError, UnicodeError) as error:
         raise ForeignPlace(f"the host {host} of `{member}` or its issuer is not known") from error
     return {ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}

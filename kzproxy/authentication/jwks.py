@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt.algorithms import Algorithm, get_default_algorithms
+
+from kzproxy.authentication.signature_algorithms import Algorithm, get_default_algorithms
 
 _log = logging.getLogger(__name__)
 

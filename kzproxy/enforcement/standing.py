@@ -7,7 +7,8 @@ credential of our own.
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from kzproxy.administrator.lease import Caller
 from kzproxy.attributes.device import DevicePosture
@@ -15,7 +16,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import PAIR_BYTES, RequestInfo
 from kzproxy.attributes.shared import Shared
 from kzproxy.audit.records import RecordedCaller
-from kzproxy.audit.repeated import RepeatedRecord
+from kzproxy.audit.repeated import CallerParts, RepeatedRecord
 from kzproxy.audit.schema import DecisionRecord
 from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
@@ -60,7 +61,7 @@ class Standing:
     recorded: RecordedCaller
     caller: Caller
     permits: dict[tuple[str, str], "RememberedPermit"] = field(default_factory=dict)
-    record_parts: dict[bytes, bytes] = field(default_factory=dict)
+    record_parts: CallerParts = field(default_factory=CallerParts)
 
     def permitted(self, info: RequestInfo, received_target: str) -> "RememberedPermit | None":
         """Return what is remembered of such a request; the caller sees that it still holds."""
@@ -72,7 +73,8 @@ class Standing:
         return known
 
 
-class RememberedPermit(NamedTuple):
+# Not looked at by the garbage collector: nothing that it holds leads back to it.
+class RememberedPermit(msgspec.Struct, frozen=True, gc=False):
     """A permit, the record of it in the log, and the spelling of the target that this tells.
 
     Attributes:
@@ -133,7 +135,7 @@ class Standings:
         line = self._lines.one((asked.method, asked.target))
         standing.permits[line] = RememberedPermit(
             permit,
-            RepeatedRecord(record, standing.record_parts, self._requests),
+            RepeatedRecord.of(record, standing.record_parts, self._requests),
             self._targets.one(received_target),
             is_plain,
         )

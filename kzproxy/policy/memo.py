@@ -10,7 +10,8 @@ from datetime import datetime
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Decision, Dependency, Permit
 
-_MAX_DECISIONS = 4096
+# What a caller is permitted is remembered with the caller too (enforcement/standing.py).
+_MAX_DECISIONS = 1024
 # What a decision holds of its request; the rest is some 2 KiB.
 _MAX_BYTES = 16 * 1024 * 1024
 

@@ -136,9 +136,7 @@ class Listener:
                 self._loop.add_reader(self._sock, self._accept)
             try:
                 while (accepted := await self._accepted.get()) is not None:
-                    task = group.create_task(self._serve(accepted))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._tasks.add(group.create_task(self._serve(accepted)))
             finally:
                 self._close()
 
@@ -224,6 +222,8 @@ class Listener:
             log.exception("bug on the connection of %s; it is closed", accepted.host)
             accepted.sock.close()
         finally:
+            # Not by a callback of the task: that would weigh as much as the connection's stream.
+            self._tasks.discard(asyncio.current_task())
             self._open.release(accepted.counted)
             if connection is not None:
                 self._connections.discard(connection)

@@ -86,7 +86,23 @@ def _load_from_memory(context: ssl.SSLContext, pem: str) -> None:
         os.close(descriptor)
 
 
+class _LightSocket(ssl.SSLSocket):
+    """An ``SSLSocket`` with a place for each of its attributes: its dictionary is half of it."""
+
+    __slots__ = (
+        "_connected",
+        "_context",
+        "_session",
+        "_sslobj",
+        "do_handshake_on_connect",
+        "server_hostname",
+        "server_side",
+        "suppress_ragged_eofs",
+    )
+
+
 def _harden(context: ssl.SSLContext, minimum_version: ssl.TLSVersion) -> None:
+    context.sslsocket_class = _LightSocket
     context.minimum_version = minimum_version
     context.set_ciphers(_TLS12_AEAD_CIPHERS)
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION

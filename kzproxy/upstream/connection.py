@@ -1,7 +1,8 @@
 """One connection to kube-apiserver and the exchange on it."""
 
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
@@ -279,7 +280,7 @@ class UpstreamConnection:
             return b""
         return self._scan(data)
 
-    async def receive_body_into(self, take: Take, seconds: float = math.inf) -> None:
+    def receive_body_into(self, take: Take, seconds: float = math.inf) -> Coroutine[Any, Any, None]:
         """Hand more of the body, framing and all, to ``take``, until its end or until that says no.
 
         ``body_done`` tells which it was.
@@ -300,9 +301,11 @@ class UpstreamConnection:
             take(data[:size])
             return False
 
-        await self._until_taken(self.stream.receive_into(take_scanned), seconds)
+        return self._until_taken(self.stream.receive_into(take_scanned), seconds)
 
-    async def gather_body_into(self, take: TakeGathered, seconds: float = math.inf) -> None:
+    def gather_body_into(
+        self, take: TakeGathered, seconds: float = math.inf
+    ) -> Coroutine[Any, Any, None]:
         """Do as ``receive_body_into``, with many records at a time and, later, a moment late.
 
         Raises:
@@ -321,7 +324,7 @@ class UpstreamConnection:
             take(data[:size])
             return False
 
-        await self._until_taken(self.stream.receive_gathered(take_scanned), seconds)
+        return self._until_taken(self.stream.receive_gathered(take_scanned), seconds)
 
     async def _until_taken(self, receiving: Awaitable[bool], seconds: float) -> None:
         stream = self.stream

@@ -14,6 +14,7 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.keepalive import keep_probing
+from kzproxy.transport.resolving import addresses_of
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.account import Account, Endpoint
 
@@ -72,14 +73,13 @@ class Dialer:
         Raises:
             OSError: There is none.
         """
-        loop = asyncio.get_running_loop()
         found: list[_Address] = []
         failure = OSError("there is no address")
         for endpoint in sorted(
             self._account.settings.endpoints, key=lambda each: each != self._preferred
         ):
             try:
-                infos = await loop.getaddrinfo(*endpoint, type=socket.SOCK_STREAM)
+                infos = await addresses_of(*endpoint)
             except OSError as error:
                 failure = error
             else:

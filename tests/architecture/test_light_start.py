@@ -5,9 +5,11 @@ import sys
 
 HEAVY = (
     "cel_expr_python",
+    "http.client",
     "httpx",
     "rich",
     "sqlite3",
+    "urllib.request",
     "kzproxy.administrator.reverification",
     "kzproxy.authentication.provider_client",
     "kzproxy.client",

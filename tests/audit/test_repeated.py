@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as replace_in
 
 from kzproxy.attributes.shared import Shared
-from kzproxy.audit.repeated import RepeatedRecord
+from kzproxy.audit.repeated import CallerParts, RepeatedRecord
 from kzproxy.audit.schema import Check, DecisionRecord, Namespace, RuleError
 from tests.audit.samples import NOW, permit_record
+from tests.memory import held_bytes
 
 TEXTS = st.text(max_size=12) | st.sampled_from(
     [
@@ -76,20 +77,30 @@ def test_only_when_which_and_whence_differ(
         audit_id=audit_id,
         source=replace_in(record.source, port=port),
     )
-    repeated = RepeatedRecord(record, {}, Shared())
+    repeated = RepeatedRecord.of(record, CallerParts(), Shared())
 
     assert repeated.written(audit_id, at, port) == msgspec.json.encode(wanted)
     assert repeated.failed_rules == tuple(error.rule for error in record.errors)
 
 
 def test_what_two_records_of_a_caller_share_is_kept_once() -> None:
-    shared: dict[bytes, bytes] = {}
+    shared = CallerParts()
     requests = Shared[bytes]()
     first = permit_record("one")
-    RepeatedRecord(first, shared, requests)
+    RepeatedRecord.of(first, shared, requests)
     parts = len(shared)
     asked = replace_in(first.request, target="/api/v1/namespaces/other/pods")
     later = replace_in(first, audit_id="two", ts=first.ts + timedelta(seconds=1), request=asked)
-    RepeatedRecord(later, shared, requests)
+    RepeatedRecord.of(later, shared, requests)
 
     assert len(shared) == parts
+
+
+def test_the_records_of_a_caller_by_one_rule_weigh_little_beside_what_they_share() -> None:
+    first = permit_record("one")
+
+    def filled() -> list[RepeatedRecord]:
+        shared, requests = CallerParts(), Shared[bytes]()
+        return [RepeatedRecord.of(first, shared, requests) for _ in range(1000)]
+
+    assert held_bytes(filled) < 64 * 1024

@@ -42,3 +42,13 @@ def test_long_user_agents_are_too() -> None:
         return engine
 
     assert held_bytes(filled) < 32 * 1024 * 1024
+
+
+def test_no_more_decisions_are_remembered_than_the_memo_has_room_for() -> None:
+    def filled(count: int) -> PolicyEngine:
+        engine = PolicyEngine(AccessPolicySet(rules=()))
+        for number in range(count):
+            engine.decide(asked(f"/version/{number}", ""))
+        return engine
+
+    assert held_bytes(lambda: filled(10_000)) < 2 * held_bytes(lambda: filled(1_000))

@@ -239,3 +239,23 @@ async def test_a_connection_that_cannot_be_served_does_not_end_the_others(
     writer.close()
     listening.stop_accepting()
     await asyncio.wait_for(running, _SECONDS)
+
+
+async def test_nothing_is_kept_of_a_connection_that_has_ended(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    async with running(server_context) as (listening, serving):
+        reader, writer = await asyncio.open_connection(*listening.address)
+        await writer.start_tls(client_context, server_hostname="localhost")
+        writer.write(REQUEST)
+        await reader.readuntil(b"\r\n\r\n")
+        during = len(listening._tasks), len(listening._connections)
+        writer.close()
+        while listening._connections:
+            await asyncio.sleep(0)
+        after = len(listening._tasks)
+        listening.stop_accepting()
+        await asyncio.wait_for(serving, _SECONDS)
+
+    assert during == (1, 1)
+    assert after == 0

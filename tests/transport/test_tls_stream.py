@@ -7,8 +7,10 @@ import pytest
 from kzproxy.clock.system import SystemClock
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.tls import upstream_context
 from kzproxy.transport.tls_sending import RECORD_BYTES
-from tests.transport.conftest import Pair, wrapped
+from tests.servers.authority import Authority
+from tests.transport.conftest import Pair, connected, wrapped
 
 
 async def test_an_abort_resets(pair: Pair) -> None:
@@ -75,3 +77,15 @@ async def test_a_handshake_with_plain_text_fails_in_words(server_context: ssl.SS
         with pytest.raises(StreamBroken, match="TLS handshake: http request"):
             await server.handshake()
     server.abort()
+
+
+async def test_sockets_of_both_sides_have_no_dictionary_of_their_own(
+    server_context: ssl.SSLContext, authority: Authority
+) -> None:
+    context = upstream_context(authority.pem.decode(), "")
+    ours, theirs = connected()
+    ends = wrapped(ours, server_context, server=True), wrapped(theirs, context, server=False)
+    for end in ends:
+        assert vars(end.tls) == {}
+        assert end.tls.context in {server_context, context}
+        end.abort()
