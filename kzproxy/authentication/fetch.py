@@ -19,12 +19,11 @@ from kzproxy.http.encode import encode_request_head
 from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 from kzproxy.transport.broken import StreamBroken
+from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS, client_stream
 from kzproxy.transport.tls_stream import TlsStream
 
 _OK = 200
 _HTTPS_PORT = 443
-# RFC 8305 section 5, "Connection Attempt Delay".
-_NEXT_ATTEMPT_SECONDS = 0.25
 # What a target may hold as it is (RFC 3986 section 3.3 and 3.4); all else is escaped.
 _IN_TARGET = "/?%:@!$&'()*+,;="
 
@@ -80,20 +79,11 @@ class Documents:
             stream.close()
 
     async def _connect(self, host: str, port: int) -> TlsStream:
-        loop = asyncio.get_running_loop()
-        addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ATTEMPT_SECONDS)
-        try:
-            tls = self._trust.wrap_socket(
-                sock,
-                server_hostname=host,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=False,
-            )
-        except (OSError, ValueError):
-            sock.close()
-            raise
-        return TlsStream(tls, loop)
+        addresses = await asyncio.get_running_loop().getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )
+        sock = await start_connection(addresses, happy_eyeballs_delay=NEXT_ATTEMPT_SECONDS)
+        return client_stream(sock, self._trust, host)
 
 
 def _request(host: str, port: int, path: str, query: str) -> bytes:
