@@ -1,7 +1,6 @@
 """Entries that cannot be read: nobody can tell what they say, so nobody has it easier by them."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,18 +21,6 @@ from tests.authentication.manual_clock import ManualClock
 
 OF_ALICE = {"issuers": ["https://idp.example.com"], "subject": "00u1"}
 KINDS = (REVOCATION, RISK, COMPLIANCE_KIND, CERTIFICATE_KIND, SESSION)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def worker(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Worker]:
-    made = await worker_of(tmp_path, clock)
-    yield made
-    await made.close()
 
 
 async def poisoned(worker: Worker, kind: str, value: object, key: str = "poison") -> None:
