@@ -7,8 +7,10 @@ upstream requests and decision records are not the same.
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 from bench import decisions, live_streams, mixed_rules, workers
@@ -58,12 +60,8 @@ def main() -> int:
     """Measure, print and return the exit code."""
     options = _options()
     clock, begun = SystemClock(), commit()
-    if options.only == decisions.KEY:
-        return _only_decisions(clock, options.repetitions or FULL.repetitions)
-    if options.only == live_streams.KEY:
-        return _only_streams(clock, options.repetitions or 1)
-    if options.only == workers.KEY:
-        return _only_workers(clock, options.repetitions or FULL.repetitions)
+    if options.only:
+        return _only(options.only, clock, options.repetitions)
     try:
         if options.quick:
             lineup, effort = Lineup.short(), QUICK
@@ -79,49 +77,44 @@ def main() -> int:
     return _judge(found, _decisions_part(found, clock, begun))
 
 
-def _only_decisions(clock: Clock, repetitions: int) -> int:
-    """Measure no more than decisions, put them into what is written already, print, judge."""
-    found, begun = Found(), commit()
+def _only(key: str, clock: Clock, repetitions: int) -> int:
+    """Measure no more than one part, put it into what is written already, print, judge."""
+    part, measure, usual = _ALONE[key]
     try:
-        _decisions(repetitions, Cores.here().proxy, found)
-    except CannotRunError as error:
-        say(str(error))
-        return 1
-    written = _decisions_part(found, clock, commit_since(begun))
-    write_part(decisions.KEY, written)
-    say(f"written: {RESULTS}")
-    sys.stdout.write(f"{decisions.words(written)}\n")
-    return _verdict(decisions.missed(written))
-
-
-def _only_streams(clock: Clock, repetitions: int) -> int:
-    """Measure no more than live streams, put them into what is written already, print, judge."""
-    begun = commit()
-    try:
-        with set_up(clock) as stage:
-            held = _streams(stage, clock, repetitions, begun)
-    except CannotRunError as error:
-        say(str(error))
-        return 1
-    write_part(live_streams.KEY, held)
-    say(f"written: {RESULTS}")
-    sys.stdout.write(f"{live_streams.words(held)}\n")
-    return _verdict(live_streams.missed(held))
-
-
-def _only_workers(clock: Clock, repetitions: int) -> int:
-    """Measure no more than a second worker, put it into what is written already, print, judge."""
-    begun = commit()
-    try:
-        with set_up(clock) as stage:
-            held = _workers(stage, clock, repetitions, begun)
+        held = measure(clock, repetitions or usual)
     except (CannotRunError, MismatchError) as error:
         say(str(error))
         return 1
-    write_part(workers.KEY, held)
+    write_part(key, held)
     say(f"written: {RESULTS}")
-    sys.stdout.write(f"{workers.words(held)}\n")
-    return _verdict(workers.missed(held))
+    sys.stdout.write(f"{part.words(held)}\n")
+    return _verdict(part.missed(held))
+
+
+def _decisions_alone(clock: Clock, repetitions: int) -> dict[str, Any]:
+    found, begun = Found(), commit()
+    _decisions(repetitions, Cores.here().proxy, found)
+    return _decisions_part(found, clock, commit_since(begun))
+
+
+def _streams_alone(clock: Clock, repetitions: int) -> dict[str, Any]:
+    begun = commit()
+    with set_up(clock) as stage:
+        return _streams(stage, clock, repetitions, begun)
+
+
+def _workers_alone(clock: Clock, repetitions: int) -> dict[str, Any]:
+    begun = commit()
+    with set_up(clock) as stage:
+        return _workers(stage, clock, repetitions, begun)
+
+
+# What can be measured by itself: who says it to people, how it is measured, and how often.
+_ALONE: dict[str, tuple[ModuleType, Callable[[Clock, int], dict[str, Any]], int]] = {
+    decisions.KEY: (decisions, _decisions_alone, FULL.repetitions),
+    live_streams.KEY: (live_streams, _streams_alone, 1),
+    workers.KEY: (workers, _workers_alone, FULL.repetitions),
+}
 
 
 def _workers(stage: Stage, clock: Clock, repetitions: int, begun: str) -> dict[str, Any]:
@@ -281,7 +274,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, once")
     parser.add_argument(
         "--only",
-        choices=[decisions.KEY, live_streams.KEY, workers.KEY],
+        choices=list(_ALONE),
         help="measure and write no more",
     )
     parser.add_argument("--repetitions", type=int, default=0, help="instead of the usual number")

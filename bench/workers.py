@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import msgspec
 
+from bench.figures import Figure
 from bench.load import Plan
 from bench.machine import Cores, process_cpu_seconds, process_tree
 from bench.measures import CONCURRENCY, CONNECTIONS, Values
@@ -34,15 +35,6 @@ _SECONDS = 4.0
 _FEW = 10
 _LOOKS, _LOOK_SECONDS = 200, 0.05
 _FIRST_TARGET = "/version"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One that is measured; ``title`` is for people, with the unit."""
-
-    key: str
-    title: str
-    decimals: int
 
 
 FIGURES = (

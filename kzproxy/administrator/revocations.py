@@ -122,8 +122,19 @@ class Revocations:
         self._concerned = concerned
         self._problem = problem
         self._kept: ConcernIndex[Revocation | None] = ConcernIndex()
+        # Of those that cannot be read, the ones that may be about whoever comes.
+        self._of_everybody: set[str] = set()
         self._unreadable = unreadable
         self._decoder = msgspec.json.Decoder(Revocation)
+
+    def problem(self) -> str | None:
+        """Say why everybody is refused, since nobody can tell what was revoked; None where not."""
+        if not self._of_everybody:
+            return None
+        return (
+            f"everybody is refused: revocation {min(self._of_everybody)} cannot be read, and may be"
+            " about anybody"
+        )
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
         """Return the same; see ``Restates``.
@@ -180,18 +191,22 @@ class Revocations:
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
         self._kept.clear()
+        self._of_everybody.clear()
         for entry in entries:
             self.changed(entry.key, entry)
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
         self._kept.drop(key)
+        self._of_everybody.discard(key)
         if entry is not None:
             revocation = self._unreadable.read(
                 entry, self._decoder.decode, follows="whoever it may be about is refused"
             )
             concern = concern_of(entry.value) if revocation is None else revocation.concern
             self._kept.keep(key, concern, revocation)
+            if revocation is None and concern.everybody and not concern.issuers:
+                self._of_everybody.add(key)
             self._concerned(concern)
 
 

@@ -7,12 +7,7 @@ from datetime import datetime, timedelta
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 from kzproxy.administrator.session_end import end_of, holds_until, why_over
-from kzproxy.administrator.session_entry import (
-    KIND,
-    decoded_session,
-    read_session,
-    session_put,
-)
+from kzproxy.administrator.session_entry import KIND, decoded_session, session_put
 from kzproxy.administrator.session_index import SessionIndex
 from kzproxy.administrator.session_moves import SessionMoves, moved
 from kzproxy.administrator.session_use import SessionUse
@@ -192,7 +187,7 @@ class SessionDirectory:
         """
         for _ in range(_TRIES):
             entry = await self._store.get(KIND, session_id)
-            record = None if entry is None else read_session(entry)
+            record = None if entry is None else decoded_session(entry.value)
             if entry is None or record is None or record.ended_at is not None:
                 raise Unauthenticated("the session has ended; sign in again with `kzproxy login`")
             changed = change(record)

@@ -5,7 +5,7 @@ from datetime import timedelta
 import msgspec
 
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.store.store import Entry, Put
+from kzproxy.store.store import Put
 
 KIND = "session"
 
@@ -24,11 +24,6 @@ def session_put(record: SessionRecord, expected: int | None) -> Put:
         expires_at=record.ends_at + _KEPT_AFTER_END,
         expected=expected,
     )
-
-
-def read_session(entry: Entry) -> SessionRecord:
-    """Return what ``entry`` keeps."""
-    return decoded_session(entry.value)
 
 
 def decoded_session(value: bytes) -> SessionRecord:

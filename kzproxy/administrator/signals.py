@@ -15,7 +15,7 @@ import msgspec
 from kzproxy.administrator.concern import Concern, who_has
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
-from kzproxy.administrator.session_entry import KIND, read_session, session_put
+from kzproxy.administrator.session_entry import KIND, decoded_session, session_put
 from kzproxy.administrator.signal import Signal, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import (
     KEPT,
@@ -245,7 +245,7 @@ class Signals:
         found = []
         for one in concerned:
             entry = await self._store.get(KIND, one.id)
-            record = None if entry is None else read_session(entry)
+            record = None if entry is None else decoded_session(entry.value)
             if entry is None or record is None or record.ended_at is not None:
                 continue
             after = effects.change(record)

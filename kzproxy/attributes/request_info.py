@@ -51,7 +51,7 @@ _WITHOUT_DRY_RUN = frozenset({"serviceaccounts/token"})
 # pkg/util/net/port_split.go, called in pkg/registry/core of kubernetes for these three).
 _NAMED_WITH_PORT = frozenset({"nodes", "pods", "services"})
 
-# Two texts in a tuple, beside their letters, by sys.getsizeof.
+# Two texts in a tuple, beside their letters, by sys.getsizeof: a header of three letters too.
 PAIR_BYTES = 192
 _WEIGHT_BYTES = 1024
 

@@ -2,9 +2,8 @@
 
 from kzproxy.attributes.request_info import RequestInfo
 
-# About 2 KB each with the target: 8 MiB.
 MAX_REMEMBERED = 4096
-# Lines come from whoever can connect, and one may weigh 300 KiB.
+# About 2 KB each with the target; lines come from whoever can connect, and one may weigh 300 KiB.
 MAX_REMEMBERED_BYTES = 8 * 1024 * 1024
 
 

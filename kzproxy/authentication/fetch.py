@@ -6,7 +6,6 @@ each worker, and takes a tenth of a second of its start. What reads kube-apiserv
 there already, and reads them more strictly.
 """
 
-import asyncio
 import json
 import ssl
 from collections.abc import Mapping
@@ -19,12 +18,11 @@ from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.resolving import addresses_of
+from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS, client_stream
 from kzproxy.transport.tls_stream import TlsStream
 
 _OK = 200
 _HTTPS_PORT = 443
-# RFC 8305 section 5, "Connection Attempt Delay".
-_NEXT_ATTEMPT_SECONDS = 0.25
 # What a target may hold as it is (RFC 3986 section 3.3 and 3.4); all else is escaped.
 _IN_TARGET = "/?%:@!$&'()*+,;="
 
@@ -81,18 +79,8 @@ class Documents:
 
     async def _connect(self, host: str, port: int) -> TlsStream:
         addresses = await addresses_of(host, port)
-        sock = await start_connection(addresses, happy_eyeballs_delay=_NEXT_ATTEMPT_SECONDS)
-        try:
-            tls = self._trust.wrap_socket(
-                sock,
-                server_hostname=host,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=False,
-            )
-        except (OSError, ValueError):
-            sock.close()
-            raise
-        return TlsStream(tls, asyncio.get_running_loop())
+        sock = await start_connection(addresses, happy_eyeballs_delay=NEXT_ATTEMPT_SECONDS)
+        return client_stream(sock, self._trust, host)
 
 
 def _request(host: str, port: int, path: str, query: str) -> bytes:

@@ -155,11 +155,6 @@ def device_deletes(record: DeviceRecord) -> tuple[Delete, ...]:
     return forgotten, Delete(kind=KEY_KIND, key=record.key_thumbprint)
 
 
-def read_device(entry: Entry) -> DeviceRecord:
-    """Return what ``entry`` keeps."""
-    return decoded_device(entry.value)
-
-
 def decoded_device(value: bytes) -> DeviceRecord:
     """Return what an entry of this value keeps."""
     return msgspec.json.decode(value, type=DeviceRecord)

@@ -18,12 +18,12 @@ from kzproxy.devices.device_record import (
     DeviceRecord,
     DeviceState,
     Owner,
+    decoded_device,
     device_deletes,
     device_put,
     key_puts,
     owner_turn_key,
     owner_turn_put,
-    read_device,
 )
 from kzproxy.devices.heard_of import HeardOf
 from kzproxy.devices.names import ClientName, DeviceName
@@ -216,7 +216,7 @@ class DeviceRegistry:
             entry = await self._store.get(KIND, device_id)
             if entry is None:
                 raise NotServed(f"there is no device {device_id}")
-            record = read_device(entry)
+            record = decoded_device(entry.value)
             changed = change(record)
             if changed == record and not others:
                 return record

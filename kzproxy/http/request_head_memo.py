@@ -7,12 +7,10 @@ every request of a client; of lines it has seen with it only those that are new 
 import re
 from dataclasses import dataclass, field
 
+from kzproxy.attributes.request_info import PAIR_BYTES
 from kzproxy.attributes.shared import Shared
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
-
-# Two texts in a tuple, beside their letters, by sys.getsizeof: a header of three letters too.
-_HEADER_BYTES = 192
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1")
 # Beside the letters: of a head that has headers of its own, and of one that shares another's.
@@ -130,4 +128,4 @@ class RequestHeadMemo:
 def _weight(line: bytes, head: RequestHead) -> int:
     """Return what a head weighs that shares its headers with no other."""
     letters = sum([len(name) + len(value) for name, value in head.headers])
-    return _HEAD_BYTES + 2 * len(line) + letters + _HEADER_BYTES * len(head.headers)
+    return _HEAD_BYTES + 2 * len(line) + letters + PAIR_BYTES * len(head.headers)

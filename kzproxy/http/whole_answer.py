@@ -5,8 +5,8 @@ servers of static documents speak it, and the end of its bodies is told by a len
 """
 
 from kzproxy.errors.kinds import UpstreamInvalid
-from kzproxy.http.chunks import ChunkScanner
-from kzproxy.http.messages import Chunked, Length, NoBody, ResponseBody, ResponseHead, UntilClose
+from kzproxy.http.body import ResponseBodyScanner
+from kzproxy.http.messages import ResponseHead
 from kzproxy.http.response_head import parse_response_head, response_head_end
 
 _OLD, _NEW = b"HTTP/1.0 ", b"HTTP/1.1 "
@@ -24,17 +24,21 @@ class WholeAnswer:
 
     Attributes:
         head: None while it has not come.
-        done: Whether the answer has come whole.
     """
 
     def __init__(self, *, max_bytes: int) -> None:
         self.head: ResponseHead | None = None
-        self.done = False
         self._max_bytes = max_bytes
         self._received = bytearray()
         self._body = bytearray()
-        self._chunks: ChunkScanner | None = None
-        self._left_bytes = 0
+        self._scanner: ResponseBodyScanner | None = None
+        # Where the payload lies in what was scanned last; None where it is all of it.
+        self._payload: list[slice] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer has come whole."""
+        return self._scanner is not None and self._scanner.done
 
     @property
     def body(self) -> bytes:
@@ -48,10 +52,10 @@ class WholeAnswer:
             AnswerRefused: It is not proper HTTP, or too long.
         """
         try:
-            if self.head is None:
+            if self._scanner is None:
                 data = self._read_head(data)
-            if self.head is not None:
-                self._take(data, self.head.body)
+            if self._scanner is not None and not self.done:
+                self._take(data, self._scanner)
         except UpstreamInvalid as error:
             raise AnswerRefused("the answer is not proper HTTP/1.1") from error
         if len(self._body) > self._max_bytes:
@@ -63,9 +67,12 @@ class WholeAnswer:
         Raises:
             AnswerRefused: It did so in the middle of the answer.
         """
-        if self.head is None or not (self.done or isinstance(self.head.body, UntilClose)):
+        if self._scanner is None:
             raise AnswerRefused("the answer is cut short")
-        self.done = True
+        try:
+            self._scanner.end_of_stream()
+        except UpstreamInvalid as error:
+            raise AnswerRefused("the answer is cut short") from error
 
     def _read_head(self, data: bytes) -> bytes:
         """Read the head, once it has come whole; return what follows it."""
@@ -78,26 +85,12 @@ class WholeAnswer:
         if text.startswith(_OLD):
             text = _NEW + text.removeprefix(_OLD)
         self.head = parse_response_head(text, method="GET")
-        self._begin(self.head.body)
+        self._scanner = ResponseBodyScanner(self.head.body)
+        if self._scanner.chunks is not None:
+            self._payload = self._scanner.chunks.note_payload()
         return bytes(received[end:])
 
-    def _begin(self, framing: ResponseBody) -> None:
-        if isinstance(framing, Chunked):
-            self._chunks = ChunkScanner(UpstreamInvalid)
-        if isinstance(framing, Length):
-            self._left_bytes = framing.size_bytes
-        self.done = framing in (NoBody(), Length(0))
-
-    def _take(self, data: bytes, framing: ResponseBody) -> None:
-        if self._chunks is not None:
-            pieces, _ = self._chunks.scan(data)
-            for piece in pieces:
-                self._body += data[piece]
-            self.done = self._chunks.done
-        elif isinstance(framing, UntilClose):
-            self._body += data
-        else:
-            taken = data[: self._left_bytes]
-            self._body += taken
-            self._left_bytes -= len(taken)
-            self.done = not self._left_bytes
+    def _take(self, data: bytes, scanner: ResponseBodyScanner) -> None:
+        taken = scanner.scan(data)
+        for piece in [slice(taken)] if self._payload is None else self._payload:
+            self._body += data[piece]

@@ -145,8 +145,8 @@ class Compiler:
         """Make what a policy defines ready."""
         # Named conditions may ask for a tier, and tiers for named conditions that do not. So what
         # tiers rest on must be known first, or a condition would seem not to turn with time.
-        rests = cls._defining(policies, frozenset()).tiers
-        return cls._defining(policies, rests)
+        first = cls._defining(policies, frozenset())
+        return cls._defining(policies, first.tiers) if first.tiers else first
 
     @classmethod
     def _defining(cls, policies: AccessPolicySet, tiers: frozenset[Dependency]) -> "Compiler":

@@ -18,6 +18,7 @@ from kzproxy.policy_tools.lint_definitions import expired, unused
 from kzproxy.policy_tools.lint_matches import cluster_scoped, never_matches
 from kzproxy.policy_tools.lint_obligations import unmeetable
 from kzproxy.policy_tools.lint_order import always_denied, covered
+from kzproxy.policy_tools.lint_own_endpoints import own_endpoints
 from kzproxy.policy_tools.lint_posture import (
     low_tiers,
     not_shown,
@@ -45,6 +46,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     always_denied,
     covered,
     wildcard,
+    own_endpoints,
     unused,
     deny_that_can_error,
     country_left_out,

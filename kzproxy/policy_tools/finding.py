@@ -22,6 +22,7 @@ class Lint(StrEnum):
     NETWORK_ONLY = "network-only"
     COUNTRY_LEFT_OUT = "country-left-out"
     WILDCARD = "wildcard"
+    OWN_ENDPOINTS = "own-endpoints"
     UNUSED = "unused"
     EXPIRED = "expired"
     DENY_CAN_ERROR = "deny-can-error"
@@ -39,6 +40,7 @@ SEVERITIES = {
     Lint.NETWORK_ONLY: Severity.ERROR,
     Lint.COUNTRY_LEFT_OUT: Severity.WARNING,
     Lint.WILDCARD: Severity.WARNING,
+    Lint.OWN_ENDPOINTS: Severity.WARNING,
     Lint.UNUSED: Severity.WARNING,
     Lint.EXPIRED: Severity.WARNING,
     Lint.DENY_CAN_ERROR: Severity.WARNING,

@@ -9,7 +9,7 @@ from kzproxy.policy_tools.policy_text import PolicyText, RuleText
 
 def always_denied(text: PolicyText) -> Iterator[Finding]:
     """Find allow rules whose every request a deny rule refuses without a condition."""
-    denies = [rule for rule in text.rules if rule.effect == "deny" and _is_unconditional(rule)]
+    denies = [rule for rule in text.rules if rule.effect == "deny" and is_unconditional(rule)]
     for rule in text.rules:
         if rule.effect != "allow":
             continue
@@ -33,7 +33,8 @@ def covered(text: PolicyText) -> Iterator[Finding]:
             yield Finding(lint=Lint.COVERED, place=rule.place, rule=rule.id, message=message)
 
 
-def _is_unconditional(rule: RuleText) -> bool:
+def is_unconditional(rule: RuleText) -> bool:
+    """Whether a rule decides on all that it matches, whatever the context."""
     return not rule.conditions and not rule.when and not rule.needs and not _selects(rule)
 
 

@@ -44,6 +44,10 @@ class Kept:
         """Who knows more of a device than its certificate says, in the order they are asked."""
         return self.devices.registry, self.posture.book, *self.signals.of_devices
 
+    def problem(self) -> str | None:
+        """Say why every request is refused for want of what is kept; None where none is."""
+        return self.following.problem() or self.signals.revocations.problem()
+
     def notices(self) -> dict[str, str]:
         """Say for operators whether all that is kept can be read, and what posture comes from."""
         return {"store-entries": self.following.unreadable.words() or "ok"} | self.posture.notices()

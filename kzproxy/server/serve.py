@@ -254,7 +254,7 @@ class _Readiness:
             "serving": "draining" if self.draining else None,
             "issuer-keys": self._in_force.generation.authenticator.ready(),
             "decision-log": self._services.decisions.problem() or None,
-            **({} if kept is None else {"store": kept.following.problem()}),
+            **({} if kept is None else {"store": kept.problem()}),
         }
 
 

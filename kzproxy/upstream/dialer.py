@@ -15,11 +15,10 @@ from aiohappyeyeballs import AddrInfoType, start_connection
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.resolving import addresses_of
+from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS, client_stream
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.account import Account, Endpoint
 
-# RFC 8305 section 5, "Connection Attempt Delay".
-_NEXT_ATTEMPT_SECONDS = 0.25
 # For one that accepts the connection and says nothing, where there are others.
 _HANDSHAKE_SECONDS = 2.0
 
@@ -46,7 +45,7 @@ class Dialer:
         while True:
             sock = await start_connection(
                 [address for _, address in addresses],
-                happy_eyeballs_delay=_NEXT_ATTEMPT_SECONDS,
+                happy_eyeballs_delay=NEXT_ATTEMPT_SECONDS,
                 interleave=0,
             )
             reached = sock.getpeername()
@@ -107,14 +106,4 @@ class Dialer:
     def _wrap(self, sock: socket.socket) -> TlsStream:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_probing(sock)
-        try:
-            tls = self._account.context.wrap_socket(
-                sock,
-                server_hostname=self._account.settings.server_name,
-                do_handshake_on_connect=False,
-                suppress_ragged_eofs=False,
-            )
-        except OSError:
-            sock.close()
-            raise
-        return TlsStream(tls, asyncio.get_running_loop())
+        return client_stream(sock, self._account.context, self._account.settings.server_name)

@@ -55,11 +55,6 @@ def test_who_is_wanted_again_is_due_at_once_and_holds_as_long_as_before_or_less(
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def kept(tmp_path: Path, clock: ManualClock):
     kept = KeptSessions(tmp_path / "kept.db", clock, SessionSettings(per_user=100))
     await kept.following.start()

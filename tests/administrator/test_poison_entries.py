@@ -1,7 +1,6 @@
 """Entries that cannot be read: nobody can tell what they say, so nobody has it easier by them."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,18 +21,6 @@ from tests.authentication.manual_clock import ManualClock
 
 OF_ALICE = {"issuers": ["https://idp.example.com"], "subject": "00u1"}
 KINDS = (REVOCATION, RISK, COMPLIANCE_KIND, CERTIFICATE_KIND, SESSION)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def worker(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Worker]:
-    made = await worker_of(tmp_path, clock)
-    yield made
-    await made.close()
 
 
 async def poisoned(worker: Worker, kind: str, value: object, key: str = "poison") -> None:
@@ -66,6 +53,7 @@ async def test_a_revocation_of_nobody_knows_whom_refuses_everybody(
             worker.facts(who)
     assert "cannot tell" in stream.told
     assert "revocation poison" in worker.kept.following.unreadable.words()
+    assert "everybody is refused: revocation poison" in (worker.views.revocations.problem() or "")
 
 
 @pytest.mark.parametrize(
@@ -98,12 +86,14 @@ async def test_a_revocation_of_somebody_refuses_them_and_nobody_else(
     with pytest.raises(ServiceUnavailable):
         worker.views.check_sign_in(worker.kept.record(1), clock.now())
     assert neighbour.lives
+    assert worker.views.revocations.problem() is None
 
 
 async def test_once_it_is_dropped_or_mended_it_is_over(worker: Worker, clock: ManualClock) -> None:
     await poisoned(worker, REVOCATION, b"{")
     await worker.kept.following.write(Delete(kind=REVOCATION, key="poison"))
     assert worker.facts(direct(clock))
+    assert worker.views.revocations.problem() is None
     await poisoned(worker, REVOCATION, b"{")
     revocation = Revocation(
         concern=Concern(subject="00u1"), before=clock.now(), taken_at=clock.now()
@@ -112,6 +102,7 @@ async def test_once_it_is_dropped_or_mended_it_is_over(worker: Worker, clock: Ma
     with pytest.raises(Unauthenticated):
         worker.facts(direct(clock))
     assert worker.kept.following.unreadable.words() == ""
+    assert worker.views.revocations.problem() is None
 
 
 @pytest.mark.parametrize(
@@ -162,4 +153,5 @@ async def test_a_worker_starts_where_everything_is_poisoned(
     assert other.kept.following.unreadable.counts() == {(kind,): 1 for kind in KINDS}
     with pytest.raises(ServiceUnavailable):
         other.facts(direct(clock))
+    assert other.views.revocations.problem() is not None
     await other.close()

@@ -9,11 +9,6 @@ from tests.authentication.manual_clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def pace(clock) -> ProviderPace:
     return ProviderPace(3, clock)
 

@@ -29,11 +29,6 @@ MINUTE = timedelta(minutes=1)
 SETTINGS = SessionSettings(reverify=MINUTE, grace=5 * MINUTE, per_user=1000)
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
 class Person:
     """Whom the script speaks of, and the refresh tokens that it has given out."""
 

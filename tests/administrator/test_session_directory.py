@@ -16,11 +16,6 @@ from tests.policy.samples import asked
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def workers(tmp_path: Path, clock: ManualClock):
     made = [KeptSessions(tmp_path / "kept.db", clock) for _ in range(2)]
     for worker in made:

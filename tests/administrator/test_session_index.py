@@ -15,11 +15,6 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def record(tmp_path: Path, clock: ManualClock) -> SessionRecord:
     return KeptSessions(tmp_path / "kept.db", clock).record(1, device_id="laptop-1")
 

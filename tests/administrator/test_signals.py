@@ -36,18 +36,6 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def worker(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Worker]:
-    made = await worker_of(tmp_path, clock)
-    yield made
-    await made.close()
-
-
-@pytest.fixture
 async def other(tmp_path: Path, clock: ManualClock, worker: Worker) -> AsyncIterator[Worker]:
     made = await worker_of(tmp_path, clock, 2)
     yield made

@@ -19,11 +19,6 @@ ALICE = "idp:alice@example.com"
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def workers(tmp_path: Path, clock: ManualClock) -> AsyncIterator[list[Worker]]:
     made = [await worker_of(tmp_path, clock, number) for number in (1, 2)]
     yield made

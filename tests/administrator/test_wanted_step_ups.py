@@ -17,11 +17,6 @@ from tests.authentication.manual_clock import ManualClock
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 async def kept(tmp_path: Path, clock: ManualClock) -> KeptSessions:
     kept = KeptSessions(tmp_path / "kept.db", clock)
     await kept.following.start()

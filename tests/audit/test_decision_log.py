@@ -263,14 +263,21 @@ async def test_outcomes_are_held_in_order_and_their_number_is_bounded(
     check_chain(path)
 
 
+def log_to_a_pipe(moved: Path) -> tuple[DecisionLog, int]:
+    """Return a log that is written to a pipe until it is reopened, and what the pipe is read by.
+
+    A pipe takes writes and refuses fsync, which no file does when asked to.
+    """
+    reader, writer = os.pipe()
+    sink = FileSink(writer, moved, head=GENESIS, torn_bytes=0)
+    settings = DecisionLogSettings(file=moved, stdout=False)
+    return DecisionLog(sink, GENESIS, settings=settings, clock=SystemClock()), reader
+
+
 async def test_only_durable_records_wait_for_the_disk_and_a_failed_sync_refuses_all(
     tmp_path: Path,
 ) -> None:
-    """A pipe takes writes and refuses fsync, which no file does when asked to."""
-    reader, writer = os.pipe()
-    sink = FileSink(writer, tmp_path / "moved", head=GENESIS, torn_bytes=0)
-    settings = DecisionLogSettings(file=tmp_path / "moved", stdout=False)
-    log = DecisionLog(sink, GENESIS, settings=settings, clock=SystemClock())
+    log, reader = log_to_a_pipe(tmp_path / "moved")
     await log.record_decision(permit_record("read"), durable=False)
     refusal = await refused(log.record_decision(permit_record("write"), durable=True))
     assert "cannot be made durable" in refusal.detail
@@ -297,10 +304,7 @@ class Standing:
 async def test_a_record_that_stands_is_said_to_even_where_the_disk_refuses_it(
     tmp_path: Path,
 ) -> None:
-    reader, writer = os.pipe()
-    sink = FileSink(writer, tmp_path / "moved", head=GENESIS, torn_bytes=0)
-    settings = DecisionLogSettings(file=tmp_path / "moved", stdout=False)
-    log = DecisionLog(sink, GENESIS, settings=settings, clock=SystemClock())
+    log, reader = log_to_a_pipe(tmp_path / "moved")
     standing = Standing()
     await refused(log.record_decision(permit_record(), durable=True, stands=standing.note))
     assert (standing.count, os.read(reader, 65536).count(b"\n")) == (1, 1)

@@ -10,6 +10,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.gathering import Gathering
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
+from kzproxy.http.messages import ResponseHead
 from kzproxy.metrics.registry import Metrics
 from tests.enforcement.conftest import ENDED, Scene
 from tests.servers.scripted_api_server import ACCOUNT
@@ -23,9 +24,19 @@ def gathering(scene: Scene) -> Gathering:
     return Gathering(scene.api_server, ACCOUNT, Metrics(version=""), scene.case)
 
 
-async def until(happened: threading.Event) -> None:
-    while not happened.is_set():
+async def under_way(scene: Scene) -> tuple[Gathering, "asyncio.Task[tuple[ResponseHead, bytes]]"]:
+    """Ask the stand-in, which has the request then and never answers."""
+    asked = threading.Event()
+    scene.stand_in.script = lambda *_: asked.set()
+    _, outgoing = scene.relay("GET", NAMESPACES)
+    gathered = gathering(scene)
+    info = RequestInfo.parse("GET", NAMESPACES)
+    running = asyncio.get_running_loop().create_task(
+        gathered.run(outgoing, b"", info, max_bytes=1000)
+    )
+    while not asked.is_set():
         await asyncio.sleep(0.01)
+    return gathered, running
 
 
 @pytest.mark.parametrize(
@@ -36,19 +47,11 @@ async def until(happened: threading.Event) -> None:
 async def test_a_cut_ends_the_wait_for_kube_apiserver_at_once(
     scene: Scene, ending: Ending, termination: Termination
 ) -> None:
-    asked = threading.Event()
-    scene.stand_in.script = lambda *_: asked.set()
-    _, outgoing = scene.relay("GET", NAMESPACES)
-    gathered = gathering(scene)
-    info = RequestInfo.parse("GET", NAMESPACES)
-    running = asyncio.get_running_loop().create_task(
-        gathered.run(outgoing, b"", info, max_bytes=1000)
-    )
-    await until(asked)
+    gathered, running = await under_way(scene)
     gathered.cut(ending)
     gathered.cut(ENDED)
 
-    # Nothing but the cut ends it: the stand-in never answers.
+    # Nothing but the cut ends it.
     with pytest.raises(type(ending.error)):
         await running
     assert (scene.case.ending, scene.case.termination) == (ending, termination)
@@ -64,15 +67,7 @@ async def test_what_was_cut_before_it_is_sent_is_not_sent(scene: Scene) -> None:
 
 
 async def test_a_task_that_is_cancelled_after_a_cut_stays_cancelled(scene: Scene) -> None:
-    asked = threading.Event()
-    scene.stand_in.script = lambda *_: asked.set()
-    _, outgoing = scene.relay("GET", NAMESPACES)
-    gathered = gathering(scene)
-    info = RequestInfo.parse("GET", NAMESPACES)
-    running = asyncio.get_running_loop().create_task(
-        gathered.run(outgoing, b"", info, max_bytes=1000)
-    )
-    await until(asked)
+    gathered, running = await under_way(scene)
     gathered.cut(ENDED)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

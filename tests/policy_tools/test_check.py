@@ -4,8 +4,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy_tools.check import CheckOptions, check_policies
+from kzproxy.policy_tools.lint_own_endpoints import OWN
 from tests.policy_tools.policies import EVERYTHING, PODS, rule, written
 
 AT = datetime(2026, 3, 4, tzinfo=UTC)
@@ -103,6 +106,40 @@ def test_a_rule_that_lets_in_from_everywhere_but_some_countries_is_found(tmp_pat
     rules = rule("a", "allow", PODS, more) + rule("b", "deny", PODS, "conditions: {all: [there]}")
     lints = [each for each, _, _ in found(written(tmp_path, rules, definitions))]
     assert lints == ([lint] if lint else [])
+
+
+def urls(*patterns: str) -> str:
+    return f"{{verbs: [get], nonResourceURLs: {list(patterns)}}}"
+
+
+@pytest.mark.parametrize("pattern", ["*", "/*", "/k*", "/kzproxy*"])
+def test_a_wildcard_that_reaches_kzproxys_own_endpoints_is_found(tmp_path, pattern):
+    rules = rule("a", "allow", urls("/version", pattern), DEVICE)
+    assert found(written(tmp_path, rules)) == [("own-endpoints", "a", 5)]
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [["/api*", "/version"], ["/kzproxy.dev/v1/devices/*"], ["*", "/kzproxy.dev/*"]],
+    ids=["elsewhere", "named alone", "named too"],
+)
+def test_own_endpoints_out_of_reach_or_named_are_left_alone(tmp_path, patterns):
+    assert found(written(tmp_path, rule("a", "allow", urls(*patterns), DEVICE))) == []
+
+
+def test_own_endpoints_that_a_deny_rule_keeps_all_out_of_are_left_alone(tmp_path):
+    rules = rule("a", "allow", urls("*"), DEVICE)
+    own = '{verbs: ["*"], nonResourceURLs: ["/kzproxy.dev/*"]}'
+    assert found(written(tmp_path, rules + rule("stop", "deny", own))) == []
+    unenrolled = "conditions: {device: {enrolled: false}}"
+    for deny in (rule("stop", "deny", own, groups="[h]"), rule("stop", "deny", own, unenrolled)):
+        assert found(written(tmp_path, rules + deny)) == [("own-endpoints", "a", 5)]
+
+
+def test_what_the_lint_takes_for_its_own_is_what_kzproxy_serves():
+    for path in (OWN, f"{OWN}/v1/sessions"):
+        assert OwnEndpoints.owns(RequestInfo.parse("GET", path))
+    assert not OwnEndpoints.owns(RequestInfo.parse("GET", OWN[:-1]))
 
 
 def test_a_wildcard_that_asks_nothing_is_found(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from kzproxy.demo.kubeconfig_file import KubeconfigUser
 from tests.cluster.audit_log import AuditLog
 from tests.cluster.kubectl import Kubectl
 from tests.proxy.issuer_thread import issuer_in_thread
-from tests.proxy.process import running_proxy
+from tests.proxy.process import ProxyProcess, running_proxy
 from tests.proxy.world import PREFIX, World, configuration
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import ScriptedApiServer, scripted_api_server
@@ -29,17 +30,32 @@ class Scripted:
     api_server: ScriptedApiServer
 
 
-@pytest.fixture(scope="session")
-def _scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
-    directory = tmp_path_factory.mktemp("scripted")
+@contextmanager
+def not_started(directory: Path, **settings: object) -> Iterator[Scripted]:
+    """Make a kzproxy in front of the stand-in, which is not started yet; stop it in the end.
+
+    Args:
+        directory: For all files.
+        settings: In place of what the configuration would have under these names.
+    """
     authority = Authority.root()
     with (
         issuer_in_thread(directory, authority) as issuer,
         scripted_api_server(directory, authority) as api_server,
     ):
-        settings = configuration(directory, authority, issuer, api_server.upstream())
-        with running_proxy(directory, settings) as proxy:
+        usual = configuration(directory, authority, issuer, api_server.upstream())
+        proxy = ProxyProcess(directory, usual | settings)
+        try:
             yield Scripted(World(directory, authority, issuer, proxy), api_server)
+        finally:
+            proxy.stop()
+
+
+@pytest.fixture(scope="session")
+def _scripted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
+    with not_started(tmp_path_factory.mktemp("scripted")) as made:
+        made.world.proxy.start()
+        yield made
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ import pytest
 import yaml
 
 from tests.limits.told import told
-from tests.proxy.fixtures import Scripted
-from tests.proxy.issuer_thread import issuer_in_thread
-from tests.proxy.process import ProxyProcess, running_proxy
-from tests.proxy.world import POLICY, PREFIX, World, configuration, request
-from tests.server.test_stuck_log import Pipe
-from tests.servers.authority import Authority
-from tests.servers.scripted_api_server import Connection, answer, scripted_api_server
+from tests.proxy.eventually import eventually
+from tests.proxy.fixtures import Scripted, not_started
+from tests.proxy.log_pipe import Pipe, logging_to
+from tests.proxy.process import ProxyProcess
+from tests.proxy.world import POLICY, PREFIX, request
+from tests.servers.scripted_api_server import Connection, answer
 
 PODS = "/api/v1/namespaces/a/pods"
 POD = f"{PODS}/p"
@@ -40,24 +39,11 @@ DRAIN_SECONDS = 2
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[Scripted]:
     """A kzproxy whose policy looks at what is created and entered."""
-    authority = Authority.root()
-    with (
-        issuer_in_thread(tmp_path, authority) as issuer,
-        scripted_api_server(tmp_path, authority) as api_server,
-    ):
-        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
-        settings["drainTimeoutSeconds"] = DRAIN_SECONDS
+    with not_started(tmp_path, drainTimeoutSeconds=DRAIN_SECONDS) as made:
         policy = POLICY | {"rules": [*POLICY["rules"], GUARDED]}
         (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
-        with running_proxy(tmp_path, settings) as proxy:
-            yield Scripted(World(tmp_path, authority, issuer, proxy), api_server)
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        made.world.proxy.start()
+        yield made
 
 
 def of_user(proxy: ProxyProcess, user: str) -> list[dict[str, Any]]:
@@ -221,25 +207,13 @@ def test_a_request_that_is_under_way_when_kzproxy_is_told_to_stop_is_its_connect
 
 def test_a_permit_that_the_disk_did_not_take_in_time_has_an_end(tmp_path: Path) -> None:
     """Its line is in the log all the same, and must not look as if it were still under way."""
-    pipe, authority = Pipe(), Authority.root()
-    with (
-        issuer_in_thread(tmp_path, authority) as issuer,
-        scripted_api_server(tmp_path, authority) as api_server,
-    ):
-        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
-        settings["decisionLog"] = {"stdout": True}
-        proxy = ProxyProcess(tmp_path, settings)
-        world = World(tmp_path, authority, issuer, proxy)
-        try:
-            proxy.launch(pipe.writer)
-            proxy.wait_until_ready()
-            pipe.fill()
-            with world.client() as client:
-                got = client.ask(request("GET", PODS, world.token("nan", "testers")))
-            outcome = pipe.outcome()
-        finally:
-            pipe.records()
-            proxy.stop()
+    pipe = Pipe()
+    with logging_to(pipe, tmp_path) as made:
+        world = made.world
+        pipe.fill()
+        with world.client() as client:
+            got = client.ask(request("GET", PODS, world.token("nan", "testers")))
+        outcome = pipe.outcome()
     (decision,) = [each for each in pipe.records() if each.get("audit_id") == got.audit_id][:1]
     records = [each for each in pipe.records() if each.get("audit_id") == got.audit_id]
     pipe.close()
@@ -248,4 +222,4 @@ def test_a_permit_that_the_disk_did_not_take_in_time_has_an_end(tmp_path: Path) 
     assert decision["decision"] == "permit"
     assert [each["kind"] for each in records] == ["decision", "completed"]
     assert (outcome["termination"], outcome["status_code"]) == ("refused", 503)
-    assert api_server.heads == []
+    assert made.api_server.heads == []

@@ -17,7 +17,7 @@ import yaml
 
 from kzproxy.administrator.provider_check import refresh_context
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.administrator.session_entry import read_session, session_put
+from kzproxy.administrator.session_entry import decoded_session, session_put
 from kzproxy.authentication.provider_client import SignedIn
 from kzproxy.authentication.provider_errors import ProviderRefusal
 from kzproxy.authentication.provider_settings import Reverify
@@ -79,7 +79,7 @@ class Running:
             while True:
                 entry = await self.store.get("session", record.id)
                 assert entry
-                found = read_session(entry)
+                found = decoded_session(entry.value)
                 if holds(found):
                     return found, time.monotonic() - began
                 await asyncio.sleep(0.02)
@@ -222,7 +222,7 @@ async def test_what_ends_is_revoked_at_the_provider(running):
     entry = await running.store.get("session", record.id)
     assert entry
     past = datetime.now(UTC) - timedelta(minutes=1)
-    over = msgspec.structs.replace(read_session(entry), ends_at=past, verified_at=past)
+    over = msgspec.structs.replace(decoded_session(entry.value), ends_at=past, verified_at=past)
     await running.store.write(session_put(over, expected=entry.revision))
     found, _ = await running.until(record, lambda one: one.ended_at is not None)
     assert (found.end_cause, found.refresh) == ("over", b"")

@@ -16,6 +16,7 @@ from kzproxy.administrator.session_entry import session_put
 from kzproxy.clock.system import SystemClock
 from kzproxy.store.sqlite import SqliteStore
 from kzproxy.store.store import Put
+from tests.proxy.eventually import eventually
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import Answer
@@ -197,12 +198,16 @@ def test_a_revocation_that_cannot_be_read_refuses_everybody_until_it_is_dropped(
     poison(world, "0123")
     refused = eventually_asked(world, 503)
     assert "cannot tell whether your sign-in still holds" in refused.json["message"]
-    _, ready = world.proxy.ops("/readyz")
-    assert "revocation 0123" in json.loads(ready)["checks"]["store-entries"]
+    status, ready = world.proxy.ops("/readyz")
+    detail = json.loads(ready)
+    assert (status, detail["ready"]) == (503, False)
+    assert "everybody is refused: revocation 0123 cannot be read" in detail["checks"]["store"]
+    assert "revocation 0123" in detail["checks"]["store-entries"]
     metric = 'kzproxy_store_unreadable_entries{kind="revocation"} 1.0'
     assert metric in world.proxy.ops("/metrics")[1]
     world.proxy.stop()
-    world.proxy.start()
+    world.proxy.launch()
+    eventually(lambda: "serving on" in world.proxy.diagnostics.rpartition("stopped")[2])
     assert ask(world, "GET", SESSIONS).status == 503
     assert "the store's entry revocation 0123 cannot be read" in world.proxy.diagnostics
     dropping = [sys.executable, "-m", "kzproxy", "store", "drop", "revocation", "0123"]
@@ -210,6 +215,7 @@ def test_a_revocation_that_cannot_be_read_refuses_everybody_until_it_is_dropped(
     dropped = subprocess.run(dropping, capture_output=True, text=True, check=True)
     assert dropped.stdout == "dropped revocation 0123\n"
     eventually_asked(world, 200)
+    assert world.proxy.ops("/readyz")[0] == 200
     again = subprocess.run(dropping, capture_output=True, text=True, check=False)
     assert again.returncode == 1
     assert "has no entry revocation 0123" in again.stderr

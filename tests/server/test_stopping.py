@@ -1,20 +1,18 @@
 """SIGTERM counts at any moment: before kzproxy serves, and while it waits for kube-apiserver."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.limits.told import told
-from tests.proxy.fixtures import Scripted
-from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.eventually import eventually
+from tests.proxy.fixtures import Scripted, not_started
 from tests.proxy.process import ProxyProcess
-from tests.proxy.world import World, configuration, request
-from tests.servers.authority import Authority
-from tests.servers.scripted_api_server import Connection, scripted_api_server
+from tests.proxy.world import request
+from tests.servers.scripted_api_server import Connection
 
 PODS = "/api/v1/namespaces/a/pods"
 # kube-apiserver is waited for at the start for 30 s, one connection for 10 s.
@@ -24,25 +22,8 @@ SOON_SECONDS = 5.0
 @pytest.fixture
 def stopping(tmp_path: Path) -> Iterator[Scripted]:
     """A kzproxy that is not started yet."""
-    authority = Authority.root()
-    with (
-        issuer_in_thread(tmp_path, authority) as issuer,
-        scripted_api_server(tmp_path, authority) as api_server,
-    ):
-        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
-        settings["drainTimeoutSeconds"] = 2
-        proxy = ProxyProcess(tmp_path, settings)
-        try:
-            yield Scripted(World(tmp_path, authority, issuer, proxy), api_server)
-        finally:
-            proxy.stop()
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    with not_started(tmp_path, drainTimeoutSeconds=2) as made:
+        yield made
 
 
 def hang(connection: Connection, _: bytes) -> None:

@@ -1,66 +1,16 @@
 """A decision log that does not take its records: what is told of it and of who waits for it."""
 
-import fcntl
-import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.limits.told import counted, told
-from tests.proxy.issuer_thread import issuer_in_thread
-from tests.proxy.process import ProxyProcess
-from tests.proxy.world import World, configuration, request
-from tests.servers.authority import Authority
-from tests.servers.scripted_api_server import scripted_api_server
+from tests.proxy.log_pipe import Pipe, logging_to
+from tests.proxy.world import World, request
 
 PODS = "/api/v1/namespaces/a/pods"
-FILLER = b"filler" * 100 + b"\n"
-
-
-class Pipe:
-    """The pipe that is the decision log; nobody reads it unless told to."""
-
-    def __init__(self) -> None:
-        self.reader, self.writer = os.pipe()
-        for end in (self.reader, self.writer):
-            fcntl.fcntl(end, fcntl.F_SETFL, os.O_NONBLOCK)
-        self._read = b""
-
-    def fill(self) -> None:
-        try:
-            while True:
-                os.write(self.writer, FILLER)
-        except BlockingIOError:
-            pass
-
-    def records(self) -> list[dict[str, Any]]:
-        """Read all there is, and return the records so far."""
-        try:
-            while data := os.read(self.reader, 65536):
-                self._read += data
-        except BlockingIOError:
-            pass
-        lines = self._read.splitlines()
-        return [json.loads(line[line.index(b"{") :]) for line in lines if b"{" in line]
-
-    def outcome(self) -> dict[str, Any]:
-        """Wait for the only outcome."""
-        deadline = time.monotonic() + 10
-        while True:
-            ends = [record for record in self.records() if record["kind"] == "completed"]
-            if ends:
-                (end,) = ends
-                return end
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-
-    def close(self) -> None:
-        os.close(self.reader)
-        os.close(self.writer)
 
 
 @pytest.fixture
@@ -72,21 +22,8 @@ def pipe() -> Iterator[Pipe]:
 
 @pytest.fixture
 def world(tmp_path: Path, pipe: Pipe) -> Iterator[World]:
-    authority = Authority.root()
-    with (
-        issuer_in_thread(tmp_path, authority) as issuer,
-        scripted_api_server(tmp_path, authority) as api_server,
-    ):
-        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
-        settings["decisionLog"] = {"stdout": True}
-        proxy = ProxyProcess(tmp_path, settings)
-        try:
-            proxy.launch(pipe.writer)
-            proxy.wait_until_ready()
-            yield World(tmp_path, authority, issuer, proxy)
-        finally:
-            pipe.records()
-            proxy.stop()
+    with logging_to(pipe, tmp_path) as made:
+        yield made.world
 
 
 def test_a_sign_in_that_ends_while_the_decision_is_logged_is_refused_and_not_upstreams_doing(

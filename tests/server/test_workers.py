@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import yaml
 
 from kzproxy.audit.chain import Verified, verify_chain
 from tests.cluster.audit_log import AuditLog
+from tests.proxy.eventually import SECONDS, eventually
 from tests.proxy.fixtures import Real
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import free_ports, running_proxy
@@ -32,7 +33,6 @@ pytestmark = pytest.mark.cluster
 PODS = "/api/v1/namespaces/default/pods"
 CONFIGMAPS = "/api/v1/namespaces/default/configmaps?limit=1"
 WATCH = f"{PODS}?watch=1"
-SECONDS = 20.0
 
 
 @contextlib.contextmanager
@@ -87,13 +87,6 @@ def private_directory(world: World) -> Path:
     """The directory that the supervisor shares with its workers."""
     words = Path(f"/proc/{workers(world)[1]}/cmdline").read_text().split("\0")
     return Path(words[words.index("--supervisor") + 2])
-
-
-def eventually(holds: Callable[[], bool], why: Callable[[], object] = str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.05)
 
 
 def records(world: World, number: int) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.administrator.conftest import worker  # noqa: F401 - a fixture
 from tests.authentication.manual_clock import ManualClock
 from tests.servers.authority import Authority
 from tests.servers.issuer import TestIssuer, serving_issuer

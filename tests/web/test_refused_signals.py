@@ -1,29 +1,15 @@
 """Whoever floods with what is no signal fills no log, hides nothing, and holds up nobody."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from kzproxy.audit.schema import SignalRefusedRecord
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.web.refused_signals import WRITTEN_PER_MINUTE, RefusedSignals
-from tests.administrator.signal_world import Worker, worker_of
+from tests.administrator.signal_world import Worker
 from tests.authentication.manual_clock import ManualClock
 from tests.web.receiving import FORGED, KEY, Receiving
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def worker(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Worker]:
-    made = await worker_of(tmp_path, clock)
-    yield made
-    await made.close()
 
 
 def refused(clock: ManualClock, address: str, message: str = "forged") -> SignalRefusedRecord:
