@@ -8,7 +8,6 @@ from datetime import datetime
 
 from kzproxy.administrator.due_leases import DueLeases
 from kzproxy.administrator.lease import (
-    Bounds,
     Caller,
     EndCause,
     Ended,
@@ -192,16 +191,13 @@ class Administrator:
                 " done, try again",
                 retry_after_seconds=1,
             )
-        credential_end, known = (
-            permit.attributes.subject.expires_at,
-            self._credential_ends.get(caller),
-        )
-        if known is None or credential_end > known:
-            self._credential_ends[caller] = credential_end
-        now = self._clock.now()
-        bounds = Bounds(now, self._clock.monotonic)  # the permit may be that of an earlier request
-        lease = Lease(permit, caller, bounds, cut, self._live)
-        self._rest_on(lease, permit, now)
+        credential_end = permit.attributes.subject.expires_at
+        latest = self._credential_ends.get(caller)
+        if latest is None or credential_end > latest:
+            self._credential_ends[caller] = latest = credential_end
+        now = self._clock.now()  # The permit may be that of an earlier request.
+        lease = Lease(permit, caller, now, cut, self._live, self._clock.monotonic)
+        lease.rest_on(permit, lease_end(permit, latest), now)
         is_old = lease.until <= now or permit.revision != self._engine.revision
         if (
             is_old
@@ -286,7 +282,8 @@ class Administrator:
                 message = "the policy has changed; list the namespaces again"
                 return Ending(cause=EndCause.POLICY, error=Expired(message))
             case Permit() as permit:
-                self._rest_on(lease, permit, now)
+                until = lease_end(permit, self._credential_ends[lease.caller])
+                lease.rest_on(permit, until, now)
                 return None
             case Deny() as deny:
                 hint = f": {deny.hint}" if deny.hint else ""
@@ -328,13 +325,6 @@ class Administrator:
         for one in self._restating:
             attributes = one.restate(attributes, now)
         return attributes
-
-    def _rest_on(self, lease: Lease, permit: Permit, now: datetime) -> None:
-        """Have ``lease`` rest on ``permit``, and on the tightest bounds of all so far."""
-        lease.permit = permit
-        lease.bounds.tighten(permit.obligations, permit.rule)
-        until, bound = lease_end(permit, self._credential_ends[lease.caller]), lease.bounds.end(now)
-        lease.until = until if bound is None else min(until, bound)
 
     def _forget_callers(self, now: datetime) -> None:
         """Drop callers whose credentials have ended; nothing under way is left of them."""

@@ -60,26 +60,42 @@ class Lease:
         device_id: Of the device that it began on; may be empty.
         device_key: SHA-256 of the key of the certificate that it began with; may be empty.
         until: Aware; when it must be judged again.
-        bounds: How long it may last at all, and how long without anything moving.
     """
 
-    __slots__ = ("_cut", "_live", "bounds", "caller", "device_id", "device_key", "permit", "until")
+    __slots__ = (
+        "_began",
+        "_bounds",
+        "_cut",
+        "_live",
+        "_monotonic",
+        "caller",
+        "device_id",
+        "device_key",
+        "permit",
+        "until",
+    )
 
     def __init__(
         self,
         permit: Permit,
         caller: Caller,
-        bounds: "Bounds",
+        began: datetime,
         cut: Callable[[Ending], None],
         live: "LiveLeases",
+        monotonic: Callable[[], float],
     ) -> None:
-        """Begin outside of ``live``, which the lease leaves at the end of its block."""
+        """Begin at ``began``, outside of ``live``, which the lease leaves at the end of its block.
+
+        ``monotonic`` is a clock's, in seconds.
+        """
         self.permit = permit
         self.caller = caller
         self.device_id = permit.attributes.device.device_id
         self.device_key = permit.attributes.device.key_thumbprint
-        self.bounds = bounds
-        self.until = permit.attributes.environment.received_at
+        self.until = began
+        self._began = began
+        self._monotonic = monotonic
+        self._bounds: Bounds | None = None
         self._cut = cut
         self._live = live
 
@@ -99,6 +115,25 @@ class Lease:
     def leave(self) -> None:
         """Do as the end of its block does."""
         self._live.discard(self)
+
+    @property
+    def bounds(self) -> "Bounds":
+        """How long it may last at all, and how long without anything moving."""
+        if self._bounds is None:
+            self._bounds = Bounds(self._began, self._monotonic)
+        return self._bounds
+
+    def rest_on(self, permit: Permit, until: datetime, now: datetime) -> None:
+        """Rest on ``permit``, ``until`` then, and on the tightest bounds of all permits so far."""
+        self.permit, self.until = permit, until
+        obligations = permit.obligations
+        if self._bounds is None and obligations.max_session is None and obligations.idle is None:
+            return  # As nearly always.
+        bounds = self.bounds
+        bounds.tighten(obligations, permit.rule)
+        end = bounds.end(now)
+        if end is not None and end < until:
+            self.until = end
 
     @property
     def session_id(self) -> str:

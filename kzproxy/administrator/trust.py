@@ -27,9 +27,12 @@ class Trust:
         device = attributes.device  # Written out: every request asks.
         if attributes.subject.vouched_by not in self.issuers:
             return False
-        return device.enrolled is not Fact.PASSED or (
-            device.vouched_by in self.device_authorities and not self._doubts_managed(device)
-        )
+        if device.enrolled is not Fact.PASSED:
+            return True
+        authority = device.vouched_by
+        if device.managed is Fact.PASSED and authority not in self.managed_authorities:
+            return False
+        return authority in self.device_authorities
 
     def restate(self, attributes: Attributes) -> Attributes:
         """Return the facts of a request as they stand now: a device may not be vouched for.

@@ -8,7 +8,7 @@ from kzproxy.errors.kinds import BadRequest, InternalError, UpstreamInvalid
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 from kzproxy.http.messages import Chunked, Length, RequestBody, ResponseBody, UntilClose
 
-__all__ = ["LAST_CHUNK", "RequestBodyDecoder", "ResponseBodyScanner", "chunk"]
+__all__ = ["LAST_CHUNK", "RequestBodyDecoder", "ResponseBodyScanner", "chunk", "is_whole"]
 
 
 class RequestBodyDecoder:
@@ -98,3 +98,15 @@ class ResponseBodyScanner:
         if not self.done and not self._until_close:
             raise UpstreamInvalid("kube-apiserver closed the connection within its answer")
         self.done = True
+
+
+def is_whole(body: ResponseBody, data: bytes) -> bool:
+    """Whether ``data`` is all of an answer's body, framing and all, and nothing more.
+
+    Raises:
+        UpstreamInvalid: The chunked framing has no strict reading.
+    """
+    if isinstance(body, Length):
+        return len(data) == body.size_bytes
+    scanner = ResponseBodyScanner(body)
+    return scanner.scan(data) == len(data) and scanner.done

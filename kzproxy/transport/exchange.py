@@ -7,7 +7,7 @@ from dataclasses import replace
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
 from kzproxy.http.body import RequestBodyDecoder
 from kzproxy.http.encode import EncodedAnswer, encode_response_head
-from kzproxy.http.messages import RequestHead, ResponseHead, UntilClose
+from kzproxy.http.messages import NoBody, RequestHead, ResponseHead, UntilClose
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
@@ -16,6 +16,8 @@ from kzproxy.transport.tls_stream import TlsStream
 
 _CLIENT_STALLED = "the client reads nothing of its answer"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# One for all requests without a body: it is never fed.
+_NOTHING = RequestBodyDecoder(NoBody())
 
 
 class Exchange:
@@ -79,7 +81,8 @@ class Exchange:
         request = self._head
         if isinstance(request, ProxyError):
             raise request
-        self._decoder = RequestBodyDecoder(request.body)
+        body = request.body
+        self._decoder = _NOTHING if isinstance(body, NoBody) else RequestBodyDecoder(body)
         self._continue_due = request.expects_continue
         # After an upgrade, done or refused, nothing else is read as a request (CVE-2018-1002105).
         self.reusable = request.keep_alive and not request.upgrade and not self._is_last

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
-from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk
+from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk, is_whole
 from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, NoBody
 from kzproxy.http.response_head import response_head_end
@@ -168,13 +168,12 @@ class UpstreamConnection:
         answer = self._answers.read(data[:end], method=method)
         if answer.head.status < _FIRST_FINAL_STATUS or answer.head.status == _FORBIDDEN:
             return None
-        scanner, body = ResponseBodyScanner(answer.head.body), data[end:]
-        if scanner.scan(body) != len(body) or not scanner.done:
+        body = data[end:]
+        if not is_whole(answer.head.body, body):
             return None
-        self._buffer, self._scanner = b"", scanner
-        self._keep_alive = answer.head.keep_alive
+        self._buffer = b""
         self.stream.deadline = math.inf
-        self._settle()
+        self.clean = self._body_sent and self._may_be_kept and answer.head.keep_alive
         return answer, body
 
     async def receive_head(self, method: str, seconds: float) -> Answer:

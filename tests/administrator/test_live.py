@@ -1,6 +1,6 @@
 """Streams under way are found by what they hang on, for as long as they are."""
 
-from kzproxy.administrator.lease import Bounds, Lease, caller_of
+from kzproxy.administrator.lease import Lease, caller_of
 from kzproxy.administrator.live import LiveLeases
 from kzproxy.policy.decision import Permit
 from tests.authentication.manual_clock import ManualClock
@@ -14,7 +14,7 @@ def stream(live: LiveLeases, session_id: str) -> Lease:
     permit = decide([allow("all", match("*", "*"))], asked("GET", WATCH, device=ENROLLED))
     assert isinstance(permit, Permit)
     caller = caller_of(subject(), session_id)
-    return Lease(permit, caller, Bounds(clock.now(), clock.monotonic), lambda _: None, live)
+    return Lease(permit, caller, clock.now(), lambda _: None, live, clock.monotonic)
 
 
 def test_a_stream_is_found_by_session_and_device_until_it_ends() -> None:
