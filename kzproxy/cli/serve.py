@@ -9,7 +9,7 @@ import click
 
 from kzproxy import __version__
 from kzproxy.clock.system import SystemClock
-from kzproxy.server.serve import serve
+from kzproxy.config.configured import Configured
 from kzproxy.server.worker import Worker
 
 _MAX_WORKERS = 64
@@ -64,7 +64,12 @@ def command(
     _log_to_stderr(log_level, worker)
     clock = SystemClock()
     if worker is not None or count == 1:
-        asyncio.run(serve(config_file, clock, __version__, worker))
+        configured = Configured.read(config_file)
+        # Here: what reading takes for a moment, as much as a policy has text many times over, is
+        # free again for what serves, and would otherwise be left behind for good.
+        from kzproxy.server.serve import serve
+
+        asyncio.run(serve(configured, clock, __version__, worker))
     else:
         from kzproxy.server.supervise import supervise  # here: a worker does without it
 

@@ -8,14 +8,13 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.authentication.oidc import Authenticates, oidc_authenticator
 from kzproxy.clock.system import Clock
-from kzproxy.config.proxy import ProxySettings, load_proxy_settings
-from kzproxy.config.sources import Sources
+from kzproxy.config.configured import Configured
+from kzproxy.config.proxy import ProxySettings
 from kzproxy.enforcement.alongside import alongside
 from kzproxy.server.addresses import listening, ops_listening, ops_listening_privately
 from kzproxy.server.drain import drain
@@ -48,7 +47,7 @@ _SWITCH_SECONDS = 0.001
 
 
 async def serve(
-    config_file: Path, clock: Clock, version: str, worker: Worker | None = None
+    configured: Configured, clock: Clock, version: str, worker: Worker | None = None
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
@@ -58,8 +57,7 @@ async def serve(
     raise_open_file_limit()
     if worker is not None:
         worker.end_with_supervisor()
-    sources = Sources()
-    settings = load_proxy_settings(config_file, sources)
+    settings = configured.settings
     parts = build_parts(settings, clock)
     stopping, reloading = asyncio.Event(), asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -76,7 +74,9 @@ async def serve(
         await stack.enter_async_context(alongside(namespaces.run()))
         in_force = InForce(generation, keys, namespaces, services)
         stack.callback(in_force.close)
-        reloader = Reloader(config_file, sources, in_force, services, asked=reloading)
+        reloader = Reloader(
+            configured.file, configured.sources, in_force, services, asked=reloading
+        )
         await stack.enter_async_context(alongside(reloader.run(), *_confirming(services)))
         listener = Listener(
             sock=listening(settings.listen, shared=worker is not None),
