@@ -11,6 +11,7 @@ from kzproxy import __version__
 from kzproxy.clock.system import SystemClock
 from kzproxy.server.serve import serve
 from kzproxy.server.worker import Worker
+from kzproxy.transport.readiness import new_event_loop
 
 _MAX_WORKERS = 64
 
@@ -64,7 +65,8 @@ def command(
     _log_to_stderr(log_level, worker)
     clock = SystemClock()
     if worker is not None or count == 1:
-        asyncio.run(serve(config_file, clock, __version__, worker))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(config_file, clock, __version__, worker))
     else:
         from kzproxy.server.supervise import supervise  # here: a worker does without it
 
