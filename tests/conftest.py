@@ -1,9 +1,19 @@
 """What every test may use."""
 
+import asyncio
+from collections.abc import Callable
+
 from hypothesis import settings
+
+from kzproxy.transport.readiness import new_event_loop
 
 pytest_plugins = ["tests.cluster.census", "tests.cluster.fixtures", "tests.proxy.fixtures"]
 
 # How long an example takes says how busy the machine is; what things cost is for `make bench`.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test on the loop that serves requests."""
+    return {"serving": new_event_loop}

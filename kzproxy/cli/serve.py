@@ -11,6 +11,7 @@ from kzproxy import __version__
 from kzproxy.clock.system import SystemClock
 from kzproxy.config.configured import Configured
 from kzproxy.server.worker import Worker
+from kzproxy.transport.readiness import new_event_loop
 
 _MAX_WORKERS = 64
 
@@ -69,7 +70,8 @@ def command(
         # free again for what serves, and would otherwise be left behind for good.
         from kzproxy.server.serve import serve
 
-        asyncio.run(serve(configured, clock, __version__, worker))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(serve(configured, clock, __version__, worker))
     else:
         from kzproxy.server.supervise import supervise  # here: a worker does without it
 

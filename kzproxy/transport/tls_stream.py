@@ -1,6 +1,6 @@
 """A TLS connection as a stream of bytes on the event loop.
 
-A non-blocking ``SSLSocket`` driven by ``add_reader`` and ``add_writer``: asyncio's own TLS
+A non-blocking ``SSLSocket`` that is told when it is ready (``readiness``): asyncio's own TLS
 transport costs twice the CPU and ten times the memory of an idle watch.
 
 One object in layers: ``tls_waiting``, ``tls_sending``, ``tls_receiving``, ``tls_gathering``,
@@ -159,9 +159,9 @@ class TlsStream(TlsResting):
         self._gone = None
         self.deadline = math.inf
         if self._reader_on:
-            self._loop.remove_reader(self._fd)
+            self._readiness.remove_reader(self._fd)
         if self._writable is not None:
-            self._loop.remove_writer(self._fd)
+            self._readiness.remove_writer(self._fd)
         error = StreamBroken("the connection was closed on this side")
         self.fail(error)
         self._sock.close()

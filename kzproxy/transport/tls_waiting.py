@@ -7,6 +7,9 @@ import asyncio
 import math
 import ssl
 from abc import ABC, abstractmethod
+from functools import partial
+
+from kzproxy.transport.readiness import readiness
 
 # After so much without having to wait, others get their turn.
 TURN_BYTES = 256 * 1024
@@ -25,6 +28,7 @@ class TlsWaiting(ABC):
         "_loop",
         "_readable",
         "_reader_on",
+        "_readiness",
         "_receive_failure",
         "_send_failure",
         "_sock",
@@ -37,6 +41,7 @@ class TlsWaiting(ABC):
         self._sock = sock
         self._fd = sock.fileno()
         self._loop = loop
+        self._readiness = readiness(loop)
         self._readable: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reader_on = False
@@ -81,22 +86,22 @@ class TlsWaiting(ABC):
             raise self._send_failure
         self._turn = 0
         self._writable = self._loop.create_future()
-        self._loop.add_writer(self._fd, wake, self._writable)
+        self._readiness.add_writer(self._fd, partial(wake, self._writable))
         try:
             await self._writable
         finally:
             self._writable = None
             if not self._closed:
-                self._loop.remove_writer(self._fd)
+                self._readiness.remove_writer(self._fd)
 
     def _listen(self) -> None:
         if not self._reader_on:
             self._reader_on = True
-            self._loop.add_reader(self._fd, self._on_readable)
+            self._readiness.add_reader(self._fd, self._on_readable)
 
     def _stop_listening(self) -> None:
         self._reader_on = False
-        self._loop.remove_reader(self._fd)
+        self._readiness.remove_reader(self._fd)
 
     @abstractmethod
     def _on_readable(self) -> None:

@@ -3,16 +3,22 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from kzproxy.transport.readiness import new_event_loop
 from kzproxy.transport.tls import ListenerTls, listener_context
 from kzproxy.transport.tls_stream import TlsStream
 from tests.servers.authority import Authority
 
 Pair = tuple[TlsStream, TlsStream]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run these on asyncio's own loop too: where there is no epoll there is no other."""
+    return {"serving": new_event_loop, "plain": asyncio.new_event_loop}
 
 
 @pytest.fixture

@@ -1,0 +1,187 @@
+"""An event loop that calls whoever waits for a socket as soon as epoll has named that.
+
+For each socket that is ready asyncio looks up a key, makes tuples of it, queues a ``Handle`` and
+runs that in a context: some eight calls, as many as a watch event then takes. So streams register
+with the selector itself, which calls them, and returns to asyncio what is asyncio's: listening
+sockets, signals, other libraries.
+
+For Linux: where there is no epoll, ``readiness`` gives streams asyncio's own methods.
+"""
+
+import asyncio
+import contextlib
+import math
+import os
+import select
+import selectors
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorLike
+
+Callback = Callable[[], None]
+Failed = Callable[[Callback, BaseException], None]
+
+# So many, then timers and tasks have their turn; the kernel begins the next time with the others.
+BATCH_EVENTS = 64
+_IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+
+
+class DirectSelector(selectors.EpollSelector):
+    """Calls those who are registered with it directly; returns the others.
+
+    A descriptor is registered either directly or by asyncio; epoll refuses the second.
+    """
+
+    def __init__(self, failed: Failed) -> None:
+        """Call ``failed`` with each callback that raises, and what."""
+        super().__init__()
+        # The same epoll under a second descriptor: the first one's object is the base's own.
+        self._epoll = select.epoll.fromfd(os.dup(self.fileno()))
+        self._failed = failed
+        self._readers: dict[int, Callback] = {}
+        self._writers: dict[int, Callback] = {}
+        # Registered since epoll was asked. What it said is of whoever had the descriptor before.
+        self._fresh: set[int] = set()
+
+    def add_reader(self, fd: int, callback: Callback) -> None:
+        """Call ``callback`` whenever ``fd`` is readable, or broken."""
+        is_new = self._is_new(fd)
+        self._readers[fd] = callback
+        self._watch(fd, is_new=is_new)
+
+    def add_writer(self, fd: int, callback: Callback) -> None:
+        """Call ``callback`` whenever ``fd`` is writable, or broken."""
+        is_new = self._is_new(fd)
+        self._writers[fd] = callback
+        self._watch(fd, is_new=is_new)
+
+    def remove_reader(self, fd: int) -> None:
+        """End ``add_reader``; to be called before ``fd`` is closed."""
+        if self._readers.pop(fd, None) is not None:
+            self._unwatch(fd)
+
+    def remove_writer(self, fd: int) -> None:
+        """End ``add_writer``; to be called before ``fd`` is closed."""
+        if self._writers.pop(fd, None) is not None:
+            self._unwatch(fd)
+
+    def register(
+        self, fileobj: "FileDescriptorLike", events: int, data: object = None
+    ) -> selectors.SelectorKey:
+        """Register a descriptor that ``select`` returns."""
+        key = super().register(fileobj, events, data)
+        self._fresh.add(key.fd)
+        return key
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """Wait, call those who are registered directly, and return the others that are ready."""
+        try:
+            ready = self._epoll.poll(_whole_milliseconds(timeout), BATCH_EVENTS)
+        except InterruptedError:
+            return []
+        fresh, readers = self._fresh, self._readers
+        fresh.clear()
+        others: list[tuple[int, int]] = []
+        for fd, events in ready:
+            if fresh and fd in fresh:
+                continue
+            # Looked up now: an earlier one may have ended the wait of this one.
+            reader = readers.get(fd)
+            if reader is None or events != _IN:
+                if not self._call_both(fd, events):
+                    others.append((fd, events))
+                continue
+            try:
+                reader()
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as asyncio does with a callback's
+                self._failed(reader, error)
+        return self._keys(others) if others else []
+
+    def close(self) -> None:
+        """Close both descriptors of the epoll."""
+        self._epoll.close()
+        self._readers.clear()
+        self._writers.clear()
+        super().close()
+
+    def _call_both(self, fd: int, events: int) -> bool:
+        """Call reader and writer of ``fd``; whether it is registered directly."""
+        is_direct = fd in self._readers or fd in self._writers
+        # What is neither is an error, which both want to know of.
+        for callbacks, other in (self._readers, _OUT), (self._writers, _IN):
+            callback = callbacks.get(fd)
+            if callback is None or not events & ~other or fd in self._fresh:
+                continue
+            try:
+                callback()
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as asyncio does with a callback's
+                self._failed(callback, error)
+        return is_direct
+
+    def _keys(self, others: list[tuple[int, int]]) -> list[tuple[selectors.SelectorKey, int]]:
+        """Return asyncio's keys, those that are registered still."""
+        registered = self.get_map()
+        found = []
+        for fd, events in others:
+            key = registered.get(fd)
+            if key is None or fd in self._fresh:
+                continue
+            wanted = selectors.EVENT_WRITE if events & ~_IN else 0
+            wanted |= selectors.EVENT_READ if events & ~_OUT else 0
+            found.append((key, wanted & key.events))
+        return found
+
+    def _is_new(self, fd: int) -> bool:
+        return fd not in self._readers and fd not in self._writers
+
+    def _watch(self, fd: int, *, is_new: bool) -> None:
+        if not is_new:
+            self._epoll.modify(fd, self._interest(fd))
+            return
+        try:
+            self._epoll.register(fd, self._interest(fd))
+        except BaseException:
+            self._readers.pop(fd, None)
+            self._writers.pop(fd, None)
+            raise
+        self._fresh.add(fd)
+
+    def _unwatch(self, fd: int) -> None:
+        with contextlib.suppress(OSError):  # Closed before: then the kernel has forgotten it.
+            if interest := self._interest(fd):
+                self._epoll.modify(fd, interest)
+            else:
+                self._epoll.unregister(fd)
+
+    def _interest(self, fd: int) -> int:
+        return (_IN if fd in self._readers else 0) | (_OUT if fd in self._writers else 0)
+
+
+class DirectEventLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop over a ``DirectSelector``.
+
+    Attributes:
+        direct: Where to register what is to be called directly.
+    """
+
+    def __init__(self) -> None:
+        self.direct = DirectSelector(self._report)
+        super().__init__(self.direct)
+
+    def _report(self, callback: Callback, error: BaseException) -> None:
+        self.call_exception_handler(
+            {"message": f"exception in {callback!r}, called directly", "exception": error}
+        )
+
+
+def _whole_milliseconds(timeout: float | None) -> float:
+    """Return seconds for epoll, which would wake too early by what is less than a millisecond."""
+    if timeout is None:
+        return -1.0
+    return math.ceil(timeout * 1000.0) / 1000.0 if timeout > 0 else 0.0
