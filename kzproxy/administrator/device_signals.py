@@ -11,6 +11,7 @@ import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import CheckResult, DevicePosture, Fact
+from kzproxy.devices.serial_numbers import mark_of_key, mark_of_serial
 from kzproxy.store.store import Entry
 from kzproxy.store.unreadable import UnreadableEntries
 
@@ -37,14 +38,30 @@ class NotCompliant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class RevokedCertificate(msgspec.Struct, frozen=True, kw_only=True):
-    """A device certificate that is not taken any more, by its serial number in lower-case hex."""
+    """A device certificate that is not taken any more, by its serial number in lower-case hex.
+
+    Nor is any other of its key: whoever has the key is given the next one. Only of those that
+    kzproxy has issued does the number tell the key.
+    """
 
     serial: str
     observed_at: datetime
 
+    def covers(self, device: DevicePosture) -> bool:
+        """Whether it is the certificate of ``device``, or one of its key."""
+        mark = mark_of_serial(self.serial)
+        of_its_key = mark != "" and mark == mark_of_key(device.key_thumbprint)
+        return of_its_key or device.serial == self.serial
 
+
+_UNKNOWN_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 _NO_DEVICE_COMPLIES = NotCompliant(
-    device_id=ANY_DEVICE, source="unreadable", observed_at=datetime(2000, 1, 1, tzinfo=UTC)
+    device_id=ANY_DEVICE, source="unreadable", observed_at=_UNKNOWN_TIME
+)
+_REVOKED = "the device certificate was revoked; enrol the device again"
+_KEY_REVOKED = (
+    "a certificate of this device's key was revoked; forget the key with"
+    " `kzproxy logout --forget-key`, sign in and enrol the device again"
 )
 
 
@@ -126,17 +143,20 @@ class RevokedCertificates:
 
     kind = CERTIFICATE_KIND
 
-    def __init__(self, concerned: Callable[[str], None], unreadable: UnreadableEntries) -> None:
+    def __init__(
+        self, concerned: Callable[[RevokedCertificate], None], unreadable: UnreadableEntries
+    ) -> None:
         """Begin empty.
 
         Args:
-            concerned: Told the serial number of each that is revoked.
+            concerned: Told each that is revoked.
             unreadable: Is told of entries that cannot be read.
         """
         self._unreadable = unreadable
         self._concerned = concerned
-        self._serials: dict[str, str] = {}
-        self._revoked: frozenset[str] = frozenset()
+        self._known: dict[str, RevokedCertificate] = {}
+        self._serials: frozenset[str] = frozenset()
+        self._marks: frozenset[str] = frozenset()
         self._decoder = msgspec.json.Decoder(RevokedCertificate)
 
     def restate(self, attributes: Attributes, now: datetime) -> Attributes:
@@ -147,33 +167,46 @@ class RevokedCertificates:
 
     def stated(self, posture: DevicePosture) -> DevicePosture:
         """Return what is so of a device; see ``StatesDevice``."""
-        if posture.serial not in self._revoked or posture.enrolled is not Fact.PASSED:
+        if not self._serials or posture.enrolled is not Fact.PASSED:
             return posture
-        return replace(
-            posture,
-            enrolled=Fact.FAILED,
-            device_id="",
-            vouched_by="",
-            reason="the device certificate was revoked; enrol the device again",
-        )
+        if mark_of_key(posture.key_thumbprint) in self._marks:
+            return _revoked(posture, _KEY_REVOKED)
+        if posture.serial in self._serials:
+            return _revoked(posture, _REVOKED)
+        return posture
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
-        self._serials.clear()
-        for entry in entries:
-            self.changed(entry.key, entry)
+        self._known = {entry.key: self._read(entry) for entry in entries}
+        self._note()
+        for one in self._known.values():
+            self._concerned(one)
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
-        self._serials.pop(key, None)
+        self._known.pop(key, None)
         if entry is not None:
-            read = self._unreadable.read(
-                entry, self._decoder.decode, follows="the certificate of this number is revoked"
-            )
-            self._serials[key] = key if read is None else read.serial
-        self._revoked = frozenset(self._serials.values())
+            self._known[key] = self._read(entry)
+        self._note()
         if entry is not None:
-            self._concerned(self._serials[key])
+            self._concerned(self._known[key])
+
+    def _note(self) -> None:
+        """Note by what the certificates are known that are refused."""
+        self._serials = frozenset(one.serial for one in self._known.values())
+        self._marks = frozenset(map(mark_of_serial, self._serials)) - {""}
+
+    def _read(self, entry: Entry) -> RevokedCertificate:
+        read = self._unreadable.read(
+            entry, self._decoder.decode, follows="the certificate of this number is revoked"
+        )
+        if read is not None:
+            return read
+        return RevokedCertificate(serial=entry.key, observed_at=_UNKNOWN_TIME)
+
+
+def _revoked(posture: DevicePosture, reason: str) -> DevicePosture:
+    return replace(posture, enrolled=Fact.FAILED, device_id="", vouched_by="", reason=reason)
 
 
 def _failed(said: Iterable[NotCompliant]) -> CheckResult:

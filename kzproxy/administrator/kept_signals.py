@@ -5,7 +5,12 @@ from datetime import datetime
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.concern import Concern
-from kzproxy.administrator.device_signals import ANY_DEVICE, Compliance, RevokedCertificates
+from kzproxy.administrator.device_signals import (
+    ANY_DEVICE,
+    Compliance,
+    RevokedCertificate,
+    RevokedCertificates,
+)
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.revocations import Revocations, who_is
 from kzproxy.administrator.risks import Risks
@@ -82,8 +87,8 @@ def keep_signals(
         else:
             administrator.judge_devices_again(frozenset({device_id}))
 
-    def certificate_concerned(serial: str) -> None:
-        administrator.judge_again_where(lambda attributes: attributes.device.serial == serial)
+    def certificate_concerned(revoked: RevokedCertificate) -> None:
+        administrator.judge_again_where(lambda attributes: revoked.covers(attributes.device))
 
     problem = following.problem if are_taken else lambda: None
     unreadable = following.unreadable

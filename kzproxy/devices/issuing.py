@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kzproxy.devices.names import ClientName, DeviceName, key_thumbprint
+from kzproxy.devices.serial_numbers import new_serial_number
 from kzproxy.devices.signing_request import is_p256
 from kzproxy.errors.kinds import ServiceUnavailable
 
@@ -159,7 +160,7 @@ def _unsigned(
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
         .public_key(key)
-        .serial_number(x509.random_serial_number())
+        .serial_number(new_serial_number(key_thumbprint(key)))
         .not_valid_before(begins)
         .not_valid_after(ends)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

@@ -14,6 +14,7 @@ from kzproxy.administrator.revocations import Revocation
 from kzproxy.administrator.risks import KIND as RISK
 from kzproxy.administrator.session_entry import KIND as SESSION
 from kzproxy.attributes.device import Fact
+from kzproxy.devices.serial_numbers import new_serial_number
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.store.store import Delete, Put
 from tests.administrator.signal_world import LAPTOP, Worker, direct, worker_of
@@ -141,6 +142,16 @@ async def test_a_certificate_is_revoked_by_the_entrys_name(
     assert worker.facts(direct(clock), LAPTOP).device.enrolled is Fact.FAILED
     other = replace(LAPTOP, serial="77")
     assert worker.facts(direct(clock), other).device.enrolled is Fact.PASSED
+
+
+async def test_its_key_is_revoked_too_by_the_entrys_name(
+    worker: Worker, clock: ManualClock
+) -> None:
+    key = "0a" * 32
+    await poisoned(worker, CERTIFICATE_KIND, b"?", key=f"{new_serial_number(key):x}")
+    following = replace(LAPTOP, serial=f"{new_serial_number(key):x}", key_thumbprint=key)
+    assert worker.facts(direct(clock), following).device.enrolled is Fact.FAILED
+    assert worker.facts(direct(clock), LAPTOP).device.enrolled is Fact.PASSED
 
 
 async def test_a_worker_starts_where_everything_is_poisoned(

@@ -15,6 +15,7 @@ from kzproxy.administrator.signals import Outcome
 from kzproxy.attributes.device import CheckResult, Fact
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.settings import ValidationRule
+from kzproxy.devices.serial_numbers import new_serial_number
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.policy.rules import Conditions, SignIn, Tier
 from tests.administrator.signal_world import (
@@ -494,6 +495,52 @@ async def test_a_revoked_device_certificate_is_refused(
     assert worker.facts(someone, replace(LAPTOP, serial="7777")).device.enrolled is Fact.PASSED
     assert theirs.lives
     assert others.lives
+
+
+async def test_the_next_certificates_of_a_revoked_ones_key_are_refused_too(
+    worker: Worker, clock: ManualClock
+) -> None:
+    """Whoever has the key has kzproxy's own issuer give them the next one."""
+    key, another = "0a" * 32, "0b" * 32
+    lost, following = (
+        replace(LAPTOP, serial=f"{new_serial_number(key):x}", key_thumbprint=key) for _ in range(2)
+    )
+    neighbour = replace(LAPTOP, serial=f"{new_serial_number(another):x}", key_thumbprint=another)
+    someone = direct(clock, subject="00u7", username="idp:carol@example.com")
+    await worker.take(
+        SignalKind.CREDENTIAL_CHANGED,
+        credential_type="x509",
+        change_type="revoke",
+        x509_serial=lost.serial,
+    )
+    assert worker.facts(someone, lost).device.enrolled is Fact.FAILED
+    device = worker.facts(someone, following).device
+    assert (device.enrolled, device.device_id) == (Fact.FAILED, "")
+    assert "kzproxy logout --forget-key" in device.reason
+    assert worker.facts(someone, neighbour).device.enrolled is Fact.PASSED
+
+
+async def test_what_runs_with_the_next_certificate_of_a_revoked_ones_key_is_cut(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    key = "0a" * 32
+    lost, following = (
+        replace(LAPTOP, serial=f"{new_serial_number(key):x}", key_thumbprint=key) for _ in range(2)
+    )
+    conditions = Conditions(device_enrolled=True)
+    rule = allow("pods", PODS, groups="idp:dev", conditions=conditions)
+    worker = await worker_of(tmp_path, clock, 1, rule)
+    someone = direct(clock, subject="00u7", username="idp:carol@example.com")
+    cut, lives = worker.stream(someone, following), worker.stream(someone)
+    await worker.take(
+        SignalKind.CREDENTIAL_CHANGED,
+        credential_type="x509",
+        change_type="revoke",
+        x509_serial=lost.serial,
+    )
+    assert "revoked" in cut.told
+    assert lives.lives
+    await worker.close()
 
 
 # Claims

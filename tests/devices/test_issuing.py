@@ -22,6 +22,7 @@ from kzproxy.attributes.device import Fact
 from kzproxy.devices.device_certificate import DeviceAuthority
 from kzproxy.devices.issuing import CertificateIssuer
 from kzproxy.devices.names import ClientName, DeviceName, key_thumbprint
+from kzproxy.devices.serial_numbers import mark_of_key, mark_of_serial
 from kzproxy.errors.kinds import ServiceUnavailable
 from tests.servers.authority import NOT_AFTER, NOT_BEFORE, Authority
 
@@ -135,6 +136,11 @@ def test_a_certificate_does_not_begin_before_its_authority():
 def test_two_certificates_have_two_serial_numbers():
     serials = {ISSUER.issue(KEY, LAPTOP, now=NOW).serial for _ in range(8)}
     assert len(serials) == 8
+
+
+def test_a_serial_number_tells_whose_key_the_certificate_is_for():
+    posture = posture_of(ISSUER.issue(KEY, LAPTOP, now=NOW))
+    assert mark_of_serial(posture.serial) == mark_of_key(posture.key_thumbprint) != ""
 
 
 def test_an_intermediate_authority_sends_its_own_certificate_along():
