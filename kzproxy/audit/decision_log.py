@@ -99,6 +99,7 @@ class DecisionLog:
 
     Attributes:
         recent: The refusals of known callers that were written last.
+        writes_in_turn: Whether ``add_again`` can be used: a line stands once it is handed over.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class DecisionLog:
         self._writes_at_once = sink.written_on_append and mirror is None
         self._retry_timer: asyncio.TimerHandle | None = None
         self._closed = False
+        self.writes_in_turn = sink.written_on_append
         self.recent = RecentRefusals()
 
     @classmethod
@@ -218,11 +220,6 @@ class DecisionLog:
         """
         return self._written(payload, durable=durable, stands=stands)
 
-    @property
-    def writes_in_turn(self) -> bool:
-        """Whether ``add_again`` can be used now: a line stands once it has been handed over."""
-        return self._sink.written_on_append and not self._closed
-
     def add_again(self, payload: bytes, told: Callable[[ServiceUnavailable | None], None]) -> None:
         """Do as ``record_again`` does, together with all that comes in this turn of the loop.
 
@@ -312,6 +309,7 @@ class DecisionLog:
         self._add(_Pending(stopped(now=self._clock.now()), written, durable=True))
         self._flush()
         self._closed = True
+        self.writes_in_turn = False
         if problem := await written:
             _log.error("the last record was not written: %s", problem)
         self._stop()

@@ -13,6 +13,8 @@ from kzproxy.errors.kinds import ProxyError
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.exchange import Exchange
 
+_PERMIT = (Verdict.PERMIT, Cause.ALLOW_RULE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accounts:
@@ -24,7 +26,7 @@ class Accounts:
 
     def count_decision(self, record: DecisionRecord) -> None:
         """Count a decision that stands in the log."""
-        self.metrics.count_decision(record.decision, record.cause)
+        self.metrics.decisions.count((record.decision, record.cause))
         for failed in record.errors:
             self.metrics.rule_errors.labels(failed.rule).inc()
         if record.shadow is not None:
@@ -32,7 +34,7 @@ class Accounts:
 
     def count_permit_again(self, known: RememberedPermit) -> None:
         """Count the decision for a request that one before it decided."""
-        self.metrics.count_decision(Verdict.PERMIT, Cause.ALLOW_RULE)
+        self.metrics.decisions.count(_PERMIT)
         for rule in known.record.failed_rules:
             self.metrics.rule_errors.labels(rule).inc()
 
@@ -47,7 +49,7 @@ class Accounts:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
             return unwritten
-        self.metrics.count_decision(record.decision, record.cause)
+        self.metrics.decisions.count((record.decision, record.cause))
         return error
 
     def close(self, exchange: Exchange, case: Case) -> None:
@@ -64,7 +66,7 @@ class Accounts:
             case.ended_because, case.arrival, decided_at=self.clock.now(), caller=case.caller
         )
         self.decisions.add_decision(record)
-        self.metrics.count_decision(record.decision, record.cause)
+        self.metrics.decisions.count((record.decision, record.cause))
 
     def _record_outcome(self, exchange: Exchange, case: Case, ended: float) -> None:
         stream = exchange.stream
@@ -76,6 +78,6 @@ class Accounts:
         info = case.info
         verb = info.verb if info is not None else "unread"
         code = "none" if case.status_code is None else str(case.status_code)
-        self.metrics.count_request(verb, code, case.termination)
+        self.metrics.requests.count((verb, code, case.termination))
         if info is None or info.stream is StreamKind.NONE:
             self.metrics.request_seconds.observe(seconds)

@@ -94,6 +94,9 @@ class EnforcementPoint:
     def begin(self, exchange: Exchange, over: Over) -> Repeat | None:
         """Begin to answer a request without a task, where one like it was permitted before.
 
+        What is done anew for each is what its permit does not rest on for good: that its caller's
+        token and device hold, that the policy is the same, the count of what is under way.
+
         Args:
             exchange: Fresh.
             over: Called later, once.
@@ -115,9 +118,9 @@ class EnforcementPoint:
             return None
         case = self._open_case(exchange)
         case.request = request
-        self._find_out_whence(request, case)
-        info = self.request_infos.parse(request.method, request.target)
-        case.info = info = as_sent(info, request)
+        if self.clients is not None or self.locations is not None:
+            self._find_out_whence(request, case)
+        case.info = info = self.request_infos.parse(request.method, request.target)
         standing = self.callers.known(request, case)
         known = None if standing is None else standing.permitted(info, request.target)
         if (

@@ -141,7 +141,9 @@ class Repeat:
         """Send it where that takes no waiting; else there is no connection afterwards."""
         permitted, forwarding = self._permitted, self._forwarding
         self._lease = lease = forwarding.opened(permitted, self._cut)
-        self._warning = known_end(lease.permit, permitted.case.received_at)
+        permit = lease.permit
+        if permit.valid_until is not None or permit.attributes.subject.is_session:
+            self._warning = known_end(permit, permitted.case.received_at)
         self._outgoing = outgoing = forwarding.outgoing(permitted, permitted.request)
         api_server = forwarding.api_server
         self._connection = connection = api_server.begin_now(outgoing)

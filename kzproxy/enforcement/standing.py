@@ -88,10 +88,15 @@ class RememberedPermit(msgspec.Struct, frozen=True, gc=False):
 
 
 class Standings:
-    """The standings that are remembered, bounded; holds tokens, so it does not print them."""
+    """The standings that are remembered, bounded; holds tokens, so it does not print them.
+
+    Attributes:
+        get: Returns the one of a key or None; the caller sees to it that it still holds.
+    """
 
     def __init__(self, *, max_bytes: int = MAX_REMEMBERED_BYTES) -> None:
         self._known: dict[StandingKey, Standing] = {}
+        self.get = self._known.get
         self._bytes = 0
         self._max_bytes = max_bytes
         # The same for all callers who ask the same.
@@ -104,10 +109,6 @@ class Standings:
 
     def __len__(self) -> int:
         return len(self._known)
-
-    def get(self, key: StandingKey) -> Standing | None:
-        """Return what is remembered; the caller sees to it that it still holds."""
-        return self._known.get(key)
 
     def keep(self, key: StandingKey, standing: Standing) -> None:
         """Remember ``standing``; when the bound is reached all others are forgotten."""

@@ -14,7 +14,7 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self._registry = registry = Registry()
-        self._decisions = Tally(
+        self.decisions = Tally(
             "kzproxy_access_decisions",
             "Decisions by outcome and cause.",
             ["decision", "cause"],
@@ -32,7 +32,7 @@ class Metrics:
             ["rule"],
             registry=registry,
         )
-        self._requests = Tally(
+        self.requests = Tally(
             "kzproxy_requests",
             "Requests ended, by verb, status code and how they ended.",
             ["verb", "code", "termination"],
@@ -128,17 +128,9 @@ class Metrics:
         self.build_info = Gauge("kzproxy_build_info", "Always 1.", ["version"], registry=registry)
         self.build_info.labels(version).set(1)
 
-    def count_decision(self, decision: str, cause: str) -> None:
-        """Count one decision in the log."""
-        self._decisions.count((decision, cause))
-
     def count_disagreement(self, decision: str, shadow: str) -> None:
         """Count one decision that a shadow policy would have taken otherwise."""
         self.shadow_disagreements.labels(decision, shadow).inc()
-
-    def count_request(self, verb: str, code: str, termination: str) -> None:
-        """Count one request that has ended."""
-        self._requests.count((verb, code, termination))
 
     def count_signal(self, stream: str, event: str, outcome: str) -> None:
         """Count one signal, or what was sent as one."""

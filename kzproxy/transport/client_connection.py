@@ -207,21 +207,21 @@ class ClientConnection:
 
     def received(self, data: bytes) -> None:
         """Have a request answered without a task, or wake the one there is."""
-        if (waiting := self._waiting) is not None and not waiting.done():
-            self._idle = False
-            if not self._begins(data):
-                waiting.set_result(data)
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        self._idle = False
+        head = self._heads.known(data)
+        if head is None or not self._begins(head):
+            waiting.set_result(data)
 
     def broken(self, error: Exception) -> None:
         """Wake the task with ``error``."""
         if (waiting := self._waiting) is not None and not waiting.done():
             waiting.set_exception(error)
 
-    def _begins(self, data: bytes) -> bool:
-        """Whether ``data`` is a head that takes no task; then it is under way."""
-        head = self._heads.known(data)
-        if head is None:
-            return False
+    def _begins(self, head: RequestHead) -> bool:
+        """Whether a request takes no task; then it is under way."""
         self._stream.deadline = math.inf
         self._begun = self._service.begin(self._exchange_with(head), self._over)
         if self._begun is None:

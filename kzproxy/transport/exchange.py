@@ -220,7 +220,8 @@ class Exchange:
         Raises:
             DownstreamClosed: The client has gone.
         """
-        if answer.ends_with_connection or not self.body_received:
+        decoder = self._decoder
+        if answer.ends_with_connection or decoder is None or not decoder.done:
             self.reusable = False
         encoded = answer.head(audit_id, upgrade=upgrade, keep_alive=self.reusable, warning=warning)
         self.started = True

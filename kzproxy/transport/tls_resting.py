@@ -55,7 +55,7 @@ class TlsResting(TlsGathering):
 
         Reads: what the peer has said is lost. Not while somebody receives.
         """
-        if not self.usable or self._stash:
+        if self._stash or not self.usable:
             return False
         try:
             # Whether the kernel holds nothing; a tenth of what asking TLS costs.

@@ -40,6 +40,7 @@ class ApiServer:
 
     Attributes:
         timeouts: How long it is waited for.
+        authorization: Returns kzproxy's own ``Authorization``; empty where a certificate speaks.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class ApiServer:
         self._deadlines = deadlines
         self._metrics = metrics
         self.timeouts = timeouts
+        self.authorization = account.credential.authorization
         self._dialer = Dialer(account)
         self._answers = AnswerMemo()
         self._idle: list[UpstreamConnection] = []
@@ -62,10 +64,6 @@ class ApiServer:
     def authority(self) -> str:
         """The value of ``Host``."""
         return self._account.settings.authority
-
-    def authorization(self) -> str:
-        """Return kzproxy's own ``Authorization``; empty where a certificate speaks."""
-        return self._account.credential.authorization()
 
     async def begin(self, outgoing: Outgoing, confirm: Confirm = _confirmed) -> UpstreamConnection:
         """Send a head and return the connection that carries the exchange, until ``end``.

@@ -190,7 +190,7 @@ class Impersonation:
 
 def _same_but_target(known: RequestHead, request: RequestHead) -> bool:
     return (
-        known.headers == request.headers
+        (known.headers is request.headers or known.headers == request.headers)
         and (known.body is request.body or known.body == request.body)
         and known.upgrade == request.upgrade
     )

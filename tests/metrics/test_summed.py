@@ -25,10 +25,10 @@ def two() -> tuple[Metrics, Metrics, SummedMetrics]:
     one, other, summed = Metrics("1"), Metrics("1"), SummedMetrics()
     for metrics, times in ((one, 2), (other, 3)):
         for _ in range(times):
-            metrics.count_decision("permit", "allow-rule")
+            metrics.decisions.count(("permit", "allow-rule"))
         metrics.connections.value = times
         metrics.request_seconds.observe(0.01 * times)
-    other.count_decision("deny", "no-rule")
+    other.decisions.count(("deny", "no-rule"))
     summed.show("1.1", shown(one))
     summed.show("2.1", shown(other))
     return one, other, summed
@@ -78,7 +78,7 @@ def test_a_worker_that_ends_takes_its_gauges_along_and_leaves_its_counters() -> 
     assert value(summed, "kzproxy_access_decisions_total", **permit) == 5
 
     again = Metrics("1")
-    again.count_decision(*permit.values())
+    again.decisions.count(tuple(permit.values()))
     summed.show("1.2", shown(again))
     summed.end("1.2")
 
