@@ -192,8 +192,9 @@ class Repeat:
         self._over(is_answered=True)
 
     def _leave(self) -> None:
-        if self._lease is not None:
-            self._lease.leave()
+        lease, self._lease = self._lease, None  # Each holds the other, which refcounts cannot free.
+        if lease is not None:
+            lease.leave()
         self._counted.end()
 
     def _client_gone(self) -> None:
