@@ -1,8 +1,8 @@
 """One connection to kube-apiserver and the exchange on it."""
 
 import math
-from collections.abc import Awaitable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk, is_whole
@@ -25,6 +25,7 @@ MAX_INTERIM_ANSWERS = 16
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _FORBIDDEN = 403
+_Piece = TypeVar("_Piece", bytes, memoryview)
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OUTCOME_UNKNOWN = "outcome unknown, look before you repeat it"
 
@@ -290,17 +291,26 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
-        scanner = self._body_scanner()
+        return self._until_taken(self.stream.receive_into(self._scanning(take)), seconds)
 
-        def take_scanned(data: bytes) -> bool:
-            size = scanner.scan(data)
-            if not scanner.done:
+    def _scanning(self, take: Callable[[_Piece], bool]) -> Callable[[_Piece], bool]:
+        """Return what scans each piece before it hands it to ``take``, and no more than the body.
+
+        Every event of a watch pays for it: so chunks are followed without a call in between.
+        """
+        scanner = self._body_scanner()
+        follower = scanner.chunks or scanner
+        scan = scanner.scan if scanner.chunks is None else scanner.chunks.follow
+
+        def take_scanned(data: _Piece) -> bool:
+            size = scan(data)
+            if not follower.done:
                 return take(data)
             self._end_body(surplus_bytes=len(data) - size)
             take(data[:size])
             return False
 
-        return self._until_taken(self.stream.receive_into(take_scanned), seconds)
+        return take_scanned
 
     def gather_body_into(
         self, take: TakeGathered, seconds: float = math.inf
@@ -313,17 +323,7 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
-        scanner = self._body_scanner()
-
-        def take_scanned(data: memoryview) -> bool:
-            size = scanner.scan(data)
-            if not scanner.done:
-                return take(data)
-            self._end_body(surplus_bytes=len(data) - size)
-            take(data[:size])
-            return False
-
-        return self._until_taken(self.stream.receive_gathered(take_scanned), seconds)
+        return self._until_taken(self.stream.receive_gathered(self._scanning(take)), seconds)
 
     async def _until_taken(self, receiving: Awaitable[bool], seconds: float) -> None:
         stream = self.stream
