@@ -27,6 +27,7 @@ _FIRST_FINAL_STATUS = 200
 _FORBIDDEN = 403
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OUTCOME_UNKNOWN = "outcome unknown, look before you repeat it"
+_CLOSED = "kube-apiserver closed the connection before its answer"
 
 
 class UpstreamConnection:
@@ -162,6 +163,10 @@ class UpstreamConnection:
         """
         self.answered = bool(data)
         self._buffer = data
+        if not data:
+            # Nobody may be told of it again: TLS has ended, and perhaps not the socket below it.
+            self.stream.interrupt(StreamBroken(_CLOSED))
+            return None
         end = response_head_end(data, 0)
         if end <= 0:
             return None
@@ -377,5 +382,5 @@ def _some(data: bytes) -> bytes:
         StreamBroken: It is the end.
     """
     if not data:
-        raise StreamBroken("kube-apiserver closed the connection before its answer")
+        raise StreamBroken(_CLOSED)
     return data
