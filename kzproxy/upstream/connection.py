@@ -192,7 +192,8 @@ class UpstreamConnection:
         self._patience_seconds = seconds
         self._speaking = False
         if self._body_sent:
-            self.stream.deadline = self._deadlines.after(seconds)
+            # Where ``receive_by`` waited before, it has begun to count then.
+            self.stream.deadline = min(self.stream.deadline, self._deadlines.after(seconds))
         try:
             # A head that has come whole takes no further waiting.
             data = self._buffer or _some(await self.stream.receive_next())

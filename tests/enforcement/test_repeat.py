@@ -187,6 +187,35 @@ async def test_an_answer_that_is_late_is_a_timeout(
     assert served.last_outcome()["termination"] == "upstream-timeout"
 
 
+async def test_an_answer_that_begins_late_has_no_longer_than_any_other(served: Served) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def begin_late(connection: Connection, _: bytes) -> None:
+        if len(served.api_server.heads) == 1:
+            connection.send(answer(200, b"first"))
+            return
+        begun.wait(5)
+        connection.send(b"HTTP/1.1 200 OK\r\n")
+        ended.wait(8)
+
+    served.api_server.script = begin_late
+    client = await served.warmed(served.get("ann"))
+    await client.stream.send(served.get("ann"))
+    await served.until(lambda: len(served.api_server.heads) == 2)
+    seconds = served.services.limits.upstream.answer_seconds
+    served.clock.ahead += timedelta(seconds=seconds - 5)
+    begun.set()
+    await served.until(lambda: served.noted.handed_over)
+    await asyncio.sleep(0.05)
+    served.clock.ahead += timedelta(seconds=10)
+    served.services.deadlines.sweep()
+    status, _, _ = await asyncio.wait_for(client.answer(), 5)
+    ended.set()
+
+    assert status == 504
+    await served.check_accounts()
+
+
 # --- What comes between, while its client lags ----------------------------------------------------
 
 LARGE = 15_000
