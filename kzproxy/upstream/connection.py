@@ -28,6 +28,7 @@ _FORBIDDEN = 403
 _Piece = TypeVar("_Piece", bytes, memoryview)
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OUTCOME_UNKNOWN = "outcome unknown, look before you repeat it"
+_CLOSED = "kube-apiserver closed the connection before its answer"
 
 
 class UpstreamConnection:
@@ -163,6 +164,10 @@ class UpstreamConnection:
         """
         self.answered = bool(data)
         self._buffer = data
+        if not data:
+            # Nobody may be told of it again: TLS has ended, and perhaps not the socket below it.
+            self.stream.interrupt(StreamBroken(_CLOSED))
+            return None
         end = response_head_end(data, 0)
         if end <= 0:
             return None
@@ -188,7 +193,8 @@ class UpstreamConnection:
         self._patience_seconds = seconds
         self._speaking = False
         if self._body_sent:
-            self.stream.deadline = self._deadlines.after(seconds)
+            # Where ``receive_by`` waited before, it has begun to count then.
+            self.stream.deadline = min(self.stream.deadline, self._deadlines.after(seconds))
         try:
             # A head that has come whole takes no further waiting.
             data = self._buffer or _some(await self.stream.receive_next())
@@ -377,5 +383,5 @@ def _some(data: bytes) -> bytes:
         StreamBroken: It is the end.
     """
     if not data:
-        raise StreamBroken("kube-apiserver closed the connection before its answer")
+        raise StreamBroken(_CLOSED)
     return data
