@@ -61,7 +61,7 @@ class TlsResting(TlsGathering):
             return False
         try:
             # Whether the kernel holds nothing; a tenth of what asking TLS costs.
-            if not self._sock.pending():
+            if not self._records.pending():
                 socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
         except BlockingIOError:
             return True

@@ -26,6 +26,9 @@ class Records(Protocol):
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         """Return how much has gone."""
 
+    def pending(self) -> int:
+        """Return how much has been decrypted and not been read."""
+
 
 class TlsWaiting(ABC):
     """The socket in the selector, and the tasks that wait for it.
