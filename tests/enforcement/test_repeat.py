@@ -519,7 +519,7 @@ async def test_identities_that_share_a_connection_keep_their_own(served: Served)
 
 @pytest.mark.parametrize("size", [None, 30], ids=["whole", "a-part"])
 async def test_a_client_that_ends_its_side_at_once_is_gone(
-    served: Served, size: int | None
+    served: Served, thinking: threading.Event, size: int | None
 ) -> None:
     """The next request, or a part of it, came with the end."""
     head = served.get("ann")
