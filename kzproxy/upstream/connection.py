@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk, is_whole
 from kzproxy.http.chunks import ChunkScanner
-from kzproxy.http.messages import Chunked, NoBody
+from kzproxy.http.messages import Chunked, Length, NoBody
 from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
@@ -104,7 +104,7 @@ class UpstreamConnection:
         self._buffer = b""
         self._scanner = None
         self._chunked_request = isinstance(outgoing.body, Chunked)
-        self._body_sent = isinstance(outgoing.body, NoBody)
+        self._body_sent = isinstance(outgoing.body, NoBody) or outgoing.body == Length(0)
         # A connection that was asked to upgrade and did not is never used again: who knows what
         # the other side takes it for (CVE-2018-1002105).
         self._may_be_kept = not outgoing.upgrade

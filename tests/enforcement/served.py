@@ -7,6 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -182,7 +183,13 @@ class Served:
             self._tokens[user] = self._made.world.token(user, "testers")
         return self._tokens[user]
 
-    async def connect(self, *, preamble: bytes = b"", receive_bytes: int = 0) -> Client:
+    async def connect(
+        self,
+        *,
+        certificate: tuple[Path, Path] | None = None,
+        preamble: bytes = b"",
+        receive_bytes: int = 0,
+    ) -> Client:
         """Connect; ``receive_bytes`` bounds what the kernel takes for a client that lags."""
         sock = socket.socket()
         if receive_bytes:
@@ -191,6 +198,8 @@ class Served:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.sendall(preamble)
         context = ssl.create_default_context(cafile=self._made.world.authority_file)
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
         client = Client(wrapped(sock, context, server=False))
         self.clients.append(client)
         await client.stream.handshake()

@@ -8,11 +8,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import yaml
+from cryptography.x509 import UniformResourceIdentifier
 
 from kzproxy.transport.broken import StreamBroken
+from tests.audit.faults import no_file_grows_over
 from tests.enforcement.served import PODS, Client, Served, audit_id_of, serving, user_of
 from tests.proxy.fixtures import Scripted, not_started
-from tests.proxy.world import PREFIX
+from tests.proxy.world import POLICY, PREFIX, request
+from tests.servers.proxy_header import proxied
 from tests.servers.scripted_api_server import ACCOUNT, Connection, answer, json_answer
 
 
@@ -436,3 +440,297 @@ async def test_a_stale_connection_is_replaced(served: Served, end: Behaviour) ->
     await served.check_accounts()
     # The same request, by its audit id, twice.
     assert [audit_id_of(head) for head in served.api_server.heads[1:]] == [headers["audit-id"]] * 2
+
+
+async def test_a_request_with_a_body_of_no_bytes_becomes_the_same(served: Served) -> None:
+    """Its connection to kube-apiserver is kept for the next, too."""
+    head = served.get("ann", PODS, "Content-Length: 0")
+    client = await served.warmed(head)
+    for _ in range(3):
+        assert (await client.ask(head))[0] == 200
+
+    await served.check_accounts()
+    assert served.api_server.connections == 1
+
+
+# --- Whatever its client sends --------------------------------------------------------------------
+
+
+async def test_requests_that_come_together_are_answered_in_their_order(served: Served) -> None:
+    head = served.get("ann")
+    client = await served.warmed(head)
+    await client.stream.send(head + head + head[:40])
+    answers = [await client.answer(), await client.answer()]
+    await client.stream.send(head[40:] + served.get("bob") + head)
+    answers += [await client.answer(), await client.answer(), await client.answer()]
+
+    await served.check_accounts()
+    assert [status for status, _, _ in answers] == [200] * 5
+    sent = [(audit_id_of(head), user_of(head)) for head in served.api_server.heads[1:]]
+    users = [PREFIX + user for user in ("ann", "ann", "ann", "bob", "ann")]
+    assert sent == [
+        (headers["audit-id"], user) for (_, headers, _), user in zip(answers, users, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("size", [20, -1, None], ids=["a-part", "all-but-one", "whole"])
+async def test_what_comes_before_the_answer_is_the_next_request(
+    served: Served, size: int | None
+) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+    head = served.get("ann")
+    client = await served.warmed(head)
+
+    def wait(connection: Connection, _: bytes) -> None:
+        asked.set()
+        go_on.wait(5)
+        connection.send(answer(200, b"%d" % len(served.api_server.heads)))
+
+    served.api_server.script = wait
+    await client.stream.send(head)
+    await served.until(asked.is_set)
+    await client.stream.send(head[:size])
+    await asyncio.sleep(0.05)
+    go_on.set()
+    first = await client.answer()
+    if size is not None:
+        await client.stream.send(head[size:])
+    second = await client.answer()
+    third = await client.ask(head)
+
+    assert [body for _, _, body in (first, second, third)] == [b"2", b"3", b"4"]
+    await served.check_accounts()
+
+
+async def test_identities_that_share_a_connection_keep_their_own(served: Served) -> None:
+    """As behind a balancer that speaks HTTP."""
+    users = ["ann", "bob"]
+    client = await served.warmed(served.get("ann"))
+    await client.ask(served.get("bob"))
+    for user in users * 3:
+        status, headers, _ = await client.ask(served.get(user))
+        assert status == 200
+        head = served.api_server.heads[-1]
+        assert (audit_id_of(head), user_of(head)) == (headers["audit-id"], PREFIX + user)
+
+    assert served.noted.alone == 6
+    await served.check_accounts()
+
+
+@pytest.mark.parametrize("size", [None, 30], ids=["whole", "a-part"])
+async def test_a_client_that_ends_its_side_at_once_is_gone(
+    served: Served, thinking: threading.Event, size: int | None
+) -> None:
+    """The next request, or a part of it, came with the end."""
+    head = served.get("ann")
+    client = await served.warmed(head)
+    await client.stream.send(head)
+    await client.stream.send(head[:size])
+    client.stream.close()
+    await served.until(lambda: len(served.by_request()) == 2)
+
+    await served.check_accounts()
+    assert served.last_outcome()["termination"] == "client-gone"
+
+
+async def test_a_request_that_asks_for_the_end_of_its_connection_gets_it(served: Served) -> None:
+    head = served.get("ann", PODS, "Connection: close")
+    for _ in range(3):
+        client = await served.connect()
+        status, headers, _ = await client.ask(head)
+        assert (status, headers["connection"]) == (200, "close")
+        assert await client.stream.receive() == b""
+    await served.check_accounts()
+
+
+async def test_a_client_that_asks_nothing_more_is_idle_like_any_other(served: Served) -> None:
+    client = await served.warmed(served.get("ann"))
+    await client.ask(served.get("ann"))
+    assert served.noted.alone == 1
+    served.clock.ahead += timedelta(seconds=110)
+    served.services.deadlines.sweep()
+    assert (await client.ask(served.get("ann")))[0] == 200
+    served.clock.ahead += timedelta(seconds=121)
+    served.services.deadlines.sweep()
+
+    assert await client.stream.receive() == b""
+    await served.check_accounts()
+
+
+async def test_a_client_that_is_idle_when_a_drain_begins_is_let_go(served: Served) -> None:
+    client = await served.warmed(served.get("ann"))
+    await client.ask(served.get("ann"))
+    assert served.noted.alone == 1
+    await served.at_rest()
+    served.listener.stop_accepting()
+
+    assert await client.stream.receive() == b""
+    await served.serving
+
+
+# --- What is found out anew each time -------------------------------------------------------------
+
+
+async def test_what_a_new_policy_denies_is_denied_from_then_on(served: Served) -> None:
+    client = await served.warmed(served.get("ann"))
+    assert (await client.ask(served.get("ann")))[0] == 200
+    heads = len(served.api_server.heads)
+    served.deny_all()
+
+    assert (await client.ask(served.get("ann")))[0] == 403
+    assert len(served.api_server.heads) == heads
+    await served.check_accounts()
+
+
+async def test_a_token_that_has_ended_is_refused(served: Served) -> None:
+    client = await served.warmed(served.get("ann"))
+    assert (await client.ask(served.get("ann")))[0] == 200
+    served.clock.ahead += timedelta(seconds=3700)
+
+    assert (await client.ask(served.get("ann")))[0] == 401
+    await served.check_accounts()
+    assert served.noted.alone == 1
+
+
+async def test_a_device_whose_certificate_has_ended_is_none(made: Scripted, served: Served) -> None:
+    """Also where its connection was made while it held."""
+    issued = made.world.authority.issue(
+        common_names=["a laptop"],
+        alternative_names=[UniformResourceIdentifier("urn:kzproxy:device:4f")],
+        not_after=served.clock.now() + timedelta(hours=1),
+    )
+    certificate = issued.write_to(made.world.directory, "device")
+    head = request(
+        "GET", "/api/v1/namespaces/a/configmaps", made.world.token("dan", "enrolled", seconds=9000)
+    )
+    client = await served.connect(certificate=certificate)
+    statuses = [(await client.ask(head))[0] for _ in range(3)]
+    served.clock.ahead += timedelta(hours=2)
+    statuses.append((await client.ask(head))[0])
+
+    assert statuses == [200, 200, 200, 403]
+    assert served.noted.alone == 2
+    await served.check_accounts()
+
+
+async def test_one_identity_has_no_more_under_way_than_its_share(tmp_path: Path) -> None:
+    asked, go_on = threading.Event(), threading.Event()
+
+    def wait(connection: Connection, _: bytes) -> None:
+        if len(api_server.heads) == 3:
+            asked.set()
+            go_on.wait(5)
+        connection.send(OK)
+
+    with not_started(tmp_path, limits={"requestsPerIdentity": 1}) as made:
+        api_server = made.api_server
+        async with serving(made) as served:
+            first, second = [await served.warmed(served.get("ann")) for _ in range(2)]
+            api_server.script = wait
+            await first.stream.send(served.get("ann"))
+            await served.until(asked.is_set)
+            over, _, _ = await second.ask(served.get("ann"))
+            of_another, _, _ = await (await served.connect()).ask(served.get("bob"))
+            go_on.set()
+            statuses = [(await first.answer())[0], (await second.ask(served.get("ann")))[0]]
+            await served.check_accounts()
+
+    assert (over, of_another, statuses) == (429, 200, [200, 200])
+    assert served.noted.alone == 3
+
+
+async def test_a_caller_is_known_by_where_it_comes_from(tmp_path: Path) -> None:
+    """Two who show the same token come over one connection of a balancer that speaks HTTP."""
+    from_office = {
+        "id": "office",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}office"]},
+        "match": [{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"]}],
+        "conditions": {"networks": ["office"]},
+    }
+    mode = {"forwardedFor": {"from": ["127.0.0.1/32"]}}
+    tls = {"certificateFile": "tls.crt", "privateKeyFile": "tls.key"}
+    with not_started(tmp_path, listen=tls | {"clientAddress": mode}) as made:
+        policy = POLICY | {"networks": {"office": ["192.0.2.0/24"]}, "rules": [from_office]}
+        (tmp_path / "policy.yaml").write_text(yaml.safe_dump(policy))
+        token = made.world.token("ann", "office")
+        inside, outside = [
+            request("GET", "/api/v1/namespaces/a/secrets", token, f"X-Forwarded-For: {address}")
+            for address in ("192.0.2.7", "198.51.100.7")
+        ]
+        async with serving(made) as served:
+            client = await served.connect()
+            statuses = [(await client.ask(head))[0] for head in [inside, outside] * 3]
+            await served.check_accounts()
+            decisions = [same[0] for same in served.by_request().values()]
+
+    assert statuses == [200, 403] * 3
+    assert served.noted.alone == 2
+    assert [each["source"]["address"] for each in decisions] == ["192.0.2.7", "198.51.100.7"] * 3
+
+
+async def test_a_caller_behind_a_balancer_is_recorded_as_itself(tmp_path: Path) -> None:
+    mode = {"proxyProtocol": {"from": ["127.0.0.1/32"]}}
+    tls = {"certificateFile": "tls.crt", "privateKeyFile": "tls.key"}
+    addresses = ("192.0.2.7", "198.51.100.7")
+    with not_started(tmp_path, listen=tls | {"clientAddress": mode}) as made:
+        async with serving(made) as served:
+            clients = [
+                await served.connect(preamble=proxied(address, port))
+                for port, address in enumerate(addresses, 4711)
+            ]
+            for _ in range(3):
+                for client in clients:
+                    assert (await client.ask(served.get("ann")))[0] == 200
+            await served.check_accounts()
+            sources = [same[0]["source"] for same in served.by_request().values()]
+
+    assert served.noted.alone == 4
+    assert [(each["address"], each["port"], each["via"]) for each in sources] == [
+        (address, port, "127.0.0.1") for port, address in enumerate(addresses, 4711)
+    ] * 3
+
+
+# --- When the decision log refuses ----------------------------------------------------------------
+
+
+async def test_what_cannot_be_written_down_is_not_sent(made: Scripted, served: Served) -> None:
+    client = await served.warmed(served.get("ann"))
+    size = (made.world.directory / "decisions.jsonl").stat().st_size
+    with no_file_grows_over(size):
+        status, headers, _ = await client.ask(served.get("ann"))
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert len(served.api_server.heads) == 1
+    assert served.noted.handed_over == 1
+    status, _, _ = await client.ask(served.get("ann"))
+
+    assert status == 200
+    await served.check_accounts()
+
+
+async def test_nothing_is_begun_that_a_closed_log_would_refuse(served: Served) -> None:
+    client = await served.warmed(served.get("ann"))
+    handled, *_ = served.noted.counts
+    await served.services.decisions.close()
+
+    assert (await client.ask(served.get("ann")))[0] == 503
+    assert served.noted.counts == (handled + 1, 0, 0)
+    assert len(served.api_server.heads) == 1
+
+
+async def test_a_decision_is_written_with_whoever_writes_first(served: Served) -> None:
+    """What another writes in the same turn is one write with it: all go on from there."""
+    users = ("ann", "bob", "cid")
+    clients = [await served.warmed(served.get(user)) for user in users]
+    for client, user in zip(clients, users, strict=True):
+        await client.stream.send(served.get(user))
+    newcomer = await served.connect()
+    first = await newcomer.ask(served.get("dan", "/api/v1/nodes"))
+    answers = [first, *[await client.answer() for client in clients]]
+
+    assert [status for status, _, _ in answers] == [200] * 4
+    await served.check_accounts()
+    of_user = {audit_id_of(head): user_of(head) for head in served.api_server.heads}
+    assert [of_user[headers["audit-id"]] for _, headers, _ in answers] == [
+        PREFIX + user for user in ("dan", *users)
+    ]
