@@ -54,17 +54,21 @@ class ResponseBodyScanner:
     """Finds the end of one answer in what kube-apiserver sends.
 
     Attributes:
-        chunks: What follows its chunks; None where it has none.
-        done: The answer has come whole.
+        chunks: What follows its chunks; None where it has none. It may be fed in place of this.
     """
 
-    __slots__ = ("_left_bytes", "_until_close", "chunks", "done")
+    __slots__ = ("_done", "_left_bytes", "_until_close", "chunks")
 
     def __init__(self, body: ResponseBody) -> None:
         self.chunks = ChunkScanner(UpstreamInvalid) if isinstance(body, Chunked) else None
         self._left_bytes = body.size_bytes if isinstance(body, Length) else 0
         self._until_close = isinstance(body, UntilClose)
-        self.done = self.chunks is None and not self._left_bytes and not self._until_close
+        self._done = self.chunks is None and not self._left_bytes and not self._until_close
+
+    @property
+    def done(self) -> bool:
+        """Whether the answer has come whole."""
+        return self._done or (self.chunks is not None and self.chunks.done)
 
     def scan(self, data: bytes | memoryview) -> int:
         """Return how many bytes of ``data`` belong to the answer and may be relayed as they are.
@@ -78,14 +82,12 @@ class ResponseBodyScanner:
         if self.done:
             return 0
         if self.chunks is not None:
-            taken = self.chunks.follow(data)
-            self.done = self.chunks.done
-            return taken
+            return self.chunks.follow(data)
         if self._until_close:
             return len(data)
         taken = min(len(data), self._left_bytes)
         self._left_bytes -= taken
-        self.done = not self._left_bytes
+        self._done = not self._left_bytes
         return taken
 
     def end_of_stream(self) -> None:
@@ -97,7 +99,7 @@ class ResponseBodyScanner:
         """
         if not self.done and not self._until_close:
             raise UpstreamInvalid("kube-apiserver closed the connection within its answer")
-        self.done = True
+        self._done = True
 
 
 def is_whole(body: ResponseBody, data: bytes) -> bool:

@@ -81,8 +81,6 @@ class ChunkScanner:
             ProxyError: Of the class given; the scanner must not be used again.
         """
         noted = self.noted
-        if noted is not None:
-            noted.clear()
         if self._expected is _Expected.SIZE and not self._line and type(data) is bytes:
             # One chunk and no more, as an event is: the same as ``chunk`` makes of what is in it.
             size = len(data) - _AROUND_THREE_DIGITS
@@ -92,8 +90,10 @@ class ChunkScanner:
             stop = len(line) + size
             if size > 0 and data.startswith(line) and data[stop:] == b"\r\n":
                 if noted is not None:
-                    noted.append(slice(len(line), stop))
+                    noted[:] = (slice(len(line), stop),)
                 return len(data)
+        if noted is not None:
+            noted.clear()
         return self._read(data, noted)
 
     def note_payload(self) -> list[slice]:

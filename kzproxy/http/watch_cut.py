@@ -21,7 +21,7 @@ _LINE_FEED = 10
 class WatchCut:
     """Follows a chunked watch on its way to the client."""
 
-    __slots__ = ("_chunks", "_events", "_is_followed", "_media_type", "_payload")
+    __slots__ = ("_chunks", "_events", "_is_followed", "_lines", "_media_type", "_payload")
 
     def __init__(self, media_type: str, followed: ChunkScanner | None = None) -> None:
         """Begin before the first byte of the body.
@@ -34,7 +34,8 @@ class WatchCut:
         self._is_followed = followed is not None
         self._chunks = followed or ChunkScanner(UpstreamInvalid)
         self._payload = self._chunks.note_payload()
-        self._events = _EVENTS[media_type]()
+        self._events = events = _EVENTS[media_type]()
+        self._lines = events if isinstance(events, _Lines) else None
 
     def feed(self, data: bytes) -> bytes:
         """Follow bytes of the answer's body, framing included; return all of them.
@@ -44,7 +45,11 @@ class WatchCut:
         """
         if not self._is_followed:
             self._chunks.follow(data)
-        self._events.feed(data, self._payload)
+        payload = self._payload
+        if self._lines is None:
+            self._events.feed(data, payload)
+        elif payload:  # As ``_Lines.feed``, but for a call: nearly every event is a line.
+            self._lines.whole = data[payload[-1].stop - 1] == _LINE_FEED
         return data
 
     def feed_client(self, data: bytes) -> None:

@@ -73,6 +73,7 @@ class TlsGathering(TlsReceiving):
                 await self._until_writable()
             finally:
                 self._take_gathered = self._taken = None
+                self._end_rest()
 
     def _gather(self, take: TakeGathered, taken: asyncio.Future[bool]) -> None:
         """Hand over what is there, up to a buffer full; set ``taken`` where that is the end."""
@@ -96,8 +97,7 @@ class TlsGathering(TlsReceiving):
 
     def _fill(self) -> tuple[int, int, Exception | None]:
         """Read into the buffer; return bytes, records, and what stopped it before it was full."""
-        # With a buffer it returns how much it read, which its type does not tell.
-        read: Callable[[int, memoryview], int] = self._sock.read  # type: ignore[assignment]
+        read: Callable[[int, memoryview], int] = self._records.read
         buffer = self._buffer
         size = records = 0
         stopped: Exception | None = None

@@ -133,6 +133,7 @@ class TlsReceiving(TlsSending):
                 await self._until_writable()
             finally:
                 self._take = self._taken = None
+                self._end_rest()
 
     def interrupt(self, error: Exception) -> None:
         """Make every present and future receive raise ``error``; sending goes on."""
@@ -150,21 +151,25 @@ class TlsReceiving(TlsSending):
         size = 0
         try:
             while size < TURN_BYTES:
-                data = self._read()
-                if not data or not take(data):
-                    taken.set_result(bool(data))
+                try:  # As ``_read``, but for a call.
+                    data = self._records.read(RECORD_BYTES)
+                except OSError as error:
+                    _tell(taken, error)
                     return
-                if len(data) < _SMALL_BYTES:  # An event. To read on would nearly always be in vain.
+                got = len(data)
+                self.bytes_received += got
+                if not got or not take(data):
+                    taken.set_result(got > 0)
                     return
-                size += len(data)
-        except ssl.SSLWantReadError:
-            return
+                if got < _SMALL_BYTES:  # An event. To read on would nearly always be in vain.
+                    return
+                size += got
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             taken.set_exception(error)
 
     def _read(self) -> bytes:
         try:
-            data = self._sock.read(RECORD_BYTES)
+            data: bytes = self._records.read(RECORD_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
@@ -221,3 +226,15 @@ class TlsReceiving(TlsSending):
             return
         self._receiver = None
         receiver.broken(error)
+
+
+def _tell(taken: asyncio.Future[bool], error: OSError) -> None:
+    """Set ``taken`` to what a read came to, where there is not just nothing more."""
+    if isinstance(error, ssl.SSLWantReadError):
+        return
+    if not isinstance(error, ssl.SSLWantWriteError):
+        broken = StreamBroken(tls_words(error))
+        broken.__cause__ = error
+        taken.set_exception(broken)
+    else:
+        taken.set_exception(error)

@@ -36,6 +36,8 @@ class TlsResting(TlsGathering):
     def unwatch(self) -> None:
         """End a ``watch``."""
         self._gone = None
+        if self._resume is not None:
+            self._end_rest()
 
     def fail(self, error: Exception) -> None:
         """Make every present and future receive and send raise ``error``; ends a ``watch``."""
@@ -59,14 +61,14 @@ class TlsResting(TlsGathering):
             return False
         try:
             # Whether the kernel holds nothing; a tenth of what asking TLS costs.
-            if not self._sock.pending():
+            if not self._records.pending():
                 socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
         except BlockingIOError:
             return True
         except OSError:
             return False
         try:
-            self._sock.read(RECORD_BYTES)
+            self._records.read(RECORD_BYTES)
         except ssl.SSLWantReadError:
             return True
         except OSError:
@@ -77,8 +79,9 @@ class TlsResting(TlsGathering):
         if self._receiver is not None:
             self._receive_for(self._receiver)
             return  # It goes on listening: whoever was handed something nearly always watches next.
-        if self._take is not None and self._taken is not None:
-            self._hand_over(self._take, self._taken)
+        take, taken = self._take, self._taken
+        if take is not None and taken is not None:
+            self._hand_over(take, taken)
         elif self._take_gathered is not None and self._taken is not None:
             self._gather(self._take_gathered, self._taken)
         elif self._incoming is not None:
@@ -94,7 +97,7 @@ class TlsResting(TlsGathering):
 
     def _look_for_the_end(self) -> None:
         try:
-            data = self._sock.read(RECORD_BYTES)
+            data = self._records.read(RECORD_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
         except OSError:

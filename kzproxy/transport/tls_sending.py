@@ -66,7 +66,7 @@ class TlsSending(TlsWaiting):
         if len(data) > RECORD_BYTES:
             return self._send_pieces(memoryview(data)) == len(data)
         try:
-            sent = self._sock.write(data)
+            sent = self._records.write(data)
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             self._offered = _kept(memoryview(data))
             return False
@@ -84,7 +84,7 @@ class TlsSending(TlsWaiting):
         Returns:
             How many bytes have gone.
         """
-        write, size = self._sock.write, 0
+        write, size = self._records.write, 0
         try:
             for size in range(0, min(len(data), TURN_BYTES), RECORD_BYTES):
                 write(data[size : size + RECORD_BYTES])
@@ -126,7 +126,7 @@ class TlsSending(TlsWaiting):
         if self._send_failure is not None:
             raise self._send_failure
         try:
-            sent = self._sock.write(offered)
+            sent = self._records.write(offered)
         except ssl.SSLWantWriteError:
             await self._until_writable()
         except ssl.SSLWantReadError:

@@ -18,10 +18,12 @@ import ssl
 import struct
 import termios
 from array import array
+from typing import cast
 
 from kzproxy.transport.broken import StreamBroken, tls_words
 from kzproxy.transport.stall import Stall
 from kzproxy.transport.tls_resting import TlsResting
+from kzproxy.transport.tls_waiting import Records
 
 # More than the kernels on both sides hold of an upload, which must be gone before the close.
 _LINGER_BYTES = 16 * 1024 * 1024
@@ -84,6 +86,15 @@ class TlsStream(TlsResting):
         elif self._waits_in_vain(now):
             return True
         return self.deadline <= now
+
+    @property
+    def unhurried(self) -> bool:
+        """Whether no time bounds its present wait, for input or for the end of a ``watch``."""
+        if self._closed or self._writable is not None or self.deadline != math.inf:
+            return False
+        if self._taken is not None:
+            return self.receiving.seconds == math.inf
+        return self._gone is not None
 
     def _sends_in_vain(self, now: float) -> bool:
         if self._closed or self.sending.seconds == math.inf:
@@ -164,4 +175,6 @@ class TlsStream(TlsResting):
             self._readiness.remove_writer(self._fd)
         error = StreamBroken("the connection was closed on this side")
         self.fail(error)
+        self._end_rest()
+        self._records = cast("Records", self._sock)
         self._sock.close()

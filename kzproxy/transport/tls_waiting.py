@@ -7,12 +7,27 @@ import asyncio
 import math
 import ssl
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import partial
+from typing import Any, Protocol, cast
 
 from kzproxy.transport.readiness import readiness
 
 # After so much without having to wait, others get their turn.
 TURN_BYTES = 256 * 1024
+
+
+class Records(Protocol):
+    """What reads and writes the records of a TLS connection; raises what ``ssl`` does."""
+
+    def read(self, size: int, buffer: memoryview = ..., /) -> Any:
+        """Return what there is, or where it goes into ``buffer`` how much."""
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """Return how much has gone."""
+
+    def pending(self) -> int:
+        """Return how much has been decrypted and not been read."""
 
 
 class TlsWaiting(ABC):
@@ -30,6 +45,8 @@ class TlsWaiting(ABC):
         "_reader_on",
         "_readiness",
         "_receive_failure",
+        "_records",
+        "_resume",
         "_send_failure",
         "_sock",
         "_turn",
@@ -39,6 +56,11 @@ class TlsWaiting(ABC):
 
     def __init__(self, sock: ssl.SSLSocket, loop: asyncio.AbstractEventLoop) -> None:
         self._sock = sock
+        # What ``SSLSocket.read`` and ``write`` call, after three more calls that find out that it
+        # is there: a tenth of what a watch event costs. Private, so where it is not there the
+        # socket itself does; and the socket refuses once it is closed, so ``_release`` puts it
+        # here: OpenSSL alone would go on with the descriptor, whoever has it then.
+        self._records: Records = getattr(sock, "_sslobj", None) or cast("Records", sock)
         self._fd = sock.fileno()
         self._loop = loop
         self._readiness = readiness(loop)
@@ -49,12 +71,22 @@ class TlsWaiting(ABC):
         self._send_failure: Exception | None = None
         self._turn = 0
         self._closed = False
+        self._resume: Callable[[Any], None] | None = None
         self.deadline = math.inf
 
     @property
     def closed(self) -> bool:
         """Whether this side has closed it."""
         return self._closed
+
+    def rest(self, resume: Callable[[Any], None]) -> None:
+        """Have ``resume`` called once, with this stream, when its present wait ends."""
+        self._resume = resume
+
+    def _end_rest(self) -> None:
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            resume(self)
 
     def fail(self, error: Exception) -> None:
         """Make every present and future receive and send raise ``error``; ends a ``watch``."""
@@ -85,6 +117,7 @@ class TlsWaiting(ABC):
         if self._send_failure is not None:
             raise self._send_failure
         self._turn = 0
+        self._end_rest()
         self._writable = self._loop.create_future()
         self._readiness.add_writer(self._fd, partial(wake, self._writable))
         try:

@@ -1,13 +1,13 @@
 """One connection to kube-apiserver and the exchange on it."""
 
 import math
-from collections.abc import Awaitable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.body import LAST_CHUNK, ResponseBodyScanner, chunk, is_whole
 from kzproxy.http.chunks import ChunkScanner
-from kzproxy.http.messages import Chunked, NoBody
+from kzproxy.http.messages import Chunked, Length, NoBody
 from kzproxy.http.response_head import response_head_end
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
@@ -25,8 +25,10 @@ MAX_INTERIM_ANSWERS = 16
 _SWITCHING_PROTOCOLS = 101
 _FIRST_FINAL_STATUS = 200
 _FORBIDDEN = 403
+_Piece = TypeVar("_Piece", bytes, memoryview)
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 OUTCOME_UNKNOWN = "outcome unknown, look before you repeat it"
+_CLOSED = "kube-apiserver closed the connection before its answer"
 
 
 class UpstreamConnection:
@@ -102,7 +104,7 @@ class UpstreamConnection:
         self._buffer = b""
         self._scanner = None
         self._chunked_request = isinstance(outgoing.body, Chunked)
-        self._body_sent = isinstance(outgoing.body, NoBody)
+        self._body_sent = isinstance(outgoing.body, NoBody) or outgoing.body == Length(0)
         # A connection that was asked to upgrade and did not is never used again: who knows what
         # the other side takes it for (CVE-2018-1002105).
         self._may_be_kept = not outgoing.upgrade
@@ -162,6 +164,10 @@ class UpstreamConnection:
         """
         self.answered = bool(data)
         self._buffer = data
+        if not data:
+            # Nobody may be told of it again: TLS has ended, and perhaps not the socket below it.
+            self.stream.interrupt(StreamBroken(_CLOSED))
+            return None
         end = response_head_end(data, 0)
         if end <= 0:
             return None
@@ -187,7 +193,8 @@ class UpstreamConnection:
         self._patience_seconds = seconds
         self._speaking = False
         if self._body_sent:
-            self.stream.deadline = self._deadlines.after(seconds)
+            # Where ``receive_by`` waited before, it has begun to count then.
+            self.stream.deadline = min(self.stream.deadline, self._deadlines.after(seconds))
         try:
             # A head that has come whole takes no further waiting.
             data = self._buffer or _some(await self.stream.receive_next())
@@ -290,17 +297,26 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
-        scanner = self._body_scanner()
+        return self._until_taken(self.stream.receive_into(self._scanning(take)), seconds)
 
-        def take_scanned(data: bytes) -> bool:
-            size = scanner.scan(data)
-            if not scanner.done:
+    def _scanning(self, take: Callable[[_Piece], bool]) -> Callable[[_Piece], bool]:
+        """Return what scans each piece before it hands it to ``take``, and no more than the body.
+
+        Every event of a watch pays for it: so chunks are followed without a call in between.
+        """
+        scanner = self._body_scanner()
+        follower = scanner.chunks or scanner
+        scan = scanner.scan if scanner.chunks is None else scanner.chunks.follow
+
+        def take_scanned(data: _Piece) -> bool:
+            size = scan(data)
+            if not follower.done:
                 return take(data)
             self._end_body(surplus_bytes=len(data) - size)
             take(data[:size])
             return False
 
-        return self._until_taken(self.stream.receive_into(take_scanned), seconds)
+        return take_scanned
 
     def gather_body_into(
         self, take: TakeGathered, seconds: float = math.inf
@@ -313,17 +329,7 @@ class UpstreamConnection:
             UpstreamTimeout: Nothing came for ``seconds``.
             Exception: What ``take`` raised.
         """
-        scanner = self._body_scanner()
-
-        def take_scanned(data: memoryview) -> bool:
-            size = scanner.scan(data)
-            if not scanner.done:
-                return take(data)
-            self._end_body(surplus_bytes=len(data) - size)
-            take(data[:size])
-            return False
-
-        return self._until_taken(self.stream.receive_gathered(take_scanned), seconds)
+        return self._until_taken(self.stream.receive_gathered(self._scanning(take)), seconds)
 
     async def _until_taken(self, receiving: Awaitable[bool], seconds: float) -> None:
         stream = self.stream
@@ -377,5 +383,5 @@ def _some(data: bytes) -> bytes:
         StreamBroken: It is the end.
     """
     if not data:
-        raise StreamBroken("kube-apiserver closed the connection before its answer")
+        raise StreamBroken(_CLOSED)
     return data

@@ -18,8 +18,6 @@ from typing import Any
 from kzproxy.cli.main import main
 
 CALLS: dict[str, tuple[Any, str, OSError]] = {
-    "read": (ssl.SSLSocket, "read", ConnectionResetError(errno.ECONNRESET, "injected")),
-    "write": (ssl.SSLSocket, "write", BrokenPipeError(errno.EPIPE, "injected")),
     "handshake": (
         ssl.SSLSocket,
         "do_handshake",
@@ -28,6 +26,11 @@ CALLS: dict[str, tuple[Any, str, OSError]] = {
     "accept": (socket.socket, "accept", OSError(errno.EMFILE, "injected")),
     "log": (os, "write", OSError(errno.EIO, "injected")),
     "sync": (os, "fdatasync", OSError(errno.EIO, "injected")),
+}
+# Of OpenSSL's own object, which a stream calls without the socket in between.
+RECORDS: dict[str, OSError] = {
+    "read": ConnectionResetError(errno.ECONNRESET, "injected"),
+    "write": BrokenPipeError(errno.EPIPE, "injected"),
 }
 
 
@@ -65,10 +68,40 @@ def _failing(plan: Plan, call: Callable[..., Any], error: OSError) -> Callable[.
     return called
 
 
+class Records:
+    """OpenSSL's object of one connection, some calls of which fail as planned."""
+
+    def __init__(self, plan: Plan, sock: ssl.SSLSocket, names: list[str]) -> None:
+        self._inner = sock._sslobj
+        for name in names:
+            call = functools.partial(self._call, plan, sock, name)
+            setattr(self, name, call)
+
+    def _call(self, plan: Plan, sock: ssl.SSLSocket, name: str, *arguments: Any) -> Any:
+        return _failing(plan, lambda _: getattr(self._inner, name)(*arguments), RECORDS[name])(sock)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _inject_records(plan: Plan, names: list[str]) -> None:
+    wrap = ssl.SSLContext.wrap_socket
+
+    def wrapped(*arguments: Any, **named: Any) -> ssl.SSLSocket:
+        sock = wrap(*arguments, **named)
+        sock._sslobj = Records(plan, sock, names)
+        return sock
+
+    ssl.SSLContext.wrap_socket = wrapped
+
+
 def _inject(plan: Plan, names: list[str]) -> None:
+    if records := [name for name in names if name in RECORDS]:
+        _inject_records(plan, records)
     for name in names:
-        owner, attribute, error = CALLS[name]
-        setattr(owner, attribute, _failing(plan, getattr(owner, attribute), error))
+        if name in CALLS:
+            owner, attribute, error = CALLS[name]
+            setattr(owner, attribute, _failing(plan, getattr(owner, attribute), error))
 
 
 if __name__ == "__main__":

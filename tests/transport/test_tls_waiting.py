@@ -1,4 +1,5 @@
 import asyncio
+import socket
 
 import pytest
 
@@ -25,3 +26,44 @@ async def test_a_failure_ends_receiving_and_sending(pair: Pair) -> None:
         await server.receive()
     with pytest.raises(LookupError):
         await server.send(b"x")
+
+
+async def test_a_closed_stream_leaves_its_descriptor_to_whoever_has_it_then(pair: Pair) -> None:
+    server, _ = pair
+    fd = server.tls.fileno()
+    server.close()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        heir = ours if ours.fileno() == fd else theirs
+        assert heir.fileno() == fd
+        for sock in ours, theirs:
+            sock.setblocking(False)
+
+        with pytest.raises(ValueError, match="closed"):
+            server._records.write(b"for somebody else")
+        with pytest.raises(ValueError, match="closed"):
+            server._records.read(1)
+        with pytest.raises(BlockingIOError):
+            (theirs if heir is ours else ours).recv(1)
+
+
+async def test_where_openssls_object_is_not_to_be_had_the_socket_serves(pair: Pair) -> None:
+    for stream in pair:
+        stream._records = stream.tls
+    server, client = pair
+    taken = bytearray()
+
+    def take(data: bytes) -> bool:
+        taken.extend(data)
+        return len(taken) < 6
+
+    async with asyncio.TaskGroup() as group:
+        receiving = group.create_task(server.receive_into(take))
+        await client.send(b"one")
+        await client.send(b"two")
+    assert receiving.result() is True
+    assert taken == b"onetwo"
+    await client.send(b"three")
+    gathered: list[bytes] = []
+    assert await server.receive_gathered(lambda data: gathered.append(bytes(data)) or False)
+    assert gathered == [b"three"]
