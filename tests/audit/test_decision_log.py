@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -535,3 +536,144 @@ async def test_every_line_names_its_worker(path: Path) -> None:
     log = DecisionLog.open(settings, SystemClock())
     await log.close()
     assert {line["worker"] for line in lines_of(path)} == {"w7"}
+
+
+class Told:
+    """What those are told who add without waiting, in their order, with what the file held then."""
+
+    def __init__(self, path: Path) -> None:
+        self.names: list[str] = []
+        self.problems: list[ServiceUnavailable | None] = []
+        self.lines: list[int] = []
+        self._path = path
+
+    def of(self, name: str) -> Callable[[ServiceUnavailable | None], None]:
+        def told(problem: ServiceUnavailable | None) -> None:
+            self.names.append(name)
+            self.problems.append(problem)
+            self.lines.append(len(self._path.read_bytes().splitlines()))
+
+        return told
+
+
+def payload(name: str) -> bytes:
+    return msgspec.json.encode(permit_record(name))
+
+
+async def test_what_is_added_again_is_told_of_once_its_line_is_in_the_file(
+    log: DecisionLog, path: Path
+) -> None:
+    told, before = Told(path), writes_of_this_process()
+    for name in ("one", "two"):
+        log.add_again(payload(name), told.of(name))
+        log.add_outcome(completed_record(f"before-{name}"))
+    assert (told.names, writes_of_this_process()) == ([], before)
+    await asyncio.sleep(0)
+
+    assert writes_of_this_process() - before == 1
+    assert (told.names, told.problems, told.lines) == (["one", "two"], [None, None], [5, 5])
+    assert [line["audit_id"] for line in lines_of(path)[1:]] == [
+        "one",
+        "before-one",
+        "two",
+        "before-two",
+    ]
+    await asyncio.sleep(0)
+    assert told.names == ["one", "two"]
+    check_chain(path)
+
+
+async def test_what_is_added_again_goes_with_a_decision_of_the_same_turn(
+    log: DecisionLog, path: Path
+) -> None:
+    told, before = Told(path), writes_of_this_process()
+    log.add_again(payload("again"), told.of("again"))
+    await log.record_decision(permit_record("another"), durable=False)
+
+    assert (told.problems, told.lines) == ([None], [3])
+    assert writes_of_this_process() - before == 1
+    await asyncio.sleep(0)
+    assert told.names == ["again"]
+
+
+async def test_what_is_added_while_others_are_told_is_told_of_too(
+    log: DecisionLog, path: Path
+) -> None:
+    told = Told(path)
+
+    def first(problem: ServiceUnavailable | None) -> None:
+        told.of("first")(problem)
+        log.add_again(payload("second"), told.of("second"))
+        log.add_outcome(completed_record("first"))
+
+    log.add_again(payload("first"), first)
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert (told.names, told.lines) == (["first", "second"], [2, 4])
+    check_chain(path)
+
+
+async def test_a_full_disk_refuses_what_is_added_again(log: DecisionLog, path: Path) -> None:
+    told = Told(path)
+    with no_file_grows_over(path.stat().st_size):
+        log.add_again(payload("refused"), told.of("refused"))
+        await asyncio.sleep(0)
+    log.add_again(payload("written"), told.of("written"))
+    await asyncio.sleep(0)
+
+    refusal, none = told.problems
+    assert isinstance(refusal, ServiceUnavailable)
+    assert (refusal.retry_after_seconds, none) == (1, None)
+    assert told.names == ["refused", "written"]
+    assert "refused" not in {line.get("audit_id") for line in lines_of(path)}
+    (gap,) = [line for line in lines_of(path) if line["kind"] == "gap"]
+    assert gap["refused"] == 1
+    check_chain(path)
+
+
+async def test_a_failed_sync_refuses_what_is_added_again(tmp_path: Path) -> None:
+    log, reader = log_to_a_pipe(tmp_path / "moved")
+    await refused(log.record_decision(permit_record("write"), durable=True))
+    (tmp_path / "read").write_bytes(b"")
+    told = Told(tmp_path / "read")
+    log.add_again(payload("again"), told.of("again"))
+    await asyncio.sleep(0)
+
+    assert [type(problem) for problem in told.problems] == [ServiceUnavailable]
+    assert b'"audit_id":"again"' not in os.read(reader, 65536)
+    os.close(reader)
+    await log.close()
+
+
+async def test_nothing_is_added_again_to_a_log_that_is_closed(path: Path) -> None:
+    log = opened(path)
+    assert log.writes_in_turn
+    told = Told(path)
+    log.add_again(payload("last"), told.of("last"))
+    await log.close()
+
+    assert (told.names, told.problems) == (["last"], [None])
+    assert not log.writes_in_turn
+    assert kinds(path) == ["started", "decision", "stopped"]
+
+
+async def test_a_record_over_the_bound_is_not_added_again(log: DecisionLog, path: Path) -> None:
+    told = Told(path)
+    with pytest.raises(ServiceUnavailable):
+        log.add_again(b'{"a":"' + b"x" * 2_000_000 + b'"}', told.of("too long"))
+    await asyncio.sleep(0)
+
+    assert told.names == []
+    assert kinds(path) == ["started"]
+
+
+async def test_a_log_that_is_handed_to_a_thread_is_not_added_to_again() -> None:
+    reader, writer = os.pipe()
+    settings = DecisionLogSettings(file=None, stdout=True)
+    log = DecisionLog(StreamSink(writer), GENESIS, settings=settings, clock=SystemClock())
+
+    assert not log.writes_in_turn
+    await log.close()
+    os.close(reader)
+    os.close(writer)

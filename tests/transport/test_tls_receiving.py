@@ -25,3 +25,128 @@ async def test_what_comes_while_watched_is_kept_for_the_next_receive(pair: Pair)
 
     assert gone == []
     assert await server.receive() == b"early"
+
+
+class Noting:
+    """Notes what it is handed; asks for more where the test says so."""
+
+    def __init__(self) -> None:
+        self.data: list[bytes] = []
+        self.errors: list[Exception] = []
+
+    def received(self, data: bytes) -> None:
+        self.data.append(data)
+
+    def broken(self, error: Exception) -> None:
+        self.errors.append(error)
+
+    async def is_handed(self) -> None:
+        async with asyncio.timeout(5):
+            while not self.data and not self.errors:
+                await asyncio.sleep(0)
+
+
+async def test_a_receiver_is_handed_what_comes_once(pair: Pair) -> None:
+    server, client = pair
+    receiver = Noting()
+    server.receive_by(receiver)
+    await client.send(b"first")
+    await receiver.is_handed()
+    await client.send(b"second")
+    await asyncio.sleep(0.02)
+
+    assert (receiver.data, receiver.errors) == ([b"first"], [])
+    assert server.bytes_received == 5
+    assert await server.receive() == b"second"
+
+
+async def test_a_receiver_is_handed_what_was_kept_for_it(pair: Pair) -> None:
+    server, client = pair
+    server.watch(lambda: None)
+    await client.send(b"early")
+    await asyncio.sleep(0.02)
+    server.unwatch()
+    receiver = Noting()
+    server.receive_by(receiver)
+    assert receiver.data == [b"early"]
+    await client.send(b"late")
+    await asyncio.sleep(0.02)
+
+    assert receiver.data == [b"early"]
+    assert await server.receive() == b"late"
+
+
+async def test_a_receiver_learns_of_a_clean_end(pair: Pair) -> None:
+    server, client = pair
+    receiver = Noting()
+    server.receive_by(receiver)
+    client.close()
+    await receiver.is_handed()
+
+    assert (receiver.data, receiver.errors) == ([b""], [])
+
+
+@pytest.mark.parametrize("rudely", [True, False])
+async def test_a_receiver_learns_of_any_other_end(pair: Pair, rudely: bool) -> None:
+    server, client = pair
+    receiver = Noting()
+    server.receive_by(receiver)
+    client.abort() if rudely else socket.socket.close(client.tls)
+    await receiver.is_handed()
+
+    assert receiver.data == []
+    assert [type(error) for error in receiver.errors] == [StreamBroken]
+    # Whoever asks next learns it too, and does not wait.
+    try:
+        async with asyncio.timeout(5):
+            data = await server.receive_next()
+    except StreamBroken:
+        data = b""
+    assert data == b""
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+async def test_a_receiver_learns_of_what_fails_the_stream(pair: Pair, is_before: bool) -> None:
+    server, _ = pair
+    receiver, error = Noting(), TimeoutError("deadline passed")
+    if is_before:
+        server.fail(error)
+    server.receive_by(receiver)
+    if not is_before:
+        server.fail(error)
+    server.interrupt(StreamBroken("later"))
+
+    assert (receiver.data, receiver.errors) == ([], [error])
+
+
+async def test_nobody_is_handed_what_comes_after_receive_by_nobody(pair: Pair) -> None:
+    server, client = pair
+    receiver = Noting()
+    server.receive_by(receiver)
+    server.receive_by_nobody()
+    await client.send(b"for whoever asks next")
+    await asyncio.sleep(0.02)
+    server.interrupt(StreamBroken("over"))
+
+    assert (receiver.data, receiver.errors) == ([], [])
+
+
+async def test_a_receiver_may_ask_for_more_at_once(pair: Pair) -> None:
+    server, client = pair
+
+    class Greedy(Noting):
+        def received(self, data: bytes) -> None:
+            super().received(data)
+            if data:
+                server.receive_by(self)
+
+    receiver = Greedy()
+    server.receive_by(receiver)
+    for part in (b"one", b"two", b"three"):
+        await client.send(part)
+    client.close()
+    async with asyncio.timeout(5):
+        while b"" not in receiver.data:
+            await asyncio.sleep(0)
+
+    assert receiver.data == [b"one", b"two", b"three", b""]
