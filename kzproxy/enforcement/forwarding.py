@@ -229,4 +229,4 @@ def _readable(request: RequestHead) -> RequestHead:
         raise BadRequest(
             "of namespaces you are shown those you may see: watch them without upgrade"
         )
-    return replace(request, headers=accepting_json(request))
+    return msgspec.structs.replace(request, headers=accepting_json(request))

@@ -105,9 +105,10 @@ class SelfInspection:
         body = await self.held.read(exchange, request, MAX_REVIEW_BYTES, attributes.subject)
         is_on_access = attributes.request.resource == _ACCESS
         namespace = "" if is_on_access else _namespace(request, body)
-        head, received = await send(
-            replace(request, headers=accepting_json(request), body=Length(len(body))), body
+        sent = msgspec.structs.replace(
+            request, headers=accepting_json(request), body=Length(len(body))
         )
+        head, received = await send(sent, body)
         if head.status != _CREATED:
             return head, received
         review = _document(received)

@@ -5,6 +5,8 @@ Requests that were read hold ASCII only, answers Latin-1. Headers do not print: 
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -34,8 +36,9 @@ RequestBody = NoBody | Length | Chunked
 ResponseBody = NoBody | Length | Chunked | UntilClose
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHead:
+# A struct, since one is made for each request, and outside of the garbage collector's rounds: it
+# holds texts and values that lead nowhere.
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request head that has exactly one reading.
 
     Attributes:
@@ -51,11 +54,15 @@ class RequestHead:
 
     method: str
     target: str
-    headers: Headers = field(repr=False)
+    headers: Headers
     body: RequestBody
     expects_continue: bool = False
     upgrade: str = ""
     keep_alive: bool = True
+
+    def __repr__(self) -> str:
+        told = f"{self.method} {self.target}, {self.body}, upgrade={self.upgrade!r}"
+        return f"RequestHead({told}, {len(self.headers)} headers)"
 
     def values(self, name: str) -> list[str]:
         """Return every value of the header ``name`` (lower-case), in order."""

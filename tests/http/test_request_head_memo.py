@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kzproxy.errors.kinds import BadRequest, ProxyError
+from kzproxy.errors.kinds import BadRequest, HeadTooLarge, ProxyError
 from kzproxy.http.messages import RequestHead
-from kzproxy.http.request_head import parse_request_head
+from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from tests.http.heads import head_of
 from tests.memory import held_bytes
@@ -70,18 +70,64 @@ def test_what_is_remembered_is_what_would_be_read(heads: list[tuple[bytes, bytes
         assert outcome(memo.read, data) == outcome(parse_request_head, data)
 
 
-def test_a_line_that_was_read_with_its_block_is_not_read_again():
+def test_what_was_read_before_is_known_and_nothing_else():
     memo = RequestHeadMemo()
-    first = memo.read(head_of(b"X: 1"))
-    assert memo.read(head_of(b"X: 1")) is first
-    assert repr(memo) == "RequestHeadMemo(1 heads)"
+    data = head_of(b"X: 1")
+    assert memo.known(data) is None
+    head = memo.read(data)
+    assert memo.known(data) == head
+    assert memo.known(data.replace(b"X: 1", b"X: 2")) is None
+    assert memo.known(data.replace(b"GET", b"PUT")) is None
+    assert repr(memo) == "RequestHeadMemo(1 heads, 1 lines)"
+
+
+def test_a_line_and_a_block_that_were_never_seen_together_are_read_as_one_head():
+    memo = RequestHeadMemo()
+    for line, block in (("GET /a", "X: 1"), ("GET /b", "X: 2"), ("PUT /c", "X: 1")):
+        memo.read(f"{line} HTTP/1.1\r\nHost: h\r\n{block}\r\n\r\n".encode())
+    for line, block in (("GET /b", "X: 1"), ("GET /a", "X: 2"), ("PUT /c", "X: 2")):
+        data = f"{line} HTTP/1.1\r\nHost: h\r\n{block}\r\n\r\n".encode()
+        assert memo.read(data) == parse_request_head(data)
+
+
+def test_a_long_line_and_a_long_block_that_are_known_are_too_long_together():
+    memo = RequestHeadMemo()
+    line = b"GET /" + b"x" * (MAX_TARGET_BYTES - 1) + b" HTTP/1.1\r\n"
+    block = b"Host: h\r\n" + b"X: " + b"a" * (MAX_HEAD_BYTES - len(line) - 13) + b"\r\n\r\n"
+    memo.read(line + b"Host: h\r\n\r\n")
+    memo.read(b"GET / HTTP/1.1\r\n" + block)
+
+    assert memo.known(line + block) is None
+    with pytest.raises(HeadTooLarge):
+        memo.read(line + block)
 
 
 def test_lines_weigh_too():
-    memo = RequestHeadMemo(max_bytes=3000)
+    memo = RequestHeadMemo(max_bytes=4000)
     for number in range(100):
         memo.read(b"GET /%d HTTP/1.1\r\nHost: h\r\n\r\n" % number)
-    assert repr(memo) in {f"RequestHeadMemo({count} heads)" for count in range(1, 8)}
+        assert repr(memo) in {f"RequestHeadMemo(1 heads, {count} lines)" for count in range(1, 8)}
+
+
+def test_the_letters_of_long_lines_weigh_as_well():
+    def filled() -> RequestHeadMemo:
+        memo = RequestHeadMemo(max_bytes=1024 * 1024)
+        for number in range(1000):
+            memo.read(b"GET /%04d" % number + b"x" * 7000 + b" HTTP/1.1\r\nHost: h\r\n\r\n")
+        return memo
+
+    assert held_bytes(filled) < 2 * 1024 * 1024
+
+
+def test_a_thousand_clients_that_ask_for_the_same_hold_nothing_for_each_thing():
+    def filled(targets: int) -> RequestHeadMemo:
+        memo = RequestHeadMemo()
+        for client in range(100):
+            for number in range(targets):
+                memo.read(b"GET /%d HTTP/1.1\r\nHost: h\r\nX: %d\r\n\r\n" % (number, client))
+        return memo
+
+    assert held_bytes(lambda: filled(60)) < held_bytes(lambda: filled(10)) + 50 * 1024
 
 
 def test_a_refusal_is_not_remembered():
@@ -89,30 +135,30 @@ def test_a_refusal_is_not_remembered():
     for _ in range(2):
         with pytest.raises(BadRequest):
             memo.read(b"GET / HTTP/1.0\r\n\r\n")
-    assert repr(memo) == "RequestHeadMemo(0 heads)"
+    assert repr(memo) == "RequestHeadMemo(0 heads, 0 lines)"
 
 
 def test_the_number_of_heads_is_bounded():
     memo = RequestHeadMemo(max_heads=2)
     for number in range(5):
         memo.read(head_of(b"X: %d" % number))
-    assert repr(memo) == "RequestHeadMemo(1 heads)"
+    assert repr(memo) == "RequestHeadMemo(1 heads, 1 lines)"
 
 
 def test_the_bytes_are_bounded():
     data = head_of(b"X: y").partition(b"\r\n")[2]
-    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192 + 1024 + 40))
+    memo = RequestHeadMemo(max_bytes=2 * (2 * len(data) + 2 * 192 + 1024) + 400 + 2 * 15)
     for number in range(3):
         memo.read(head_of(b"X: %d" % number))
-    assert repr(memo) == "RequestHeadMemo(1 heads)"
+    assert repr(memo) == "RequestHeadMemo(1 heads, 1 lines)"
     memo.read(head_of(b"X: " + b"a" * 2000))
-    assert repr(memo) == "RequestHeadMemo(1 heads)"
+    assert repr(memo) == "RequestHeadMemo(1 heads, 1 lines)"
 
 
 def test_a_memo_of_nothing_only_reads():
     memo = RequestHeadMemo(max_heads=0)
     assert memo.read(head_of()) == memo.read(head_of())
-    assert repr(memo) == "RequestHeadMemo(0 heads)"
+    assert repr(memo) == "RequestHeadMemo(0 heads, 0 lines)"
 
 
 def test_clear_forgets():
