@@ -108,7 +108,8 @@ def replace_policy(scripted: Scripted, number: int) -> None:
 
 def watch(scripted: Scripted, number: int, ended: threading.Event) -> None:
     """Watch again and again, as user 0 and user 1, whom the policy cuts."""
-    head = request("GET", WATCH, scripted.world.token(f"user-{number}", "readers"))
+    token = scripted.world.token(f"user-{number}", "readers")
+    head = request("GET", WATCH, token, "Connection: close")
     while not ended.is_set():
         with scripted.world.client() as client:
             client.send(head)
