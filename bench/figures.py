@@ -46,6 +46,7 @@ FIGURES = (
     Figure(key="small_rps", title="small GET, warm: requests/s", decimals=0),
     Figure(key="small_p50_ms", title="… p50, ms", decimals=2),
     Figure(key="small_p99_ms", title="… p99, ms", decimals=2),
+    Figure(key="seq_cold_p50_us", title="one connection, cold: p50, µs", decimals=0),
     Figure(key="seq_p50_us", title="one connection: p50, µs", decimals=0),
     Figure(key="seq_p99_us", title="one connection: p99, µs", decimals=0),
     Figure(key="seq_added_p50_us", title="one connection: added p50, µs", decimals=0),

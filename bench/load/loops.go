@@ -100,11 +100,24 @@ func (l *load) loop(own []*connection, worker int, t *tally, more func(done int)
 func (l *load) once(own []*connection, t *tally) {
 	for _, target := range l.Targets {
 		for _, c := range own {
-			if !l.one(c, c.who, target, t) {
+			if !l.onceEach(c, target, t) {
 				return
 			}
 		}
 	}
+}
+
+// onceEach asks for a target on a connection, once as everybody that it speaks for.
+func (l *load) onceEach(c *connection, target string, t *tally) bool {
+	if !l.RotateTokens {
+		return l.one(c, c.who, target, t)
+	}
+	for who := range l.Identities {
+		if !l.one(c, who, target, t) {
+			return false
+		}
+	}
+	return true
 }
 
 // one asks once; a connection on which something went wrong is not used again.

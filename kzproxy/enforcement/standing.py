@@ -7,6 +7,7 @@ credential of our own.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -22,14 +23,14 @@ from kzproxy.http.messages import Headers
 from kzproxy.policy.decision import Permit
 from kzproxy.upstream.impersonation import Impersonation
 
-# Two hundred callers with fifty targets each weigh 35 MiB; what a client can make kzproxy remember
+# Two hundred callers with fifty targets each weigh 18 MiB; what a client can make kzproxy remember
 # by sending ever other headers, targets and 64 KiB tokens is bounded by the same figure.
 MAX_REMEMBERED_BYTES = 64 * 1024 * 1024
 # Of the objects beside the header block, estimated with sys.getsizeof over all they hold.
 _STANDING_BYTES = 8 * 1024
 _PERMIT_BYTES = 3 * 1024
-# Two texts in a tuple, beside their letters.
-_HEADER_BYTES = 192
+# Of one whose request another caller's permit holds already.
+_FURTHER_PERMIT_BYTES = 1536
 
 # Header block, whence the peer comes and thumbprint of the device's certificate.
 StandingKey = tuple[Headers, str, str]
@@ -87,6 +88,13 @@ class RememberedPermit(msgspec.Struct, frozen=True, gc=False):
     is_plain: bool
 
 
+class _Line(NamedTuple):
+    """What was asked, and as it was read for the first who asked it."""
+
+    line: tuple[str, str]
+    first: RequestInfo
+
+
 class Standings:
     """The standings that are remembered, bounded; holds tokens, so it does not print them.
 
@@ -101,7 +109,7 @@ class Standings:
         self._max_bytes = max_bytes
         # The same for all callers who ask the same.
         self._requests = Shared[bytes]()
-        self._lines = Shared[tuple[str, str]]()
+        self._lines: dict[tuple[str, str], _Line] = {}
         self._targets = Shared[str]()
 
     def __repr__(self) -> str:
@@ -114,7 +122,7 @@ class Standings:
         """Remember ``standing``; when the bound is reached all others are forgotten."""
         # The block is held twice, in the key and in what is sent upstream, and so is the token.
         letters = sum(len(name) + len(value) for name, value in key[0])
-        self._weigh(_STANDING_BYTES + 2 * letters + _HEADER_BYTES * len(key[0]))
+        self._weigh(_STANDING_BYTES + 2 * letters + PAIR_BYTES * len(key[0]))
         self._known[key] = standing
 
     def keep_permit(
@@ -129,17 +137,30 @@ class Standings:
         """Remember a permit of ``standing`` with the record of it, within the same bound."""
         asked = permit.attributes.request
         before = self._bytes
-        letters = len(asked.target) + len(received_target)
-        self._weigh(_PERMIT_BYTES + 2 * letters + PAIR_BYTES * len(asked.query))
+        self._weigh(self._weight(asked, received_target))
         if self._bytes < before:  # All is forgotten, this standing too where it is still in use.
             _forget_permits(standing)
-        line = self._lines.one((asked.method, asked.target))
-        standing.permits[line] = RememberedPermit(
+        standing.permits[self._line(asked)] = RememberedPermit(
             permit,
             RepeatedRecord.of(record, standing.record_parts, self._requests),
             self._targets.one(received_target),
             is_plain,
         )
+
+    def _weight(self, asked: RequestInfo, received_target: str) -> int:
+        letters = len(asked.target) + len(received_target)
+        known = self._lines.get((asked.method, asked.target))
+        if known is not None and known.first is asked:
+            return _FURTHER_PERMIT_BYTES + 2 * letters
+        return _PERMIT_BYTES + 2 * letters + PAIR_BYTES * len(asked.query)
+
+    def _line(self, asked: RequestInfo) -> tuple[str, str]:
+        line = (asked.method, asked.target)
+        known = self._lines.get(line)
+        if known is None or known.first is not asked:
+            line = line if known is None else known.line
+            self._lines[line] = known = _Line(line, asked)
+        return known.line
 
     def _weigh(self, size: int) -> None:
         self._bytes += size
@@ -147,7 +168,8 @@ class Standings:
             for standing in self._known.values():
                 _forget_permits(standing)
             self._known.clear()
-            for shared in (self._requests, self._lines, self._targets):
+            self._lines.clear()
+            for shared in (self._requests, self._targets):
                 shared.clear()
             self._bytes = size
 

@@ -47,9 +47,20 @@ class ChunkScanner:
     Attributes:
         done: The last chunk has been seen whole.
         noted: Where payload lies in what was followed last; None where nobody asked for it.
+        payload_end: Where the last of it ends there; 0 where there is none.
     """
 
-    __slots__ = ("_error", "_expected", "_left_bytes", "_line", "done", "noted")
+    __slots__ = (
+        "_alike_bytes",
+        "_alike_line",
+        "_error",
+        "_expected",
+        "_left_bytes",
+        "_line",
+        "done",
+        "noted",
+        "payload_end",
+    )
 
     def __init__(self, error: type[ProxyError]) -> None:
         """Begin before the first chunk; ``error`` is raised for a body that has no reading."""
@@ -59,6 +70,10 @@ class ChunkScanner:
         self._line = b""
         self.done = False
         self.noted: list[slice] | None = None
+        self.payload_end = 0
+        # How a chunk begins that is as long as the one before: events of one object mostly are.
+        self._alike_bytes = 0
+        self._alike_line = b""
 
     @property
     def between_chunks(self) -> bool:
@@ -83,15 +98,16 @@ class ChunkScanner:
         noted = self.noted
         if self._expected is _Expected.SIZE and not self._line and type(data) is bytes:
             # One chunk and no more, as an event is: the same as ``chunk`` makes of what is in it.
-            size = len(data) - _AROUND_THREE_DIGITS
-            if size > _MOST_IN_THREE_DIGITS:
-                size -= 1
-            line = b"%x\r\n" % size
-            stop = len(line) + size
-            if size > 0 and data.startswith(line) and data[stop:] == b"\r\n":
+            length = len(data)
+            if length != self._alike_bytes:
+                self._alike_bytes, self._alike_line = length, _line_of(length)
+            line = self._alike_line
+            if line and data.startswith(line) and data[-2:] == b"\r\n":
+                self.payload_end = length - 2
                 if noted is not None:
-                    noted[:] = (slice(len(line), stop),)
-                return len(data)
+                    noted[:] = (slice(len(line), length - 2),)
+                return length
+        self.payload_end = 0
         if noted is not None:
             noted.clear()
         return self._read(data, noted)
@@ -111,6 +127,7 @@ class ChunkScanner:
                     break
             if self._expected is _Expected.PAYLOAD:
                 stop = min(position + self._left_bytes, end)
+                self.payload_end = stop
                 if payload is not None:
                     payload.append(slice(position, stop))
                 self._left_bytes -= stop - position
@@ -129,11 +146,13 @@ class ChunkScanner:
         """Pass over the chunks that ``data`` holds whole; return where the first other begins."""
         if payload is None and (run := _LIKE_GO.match(data, position)) is not None:
             position = run.end()
+            self.payload_end = position - 2
         while (line := _SIZE_LINE.match(data, position)) is not None:
             start = line.end()
             stop = start + int(line[1], 16)
             if stop == start or data[stop : stop + 2] != b"\r\n":
                 break
+            self.payload_end = stop
             if payload is not None:
                 payload.append(slice(start, stop))
             position = stop + 2
@@ -173,3 +192,15 @@ class ChunkScanner:
         self.done = self._expected is _Expected.END_OF_BODY
         self._expected = _Expected.NOTHING if self.done else _Expected.SIZE
         return position + 2 - held
+
+
+def _line_of(length: int) -> bytes:
+    """Return how ``chunk`` begins what it makes so long; empty where its size has 1, 2, 5 digits.
+
+    Of what is that long nothing else has this beginning: the line says the size.
+    """
+    size = length - _AROUND_THREE_DIGITS
+    if size > _MOST_IN_THREE_DIGITS:
+        size -= 1
+    line = b"%x\r\n" % max(size, 0)
+    return line if size > 0 and len(line) + size + 2 == length else b""

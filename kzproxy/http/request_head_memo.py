@@ -9,11 +9,9 @@ import re
 
 from msgspec.structs import replace
 
+from kzproxy.attributes.request_info import PAIR_BYTES
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
-
-# Two texts in a tuple, beside their letters, by sys.getsizeof: a header of three letters too.
-_HEADER_BYTES = 192
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1")
 # With any line that is remembered it is no longer than a head may be.
@@ -104,4 +102,4 @@ class RequestHeadMemo:
 def _weight(head: RequestHead) -> int:
     """Return what a head weighs that shares its headers with no other."""
     letters = sum([len(name) + len(value) for name, value in head.headers])
-    return _HEAD_BYTES + letters + _HEADER_BYTES * len(head.headers)
+    return _HEAD_BYTES + letters + PAIR_BYTES * len(head.headers)

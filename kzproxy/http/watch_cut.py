@@ -21,7 +21,7 @@ _LINE_FEED = 10
 class WatchCut:
     """Follows a chunked watch on its way to the client."""
 
-    __slots__ = ("_chunks", "_events", "_is_followed", "_lines", "_media_type", "_payload")
+    __slots__ = ("_chunks", "_events", "_is_followed", "_is_line_whole", "_media_type", "_payload")
 
     def __init__(self, media_type: str, followed: ChunkScanner | None = None) -> None:
         """Begin before the first byte of the body.
@@ -33,9 +33,10 @@ class WatchCut:
         self._media_type = media_type
         self._is_followed = followed is not None
         self._chunks = followed or ChunkScanner(UpstreamInvalid)
-        self._payload = self._chunks.note_payload()
-        self._events = events = _EVENTS[media_type]()
-        self._lines = events if isinstance(events, _Lines) else None
+        # JSON: an encoder escapes a line feed within a string, so that every one ends an event.
+        self._is_line_whole = True
+        self._events = None if media_type == _JSON else _EVENTS[media_type]()
+        self._payload = [] if self._events is None else self._chunks.note_payload()
 
     def feed(self, data: bytes) -> bytes:
         """Follow bytes of the answer's body, framing included; return all of them.
@@ -45,11 +46,10 @@ class WatchCut:
         """
         if not self._is_followed:
             self._chunks.follow(data)
-        payload = self._payload
-        if self._lines is None:
-            self._events.feed(data, payload)
-        elif payload:  # As ``_Lines.feed``, but for a call: nearly every event is a line.
-            self._lines.whole = data[payload[-1].stop - 1] == _LINE_FEED
+        if self._events is not None:
+            self._events.feed(data, self._payload)
+        elif end := self._chunks.payload_end:
+            self._is_line_whole = data[end - 1] == _LINE_FEED
         return data
 
     def feed_client(self, data: bytes) -> None:
@@ -58,7 +58,9 @@ class WatchCut:
     @property
     def at_boundary(self) -> bool:
         """Whether a farewell may follow now."""
-        return self._chunks.between_chunks and self._events.whole
+        if not self._chunks.between_chunks:
+            return False
+        return self._is_line_whole if self._events is None else self._events.whole
 
     def farewell(self, status_body: bytes) -> bytes | None:
         """Return the bytes that end the body, or None where only aborting is safe.
@@ -83,25 +85,12 @@ def error_event(status_body: bytes) -> bytes:
 
 
 class _Events(Protocol):
-    """Follows the events in a watch's payload."""
+    """Follows the events in a watch's payload, where they are no lines."""
 
     def feed(self, data: bytes, payload: list[slice]) -> None: ...
 
     @property
     def whole(self) -> bool: ...
-
-
-class _Lines:
-    """JSON: an encoder escapes a line feed within a string, so that every one ends an event."""
-
-    __slots__ = ("whole",)
-
-    def __init__(self) -> None:
-        self.whole = True
-
-    def feed(self, data: bytes, payload: list[slice]) -> None:
-        if payload:
-            self.whole = data[payload[-1].stop - 1] == _LINE_FEED
 
 
 class _LengthPrefixed:
@@ -149,8 +138,7 @@ class _Chunks:
 
 
 _EVENTS: dict[str, Callable[[], _Events]] = {
-    _JSON: _Lines,
     _PROTOBUF: _LengthPrefixed,
     "application/cbor-seq": _Chunks,
 }
-WATCH_MEDIA_TYPES = frozenset(_EVENTS)
+WATCH_MEDIA_TYPES = frozenset({_JSON, *_EVENTS})

@@ -1,6 +1,11 @@
+from dataclasses import replace
+
+import msgspec
+
 from kzproxy.administrator.lease import caller_of
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.attributes.request_info_memo import RequestInfoMemo
 from kzproxy.audit.records import recorded_caller
 from kzproxy.authentication.token_memory import token_digest
 from kzproxy.enforcement.standing import RememberedPermit, Standing, StandingKey, Standings
@@ -149,6 +154,30 @@ def test_a_token_that_ends_is_not_remembered_past_its_end(scripted: Scripted) ->
             pass
 
     assert last.status == 401
+
+
+def test_permits_of_many_callers_for_the_same_weigh_what_they_take_together() -> None:
+    infos, max_bytes = RequestInfoMemo(), 2 * 1024 * 1024
+    permit = decide([allow("all", match("*", "*"))], asked("GET", CONFIGMAPS))
+    assert isinstance(permit, Permit)
+    most = 0
+
+    def filled() -> Standings:
+        nonlocal most
+        standings = Standings(max_bytes=max_bytes)
+        for number in range(40):
+            standings.keep(key(number), kept := standing())
+            for target in (f"/api/v1/namespaces/n{n}/pods" for n in range(50)):
+                facts = replace(permit.attributes, request=infos.parse("GET", target))
+                one = msgspec.structs.replace(permit, attributes=facts)
+                standings.keep_permit(kept, one, permit_record(), target, is_plain=True)
+                most = max(most, len(standings))
+            if len(standings) < most:  # All was forgotten, and now it is nearly full again.
+                break
+        return standings
+
+    assert held_bytes(filled) < max_bytes
+    assert 15 < most < 40
 
 
 def test_permits_of_long_queries_weigh_what_they_take() -> None:
