@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -84,6 +85,20 @@ async def test_a_client_that_goes_before_its_decision_is_written_has_an_outcome(
 
     await served.check_accounts()
     assert served.last_outcome()["termination"] == "client-gone"
+
+
+async def test_what_a_connection_that_fails_before_it_is_written_asked_is_not_sent(
+    served: Served,
+) -> None:
+    client = await served.warmed(served.get("ann"))
+    await unwritten(served, client, served.get("ann"))
+    (connection,) = served.listener._connections
+    connection._stream.fail(StreamBroken("failed by the test"))
+
+    await served.check_accounts()
+    assert served.last_outcome()["termination"] == "client-gone"
+    assert len(served.by_request()) == 2
+    assert len(served.api_server.heads) == 1
 
 
 async def test_a_request_begun_when_a_drain_begins_is_its_connections_last(served: Served) -> None:
@@ -365,12 +380,23 @@ BEHAVIOURS: dict[str, Behaviour] = {
 }
 
 
+def counts(served: Served) -> Counter[str]:
+    """Return what the metrics count, but for times and for what is common to all requests."""
+    found: Counter[str] = Counter()
+    for line in served.services.metrics.exposition().decode().splitlines():
+        name, _, value = line.rpartition(" ")
+        if name.startswith(COUNTED):
+            found[name] = int(float(value))
+    return found
+
+
 async def becomes_of(served: Served, behaviour: Behaviour, asked: bytes, method: str) -> object:
     """Return all that is to be seen of one request, whose answer is ``behaviour``."""
     api_server = served.api_server
     api_server.script = lambda connection, _: connection.send(OK if method == "GET" else HEAD_OK)
     client = await served.warmed(served.get("ann", method=method))
     heads, connections = len(api_server.heads), api_server.connections
+    before = counts(served)
     api_server.script = lambda connection, _: behaviour(connection)
     got: object
     try:
@@ -381,7 +407,7 @@ async def becomes_of(served: Served, behaviour: Behaviour, asked: bytes, method:
     except (StreamBroken, ConnectionError) as error:
         got = type(error)
     await served.check_accounts()
-    outcome = served.last_outcome()
+    outcome, counted = served.last_outcome(), counts(served) - before
     asked_for = len(api_server.heads) - heads
     api_server.script = lambda connection, _: connection.send(OK)
     assert (await (await served.connect()).ask(served.get("eve")))[0] == 200
@@ -389,12 +415,20 @@ async def becomes_of(served: Served, behaviour: Behaviour, asked: bytes, method:
         got,
         [outcome.get(name) for name in ("termination", "status_code", "message", "bytes_out")],
         asked_for,
+        counted,
         # Whether the connection to kube-apiserver was kept for somebody else.
         api_server.connections - connections,
     )
 
 
 HEAD_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n"
+COUNTED = (
+    "kzproxy_access_decisions",
+    "kzproxy_requests",
+    "kzproxy_request_duration_seconds_count",
+    "kzproxy_stream_cuts",
+    "kzproxy_upstream",
+)
 
 
 async def check_it_is_the_same(served: Served, behaviour: Behaviour, method: str = "GET") -> None:
@@ -451,6 +485,29 @@ async def test_a_request_with_a_body_of_no_bytes_becomes_the_same(served: Served
 
     await served.check_accounts()
     assert served.api_server.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", f"{PODS}?watch=1"),
+        ("GET", f"{PODS}/p/log"),
+        ("GET", "/api/v1/namespaces/a/services/s/proxy/"),
+        ("DELETE", f"{PODS}/p"),
+        ("POST", f"{PODS}/p/exec?command=id"),
+        ("GET", "/kzproxy.dev/v1/nothing"),
+    ],
+)
+async def test_what_waits_or_writes_or_is_answered_here_has_its_task(
+    served: Served, method: str, target: str
+) -> None:
+    client = await served.connect()
+    for _ in range(3):
+        status, _, _ = await client.ask(served.get("ann", target, method=method))
+        assert status == (404 if "kzproxy" in target else 200)
+
+    assert served.noted.counts == (3, 0, 0)
+    await served.check_accounts()
 
 
 # --- Whatever its client sends --------------------------------------------------------------------
@@ -577,8 +634,11 @@ async def test_what_a_new_policy_denies_is_denied_from_then_on(served: Served) -
     heads = len(served.api_server.heads)
     served.deny_all()
 
-    assert (await client.ask(served.get("ann")))[0] == 403
+    status, headers, _ = await client.ask(served.get("ann"))
+    assert status == 403
     assert len(served.api_server.heads) == heads
+    (decision,) = served.by_request()[headers["audit-id"]]
+    assert decision["decision"] == "deny"
     await served.check_accounts()
 
 

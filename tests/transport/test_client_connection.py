@@ -36,8 +36,13 @@ class Begun:
         self.exchange = exchange
         self.error: BaseException | None = None
         self.is_carried_on = False
+        self.is_gone = False
         self._service = service
         self._over = over
+        exchange.stream.watch(self._note_gone)
+
+    def _note_gone(self) -> None:
+        self.is_gone = True
 
     def answer(self) -> None:
         answer = EncodedAnswer.of(head_of(self._service.number(), b"alone"))
@@ -245,12 +250,14 @@ async def test_what_is_handed_over_in_a_drain_is_the_last(scene: Scene) -> None:
 
 
 async def test_a_connection_that_is_idle_after_a_request_is_drained_at_once(scene: Scene) -> None:
-    (await scene.begun()).answer()
+    begun = await scene.begun()
+    begun.answer()
     assert await scene.body() == b"alone"
     scene.connection.drain()
 
     assert await scene.ended()
     await asyncio.wait_for(scene.serving, 5)
+    assert not begun.is_gone
 
 
 async def test_a_connection_that_is_idle_after_a_request_ends_in_time(scene: Scene) -> None:
