@@ -306,7 +306,14 @@ CASES = [
     Case("split without end", value("claims.a.split(',', -1).map(x, x)"), [{"a": "a,b,c"}]),
     Case("a part", value("claims.a.split('/')[1]"), [{"a": "x/y"}, {"a": "x"}]),
     Case("substring", value("claims.a.substring(1)"), [{"a": "éxy"}, {"a": "a"}, {"a": ""}]),
-    Case("substring of two", value("claims.a.substring(1, 3)"), [{"a": "éxyz"}, {"a": "ab"}]),
+    # The library refuses a part that ends with its text; see tests/expressions/test_language.py.
+    Case(
+        "substring of two",
+        value("claims.a.substring(1, 3)"),
+        [{"a": "éxyz"}, {"a": "ab"}],
+        stricter=[{"a": "bad"}],
+        any_claims=False,
+    ),
     Case("charAt", value("claims.a.charAt(1)"), [{"a": "xé"}, {"a": "x"}, {"a": ""}]),
     Case("replace", value("claims.a.replace('@', '-')"), [{"a": "a@b@c"}, {"a": ""}]),
     Case("replace one", value("claims.a.replace('@', '', 1)"), [{"a": "a@b@c"}]),
