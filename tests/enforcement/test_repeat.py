@@ -648,6 +648,30 @@ async def test_what_a_new_policy_denies_is_denied_from_then_on(served: Served) -
     await served.check_accounts()
 
 
+async def test_what_is_permitted_for_a_time_is_judged_again_after_it(
+    made: Scripted, served: Served
+) -> None:
+    rule = {
+        "id": "for-an-hour",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}testers"]},
+        "match": [{"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}],
+        "conditions": {"session": {"maxAge": "1h"}},
+    }
+    served.permit_only(rule)
+    head = request("GET", PODS, made.world.token("ann", "testers", seconds=9000))
+    client = await served.warmed(head)
+    assert (await client.ask(head))[0] == 200
+    assert served.noted.alone == 1
+    served.clock.ahead += timedelta(hours=1)
+    status, headers, _ = await client.ask(head)
+
+    assert status in (401, 403)
+    (decision,) = served.by_request()[headers["audit-id"]]
+    assert decision["decision"] in ("deny", "challenge")
+    await served.check_accounts()
+
+
 async def test_another_kube_apiserver_is_asked_from_the_next_request_on(
     made: Scripted, served: Served
 ) -> None:
