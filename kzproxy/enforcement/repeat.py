@@ -182,14 +182,15 @@ class Repeat:
         )
 
     def _finish(self) -> None:
-        permitted = self._permitted
-        if self._connection is not None:
-            self._forwarding.api_server.end(self._connection)
-        self._leave()
-        self._accounts.metrics.in_flight.value -= 1
-        self._accounts.close(permitted.exchange, permitted.case)
-        self._is_over = True
-        self._over(is_answered=True)
+        permitted, self._is_over = self._permitted, True
+        try:
+            if self._connection is not None:
+                self._forwarding.api_server.end(self._connection)
+            self._leave()
+            self._accounts.metrics.in_flight.value -= 1
+            self._accounts.close(permitted.exchange, permitted.case)
+        finally:  # Its client waits for no bug of ours.
+            self._over(is_answered=True)
 
     def _leave(self) -> None:
         lease, self._lease = self._lease, None  # Each holds the other, which refcounts cannot free.
