@@ -218,6 +218,10 @@ class Served:
         file = self._made.world.directory / "policy.yaml"
         policy = yaml.safe_load(file.read_text())
         file.write_text(yaml.safe_dump(policy | {"rules": list(rules)}))
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Put in force what the files say now."""
         before = self._in_force.generation
         settings = load_proxy_settings(self._made.world.directory / "kzproxy.yaml", Sources())
         parts = build_parts(settings, self.clock)

@@ -18,7 +18,13 @@ from tests.enforcement.served import PODS, Client, Served, audit_id_of, serving,
 from tests.proxy.fixtures import Scripted, not_started
 from tests.proxy.world import POLICY, PREFIX, request
 from tests.servers.proxy_header import proxied
-from tests.servers.scripted_api_server import ACCOUNT, Connection, answer, json_answer
+from tests.servers.scripted_api_server import (
+    ACCOUNT,
+    Connection,
+    answer,
+    json_answer,
+    scripted_api_server,
+)
 
 
 @pytest.fixture
@@ -640,6 +646,64 @@ async def test_what_a_new_policy_denies_is_denied_from_then_on(served: Served) -
     (decision,) = served.by_request()[headers["audit-id"]]
     assert decision["decision"] == "deny"
     await served.check_accounts()
+
+
+async def test_what_is_permitted_for_a_time_is_judged_again_after_it(
+    made: Scripted, served: Served
+) -> None:
+    rule = {
+        "id": "for-five-minutes",
+        "effect": "allow",
+        "subjects": {"groups": [f"{PREFIX}testers"]},
+        "match": [{"verbs": ["list"], "apiGroups": [""], "resources": ["pods"]}],
+        "conditions": {"session": {"maxAge": "5m"}},
+    }
+    served.permit_only(rule)
+    head = request("GET", PODS, made.world.token("ann", "testers", seconds=9000))
+    client = await served.warmed(head)
+    assert (await client.ask(head))[0] == 200
+    assert served.noted.alone == 1
+    served.clock.ahead += timedelta(minutes=6)
+    status, headers, _ = await client.ask(head)
+
+    assert status in (401, 403)
+    (decision,) = served.by_request()[headers["audit-id"]]
+    assert decision["decision"] in ("deny", "challenge")
+    await served.check_accounts()
+
+
+async def test_another_kube_apiserver_is_asked_from_the_next_request_on(
+    made: Scripted, served: Served
+) -> None:
+    """What is under way ends where it began."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    def wait(connection: Connection, _: bytes) -> None:
+        asked.set()
+        go_on.wait(5)
+        connection.send(answer(200, b"first"))
+
+    directory, file = made.world.directory, made.world.directory / "kzproxy.yaml"
+    (directory / "second").mkdir()
+    client = await served.warmed(served.get("ann"))
+    served.api_server.script = wait
+    await client.stream.send(served.get("ann"))
+    await served.until(asked.is_set)
+    with scripted_api_server(directory / "second", made.world.authority) as second:
+        settings = yaml.safe_load(file.read_text())
+        file.write_text(yaml.safe_dump(settings | {"upstream": second.upstream()}))
+        second.script = lambda connection, _: connection.send(answer(200, b"second"))
+        served.read_again()
+        go_on.set()
+        bodies = [(await client.answer())[2]]
+        bodies += [(await client.ask(served.get("ann")))[2] for _ in range(3)]
+
+        assert bodies == [b"first", b"second", b"second", b"second"]
+        assert served.noted.counts == (2, 3, 0)
+        await served.check_accounts()
+        assert (len(served.api_server.heads), len(second.heads)) == (2, 3)
+        client.stream.close()
+        second.drop_connections()
 
 
 async def test_a_token_that_has_ended_is_refused(served: Served) -> None:
