@@ -1,8 +1,10 @@
-"""One relay in this process: a client over TLS on one side, the scripted stand-in on the other."""
+"""One relay, or a whole kzproxy, in this process: clients over TLS, and the scripted stand-in."""
 
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,8 @@ from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.impersonation import Outgoing, own_request
 from tests.authentication.manual_clock import ManualClock
+from tests.enforcement.served import Served, serving
+from tests.proxy.fixtures import Scripted, not_started
 from tests.proxy.world import request
 from tests.servers.scripted_api_server import ACCOUNT, ScriptedApiServer
 from tests.transport.conftest import (  # noqa: F401 - fixtures
@@ -104,3 +108,15 @@ async def scene(
     server, client = pair
     deadlines.keep(server)
     return Scene(client, server, api_server, stand_in, deadlines, clock)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Scripted]:
+    with not_started(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def served(made: Scripted) -> AsyncIterator[Served]:
+    async with serving(made) as served:
+        yield served
