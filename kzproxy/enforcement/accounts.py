@@ -59,7 +59,10 @@ class Accounts:
         if not case.recorded:
             self._record_abandoned(case)
         if case.owes_outcome:
-            self._record_outcome(exchange, case, ended)
+            stream = exchange.stream
+            outcome = case.outcome(ended, stream.bytes_received, stream.bytes_sent)
+            record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())
+            self.decisions.add_outcome(record)
 
     def _record_abandoned(self, case: Case) -> None:
         record = abandoned_record(
@@ -67,12 +70,6 @@ class Accounts:
         )
         self.decisions.add_decision(record)
         self.metrics.decisions.count((record.decision, record.cause))
-
-    def _record_outcome(self, exchange: Exchange, case: Case, ended: float) -> None:
-        stream = exchange.stream
-        outcome = case.outcome(ended, stream.bytes_received, stream.bytes_sent)
-        record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())
-        self.decisions.add_outcome(record)
 
     def _count(self, case: Case, seconds: float) -> None:
         info = case.info

@@ -7,6 +7,8 @@ for milliseconds: so each has a bound of its own, and neither starves the other.
 from dataclasses import dataclass
 from types import TracebackType
 
+import msgspec
+
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.errors.kinds import TooManyRequests
@@ -49,14 +51,11 @@ class _Share:
         self.counts: dict[tuple[str, str], int] = {}
 
 
-class Counted:
-    """One request, while it is counted."""
+class Counted(msgspec.Struct):
+    """One request, while it is counted; a struct, since one is made for each request."""
 
-    __slots__ = ("_key", "_share")
-
-    def __init__(self, share: _Share, key: tuple[str, str]) -> None:
-        self._share = share
-        self._key = key
+    _share: _Share
+    _key: tuple[str, str]
 
     def begin(self) -> None:
         """Count it.

@@ -57,7 +57,9 @@ class TlsResting(TlsGathering):
 
         Reads: what the peer has said is lost. Not while somebody receives.
         """
-        if self._stash or not self.usable:
+        # As ``usable``, but for a call.
+        broken = self._closed or self._send_failure or self._receive_failure
+        if broken or self._stash or self._offered is not None:
             return False
         try:
             # Whether the kernel holds nothing; a tenth of what asking TLS costs.
