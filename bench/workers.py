@@ -32,6 +32,7 @@ KEY = "workers"
 GAIN, LEAST_GAIN = "gain", 1.7
 
 _SECONDS = 4.0
+_ROUNDS = 3
 _FEW = 10
 _LOOKS, _LOOK_SECONDS = 200, 0.05
 _FIRST_TARGET = "/version"
@@ -154,7 +155,9 @@ def _weighed(stage: Stage, run: Running, count: int) -> Worked:
         targets=stage.world.targets,
         connections=CONNECTIONS,
         concurrency=CONCURRENCY * count,  # as much for each worker
-        warmup=CONNECTIONS * 10 * count,
+        # Nearly all of identities x targets, at the worker that has the connection: else how many of
+        # them are first requests would depend on how fast the machine is.
+        warmup=_ROUNDS * CONNECTIONS * len(stage.world.targets),
         seconds=_SECONDS,
     )
     logs = run.system.decision_logs
