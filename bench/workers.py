@@ -155,8 +155,8 @@ def _weighed(stage: Stage, run: Running, count: int) -> Worked:
         targets=stage.world.targets,
         connections=CONNECTIONS,
         concurrency=CONCURRENCY * count,  # as much for each worker
-        # Nearly all of identities x targets, at the worker that has the connection: else how many of
-        # them are first requests would depend on how fast the machine is.
+        # Nearly all of identities x targets, at the worker that has the connection: else it would
+        # depend on the machine's speed how many of those weighed are first requests.
         warmup=_ROUNDS * CONNECTIONS * len(stage.world.targets),
         seconds=_SECONDS,
     )
