@@ -189,7 +189,7 @@ class ClientConnection:
     async def _first_bytes(self) -> bytes:
         """Return the beginning of a head that takes a task; empty at the client's end.
 
-        Empty, too, where ``_exchange`` is one that was begun without.
+        Of no account where there is an ``_exchange`` then: its head has been read already.
         """
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
@@ -221,11 +221,9 @@ class ClientConnection:
             waiting.set_exception(error)
 
     def _begins(self, head: RequestHead) -> bool:
-        """Whether a request takes no task; then it is under way."""
+        """Whether a request takes no task; then it is under way. Else it waits for one, as read."""
         self._stream.deadline = math.inf
         self._begun = self._service.begin(self._exchange_with(head), self._over)
-        if self._begun is None:
-            self._exchange = None
         return self._begun is not None
 
     def _over(self, *, is_answered: bool) -> None:
