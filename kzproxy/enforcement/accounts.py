@@ -49,7 +49,7 @@ class Accounts:
             await self.decisions.record_decision(record, durable=False)
         except ProxyError as unwritten:
             return unwritten
-        self.metrics.decisions.count((record.decision, record.cause))
+        self.count_decision(record)
         return error
 
     def close(self, exchange: Exchange, case: Case) -> None:
@@ -69,7 +69,7 @@ class Accounts:
             case.ended_because, case.arrival, decided_at=self.clock.now(), caller=case.caller
         )
         self.decisions.add_decision(record)
-        self.metrics.decisions.count((record.decision, record.cause))
+        self.count_decision(record)
 
     def _count(self, case: Case, seconds: float) -> None:
         info = case.info
