@@ -1,10 +1,11 @@
 """The decision log: nothing is forwarded that is not written down first.
 
-A decision is written at once, together with the outcomes that have come since the last: to wait
-for others, so that one ``write(2)`` serves them all, costs more than the write. Where a record is
-*durable* (a write or a connect) the fsync that follows is waited for too; one fsync serves all that
-came while the last one ran, and the records that come in one tick of the event loop go out in one
-write. So do all where each batch is handed to a thread: to standard output. A record that cannot be
+A decision that a task waits for is written at once, together with the outcomes that have come
+since the last: to wake the task later, so that one ``write(2)`` serves others too, costs more than
+the write. Those of requests without a task go out together, all that come in one tick of the event
+loop. Where a record is *durable* (a write or a connect) the fsync that follows is waited for too;
+one fsync serves all that came while the last one ran, and these records, too, go out in one write a
+tick. So do all where each batch is handed to a thread: to standard output. A record that cannot be
 written is a request that is not forwarded. Four rules say what happens then:
 
 * A write that fails is taken back from the file and refuses the records of its batch. The chain
