@@ -31,6 +31,13 @@ async def ended(task: "asyncio.Task[bool]") -> None:
     await asyncio.wait([task])
 
 
+async def check_its_deadline_counts(deadlines: Deadlines, stream: TlsStream) -> None:
+    stream.deadline = deadlines.after(-1)
+    deadlines.sweep()
+    with pytest.raises(TimeoutError):
+        await stream.receive()
+
+
 def is_looked_at(deadlines: Deadlines, stream: TlsStream) -> bool:
     return stream in deadlines._streams
 
@@ -46,10 +53,7 @@ async def test_who_receives_for_as_long_as_it_takes_rests_until_that_ends(
 
     await ended(task)
     assert is_looked_at(deadlines, server)
-    server.deadline = deadlines.after(-1)
-    deadlines.sweep()
-    with pytest.raises(TimeoutError):
-        await server.receive()
+    await check_its_deadline_counts(deadlines, server)
 
 
 async def test_who_gathers_for_as_long_as_it_takes_rests_until_that_ends(
@@ -77,10 +81,7 @@ async def test_who_is_watched_rests_until_it_is_no_longer(pair: Pair, deadlines:
     assert not is_looked_at(deadlines, server)
 
     server.unwatch()
-    server.deadline = deadlines.after(-1)
-    deadlines.sweep()
-    with pytest.raises(TimeoutError):
-        await server.receive()
+    await check_its_deadline_counts(deadlines, server)
 
 
 async def test_who_has_a_deadline_or_a_bound_does_not_rest(
