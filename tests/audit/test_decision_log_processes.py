@@ -33,13 +33,19 @@ async def started(path: Path, mode: str, count: int) -> Process:
     )
 
 
+def whole_lines(path: Path) -> list[bytes]:
+    """Return the lines of a log whose writer was killed, perhaps in the middle of its last one."""
+    written, _, _ = path.read_bytes().rpartition(b"\n")
+    return written.splitlines()
+
+
 async def test_what_was_acknowledged_before_a_kill_is_in_the_log(tmp_path: Path) -> None:
     """Five times kill -9 at a time of chance, each time going on in the same file."""
     path = tmp_path / "decisions.jsonl"
     chance = random.Random(3)
     acknowledged = 0
     for _ in range(5):
-        before = len(lines_of(path)) if path.exists() else 0
+        before = len(whole_lines(path)) if path.exists() else 0
         process = await started(path, "file", 1_000_000)
         assert process.stdout is not None
         names = [(await process.stdout.readline()).decode().strip() for _ in range(50)]
@@ -47,8 +53,7 @@ async def test_what_was_acknowledged_before_a_kill_is_in_the_log(tmp_path: Path)
         process.send_signal(signal.SIGKILL)
         out, _ = await process.communicate()
         names += out.decode().rpartition("\n")[0].splitlines()
-        whole = path.read_bytes()[: path.read_bytes().rfind(b"\n") + 1].splitlines()[before:]
-        written = {json.loads(line).get("audit_id") for line in whole}
+        written = {json.loads(line).get("audit_id") for line in whole_lines(path)[before:]}
         assert set(names) <= written
         acknowledged += len(names)
     assert acknowledged > 250
