@@ -86,6 +86,10 @@ class DecisionLogSettings:
     stdout_turns: Path | None = None
 
 
+Soon = Callable[[Callable[[], None]], object]
+"""Has a function called once all have been whose turn it is."""
+
+
 class _Pending(msgspec.Struct, frozen=True):
     payload: bytes
     written: Written | None = None
@@ -111,6 +115,7 @@ class DecisionLog:
         settings: DecisionLogSettings,
         clock: Clock,
         mirror: Mirror | None = None,
+        soon: Soon | None = None,
     ) -> None:
         self._sink: FileSink | StreamSink = sink
         self._rotation = settings.rotation.plan() if settings.rotation is not None else None
@@ -121,7 +126,7 @@ class DecisionLog:
         self._encode = msgspec.json.Encoder().encode
         self._queue: list[_Pending] = []
         self._flush_is_due = False
-        self._loop = asyncio.get_running_loop()
+        self._soon = soon or asyncio.get_running_loop().call_soon
         # Where nothing but the file is written to, a decision need not wait for others.
         self._writes_at_once = sink.written_on_append and mirror is None
         self._retry_timer: asyncio.TimerHandle | None = None
@@ -130,21 +135,28 @@ class DecisionLog:
         self.recent = RecentRefusals()
 
     @classmethod
-    def open(cls, settings: DecisionLogSettings, clock: Clock) -> "DecisionLog":
+    def open(
+        cls, settings: DecisionLogSettings, clock: Clock, soon: Soon | None = None
+    ) -> "DecisionLog":
         """Open the sink, go on from the end of its chain and write the first record.
 
         Must be called on the event loop that the log is used on; waits for the disk.
+
+        Args:
+            settings: Where to.
+            clock: For its records.
+            soon: Has a function called later, before the loop waits; its ``call_soon`` by default.
 
         Raises:
             ConfigurationError: It cannot be written.
         """
         if settings.file is None:
-            log = cls(StreamSink(_STDOUT), GENESIS, settings=settings, clock=clock)
+            log = cls(StreamSink(_STDOUT), GENESIS, settings=settings, clock=clock, soon=soon)
             log._begin(first_record(GENESIS, torn_bytes=0, now=clock.now()))
             return log
         sink = FileSink.open(settings.file)
         mirror = Mirror(_STDOUT, turns=settings.stdout_turns) if settings.stdout else None
-        log = cls(sink, sink.head, settings=settings, clock=clock, mirror=mirror)
+        log = cls(sink, sink.head, settings=settings, clock=clock, mirror=mirror, soon=soon)
         log._begin(first_record(sink.head, torn_bytes=sink.torn_bytes, now=clock.now()))
         return log
 
@@ -226,8 +238,8 @@ class DecisionLog:
 
         Args:
             payload: As there, of one that need not wait for the disk.
-            told: Called in the next turn, with None once the line is in the log, else with why it
-                is not: nothing may be forwarded then. It must not raise.
+            told: Called later, before the loop waits, with None once the line is in the log, else
+                with why it is not: nothing may be forwarded then. It must not raise.
 
         Raises:
             ServiceUnavailable: It cannot be written; ``told`` is never called.
@@ -340,7 +352,7 @@ class DecisionLog:
         self._queue.append(pending)
         if not self._flush_is_due:
             self._flush_is_due = True
-            self._loop.call_soon(self._flush_in_turn)
+            self._soon(self._flush_in_turn)
 
     def _flush_in_turn(self) -> None:
         self._flush_is_due = False

@@ -18,6 +18,7 @@ from kzproxy.enforcement.limits import UnderWay
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.parts import Parts
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.readiness import at_turn_end
 
 if TYPE_CHECKING:
     from kzproxy.server.confirming import Confirming
@@ -60,7 +61,8 @@ def build_services(
         ConfigurationError: The decision log cannot be written.
     """
     metrics = Metrics(version)
-    decisions = DecisionLog.open(own_log or settings.decision_log, clock)
+    soon = at_turn_end(asyncio.get_running_loop())
+    decisions = DecisionLog.open(own_log or settings.decision_log, clock, soon)
     file = settings.decision_log.file
     _follow(metrics, decisions)
     administrator = Administrator(parts.engine, NOBODY, clock)

@@ -3,19 +3,21 @@
 For each socket that is ready asyncio looks up a key, makes tuples of it, queues a ``Handle`` and
 runs that in a context: some eight calls, as many as a watch event then takes. So streams register
 with the selector itself, which calls them, and returns to asyncio what is asyncio's: listening
-sockets, signals, other libraries.
+sockets, signals, other libraries. While there is none of that, and no task or timer is due, it asks
+epoll again by itself: a turn of asyncio's loop costs a request on its own connection a tenth.
 
 For Linux: where there is no epoll, ``readiness`` gives streams asyncio's own methods.
 """
 
 import asyncio
 import contextlib
-import math
 import os
 import select
 import selectors
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol, cast
+
+from kzproxy.clock.system import SystemClock
 
 if TYPE_CHECKING:
     from _typeshed import FileDescriptorLike
@@ -26,6 +28,20 @@ Failed = Callable[[Callback, BaseException], None]
 # So many, then timers and tasks have their turn; the kernel begins the next time with the others.
 BATCH_EVENTS = 64
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+
+
+class _Timer(Protocol):
+    _when: float
+
+
+class _Loop(Protocol):
+    """What a loop of asyncio has to do; private to it, and the same from Python 3.11 to 3.14."""
+
+    _ready: Sequence[object]
+    _scheduled: Sequence[_Timer]
+    _stopping: bool
+
+    def time(self) -> float: ...
 
 
 class DirectSelector(selectors.EpollSelector):
@@ -44,6 +60,17 @@ class DirectSelector(selectors.EpollSelector):
         self._writers: dict[int, Callback] = {}
         # Registered since epoll was asked. What it said is of whoever had the descriptor before.
         self._fresh: set[int] = set()
+        self._at_turn_end: list[Callback] = []
+        self._loop: _Loop | None = None
+
+    def go_on_for(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have ``select`` return only once ``loop`` has something to do."""
+        if all(hasattr(loop, name) for name in ("_ready", "_scheduled", "_stopping")):
+            self._loop = cast("_Loop", loop)
+
+    def at_turn_end(self, callback: Callback) -> None:
+        """Call ``callback`` once, after all whose sockets are ready now, and before any wait."""
+        self._at_turn_end.append(callback)
 
     def add_reader(self, fd: int, callback: Callback) -> None:
         """Call ``callback`` whenever ``fd`` is readable, or broken."""
@@ -76,14 +103,35 @@ class DirectSelector(selectors.EpollSelector):
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait, call those who are registered directly, and return the others that are ready."""
+        """Wait, call those who are registered directly, and return the others that are ready.
+
+        Returns nothing at the end of the time, and where the loop has something else to do.
+        """
+        loop = self._loop
+        if timeout is not None and timeout < 0.0:  # Which epoll would wait for ever.
+            timeout = 0.0
+        if self._at_turn_end:  # By a task: what it does may be of moment to the loop.
+            self._end_turn()
+            timeout = timeout if loop is None else _time_left(loop)
+        while True:
+            others = self._take_turn(timeout)
+            if self._at_turn_end:
+                self._end_turn()
+            if others:
+                return self._keys(others)
+            timeout = 0.0 if loop is None else _time_left(loop)
+            if timeout == 0.0:
+                return []
+
+    def _take_turn(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Wait, call those whose sockets are ready, and return the others."""
+        others: list[tuple[int, int]] = []
         try:
-            ready = self._epoll.poll(_whole_milliseconds(timeout), BATCH_EVENTS)
+            ready = self._epoll.poll(timeout, BATCH_EVENTS)
         except InterruptedError:
-            return []
+            return others
         fresh, readers = self._fresh, self._readers
         fresh.clear()
-        others: list[tuple[int, int]] = []
         for fd, events in ready:
             if fresh and fd in fresh:
                 continue
@@ -99,13 +147,26 @@ class DirectSelector(selectors.EpollSelector):
                 raise
             except BaseException as error:  # noqa: BLE001 - as asyncio does with a callback's
                 self._failed(reader, error)
-        return self._keys(others) if others else []
+        return others
+
+    def _end_turn(self) -> None:
+        """Call those who asked for it, and whom they have ask for it."""
+        while self._at_turn_end:
+            callbacks, self._at_turn_end = self._at_turn_end, []
+            for callback in callbacks:
+                try:
+                    callback()
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - as asyncio does with a callback's
+                    self._failed(callback, error)
 
     def close(self) -> None:
         """Close both descriptors of the epoll."""
         self._epoll.close()
         self._readers.clear()
         self._writers.clear()
+        self._at_turn_end.clear()
         super().close()
 
     def _call_both(self, fd: int, events: int) -> bool:
@@ -170,9 +231,13 @@ class DirectEventLoop(asyncio.SelectorEventLoop):
         direct: Where to register what is to be called directly.
     """
 
+    # As asyncio's own, without a function of Python around it: each turn asks two or three times.
+    time = SystemClock.monotonic
+
     def __init__(self) -> None:
         self.direct = DirectSelector(self._report)
         super().__init__(self.direct)
+        self.direct.go_on_for(self)
 
     def _report(self, callback: Callback, error: BaseException) -> None:
         self.call_exception_handler(
@@ -180,8 +245,11 @@ class DirectEventLoop(asyncio.SelectorEventLoop):
         )
 
 
-def _whole_milliseconds(timeout: float | None) -> float:
-    """Return seconds for epoll, which would wake too early by what is less than a millisecond."""
-    if timeout is None:
-        return -1.0
-    return math.ceil(timeout * 1000.0) / 1000.0 if timeout > 0 else 0.0
+def _time_left(loop: _Loop) -> float | None:
+    """Return the seconds until ``loop`` has something to do; None where it waits for a socket."""
+    if loop._ready or loop._stopping:  # noqa: SLF001 - see ``_Loop``
+        return 0.0
+    timers = loop._scheduled  # noqa: SLF001
+    if not timers:
+        return None
+    return max(0.0, timers[0]._when - loop.time())  # noqa: SLF001

@@ -33,6 +33,10 @@ if sys.platform == "linux":
         """Return what calls back for the sockets of ``loop`` with the least ado."""
         return loop.direct if isinstance(loop, DirectEventLoop) else loop
 
+    def at_turn_end(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], None]], object]:
+        """Return what has a function called once all that are ready now have been."""
+        return loop.direct.at_turn_end if isinstance(loop, DirectEventLoop) else loop.call_soon
+
 else:
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -42,3 +46,7 @@ else:
     def readiness(loop: asyncio.AbstractEventLoop) -> Readiness:
         """Return what calls back for the sockets of ``loop`` with the least ado."""
         return loop
+
+    def at_turn_end(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], None]], object]:
+        """Return what has a function called once all that are ready now have been."""
+        return loop.call_soon

@@ -250,6 +250,10 @@ class Served:
             while not holds():
                 await asyncio.sleep(0)
 
+    def write_in_turns_of_their_own(self) -> None:
+        """Have decisions written a turn after they were taken, as they are where is no epoll."""
+        self.services.decisions._soon = asyncio.get_running_loop().call_soon
+
     async def at_rest(self) -> None:
         """Wait until nothing is under way any more, and all is in the log."""
         await self.until(lambda: not self.in_flight)

@@ -49,6 +49,7 @@ async def test_each_repeated_request_has_its_own_decision_and_outcome(served: Se
 async def unwritten(served: Served, client: Client, head: bytes) -> None:
     """Send a request; return when it is begun, and its decision not in the log yet."""
     before = served.records()
+    served.write_in_turns_of_their_own()
     await client.stream.send(head)
     await served.turn_until(lambda: served.in_flight)
     assert served.records() == before

@@ -6,12 +6,14 @@ import os
 import selectors
 import socket
 import struct
+import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from kzproxy.transport.direct_loop import BATCH_EVENTS, Callback, DirectEventLoop, DirectSelector
-from kzproxy.transport.readiness import new_event_loop, readiness
+from kzproxy.transport.readiness import at_turn_end, new_event_loop, readiness
 
 
 class Pairs:
@@ -392,21 +394,208 @@ def test_the_loop_that_serves_calls_directly_and_asyncios_own_as_ever() -> None:
         plain.close()
 
 
-def test_epoll_is_asked_in_whole_milliseconds_and_never_too_early(
-    selector: DirectSelector, monkeypatch: pytest.MonkeyPatch
+def test_it_never_wakes_too_early(selector: DirectSelector) -> None:
+    for seconds in 0.0001, 0.001, 0.0015, 0.0101:
+        began = time.monotonic()
+        assert selector.select(seconds) == []
+        assert time.monotonic() - began >= seconds
+
+
+# --- The end of a turn, and the next one ----------------------------------------------------------
+
+
+@pytest.fixture
+def turns(pairs: Pairs) -> Iterator["Turns"]:
+    loop = DirectEventLoop()
+    yield Turns(loop, pairs)
+    loop.close()
+
+
+class Turns:
+    """A loop that counts how often asyncio has its turn."""
+
+    def __init__(self, loop: DirectEventLoop, pairs: Pairs) -> None:
+        self.loop, self.direct, self._pairs = loop, loop.direct, pairs
+        self.seen: list[str] = []
+        self.count = 0
+        loop._process_events = self._count  # type: ignore[method-assign]
+        self._process = asyncio.SelectorEventLoop._process_events
+
+    def _count(self, events: list[object]) -> None:
+        self.count += 1
+        self._process(self.loop, events)
+
+    def note(self, what: str) -> Callback:
+        return lambda: self.seen.append(what)
+
+    def ping_pong(self, times: int, last: Callback) -> None:
+        """Have two sockets answer each other so often, and then call ``last``."""
+        sides = self._pairs.one()
+        left = iter(range(times))
+
+        def answering(ours: socket.socket) -> Callback:
+            def answer() -> None:
+                ours.recv(1)
+                if next(left, None) is None:
+                    last()
+                else:
+                    ours.send(b"x")
+
+            return answer
+
+        for side in sides:
+            self.direct.add_reader(side.fileno(), answering(side))
+        sides[0].send(b"x")
+
+    def run(self) -> None:
+        """Run until somebody stops it, as must happen soon."""
+        late = self.loop.call_later(10, self.loop.stop)
+        self.loop.run_forever()
+        assert self.loop.time() < late.when()
+
+
+def test_sockets_that_answer_each_other_take_no_turn_of_asyncio(turns: Turns) -> None:
+    turns.ping_pong(100, turns.loop.stop)
+    turns.run()
+
+    assert turns.count <= 2
+
+
+def test_the_end_of_a_turn_comes_after_all_whose_sockets_are_ready(
+    turns: Turns, pairs: Pairs
 ) -> None:
-    asked: list[float] = []
+    def called(name: str, sock: socket.socket) -> Callback:
+        def call() -> None:
+            emptied(sock)
+            turns.seen.append(name)
+            turns.direct.at_turn_end(turns.note(f"end of {name}"))
+            if len(turns.seen) == 3:
+                turns.direct.at_turn_end(turns.loop.stop)
 
-    class Kernel:
-        """Stands in for epoll, which does not say what it was asked."""
+        return call
 
-        def poll(self, timeout: float, _: int) -> list[tuple[int, int]]:
-            asked.append(timeout)
-            return []
+    for name in "a", "b", "c":
+        sock = pairs.readable()
+        turns.direct.add_reader(sock.fileno(), called(name, sock))
+    turns.run()
 
-    with monkeypatch.context() as patched:
-        patched.setattr(selector, "_epoll", Kernel())
-        for timeout in None, 0, -1, 0.0001, 0.001, 0.0011:
-            selector.select(timeout)
+    first, last = turns.seen[:3], turns.seen[3:]
+    assert sorted(first) == ["a", "b", "c"]
+    assert last == [f"end of {name}" for name in first]
 
-    assert asked == [-1.0, 0.0, 0.0, 0.001, 0.001, 0.002]
+
+def test_what_a_task_has_called_at_the_end_of_a_turn_is_called_before_the_loop_waits(
+    turns: Turns,
+) -> None:
+    async def asking() -> None:
+        called = turns.loop.create_future()
+        turns.direct.at_turn_end(lambda: called.set_result("called"))
+        turns.seen.append(await called)
+
+    turns.loop.run_until_complete(asyncio.wait_for(asking(), 5))
+
+    assert turns.seen == ["called"]
+
+
+def test_whom_the_end_of_a_turn_has_ask_for_it_is_called_before_the_loop_waits(
+    turns: Turns,
+) -> None:
+    def first() -> None:
+        turns.seen.append("first")
+        turns.direct.at_turn_end(second)
+
+    def second() -> None:
+        turns.seen.append("second")
+        turns.loop.stop()
+
+    turns.loop.call_soon(turns.direct.at_turn_end, first)
+    turns.run()
+
+    assert turns.seen == ["first", "second"]
+    assert turns.count <= 2
+
+
+def test_a_failure_at_the_end_of_a_turn_is_reported_and_ends_nobody_elses(turns: Turns) -> None:
+    def failing() -> None:
+        raise LookupError("reason")
+
+    told: list[object] = []
+    turns.loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+    turns.direct.at_turn_end(failing)
+    turns.direct.at_turn_end(turns.loop.stop)
+    turns.run()
+
+    assert told == ["reason"]
+
+
+@pytest.mark.parametrize("ask", ["call_soon", "call_soon_threadsafe"])
+def test_what_a_direct_callback_asks_of_asyncio_is_done_at_once(turns: Turns, ask: str) -> None:
+    def ask_for_it() -> None:
+        getattr(turns.loop, ask)(turns.note("called"))
+        turns.ping_pong(100, turns.loop.stop)
+
+    turns.ping_pong(3, ask_for_it)
+    turns.run()
+
+    assert turns.seen == ["called"]
+
+
+def test_another_thread_wakes_it_while_sockets_answer_each_other(turns: Turns) -> None:
+    def go_on() -> None:
+        if not turns.seen:
+            turns.ping_pong(10, go_on)
+
+    def called() -> None:
+        turns.seen.append("called")
+        turns.loop.stop()
+
+    go_on()
+    thread = threading.Thread(target=turns.loop.call_soon_threadsafe, args=[called])
+    turns.loop.call_soon(thread.start)
+    turns.run()
+    thread.join()
+
+    assert turns.seen == ["called"]
+
+
+def test_a_timer_that_a_direct_callback_sets_is_not_slept_through(turns: Turns) -> None:
+    turns.ping_pong(3, lambda: turns.loop.call_later(0.005, turns.loop.stop))
+    began = turns.loop.time()
+    turns.run()
+
+    assert 0.005 <= turns.loop.time() - began < 5
+
+
+def test_a_timer_is_called_while_sockets_answer_each_other(turns: Turns) -> None:
+    def go_on() -> None:
+        turns.ping_pong(10, go_on)
+
+    turns.loop.call_later(0.01, turns.loop.stop)
+    began = turns.loop.time()
+    go_on()
+    turns.run()
+
+    assert 0.01 <= turns.loop.time() - began < 5
+
+
+def test_a_loop_without_what_it_looks_at_has_every_turn(turns: Turns) -> None:
+    class Other(asyncio.AbstractEventLoop):
+        """Stands in for a loop of another make."""
+
+    turns.direct._loop = None
+    turns.direct.go_on_for(Other())
+    turns.ping_pong(100, turns.loop.stop)
+    turns.run()
+
+    assert turns.count >= 100
+
+
+def test_where_there_is_no_other_the_end_of_a_turn_is_a_turn_later() -> None:
+    serving, plain = new_event_loop(), asyncio.new_event_loop()
+    try:
+        assert isinstance(serving, DirectEventLoop)
+        assert at_turn_end(serving) == serving.direct.at_turn_end
+        assert at_turn_end(plain) == plain.call_soon
+    finally:
+        serving.close()
+        plain.close()
