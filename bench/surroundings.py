@@ -34,7 +34,7 @@ def versions(nginx: str, kubectl: Path | None) -> dict[str, str]:
     """Return the versions of everything that takes part."""
     found = {
         "kzproxy": version("kzproxy"),
-        "python": platform.python_version(),
+        "python": _python(),
         "openssl": ssl.OPENSSL_VERSION,
         "nginx": output_of(nginx, "-v").removeprefix("nginx version: nginx/"),
         "go": output_of("go", "env", "GOVERSION").removeprefix("go"),
@@ -45,6 +45,16 @@ def versions(nginx: str, kubectl: Path | None) -> dict[str, str]:
         peers = (Path(__file__).parent / "peers" / "go.mod").read_text()
         found["kube-rbac-proxy"] = _first(r"require \S+/kube-rbac-proxy v(\S+)", peers)
     return found
+
+
+def _python() -> str:
+    """Return the interpreter's version, and whether it is the distribution's.
+
+    Those are built with profile and link time optimisation, though they do not say so; what a
+    version manager compiles is not, by default.
+    """
+    whose = "the distribution's" if sys.base_prefix == "/usr" else "not the distribution's"
+    return f"{platform.python_version()} ({whose})"
 
 
 def machine() -> Mapping[str, str]:
