@@ -28,6 +28,8 @@ Failed = Callable[[Callback, BaseException], None]
 # So many, then timers and tasks have their turn; the kernel begins the next time with the others.
 BATCH_EVENTS = 64
 _IN, _OUT = select.EPOLLIN, select.EPOLLOUT
+# As asyncio has it: epoll counts milliseconds, and no more than 24 days of them.
+_LONGEST_WAIT_SECONDS = 24 * 3600.0
 
 
 class _Timer(Protocol):
@@ -252,4 +254,5 @@ def _time_left(loop: _Loop) -> float | None:
     timers = loop._scheduled  # noqa: SLF001
     if not timers:
         return None
-    return max(0.0, timers[0]._when - loop.time())  # noqa: SLF001
+    left = timers[0]._when - loop.time()  # noqa: SLF001
+    return max(0.0, min(left, _LONGEST_WAIT_SECONDS))

@@ -578,6 +578,17 @@ def test_a_timer_is_called_while_sockets_answer_each_other(turns: Turns) -> None
     assert 0.01 <= turns.loop.time() - began < 5
 
 
+def test_a_timer_may_be_years_away(turns: Turns) -> None:
+    years_away = turns.loop.call_later(1e9, turns.note("called"))
+    turns.ping_pong(3, turns.note("waits"))
+    stopping = threading.Timer(0.05, turns.loop.call_soon_threadsafe, [turns.loop.stop])
+    turns.loop.call_soon(stopping.start)
+    turns.loop.run_forever()
+    years_away.cancel()
+
+    assert turns.seen == ["waits"]
+
+
 def test_a_loop_without_what_it_looks_at_has_every_turn(turns: Turns) -> None:
     class Other(asyncio.AbstractEventLoop):
         """Stands in for a loop of another make."""
