@@ -14,6 +14,7 @@ import contextlib
 import os
 import select
 import selectors
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -62,7 +63,7 @@ class DirectSelector(selectors.EpollSelector):
         self._writers: dict[int, Callback] = {}
         # Registered since epoll was asked. What it said is of whoever had the descriptor before.
         self._fresh: set[int] = set()
-        self._at_turn_end: list[Callback] = []
+        self._at_turn_end: deque[Callback] = deque()
         self._loop: _Loop | None = None
 
     def go_on_for(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -71,7 +72,10 @@ class DirectSelector(selectors.EpollSelector):
             self._loop = cast("_Loop", loop)
 
     def at_turn_end(self, callback: Callback) -> None:
-        """Call ``callback`` once, after all whose sockets are ready now, and before any wait."""
+        """Call ``callback`` once, after all whose sockets are ready now, and before any wait.
+
+        Whom it has called at the end of a turn is called at the end of the same one.
+        """
         self._at_turn_end.append(callback)
 
     def add_reader(self, fd: int, callback: Callback) -> None:
@@ -114,7 +118,7 @@ class DirectSelector(selectors.EpollSelector):
             timeout = 0.0
         if self._at_turn_end:  # By a task: what it does may be of moment to the loop.
             self._end_turn()
-            timeout = timeout if loop is None else _time_left(loop)
+            timeout = 0.0 if loop is None else _time_left(loop)
         while True:
             others = self._take_turn(timeout)
             if self._at_turn_end:
@@ -154,14 +158,13 @@ class DirectSelector(selectors.EpollSelector):
     def _end_turn(self) -> None:
         """Call those who asked for it, and whom they have ask for it."""
         while self._at_turn_end:
-            callbacks, self._at_turn_end = self._at_turn_end, []
-            for callback in callbacks:
-                try:
-                    callback()
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as error:  # noqa: BLE001 - as asyncio does with a callback's
-                    self._failed(callback, error)
+            callback = self._at_turn_end.popleft()
+            try:
+                callback()
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - as asyncio does with a callback's
+                self._failed(callback, error)
 
     def close(self) -> None:
         """Close both descriptors of the epoll."""

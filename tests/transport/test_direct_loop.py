@@ -484,17 +484,23 @@ def test_the_end_of_a_turn_comes_after_all_whose_sockets_are_ready(
     assert last == [f"end of {name}" for name in first]
 
 
-def test_what_a_task_has_called_at_the_end_of_a_turn_is_called_before_the_loop_waits(
-    turns: Turns,
+@pytest.mark.parametrize("knows", [True, False], ids=["known", "unknown"])
+def test_what_a_task_has_called_at_the_end_of_a_turn_is_done_before_the_loop_waits(
+    turns: Turns, knows: bool
 ) -> None:
+    """Also where it knows nothing of what the loop has to do."""
+    turns.direct._loop = turns.direct._loop if knows else None
+
     async def asking() -> None:
         called = turns.loop.create_future()
         turns.direct.at_turn_end(lambda: called.set_result("called"))
         turns.seen.append(await called)
 
+    began = turns.loop.time()
     turns.loop.run_until_complete(asyncio.wait_for(asking(), 5))
 
     assert turns.seen == ["called"]
+    assert turns.loop.time() - began < 4
 
 
 def test_whom_the_end_of_a_turn_has_ask_for_it_is_called_before_the_loop_waits(
@@ -526,6 +532,20 @@ def test_a_failure_at_the_end_of_a_turn_is_reported_and_ends_nobody_elses(turns:
     turns.run()
 
     assert told == ["reason"]
+
+
+def test_what_is_due_at_the_end_of_a_turn_outlives_an_interrupt(turns: Turns) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    turns.direct.at_turn_end(interrupted)
+    turns.direct.at_turn_end(turns.note("called"))
+    turns.direct.at_turn_end(turns.loop.stop)
+    with pytest.raises(KeyboardInterrupt):
+        turns.run()
+    turns.run()
+
+    assert turns.seen == ["called"]
 
 
 @pytest.mark.parametrize("ask", ["call_soon", "call_soon_threadsafe"])
