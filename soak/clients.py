@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import ssl
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -40,6 +40,7 @@ class Ask:
     Attributes:
         verb: What it is counted as.
         expected: The status that it must be answered with.
+        headers: Beside those of every request of its user; or instead.
     """
 
     verb: str
@@ -48,6 +49,7 @@ class Ask:
     body: object = None
     content_type: str = _JSON
     expected: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class User:
@@ -75,7 +77,9 @@ class User:
                 ask.method,
                 ask.path,
                 json=ask.body,
-                headers={"Content-Type": ask.content_type} if ask.body else {},
+                headers={"Content-Type": ask.content_type, **ask.headers}
+                if ask.body
+                else ask.headers,
             )
         except (httpx.TransportError, OSError) as error:
             self._tally.failed(what, repr(error), began, broken=True)

@@ -8,6 +8,7 @@ from soak.aftermath import Aftermath
 from soak.clients import Ask, User, configmaps, steadily
 from soak.commands import Commands
 from soak.growth import Held, Moment, back_to, descriptor_kinds, memory_line
+from soak.memories import fill
 from soak.progress import say, tell, verbs
 from soak.proxy import Proxy
 from soak.stage import NAMESPACES, SETTINGS, Stage
@@ -42,6 +43,7 @@ class Course:
 
     Attributes:
         moments: The memory of both workers over time, where both were there.
+        weighed_from: From when on it must not grow, by the tally.
     """
 
     stage: Stage
@@ -49,6 +51,7 @@ class Course:
     tally: Tally
     seconds: float
     moments: list[Moment] = field(default_factory=list)
+    weighed_from: float = 0.0
     _users: list[User] = field(default_factory=list)
 
     async def run(self) -> list[Line]:
@@ -60,8 +63,8 @@ class Course:
         await self._ready()
         before, metrics_before = self.proxy.held(), await self.proxy.metrics()
         watches = Watches.of([self._user(number) for number in range(_WATCHERS)], self.tally)
-        half = self.tally.now() + self.seconds / 2
-        upheaval = self._upheaval(half)
+        self.weighed_from = self.tally.now() + self.seconds / 2
+        upheaval = self._upheaval(self.weighed_from)
         try:
             await self._load(watches, upheaval)
         finally:
@@ -84,7 +87,7 @@ class Course:
                 {"tasks": metrics_before["kzproxy_tasks"]},
                 {"tasks": metrics_after["kzproxy_tasks"]},
             ),
-            memory_line(self.moments, half),
+            memory_line(self.moments, self.weighed_from),
             *await self._aftermath(upheaval).lines(),
         ]
 
@@ -126,11 +129,19 @@ class Course:
             works.append(group.create_task(commands[1].execs(_EXEC_PAUSE_SECONDS)))
             tearing = group.create_task(upheaval.run(_UPHEAVAL_PAUSE_SECONDS))
             works += [group.create_task(self._sample()), group.create_task(self._tell(watches))]
+            works.append(group.create_task(self._fill_memories()))
             await asyncio.sleep(self.seconds)
             tearing.cancel()
             await self._mark(users[0], watches)
             for work in works:
                 work.cancel()
+
+    async def _fill_memories(self) -> None:
+        """Fill them between the last kill and the second half."""
+        await asyncio.sleep(self.weighed_from - self.seconds / 12 - self.tally.now())
+        await fill(self._users)
+        self.weighed_from = max(self.weighed_from, self.tally.now())
+        say("what kzproxy remembers of heads has been filled")
 
     def _commands(self, number: int) -> Commands:
         identity = self.stage.world.identities[number]
