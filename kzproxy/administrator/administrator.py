@@ -25,6 +25,7 @@ from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.clock.system import Clock
+from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import (
     Expired,
     Forbidden,
@@ -206,7 +207,7 @@ class Administrator:
         ):
             ending = self._judge_again(lease, now)
             if ending is not None:
-                raise ending.error
+                raise anew(ending.error)
         self._live.add(lease)
         return lease
 

@@ -23,4 +23,7 @@ async def alongside(*works: Coroutine[None, None, None]) -> AsyncIterator[None]:
             for task in tasks:
                 task.cancel()
     if failure is not None:
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # It holds this frame: see ``errors.anew``.

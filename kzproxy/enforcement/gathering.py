@@ -5,6 +5,7 @@ import asyncio
 from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.case import Case
+from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import NotAcceptable, UpstreamInvalid
 from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
@@ -88,7 +89,7 @@ class Gathering:
             ProxyError: It has.
         """
         if self._ending is not None:
-            raise self._ending.error
+            raise anew(self._ending.error)
 
 
 def accepting_json(request: RequestHead) -> tuple[tuple[str, str], ...]:

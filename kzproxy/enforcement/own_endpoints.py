@@ -184,15 +184,18 @@ async def read_body(exchange: Exchange, request: RequestHead, limit_bytes: int) 
         PayloadTooLarge: It is.
         DownstreamClosed: It did not come, or too slowly.
     """
-    too_large = PayloadTooLarge(f"the request's body is over {limit_bytes} bytes")
     if isinstance(request.body, Length) and request.body.size_bytes > limit_bytes:
-        raise too_large
+        raise _too_large(limit_bytes)
     body = bytearray()
     while data := await exchange.receive_body():
         body += data
         if len(body) > limit_bytes:
-            raise too_large
+            raise _too_large(limit_bytes)
     return bytes(body)
+
+
+def _too_large(limit_bytes: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the request's body is over {limit_bytes} bytes")
 
 
 async def _send_json(exchange: Exchange, case: Case, value: object) -> None:

@@ -283,10 +283,19 @@ class EnforcementPoint:
                     )
                 return decision
             case Deny() | Challenge():
-                error = denial(decision)
-                await self._log(self._record(decision, standing, case, error.message), case)
-                self._want_step_up(decision, standing)
-                raise error
+                raise await self._denial(decision, standing, case)
+
+    async def _denial(
+        self, decision: Deny | Challenge, standing: Standing, case: Case
+    ) -> ProxyError:
+        """Return what to refuse it with, once that is in the log.
+
+        Whoever raises it must not hold it: see ``errors.anew``.
+        """
+        error = denial(decision)
+        await self._log(self._record(decision, standing, case, error.message), case)
+        self._want_step_up(decision, standing)
+        return error
 
     def _is_plain(self, permit: Permit) -> bool:
         is_own = self.own_endpoints.owns(permit.attributes.request)

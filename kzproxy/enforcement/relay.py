@@ -18,6 +18,7 @@ from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.idle import WatchedCut
 from kzproxy.enforcement.namespace_sieve import WatchSieve
 from kzproxy.enforcement.patience import patience
+from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner
@@ -25,7 +26,7 @@ from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
-from kzproxy.transport.broken import StreamBroken
+from kzproxy.transport.broken import StreamBroken, handed_over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_receiving import Take
 from kzproxy.upstream.answer import check_answer, may_name_account, names_account
@@ -204,7 +205,7 @@ class Relay:
         if self._has_client_gone:
             raise DownstreamClosed("the client closed the connection")
         if self._error is not None:
-            raise self._error
+            raise handed_over(self._error)
 
     async def _upload(self, connection: UpstreamConnection) -> None:
         """Send the request's body; what goes wrong is told by ending the answer."""
@@ -216,7 +217,7 @@ class Relay:
         except (StreamBroken, TimeoutError):
             return  # kube-apiserver reads no more of it: its answer, or the lack of one, says why.
         except (DownstreamClosed, ProxyError, _Cut) as error:
-            connection.stream.fail(error)
+            connection.stream.fail(anew(error))
             return
         exchange.stream.watch(self._client_gone)
 
@@ -362,7 +363,7 @@ class Relay:
         if self._ending is not None:
             case.end_by(self._ending, case.cut_at)
             if not exchange.started:
-                raise self._ending.error
+                raise anew(self._ending.error)
             await self._say_farewell(self._ending)
             return
         if not exchange.started:

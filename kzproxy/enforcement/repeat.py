@@ -24,6 +24,7 @@ from kzproxy.enforcement.limits import Counted
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.standing import RememberedPermit
 from kzproxy.errors.kinds import DownstreamClosed, InternalError, ServiceUnavailable
+from kzproxy.transport.broken import handed_over
 from kzproxy.transport.client_connection import Over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.answer import check_answer
@@ -132,7 +133,7 @@ class Repeat:
             if self._error is None:
                 self._send()
         except Exception as error:  # noqa: BLE001 - it is raised where it is answered
-            self._hand_over(error)
+            self._hand_over(handed_over(error))
             return
         if self._connection is None:
             self._hand_over(self._error)
@@ -155,7 +156,7 @@ class Repeat:
         try:
             is_answered = self._relayed(data)
         except Exception as error:  # noqa: BLE001 - it is raised where it is answered
-            self._hand_over(error)
+            self._hand_over(handed_over(error))
             return
         if is_answered:
             self._finish()
@@ -238,7 +239,7 @@ class Repeat:
             leaving.callback(self._leave)
             relay, outgoing = self._relay, self._outgoing
             if relay is None or outgoing is None or self._lease is None:
-                raise self._error or InternalError("a request that was never begun")
+                raise handed_over(self._error or InternalError("a request that was never begun"))
             relay.hold_to(self._lease.bounds)
             relay.warn(self._warning)
             await relay.run(outgoing, self._connection, self._error)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
+from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import HeadTooLarge, ProxyError
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.request_head import MAX_HEAD_BYTES, head_end
@@ -165,7 +166,7 @@ class ClientConnection:
                 return self._exchange
             head = await self._receive_head(data)
         except ProxyError as unreadable:
-            head = unreadable
+            head = anew(unreadable)
         return None if head is None else self._exchange_with(head)
 
     def _exchange_with(self, head: RequestHead | ProxyError) -> Exchange:
@@ -198,6 +199,7 @@ class ClientConnection:
             return await waiting
         finally:
             self._waiting = None
+            del waiting  # What it raises holds this frame: see ``errors.anew``.
             self._stream.receive_by_nobody()
 
     def _wait(self) -> None:
@@ -218,7 +220,7 @@ class ClientConnection:
     def broken(self, error: Exception) -> None:
         """Wake the task with ``error``."""
         if (waiting := self._waiting) is not None and not waiting.done():
-            waiting.set_exception(error)
+            waiting.set_exception(anew(error))
 
     def _begins(self, head: RequestHead) -> bool:
         """Whether a request takes no task; then it is under way. Else it waits for one, as read."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
 from kzproxy.http.body import RequestBodyDecoder
 from kzproxy.http.encode import EncodedAnswer, encode_response_head
@@ -80,7 +81,7 @@ class Exchange:
         self.reusable = False
         request = self._head
         if isinstance(request, ProxyError):
-            raise request
+            raise anew(request)
         body = request.body
         self._decoder = _NOTHING if isinstance(body, NoBody) else RequestBodyDecoder(body)
         self._continue_due = request.expects_continue

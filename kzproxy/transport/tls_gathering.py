@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.transport.broken import StreamBroken, handed_over
 from kzproxy.transport.tls_receiving import TlsReceiving
 from kzproxy.transport.tls_sending import NOTHING, RECORD_BYTES
 
@@ -24,6 +24,9 @@ _SMALL_RECORD_BYTES = 8 * 1024
 _SHORTEST_LULL_SECONDS = 0.001
 _LONGEST_LULL_SECONDS = 0.004
 _WORTH_BYTES = 32 * 1024
+# What stops a read that is no failure. Never raised.
+_NO_MORE = BlockingIOError()
+_END = EOFError()
 
 # As ``Take``; what it is given is overwritten once it returns.
 TakeGathered = Callable[[memoryview], bool]
@@ -86,17 +89,20 @@ class TlsGathering(TlsReceiving):
                 taken.set_result(True)  # What stopped us will do so again.
             elif stopped is None:
                 self._listen()
-            elif isinstance(stopped, ssl.SSLWantReadError):
+            elif stopped is _NO_MORE:
                 self._wait(size, is_small=size < records * _SMALL_RECORD_BYTES)
-            elif isinstance(stopped, EOFError):
+            elif stopped is _END:
                 taken.set_result(False)
             else:
                 taken.set_exception(stopped)
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            taken.set_exception(error)
+            taken.set_exception(handed_over(error))
 
     def _fill(self) -> tuple[int, int, Exception | None]:
-        """Read into the buffer; return bytes, records, and what stopped it before it was full."""
+        """Read into the buffer; return bytes, records, and what stopped it before it was full.
+
+        That is none that was raised: see ``errors.anew``; the buffer would live on with it.
+        """
         read: Callable[[int, memoryview], int] = self._records.read
         buffer = self._buffer
         size = records = 0
@@ -105,14 +111,16 @@ class TlsGathering(TlsReceiving):
             while size <= GATHER_BYTES - RECORD_BYTES:
                 got = read(RECORD_BYTES, buffer[size:])
                 if not got:
-                    stopped = EOFError()
+                    stopped = _END
                     break
                 size += got
                 records += 1
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError) as error:
-            stopped = error
+        except ssl.SSLWantReadError:
+            stopped = _NO_MORE
+        except ssl.SSLWantWriteError:
+            stopped = ssl.SSLWantWriteError()
         except OSError as error:
-            stopped = StreamBroken(tls_words(error))
+            stopped = StreamBroken.by(error)
         self.bytes_received += size
         return size, records, stopped
 

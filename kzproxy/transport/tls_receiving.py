@@ -11,7 +11,8 @@ import ssl
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.errors.anew import anew
+from kzproxy.transport.broken import StreamBroken, handed_over
 from kzproxy.transport.tls_sending import RECORD_BYTES, TlsSending
 from kzproxy.transport.tls_waiting import TURN_BYTES, break_wait
 
@@ -165,7 +166,7 @@ class TlsReceiving(TlsSending):
                     return
                 size += got
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            taken.set_exception(error)
+            taken.set_exception(handed_over(error))
 
     def _read(self) -> bytes:
         try:
@@ -173,14 +174,14 @@ class TlsReceiving(TlsSending):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except OSError as error:
-            raise StreamBroken(tls_words(error)) from error
+            raise StreamBroken.by(error) from error
         self.bytes_received += len(data)
         return data
 
     async def _until_received(self) -> bytes:
         """Return what comes."""
         if self._receive_failure is not None:
-            raise self._receive_failure
+            raise anew(self._receive_failure)
         self._turn = 0
         incoming: asyncio.Future[bytes | None] = asyncio.Future(loop=self._loop)
         self._incoming = incoming
@@ -194,6 +195,7 @@ class TlsReceiving(TlsSending):
             raise
         finally:
             self._incoming = None
+            del incoming  # What it raises holds this frame: see ``errors.anew``.
         # None where TLS must write before it can be read.
         return await self.receive() if data is None else data
 
@@ -207,7 +209,7 @@ class TlsReceiving(TlsSending):
         except ssl.SSLWantWriteError:
             incoming.set_result(None)
         except StreamBroken as broken:
-            incoming.set_exception(broken)
+            incoming.set_exception(anew(broken))
 
     def _receive_for(self, receiver: Receiver) -> None:
         try:
@@ -219,7 +221,7 @@ class TlsReceiving(TlsSending):
             # being asked, has no reason to.
             error = StreamBroken("the peer asks for new keys and reads nothing")
         except StreamBroken as broken:
-            error = broken
+            error = anew(broken)
         else:
             self._receiver = None
             receiver.received(data)
@@ -233,8 +235,6 @@ def _tell(taken: asyncio.Future[bool], error: OSError) -> None:
     if isinstance(error, ssl.SSLWantReadError):
         return
     if not isinstance(error, ssl.SSLWantWriteError):
-        broken = StreamBroken(tls_words(error))
-        broken.__cause__ = error
-        taken.set_exception(broken)
+        taken.set_exception(StreamBroken.by(error))
     else:
-        taken.set_exception(error)
+        taken.set_exception(error.with_traceback(None))

@@ -7,7 +7,8 @@ has seen is kept until it is taken; at most one record (16 KiB) is offered at a 
 import asyncio
 import ssl
 
-from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.errors.anew import anew
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.tls_waiting import TURN_BYTES, TlsWaiting
 
 RECORD_BYTES = 16 * 1024  # TLS 1.3 record payload, RFC 8446 section 5.1
@@ -62,7 +63,7 @@ class TlsSending(TlsWaiting):
             Exception: What ``fail`` was given.
         """
         if self._send_failure is not None:
-            raise self._send_failure
+            raise anew(self._send_failure)
         if len(data) > RECORD_BYTES:
             return self._send_pieces(memoryview(data)) == len(data)
         try:
@@ -71,7 +72,7 @@ class TlsSending(TlsWaiting):
             self._offered = _kept(memoryview(data))
             return False
         except OSError as error:
-            raise StreamBroken(tls_words(error)) from error
+            raise StreamBroken.by(error) from error
         self.bytes_sent += sent
         if sent == len(data):
             return True
@@ -92,7 +93,7 @@ class TlsSending(TlsWaiting):
         except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         except OSError as error:
-            raise StreamBroken(tls_words(error)) from error
+            raise StreamBroken.by(error) from error
         self.bytes_sent += size
         if size < len(data):
             self._unsent = _kept(data[size:])
@@ -124,7 +125,7 @@ class TlsSending(TlsWaiting):
 
     async def _send_offered(self, offered: memoryview) -> None:
         if self._send_failure is not None:
-            raise self._send_failure
+            raise anew(self._send_failure)
         try:
             sent = self._records.write(offered)
         except ssl.SSLWantWriteError:
@@ -132,7 +133,7 @@ class TlsSending(TlsWaiting):
         except ssl.SSLWantReadError:
             await self._until_readable()
         except OSError as error:
-            raise StreamBroken(tls_words(error)) from error
+            raise StreamBroken.by(error) from error
         else:
             self.bytes_sent += sent
             self._offered = None

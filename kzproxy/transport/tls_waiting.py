@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol, cast
 
+from kzproxy.errors.anew import anew
 from kzproxy.transport.readiness import readiness
 
 # After so much without having to wait, others get their turn.
@@ -101,7 +102,7 @@ class TlsWaiting(ABC):
 
     def _raise_if_receiving_failed(self) -> None:
         if self._receive_failure is not None:
-            raise self._receive_failure
+            raise anew(self._receive_failure)
 
     async def _until_readable(self) -> None:
         self._raise_if_receiving_failed()
@@ -115,7 +116,7 @@ class TlsWaiting(ABC):
 
     async def _until_writable(self) -> None:
         if self._send_failure is not None:
-            raise self._send_failure
+            raise anew(self._send_failure)
         self._turn = 0
         self._end_rest()
         self._writable = self._loop.create_future()
@@ -160,4 +161,4 @@ def break_wait(
 ) -> None:
     """End a wait with ``error``, if it still lasts."""
     if waiter is not None and not waiter.done():
-        waiter.set_exception(error)
+        waiter.set_exception(anew(error))

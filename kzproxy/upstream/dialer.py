@@ -12,6 +12,7 @@ import socket
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from kzproxy.errors.anew import anew
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.resolving import addresses_of
@@ -84,7 +85,7 @@ class Dialer:
             else:
                 found += [(endpoint, info) for info in infos]
         if not found:
-            raise failure
+            raise anew(failure)
         return found
 
     async def _shake_hands(self, sock: socket.socket, *, is_last: bool) -> TlsStream:

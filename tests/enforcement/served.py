@@ -92,13 +92,13 @@ class Client:
 
     async def answer(self, *, is_head: bool = False) -> tuple[int, dict[str, str], bytes]:
         """Receive one answer, past interim ones."""
-        lines = (await self._until(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        lines = (await self.until_seen(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
         status = int(lines[0].split(" ")[1])
         if is_head or status in (204, 304):
             body = b""
         elif "chunked" in headers.get("transfer-encoding", ""):
-            body = await self._until(b"0\r\n\r\n")
+            body = await self.until_seen(b"0\r\n\r\n")
         elif "content-length" in headers:
             body = await self._exactly(int(headers["content-length"]))
         else:
@@ -111,7 +111,8 @@ class Client:
             received += data
         return received
 
-    async def _until(self, mark: bytes) -> bytes:
+    async def until_seen(self, mark: bytes) -> bytes:
+        """Return what comes, up to and including ``mark``."""
         while mark not in self._received:
             await self._more()
         found, _, self._received = self._received.partition(mark)
