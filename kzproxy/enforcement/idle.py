@@ -16,6 +16,7 @@ class WatchedCut:
     """
 
     __slots__ = ("_down", "_moved", "_up", "inner")
+    must_feed = True
 
     def __init__(
         self, inner: StreamCut, kind: StreamKind, answer: ResponseHead, moved: Callable[[], None]

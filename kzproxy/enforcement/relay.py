@@ -275,6 +275,8 @@ class Relay:
 
     def _passing(self, followed: StreamCut, sieve: WatchSieve | None = None) -> Take:
         """Return what sends to the client what comes for it; whether more may come at once."""
+        if sieve is None and not followed.must_feed:
+            return self._exchange.send_now
         follow, send_now = followed.feed, self._exchange.send_now
 
         def pass_on(data: bytes) -> bool:

@@ -47,7 +47,7 @@ class ChunkScanner:
     Attributes:
         done: The last chunk has been seen whole.
         noted: Where payload lies in what was followed last; None where nobody asked for it.
-        payload_end: Where the last of it ends there; 0 where there is none.
+        last_byte: The last one of payload so far; None before the first.
     """
 
     __slots__ = (
@@ -58,8 +58,8 @@ class ChunkScanner:
         "_left_bytes",
         "_line",
         "done",
+        "last_byte",
         "noted",
-        "payload_end",
     )
 
     def __init__(self, error: type[ProxyError]) -> None:
@@ -70,7 +70,7 @@ class ChunkScanner:
         self._line = b""
         self.done = False
         self.noted: list[slice] | None = None
-        self.payload_end = 0
+        self.last_byte: int | None = None
         # How a chunk begins that is as long as the one before: events of one object mostly are.
         self._alike_bytes = 0
         self._alike_line = b""
@@ -103,11 +103,10 @@ class ChunkScanner:
                 self._alike_bytes, self._alike_line = length, _line_of(length)
             line = self._alike_line
             if line and data.startswith(line) and data[-2:] == b"\r\n":
-                self.payload_end = length - 2
+                self.last_byte = data[-3]
                 if noted is not None:
                     noted[:] = (slice(len(line), length - 2),)
                 return length
-        self.payload_end = 0
         if noted is not None:
             noted.clear()
         return self._read(data, noted)
@@ -127,7 +126,7 @@ class ChunkScanner:
                     break
             if self._expected is _Expected.PAYLOAD:
                 stop = min(position + self._left_bytes, end)
-                self.payload_end = stop
+                self.last_byte = data[stop - 1]
                 if payload is not None:
                     payload.append(slice(position, stop))
                 self._left_bytes -= stop - position
@@ -146,13 +145,13 @@ class ChunkScanner:
         """Pass over the chunks that ``data`` holds whole; return where the first other begins."""
         if payload is None and (run := _LIKE_GO.match(data, position)) is not None:
             position = run.end()
-            self.payload_end = position - 2
+            self.last_byte = data[position - 3]
         while (line := _SIZE_LINE.match(data, position)) is not None:
             start = line.end()
             stop = start + int(line[1], 16)
             if stop == start or data[stop : stop + 2] != b"\r\n":
                 break
-            self.payload_end = stop
+            self.last_byte = data[stop - 1]
             if payload is not None:
                 payload.append(slice(start, stop))
             position = stop + 2

@@ -19,6 +19,10 @@ from kzproxy.http.websocket_cut import WebSocketExecCut, WebSocketWatchCut
 class StreamCut(Protocol):
     """Knows where a stream stands, and how to end it there."""
 
+    @property
+    def must_feed(self) -> bool:
+        """Whether ``feed`` must be called; else what comes may go on as it is without that."""
+
     def feed(self, data: bytes) -> bytes:
         """Follow bytes for the client, all after the answer's head; return those to pass on now."""
 
@@ -46,6 +50,7 @@ class AbortOnly:
     """
 
     __slots__ = ()
+    must_feed = False
 
     def feed(self, data: bytes) -> bytes:
         """Return all of it."""

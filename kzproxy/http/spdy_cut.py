@@ -22,6 +22,7 @@ class SpdyExecCut:
     """
 
     __slots__ = ("_begun", "_down", "_open", "_opened", "_protocol", "_up", "_whole")
+    must_feed = True
 
     def __init__(self, protocol: str) -> None:
         """``protocol`` is the one the server chose in ``X-Stream-Protocol-Version``."""

@@ -15,28 +15,34 @@ from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 
 _JSON = "application/json"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
-_LINE_FEED = 10
+# An encoder escapes a line feed within a string, so that every one ends an event.
+_LINE_ENDS = (None, 10)
 
 
 class WatchCut:
-    """Follows a chunked watch on its way to the client."""
+    """Follows a chunked watch on its way to the client.
 
-    __slots__ = ("_chunks", "_events", "_is_followed", "_is_line_whole", "_media_type", "_payload")
+    Attributes:
+        must_feed: See ``StreamCut``; but for protobuf, chunks and the last byte tell where events
+            end.
+    """
+
+    __slots__ = ("_chunks", "_events", "_is_followed", "_media_type", "_payload", "must_feed")
 
     def __init__(self, media_type: str, followed: ChunkScanner | None = None) -> None:
         """Begin before the first byte of the body.
 
         Args:
             media_type: One of WATCH_MEDIA_TYPES.
-            followed: Has just followed, each time, what is then fed; None to follow it here.
+            followed: Has just followed, each time, what is then fed, or goes on without it; None
+                to follow it here.
         """
         self._media_type = media_type
         self._is_followed = followed is not None
         self._chunks = followed or ChunkScanner(UpstreamInvalid)
-        # JSON: an encoder escapes a line feed within a string, so that every one ends an event.
-        self._is_line_whole = True
         self._events = None if media_type == _JSON else _EVENTS[media_type]()
         self._payload = [] if self._events is None else self._chunks.note_payload()
+        self.must_feed = followed is None or media_type == _PROTOBUF
 
     def feed(self, data: bytes) -> bytes:
         """Follow bytes of the answer's body, framing included; return all of them.
@@ -48,8 +54,6 @@ class WatchCut:
             self._chunks.follow(data)
         if self._events is not None:
             self._events.feed(data, self._payload)
-        elif end := self._chunks.payload_end:
-            self._is_line_whole = data[end - 1] == _LINE_FEED
         return data
 
     def feed_client(self, data: bytes) -> None:
@@ -60,7 +64,9 @@ class WatchCut:
         """Whether a farewell may follow now."""
         if not self._chunks.between_chunks:
             return False
-        return self._is_line_whole if self._events is None else self._events.whole
+        if self._events is None:
+            return self._chunks.last_byte in _LINE_ENDS
+        return self._events.whole
 
     def farewell(self, status_body: bytes) -> bytes | None:
         """Return the bytes that end the body, or None where only aborting is safe.

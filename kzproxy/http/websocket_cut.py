@@ -24,6 +24,7 @@ class _WebSocketCut:
     """Follows the server's frames; the client's need no following, since none are put in there."""
 
     __slots__ = ("_frames", "_whole")
+    must_feed = True
 
     def __init__(self) -> None:
         self._frames = WebSocketFrames()

@@ -313,7 +313,8 @@ class UpstreamConnection:
             if not follower.done:
                 return take(data)
             self._end_body(surplus_bytes=len(data) - size)
-            take(data[:size])
+            if size:
+                take(data[:size])
             return False
 
         return take_scanned
