@@ -4,8 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-# By system, then by figure: the median over the repetitions.
-Medians = Mapping[str, Mapping[str, float]]
+# By system, then by figure: what was taken, in that order.
+Taken = Mapping[str, Mapping[str, Sequence[float]]]
 
 NGINX, KZPROXY, DIRECT = "nginx", "kzproxy", "direct"
 
@@ -103,15 +103,7 @@ class Standing:
         return self.found <= self.floor.limit
 
 
-def medians(figures: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, dict[str, float]]:
-    """Return the medians over the repetitions."""
-    return {
-        system: {key: statistics.median(values) for key, values in own.items()}
-        for system, own in figures.items()
-    }
-
-
-def standings(found: Medians) -> list[Standing]:
+def standings(found: Taken) -> list[Standing]:
     """Return every floor whose figures were measured, in the order of ``FLOORS``."""
     return [
         Standing(floor=floor, found=ratio)
@@ -120,19 +112,29 @@ def standings(found: Medians) -> list[Standing]:
     ]
 
 
-def ratio_of(found: Medians, key: str, beside: str) -> float | None:
-    """Return kzproxy's figure ÷ that of ``beside``; the figure itself where that is empty.
+def median_of(found: Taken, system: str, key: str) -> float | None:
+    """Return a system's figure; None where it was not measured."""
+    values = found.get(system, {}).get(key)
+    return statistics.median(values) if values else None
 
-    None where one of the two was not measured, or there is nothing to divide by.
+
+def ratio_of(found: Taken, key: str, beside: str, ours: str = KZPROXY) -> float | None:
+    """Return the figure of ``ours`` ÷ that of ``beside``; the figure itself where that is empty.
+
+    The median of the ratios within each round, where both were taken as often; else the ratio of
+    the medians. None where one of the two was not measured, or there is nothing to divide by.
     """
-    ours = found.get(KZPROXY, {}).get(key)
-    if ours is None or not beside:
-        return ours
-    theirs = found.get(beside, {}).get(key)
-    return ours / theirs if theirs else None
+    if not beside:
+        return median_of(found, ours, key)
+    one, other = (found.get(name, {}).get(key, ()) for name in (ours, beside))
+    if len(one) == len(other):
+        ratios = [its / theirs for its, theirs in zip(one, other, strict=True) if theirs > 0]
+        return statistics.median(ratios) if ratios else None
+    its, theirs = median_of(found, ours, key), median_of(found, beside, key)
+    return its / theirs if its is not None and theirs else None
 
 
-def ratios_to_nginx(found: Medians) -> dict[str, float]:
+def ratios_to_nginx(found: Taken) -> dict[str, float]:
     """Return the ratios to nginx by name, as ``latest.json`` has them."""
     return {
         each.floor.name: round(each.found, 3)

@@ -38,13 +38,18 @@ class Lineup:
 
     @property
     def names(self) -> Sequence[str]:
-        """The systems, kzproxy right after nginx, so that the two see the same machine."""
+        """The systems, kzproxy right after nginx."""
         peers = []
         if self.kube_rbac_proxy is not None:
             peers.append(KubeRbacProxy.name)
         if self.kubectl is not None:
             peers.append(KubectlProxy.name)
         return (Direct.name, Nginx.name, Kzproxy.name, *peers)
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """Those of them that no ratio is taken of."""
+        return frozenset(self.names) - {Direct.name, Nginx.name, Kzproxy.name}
 
     def make(self, name: str, site: Site) -> System:
         """Put a system in its place."""

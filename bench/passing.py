@@ -1,4 +1,4 @@
-"""A first look: CPU for what passes through, nginx and kzproxy in turn.
+"""A first look: CPU for what passes through, nginx and kzproxy side by side.
 
 ``python -m bench.passing`` is for whoever works on the data path: bodies, events to a thousand
 watches and, with ``--list``, the long list of the real kube-apiserver. The figures that count are
@@ -8,19 +8,20 @@ too; with ``--hold`` kzproxy alone does it, and its process id is printed, for p
 
 import argparse
 import shlex
-import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from bench.api_server import LIST_TARGET, api_server
-from bench.figures import DIRECT, KZPROXY, NGINX
+from bench.figures import DIRECT, KZPROXY, NGINX, median_of, ratio_of
 from bench.machine import load_average
 from bench.measures import Values, bodies, lists, watches
 from bench.programs import find_nginx, say
+from bench.report import number
+from bench.rounds import Group, together
 from bench.running import Running, running
-from bench.series import Found, check_decisions, measure_once
+from bench.series import Found, check_decisions
 from bench.stage import Stage, set_up
 from bench.systems.direct import Direct
 from bench.systems.kzproxy import Kzproxy
@@ -81,32 +82,33 @@ def _measure(run: Running, options: argparse.Namespace) -> Values:
 
 
 def _compare(stage: Stage, site: Site, options: argparse.Namespace) -> None:
-    found = Found()
-    for repetition in range(options.repetitions):
-        for system in _systems(site, repetition, options):
-            values = _measure_once(stage, system, options, found)
-            found.add(system.name, values)
-            say(f"{system.name}: {_words(values)}")
+    found, systems = Found(), list(_systems(site, options))
+    if options.list:
+        _lists(stage, systems, options, found)
+    else:
+        group = Group(measure=lambda run: _measure(run, options), rounds=options.rounds)
+        together(stage, systems, _FIRST, [group], found)
     for line in _table(found):
         sys.stdout.write(f"{line}\n")
     say(f"load average: {', '.join(f'{each:.1f}' for each in found.load_averages)}")
 
 
-def _measure_once(
-    stage: Stage, system: System, options: argparse.Namespace, found: Found
-) -> Values:
-    if not options.list:
-        return measure_once(stage, system, _FIRST, lambda run: _measure(run, options), found)
+def _lists(
+    stage: Stage, systems: Sequence[System], options: argparse.Namespace, found: Found
+) -> None:
     found.load_averages.append(load_average())
-    with running(system, stage.loader, stage.cores.proxy, _FIRST) as run:
-        values = _measure(run, options)
-    check_decisions(system, run)
-    return values
+    core = stage.cores.proxy
+    with ExitStack() as stack:
+        runs = [stack.enter_context(running(each, stage.loader, core, _FIRST)) for each in systems]
+        for _ in range(options.rounds):
+            found.add_round({run.system.name: _measure(run, options) for run in runs})
+    for run in runs:
+        check_decisions(run.system, run)
 
 
-def _systems(site: Site, repetition: int, options: argparse.Namespace) -> Iterator[System]:
+def _systems(site: Site, options: argparse.Namespace) -> Iterator[System]:
     def placed(name: str) -> Site:
-        directory = site.directory.parent / f"{name}-{repetition}"
+        directory = site.directory.parent / name
         return Site(world=site.world, upstream=site.upstream, directory=directory)
 
     if options.list:
@@ -119,11 +121,12 @@ def _systems(site: Site, repetition: int, options: argparse.Namespace) -> Iterat
 
 def _table(found: Found) -> Iterator[str]:
     """Yield a line a figure: medians, and what they are of nginx's."""
-    names: Sequence[str] = [n for n in (DIRECT, NGINX, _OTHER, KZPROXY) if n in found.figures]
+    names = [name for name in (DIRECT, NGINX, _OTHER, KZPROXY) if name in found.figures]
     for key in found.figures[KZPROXY]:
-        values = {n: statistics.median(found.figures[n][key]) for n in names}
         words = [
-            f"{name} {value:.1f} ({value / values[NGINX]:.2f})" for name, value in values.items()
+            f"{name} {number(median_of(found.figures, name, key), 1)}"
+            f" ({number(ratio_of(found.figures, key, NGINX, name), 2)})"
+            for name in names
         ]
         yield f"{key}: {', '.join(words)}"
 
@@ -143,8 +146,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.passing", description=__doc__)
     parser.add_argument("parts", nargs="*", default=_PARTS, help=", ".join(_PARTS))
     parser.add_argument("--list", action="store_true", help="the real kube-apiserver's list alone")
-    parser.add_argument("--count", type=int, default=10, help="of bodies, events or lists a turn")
-    parser.add_argument("--repetitions", type=int, default=3, help="of the systems in turn")
+    parser.add_argument("--count", type=int, default=5, help="of bodies, events or lists a turn")
+    parser.add_argument("--rounds", type=int, default=8, help="in each of which all have a turn")
     parser.add_argument("--against", type=Path, help="another checkout of kzproxy")
     parser.add_argument("--hold", action="store_true", help="kzproxy alone, for a profiler")
     parser.add_argument("--wrap", default="", help="what kzproxy is started by")

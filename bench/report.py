@@ -1,5 +1,6 @@
 """The figures as a table for people and as JSON for machines."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,8 @@ from bench.figures import (
     FLOORS,
     KZPROXY,
     NGINX,
-    Medians,
-    medians,
+    Taken,
+    median_of,
     ratio_of,
     ratios_to_nginx,
     standings,
@@ -29,7 +30,7 @@ class Circumstances:
         versions: Of everything that was measured or measured with.
         machine: Processor, cores, kernel, file system.
         ciphers: What each system agreed on with its clients.
-        load_averages: Of the machine, before each turn of a system.
+        load_averages: Of the machine, before each repetition.
     """
 
     date: str
@@ -41,11 +42,8 @@ class Circumstances:
     load_averages: Sequence[float]
 
 
-def document(
-    circumstances: Circumstances, figures: Mapping[str, Mapping[str, Sequence[float]]]
-) -> dict[str, Any]:
+def document(circumstances: Circumstances, found: Taken) -> dict[str, Any]:
     """Return what ``bench/results/latest.json`` holds."""
-    found = medians(figures)
     return {
         "date": circumstances.date,
         "commit": circumstances.commit,
@@ -65,28 +63,28 @@ def document(
             for each in standings(found)
         },
         "systems": {
-            system: {key: spread(values) for key, values in own.items()}
-            for system, own in figures.items()
+            system: {key: _in_full(values) for key, values in own.items()}
+            for system, own in found.items()
         },
     }
 
 
-def medians_of(document: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Return the medians that a document holds."""
+def taken_of(document: Mapping[str, Any]) -> Taken:
+    """Return the figures that a document holds."""
     return {
-        system: {key: spread["median"] for key, spread in own.items()}
+        system: {key: values["taken"] for key, values in own.items()}
         for system, own in document["systems"].items()
     }
 
 
-def table(found: Medians) -> str:
+def table(found: Taken) -> str:
     """Return the medians as a Markdown table, kzproxy's ratio to nginx and its floor at the end."""
     systems = sorted(found, key=lambda name: name == KZPROXY)  # ours last, the others as they came
     limits = {floor.key: floor.limit for floor in FLOORS if floor.beside == NGINX}
     rows = [
         [
             figure.title,
-            *(number(found[system].get(figure.key), figure.decimals) for system in systems),
+            *(number(median_of(found, system, figure.key), figure.decimals) for system in systems),
             number(ratio_of(found, figure.key, NGINX), 2),
             number(limits.get(figure.key), 2),
         ]
@@ -96,7 +94,7 @@ def table(found: Medians) -> str:
     return markdown(["", *systems, f"{KZPROXY} ÷ {NGINX}", "at most"], rows)
 
 
-def verdict(found: Medians) -> str:
+def verdict(found: Taken) -> str:
     """Return every floor and where kzproxy stands, as a Markdown table."""
     rows = [
         [
@@ -113,13 +111,15 @@ def verdict(found: Medians) -> str:
 
 def spread(values: Sequence[float]) -> dict[str, float]:
     """Return median, least and greatest."""
-    ordered = sorted(values)
-    middle = medians({"": {"": ordered}})[""][""]
     return {
-        "median": round(middle, 3),
-        "min": round(ordered[0], 3),
-        "max": round(ordered[-1], 3),
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
     }
+
+
+def _in_full(values: Sequence[float]) -> dict[str, Any]:
+    return {**spread(values), "taken": [round(value, 3) for value in values]}
 
 
 def number(value: float | None, decimals: int) -> str:

@@ -16,15 +16,28 @@ from typing import Any
 from bench import decisions, live_streams, mixed_rules, workers
 from bench.api_server import LIST_TARGET, ApiServer, api_server
 from bench.decision_latency import in_own_process
-from bench.figures import DIRECT, KZPROXY, medians, standings
+from bench.figures import DIRECT, KZPROXY, standings
 from bench.ledger import MismatchError
 from bench.lineup import Lineup
 from bench.machine import Cores, load_average
-from bench.measures import Effort, Values, beyond, everything, lists, sequential, without_proxy
+from bench.measures import (
+    Effort,
+    at_rest,
+    bodies,
+    cold,
+    connections,
+    lists,
+    sequential,
+    sequential_cold,
+    small,
+    watches,
+    without_proxy,
+)
 from bench.programs import CannotRunError, say
 from bench.report import Circumstances, document, table, verdict
-from bench.running import Running, running
-from bench.series import Found, check_decisions, check_equal_terms, measure_once
+from bench.rounds import Group, together
+from bench.running import running
+from bench.series import Found, check_decisions, check_equal_terms
 from bench.stage import Stage, set_up
 from bench.surroundings import commit, commit_since, machine, versions
 from bench.systems.system import Site
@@ -36,20 +49,24 @@ _FIRST_TARGET = "/version"
 
 FULL = Effort(
     repetitions=3,
-    small_seconds=4.0,
-    sequential_seconds=3.0,
-    connection_seconds=3.0,
-    bodies=6,
+    rounds=8,
+    watch_rounds=2,
+    small_seconds=0.8,
+    sequential_seconds=0.6,
+    connection_seconds=0.6,
+    bodies=2,
     events=10,
     lists=8,
 )
 # Twice as long and it would not be quick; half as long and it would be noise.
 QUICK = Effort(
     repetitions=1,
-    small_seconds=3.0,
-    sequential_seconds=1.5,
-    connection_seconds=1.5,
-    bodies=3,
+    rounds=3,
+    watch_rounds=1,
+    small_seconds=0.8,
+    sequential_seconds=0.4,
+    connection_seconds=0.4,
+    bodies=2,
     events=5,
     lists=0,
     direct_whole=False,
@@ -189,21 +206,38 @@ def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
 def _repetition(
     stage: Stage, lineup: Lineup, effort: Effort, repetition: int, found: Found
 ) -> None:
-    """Measure every system once before the fixed upstream."""
+    """Measure all systems side by side before the fixed upstream."""
+    systems = [lineup.make(name, stage.site(f"{name}-{repetition}")) for name in lineup.names]
+    groups = _groups(stage.world.targets, effort)
+    together(stage, systems, _FIRST_TARGET, groups, found, once=lineup.peers)
 
-    def measure(run: Running) -> Values:
-        targets = stage.world.targets
-        if run.system.name == DIRECT and not effort.direct_whole:
-            return sequential(run, targets, effort.sequential_seconds)
-        return everything(run, targets, effort)
 
-    values: dict[str, Values] = {}
-    for name in lineup.names:
-        system = lineup.make(name, stage.site(f"{name}-{repetition}"))
-        values[name] = measure_once(stage, system, _FIRST_TARGET, measure, found)
-    values[DIRECT] = without_proxy(values[DIRECT])
-    for name, own in values.items():
-        found.add(name, own if name == DIRECT else own | beyond(own, values[DIRECT]))
+def _groups(targets: tuple[str, ...], effort: Effort) -> list[Group]:
+    """Return all that is measured before the fixed upstream, coldest first."""
+    rounds, more = effort.rounds, frozenset[str]() if effort.direct_whole else frozenset({DIRECT})
+    return [
+        Group(measure=lambda run: at_rest(run) | cold(run, targets), without=more),
+        Group(
+            measure=lambda run: watches(run, effort.events),
+            rounds=effort.watch_rounds,
+            without=more,
+        ),
+        Group(measure=lambda run: sequential_cold(run, targets)),
+        Group(
+            measure=lambda run: small(run, targets, effort.small_seconds),
+            rounds=rounds,
+            without=more,
+        ),
+        Group(
+            measure=lambda run: sequential(run, targets, effort.sequential_seconds), rounds=rounds
+        ),
+        Group(
+            measure=lambda run: connections(run, targets, effort.connection_seconds),
+            rounds=rounds,
+            without=more,
+        ),
+        Group(measure=lambda run: bodies(run, effort.bodies), rounds=rounds, without=more),
+    ]
 
 
 def _lists(
@@ -246,7 +280,7 @@ def _write(
 
 def _judge(found: Found, alone: dict[str, Any]) -> int:
     """Print everything; return 1 where a floor is not reached."""
-    measured = medians(found.figures)
+    measured = found.figures
     sys.stdout.write(f"{table(measured)}\n\n{verdict(measured)}\n\n{decisions.words(alone)}\n")
     say(f"load average {min(found.load_averages):.1f} to {max(found.load_averages):.1f}")
     for system, cipher in found.ciphers.items():

@@ -1,27 +1,23 @@
-"""Measure one system once, and hold it to account."""
+"""What has been found of all systems, and what must hold of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bench.figures import KZPROXY, NGINX
-from bench.ledger import MismatchError, Records, check_audit_ids, check_records, check_upstream
-from bench.machine import load_average
-from bench.measures import Values
-from bench.programs import say
-from bench.running import Running, running
-from bench.stage import Stage
+from bench.ledger import MismatchError, Records, check_records
+from bench.running import Running
 from bench.systems.system import System
 
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """The figures of all systems, a list over the repetitions each.
+    """The figures of all systems.
 
     Attributes:
-        figures: By system, then by key.
+        figures: By system, then by key, in the order in which they were taken.
         ciphers: What each system agreed on with its clients.
-        load_averages: Of the machine, before each system's turn.
+        load_averages: Of the machine, before each repetition.
         decisions: By key, those of ``bench.mixed_rules``.
         streams: The part of ``latest.json`` on live streams; empty where they were not measured.
         workers: The same on a second worker.
@@ -40,33 +36,15 @@ class Found:
             self.decisions.setdefault(key, []).append(value)
 
     def add(self, system: str, values: Mapping[str, float]) -> None:
-        """Add a repetition's values."""
+        """Add what was measured of a system."""
         own = self.figures.setdefault(system, {})
         for key, value in values.items():
             own.setdefault(key, []).append(value)
 
-
-def measure_once(
-    stage: Stage, system: System, target: str, measure: Callable[[Running], Values], found: Found
-) -> Values:
-    """Start ``system`` before the fixed upstream, measure, stop, and hold it to account.
-
-    Raises:
-        CannotRunError: It does not start, or an answer is wrong.
-        MismatchError: Answers, upstream requests and records are not the same.
-    """
-    found.load_averages.append(load_average())
-    before = stage.upstream.counts()
-    with running(system, stage.loader, stage.cores.proxy, target) as run:
-        values = measure(run)
-    counts = stage.upstream.counts().since(before)
-    check_upstream(system.name, run.reports, counts)
-    if system.impersonates:
-        check_audit_ids(system.name, run.reports, counts)
-    check_decisions(system, run)
-    found.ciphers[system.name] = f"{cipher_of(run)}; upstream {counts.cipher_suite}"
-    say(f"{system.name}: {len(run.reports)} loads, {counts.requests} requests, all accounted for")
-    return values
+    def add_round(self, values: Mapping[str, Mapping[str, float]]) -> None:
+        """Add what was measured of each system, by name, one right after the other."""
+        for system, own in values.items():
+            self.add(system, own)
 
 
 def check_decisions(system: System, run: Running) -> Records:

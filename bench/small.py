@@ -1,4 +1,4 @@
-"""A first look: CPU for a small request, nginx and kzproxy in turn.
+"""A first look: CPU for a small request, nginx and kzproxy side by side.
 
 ``python -m bench.small`` is for whoever works on the data path; the figures that count are those of
 ``make bench``. With ``--hold`` kzproxy alone is under load and its process id is printed, for perf
@@ -7,12 +7,14 @@ or py-spy; with ``--wrap 'COMMAND ARGS'`` it is started by that command.
 
 import argparse
 import shlex
-import statistics
 
+from bench.figures import KZPROXY, NGINX, median_of, ratio_of
 from bench.measures import Values, cold, small
 from bench.programs import find_nginx, say
-from bench.running import Running, running
-from bench.series import Found, measure_once
+from bench.report import number
+from bench.rounds import Group, together
+from bench.running import running
+from bench.series import Found
 from bench.stage import Stage, set_up
 from bench.systems.kzproxy import Kzproxy
 from bench.systems.nginx import Nginx
@@ -33,27 +35,21 @@ def main() -> None:
 
 
 def _compare(stage: Stage, options: argparse.Namespace) -> None:
-    found = Found()
-
-    def measure(run: Running) -> Values:
-        targets = stage.world.targets
-        return cold(run, targets) | small(run, targets, options.seconds)
-
-    for repetition in range(options.repetitions):
-        systems: list[System] = [
-            Nginx(stage.site(f"nginx-{repetition}"), find_nginx()),
-            Kzproxy(stage.site(f"kzproxy-{repetition}")),
-        ]
-        for system in systems:
-            values = measure_once(stage, system, _FIRST, measure, found)
-            found.add(system.name, values)
-            say(f"{system.name}: {_words(values)}")
+    found, targets = Found(), stage.world.targets
+    systems: list[System] = [
+        Nginx(stage.site("nginx"), find_nginx()),
+        Kzproxy(stage.site("kzproxy")),
+    ]
+    groups = [
+        Group(measure=lambda run: cold(run, targets)),
+        Group(measure=lambda run: small(run, targets, options.seconds), rounds=options.rounds),
+    ]
+    together(stage, systems, _FIRST, groups, found)
     for key in ("small_cpu_us", "cold_cpu_us"):
-        nginx, kzproxy = (
-            statistics.median(found.figures[name][key]) for name in ("nginx", "kzproxy")
-        )
-        ratio = f"ratio {kzproxy / nginx:.2f}"
-        say(f"{key}: nginx {nginx:.1f}, kzproxy {kzproxy:.1f}, {ratio}")
+        ours, theirs = (median_of(found.figures, name, key) for name in (KZPROXY, NGINX))
+        ratio = ratio_of(found.figures, key, NGINX)
+        words = f"nginx {number(theirs, 1)}, kzproxy {number(ours, 1)}, ratio {number(ratio, 2)}"
+        say(f"{key}: {words}")
     say(f"load average: {', '.join(f'{each:.1f}' for each in found.load_averages)}")
 
 
@@ -70,8 +66,8 @@ def _hold(stage: Stage, options: argparse.Namespace) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.small", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="under load, each time")
-    parser.add_argument("--repetitions", type=int, default=3, help="of nginx and kzproxy in turn")
+    parser.add_argument("--seconds", type=float, default=0.8, help="under load, each time")
+    parser.add_argument("--rounds", type=int, default=16, help="in each of which both have a turn")
     parser.add_argument("--hold", action="store_true", help="kzproxy alone, for a profiler")
     parser.add_argument("--wrap", default="", help="what kzproxy is started by")
     return parser.parse_args()

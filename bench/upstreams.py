@@ -3,6 +3,7 @@
 import json
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,18 @@ class Counts:
             audit_sum=self.audit_sum - before.audit_sum,
             bytes_received=self.bytes_received - before.bytes_received,
             cipher_suite=self.cipher_suite,
+        )
+
+    @classmethod
+    def sum_of(cls, parts: "Sequence[Counts]") -> "Counts":
+        """Return the sum of ``parts``, of which there is one at least."""
+        return cls(
+            requests=sum(each.requests for each in parts),
+            impersonated=sum(each.impersonated for each in parts),
+            audit_ids=sum(each.audit_ids for each in parts),
+            audit_sum=sum(each.audit_sum for each in parts),
+            bytes_received=sum(each.bytes_received for each in parts),
+            cipher_suite=parts[-1].cipher_suite,
         )
 
 

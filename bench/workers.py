@@ -23,8 +23,9 @@ from bench.machine import Cores, process_cpu_seconds, process_tree
 from bench.measures import CONCURRENCY, CONNECTIONS, Values
 from bench.programs import CannotRunError
 from bench.report import markdown, number, spread
+from bench.rounds import Group, together
 from bench.running import Running
-from bench.series import Found, measure_once
+from bench.series import Found
 from bench.stage import Stage
 from bench.systems.kzproxy import Kzproxy
 
@@ -142,7 +143,7 @@ def _worked(stage: Stage, name: str, count: int) -> Worked:
         found.append(_weighed(stage, run, count))
         return {}
 
-    measure_once(stage, system, _FIRST_TARGET, weigh, Found())
+    together(stage, [system], _FIRST_TARGET, [Group(measure=weigh)], Found())
     return found[0]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import decisions, live_streams, workers
-from bench.report import medians_of, table, verdict
+from bench.report import table, taken_of, verdict
 
 _REPOSITORY = Path(__file__).parents[1]
 RESULTS = _REPOSITORY / "bench" / "results" / "latest.json"
@@ -47,7 +47,7 @@ def page_with(page: str, measured: Mapping[str, Any]) -> str:
 
 def figures_of(measured: Mapping[str, Any]) -> str:
     """Return what stands between the marks."""
-    found = medians_of(measured)
+    found = taken_of(measured)
     loads = measured["load_averages"]
     versions = ", ".join(f"{name} {number}" for name, number in measured["versions"].items())
     machine = ", ".join(f"{name} {value}" for name, value in measured["machine"].items())

@@ -1,27 +1,60 @@
 """Medians, ratios and floors."""
 
-from bench.figures import FIGURES, FLOORS, medians, ratio_of, ratios_to_nginx, standings
+from bench.figures import FIGURES, FLOORS, median_of, ratio_of, ratios_to_nginx, standings
 
 FOUND = {
-    "direct": {"list_wall_ms": 100.0},
-    "nginx": {"small_cpu_us": 30.0, "seq_added_p50_us": 0.0},
+    "direct": {"list_wall_ms": [100.0]},
+    "nginx": {"small_cpu_us": [30.0], "seq_added_p50_us": [0.0]},
     "kzproxy": {
-        "small_cpu_us": 66.0,
-        "seq_added_p50_us": 9.0,
-        "list_wall_ms": 116.0,
-        "idle_rss_mib": 60.0,
+        "small_cpu_us": [66.0],
+        "seq_added_p50_us": [9.0],
+        "list_wall_ms": [116.0],
+        "idle_rss_mib": [60.0],
     },
 }
 
 
 def test_the_median_is_taken_figure_by_figure() -> None:
-    found = medians({"nginx": {"a": [3.0, 1.0, 2.0], "b": [1.0, 2.0]}})
+    found = {"nginx": {"a": [3.0, 1.0, 2.0], "b": [1.0, 2.0], "c": []}}
 
-    assert found == {"nginx": {"a": 2.0, "b": 1.5}}
+    assert [median_of(found, "nginx", key) for key in "abcd"] == [2.0, 1.5, None, None]
+    assert median_of(found, "kzproxy", "a") is None
 
 
 def test_a_ratio_is_ours_by_theirs() -> None:
     assert ratio_of(FOUND, "small_cpu_us", "nginx") == 2.2
+
+
+def test_a_ratio_is_taken_within_each_round() -> None:
+    """The machine had half its speed in the second round: of the medians the ratio is 3."""
+    found = {
+        "nginx": {"small_cpu_us": [20.0, 40.0, 20.0]},
+        "kzproxy": {"small_cpu_us": [40.0, 80.0, 60.0]},
+    }
+
+    assert ratio_of(found, "small_cpu_us", "nginx") == 2.0
+
+
+def test_of_what_was_not_taken_as_often_it_is_that_of_the_medians() -> None:
+    found = {
+        "nginx": {"small_cpu_us": [20.0, 40.0, 20.0]},
+        "kzproxy": {"small_cpu_us": [80.0, 40.0]},
+    }
+
+    assert ratio_of(found, "small_cpu_us", "nginx") == 3.0
+
+
+def test_a_round_in_which_the_other_took_nothing_says_nothing() -> None:
+    found = {
+        "nginx": {"seq_added_p50_us": [0.0, 20.0, -1.0]},
+        "kzproxy": {"seq_added_p50_us": [9.0, 30.0, 9.0]},
+    }
+
+    assert ratio_of(found, "seq_added_p50_us", "nginx") == 1.5
+
+
+def test_another_system_may_be_divided() -> None:
+    assert ratio_of(FOUND, "small_cpu_us", "kzproxy", "nginx") == 30.0 / 66.0
 
 
 def test_there_is_no_ratio_to_nothing() -> None:
@@ -41,7 +74,7 @@ def test_only_ratios_to_nginx_are_called_so() -> None:
 
 
 def test_the_ratios_have_the_names_that_others_read() -> None:
-    everything = {floor.key: 1.0 for floor in FLOORS}
+    everything = {floor.key: [1.0] for floor in FLOORS}
 
     ratios = ratios_to_nginx({"nginx": everything, "kzproxy": everything, "direct": everything})
 
