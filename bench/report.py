@@ -26,6 +26,8 @@ class Circumstances:
 
     Attributes:
         date: ISO 8601, UTC.
+        repetitions: Of everything, each system started anew.
+        rounds: Within each, of what is compared under load.
         commit: Of kzproxy; ``-dirty`` where files differed from it, ``A..B`` where it changed.
         versions: Of everything that was measured or measured with.
         machine: Processor, cores, kernel, file system.
@@ -36,6 +38,7 @@ class Circumstances:
     date: str
     commit: str
     repetitions: int
+    rounds: int
     versions: Mapping[str, str]
     machine: Mapping[str, str]
     ciphers: Mapping[str, str]
@@ -48,6 +51,7 @@ def document(circumstances: Circumstances, found: Taken) -> dict[str, Any]:
         "date": circumstances.date,
         "commit": circumstances.commit,
         "repetitions": circumstances.repetitions,
+        "rounds": circumstances.rounds,
         "versions": dict(circumstances.versions),
         "machine": dict(circumstances.machine),
         "ciphers": dict(circumstances.ciphers),

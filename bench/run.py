@@ -7,7 +7,7 @@ upstream requests and decision records are not the same.
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from types import ModuleType
@@ -26,6 +26,7 @@ from bench.measures import (
     bodies,
     cold,
     connections,
+    events,
     lists,
     sequential,
     sequential_cold,
@@ -40,7 +41,7 @@ from bench.running import running
 from bench.series import Found, check_decisions, check_equal_terms
 from bench.stage import Stage, set_up
 from bench.surroundings import commit, commit_since, machine, versions
-from bench.systems.system import Site
+from bench.systems.system import Site, System
 from bench.written import RESULTS, write_document, write_page, write_part
 from kzproxy.clock.system import Clock, SystemClock
 from kzproxy.demo.control_plane import find_binaries
@@ -50,19 +51,19 @@ _FIRST_TARGET = "/version"
 FULL = Effort(
     repetitions=3,
     rounds=8,
-    watch_rounds=2,
+    event_rounds=4,
     small_seconds=0.8,
     sequential_seconds=0.6,
     connection_seconds=0.6,
     bodies=2,
     events=10,
-    lists=8,
+    lists=2,
 )
 # Twice as long and it would not be quick; half as long and it would be noise.
 QUICK = Effort(
     repetitions=1,
     rounds=3,
-    watch_rounds=1,
+    event_rounds=0,
     small_seconds=0.8,
     sequential_seconds=0.4,
     connection_seconds=0.4,
@@ -196,10 +197,8 @@ def _measure(lineup: Lineup, effort: Effort, clock: Clock) -> Found:
             _repetition(stage, lineup, effort, repetition, found)
             check_equal_terms(found)
         if effort.lists:
-            with ExitStack() as stack:
-                server = stack.enter_context(api_server(stage.directory, clock))
-                for repetition in range(effort.repetitions):
-                    _lists(stage, server, lineup, repetition, effort.lists, found)
+            with api_server(stage.directory, clock) as server:
+                _lists(stage, server, lineup, effort, found)
     return found
 
 
@@ -217,9 +216,10 @@ def _groups(targets: tuple[str, ...], effort: Effort) -> list[Group]:
     rounds, more = effort.rounds, frozenset[str]() if effort.direct_whole else frozenset({DIRECT})
     return [
         Group(measure=lambda run: at_rest(run) | cold(run, targets), without=more),
+        Group(measure=lambda run: watches(run, effort.events), without=more),
         Group(
-            measure=lambda run: watches(run, effort.events),
-            rounds=effort.watch_rounds,
+            measure=lambda run: events(run, effort.events),
+            rounds=effort.event_rounds,
             without=more,
         ),
         Group(measure=lambda run: sequential_cold(run, targets)),
@@ -240,21 +240,29 @@ def _groups(targets: tuple[str, ...], effort: Effort) -> list[Group]:
     ]
 
 
-def _lists(
-    stage: Stage, server: ApiServer, lineup: Lineup, repetition: int, count: int, found: Found
-) -> None:
-    """Measure every system once before the real kube-apiserver."""
+def _lists(stage: Stage, server: ApiServer, lineup: Lineup, effort: Effort, found: Found) -> None:
+    """Measure all systems side by side before the real kube-apiserver."""
+    found.load_averages.append(load_average())
+    with ExitStack() as entered:
+        runs = [
+            entered.enter_context(running(system, stage.loader, stage.cores.proxy, _FIRST_TARGET))
+            for system in _before(server, stage, lineup)
+        ]
+        for _ in range(effort.rounds):
+            for run in runs:
+                name, values = run.system.name, lists(run, LIST_TARGET, effort.lists)
+                found.add(name, without_proxy(values) if name == DIRECT else values)
+    for run in runs:
+        server.check_audited(check_decisions(run.system, run).permits)
+        say(f"{run.system.name}: {len(run.reports)} loads of lists, all accounted for")
+
+
+def _before(server: ApiServer, stage: Stage, lineup: Lineup) -> Iterator[System]:
     for name in lineup.names:
-        directory = stage.site(f"{name}-list-{repetition}").directory
-        site = Site(world=stage.world, upstream=server.upstream, directory=directory)
-        system = lineup.make(name, site)
-        found.load_averages.append(load_average())
-        with running(system, stage.loader, stage.cores.proxy, _FIRST_TARGET) as run:
-            values = lists(run, LIST_TARGET, count)
-        permits = check_decisions(system, run).permits
-        server.check_audited(permits)
-        found.add(name, without_proxy(values) if name == DIRECT else values)
-        say(f"{name}: {values['list_wall_ms']:.0f} ms a list")
+        directory = stage.site(f"{name}-list").directory
+        yield lineup.make(
+            name, Site(world=stage.world, upstream=server.upstream, directory=directory)
+        )
 
 
 def _write(
@@ -264,6 +272,7 @@ def _write(
         date=clock.now().isoformat(timespec="seconds"),
         commit=measured_commit,
         repetitions=effort.repetitions,
+        rounds=effort.rounds,
         versions=versions(lineup.nginx, lineup.kubectl),
         machine=machine(),
         ciphers=found.ciphers,

@@ -1,6 +1,7 @@
 """Where the figures are kept: ``bench/results/latest.json``, and their page in docs/."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,19 @@ from bench.report import table, taken_of, verdict
 _REPOSITORY = Path(__file__).parents[1]
 RESULTS = _REPOSITORY / "bench" / "results" / "latest.json"
 PAGE = _REPOSITORY / "docs" / "performance.md"
+_NUMBERS = re.compile(r"\[\n([-\d.e,\s]+)\]")
 _BEGIN, _END = "<!-- figures: written by make bench -->", "<!-- end of the figures -->"
 
 
 def write_document(measured: Mapping[str, Any]) -> None:
     """Write ``latest.json``."""
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(measured, indent=2, ensure_ascii=False) + "\n")
+    RESULTS.write_text(_on_one_line(json.dumps(measured, indent=2, ensure_ascii=False)) + "\n")
+
+
+def _on_one_line(written: str) -> str:
+    """Return JSON with each list of numbers on one line: they are many, and read as rows."""
+    return _NUMBERS.sub(lambda found: f"[{', '.join(found[1].replace(',', ' ').split())}]", written)
 
 
 def write_part(key: str, part: Mapping[str, Any]) -> None:
@@ -55,7 +62,8 @@ def figures_of(measured: Mapping[str, Any]) -> str:
     several = measured.get(workers.KEY)
     return (
         f"\nMeasured {measured['date']} at commit `{measured['commit']}`: medians of"
-        f" {measured['repetitions']} repetitions, load average {min(loads)} to {max(loads)}.\n"
+        f" {measured['repetitions']} repetitions, under load of {measured['rounds']} rounds each;"
+        f" load average {min(loads)} to {max(loads)}.\n"
         f"Versions: {versions}. Machine: {machine}.\n\n"
         f"{table(found)}\n\n{verdict(found)}\n"
         + (f"\n{decisions.words(alone)}\n" if alone is not None else "")

@@ -7,12 +7,13 @@ import pytest
 from bench import decisions
 from bench.figures import KZPROXY, NGINX
 from bench.report import Circumstances, document, table, taken_of, verdict
-from bench.written import PAGE, RESULTS, figures_of, page_with
+from bench.written import PAGE, RESULTS, _on_one_line, figures_of, page_with
 
 CIRCUMSTANCES = Circumstances(
     date="2026-01-02T03:04:05+00:00",
     commit="0123456789ab",
     repetitions=3,
+    rounds=8,
     versions={"nginx": "1.22.1"},
     machine={"cores": "2"},
     ciphers={"nginx": "TLS 1.3 X"},
@@ -113,3 +114,16 @@ def test_the_page_shows_the_figures_that_are_kept() -> None:
     held = json.loads(RESULTS.read_text())
 
     assert page_with(PAGE.read_text(), held) == PAGE.read_text()
+
+
+@pytest.mark.parametrize(
+    "value", [[1.5, -2, 3e-7], {"a": [0.1], "b": ["1, 2"]}, [], [[1, 2], [3]], "[\n1,\n2\n]"]
+)
+def test_a_list_of_numbers_is_written_on_one_line_and_read_as_it_was(value: object) -> None:
+    written = _on_one_line(json.dumps({"it": value}, indent=2))
+
+    assert json.loads(written) == {"it": value}
+
+
+def test_numbers_stand_side_by_side() -> None:
+    assert _on_one_line(json.dumps([1.5, 2], indent=2)) == "[1.5, 2]"
