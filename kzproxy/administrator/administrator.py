@@ -79,7 +79,9 @@ class Administrator:
     ) -> None:
         """Judge by these from now on, and everything under way once more, at once.
 
-        A request whose decision is being logged at this moment is seen to by ``open``.
+        What rests on a rule that is gone or reads otherwise comes first: of ten thousand streams
+        the others take a second. A request whose decision is being logged at this moment is seen to
+        by ``open``.
 
         Args:
             engine: The policy.
@@ -89,7 +91,9 @@ class Administrator:
         same = engine.revision == self._engine.revision and trust == self._trust
         if same and namespaces is self._namespaces:
             return
+        altered = engine.altered_since(self._engine)
         self._engine, self._trust, self._namespaces = engine, trust, namespaces
+        self._due.add_first([one for one in self._live if one.permit.rule in altered])
         self.judge_all_again()
 
     def judge_all_again(self) -> None:

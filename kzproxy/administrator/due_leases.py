@@ -30,6 +30,12 @@ class DueLeases:
         if self._due:
             self._is_any.set()
 
+    def add_first(self, leases: Iterable[Lease]) -> None:
+        """Have these judged again before all others."""
+        self._due = dict.fromkeys(leases) | self._due
+        if self._due:
+            self._is_any.set()
+
     def next_few(self) -> list[Lease]:
         """Take those that are to be judged now."""
         few = list(islice(self._due, JUDGED_AT_ONCE))

@@ -79,6 +79,7 @@ class PolicyEngine:
     """Judges requests by one policy; a changed policy is another engine.
 
     Attributes:
+        policies: What it judges by.
         revision: Content hash of the policy.
         needs_namespace_labels: Whether any rule looks at the labels of namespaces.
         follows_sessions: Whether any rule asks where sessions are.
@@ -86,7 +87,7 @@ class PolicyEngine:
 
     def __init__(self, policies: AccessPolicySet) -> None:
         self.revision = policy_revision(policies)
-        self._policies = policies
+        self.policies = policies
         compiler = Compiler.of(policies)
         self._definitions = compiler.definitions
         self._denies = RuleIndex(policies.rules, Effect.DENY, compiler)
@@ -146,10 +147,15 @@ class PolicyEngine:
         view = RequestView(attributes, self._definitions, takes_objects_for_right=True)
         return self._judged(view), view.left_an_object_out
 
+    def altered_since(self, before: "PolicyEngine") -> frozenset[str]:
+        """Return the ids of those rules of ``before`` that are gone, or read otherwise."""
+        present = {rule.id: rule for rule in self.policies.rules}
+        return frozenset(rule.id for rule in before.policies.rules if present.get(rule.id) != rule)
+
     @cached_property
     def outline(self) -> Outline:
         """What the rules name."""
-        return Outline.of(self._policies)
+        return Outline.of(self.policies)
 
     def _judged(self, view: RequestView) -> Decision:
         attributes = view.attributes

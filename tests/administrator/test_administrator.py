@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from kzproxy.administrator.administrator import Administrator
+from kzproxy.administrator.due_leases import JUDGED_AT_ONCE
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
@@ -242,6 +243,22 @@ def test_another_policy_ends_at_once_what_it_does_not_permit() -> None:
         world.administrator.install(engine_of(), TRUST)
         assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
         assert world.administrator.live == frozenset()
+
+
+def test_what_rests_on_a_rule_that_is_gone_ends_before_all_others_are_judged() -> None:
+    leavers = allow("leavers", PODS, groups="leavers")
+    world, others = World(leavers, allow("pods", PODS, groups="dev")), 3 * JUDGED_AT_ONCE
+    with ExitStack() as stack:
+        for number in range(others):
+            stack.enter_context(world.open(asked("GET", WATCH), f"s{number}"))
+        for number in range(JUDGED_AT_ONCE):
+            left = asked("GET", WATCH, who=subject("bob", groups="leavers"))
+            stack.enter_context(world.open(left, f"l{number}"))
+        before = {lease.permit.revision for lease in world.administrator.live}
+        world.administrator.install(engine_of(allow("pods", PODS, groups="dev")), TRUST)
+
+        assert len(world.cuts) == JUDGED_AT_ONCE
+        assert {lease.permit.revision for lease in world.administrator.live} == before
 
 
 def test_what_another_policy_permits_too_goes_on_by_its_rule() -> None:

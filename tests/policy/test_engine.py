@@ -435,3 +435,13 @@ def test_an_allow_rule_that_cannot_be_judged_leaves_the_others():
     assert isinstance(decision, Permit)
     assert decision.rule == "a"
     assert decision.errors == (("broken", "OSError: no zone data"),)
+
+
+def test_rules_that_are_gone_or_read_otherwise_are_altered() -> None:
+    same, gone = allow("same", ALL), allow("gone", ALL)
+    before = PolicyEngine(AccessPolicySet(rules=(same, gone, allow("other", ALL))))
+    changed = allow("other", ALL, groups="ops")
+    after = PolicyEngine(AccessPolicySet(rules=(allow("new", ALL), changed, same)))
+
+    assert after.altered_since(before) == {"gone", "other"}
+    assert before.altered_since(before) == frozenset()
