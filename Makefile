@@ -33,7 +33,7 @@ bench: $(READY) controlplane ## measure beside nginx and other proxies, into doc
 	@$(BIN)/python -m compileall -q kzproxy  # as pip does with what it installs
 	$(BIN)/python -m bench.run
 
-bench-quick: $(READY) ## measure beside nginx alone, once, in under a minute
+bench-quick: $(READY) ## measure beside nginx alone, in under a minute
 	@bench/install_nginx.sh
 	@$(BIN)/python -m compileall -q kzproxy  # as pip does with what it installs
 	$(BIN)/python -m bench.run --quick

@@ -1,5 +1,6 @@
 """What the figures are called, which ratios are taken of them, and what must be reached."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -128,8 +129,13 @@ def ratio_of(found: Taken, key: str, beside: str, ours: str = KZPROXY) -> float 
         return median_of(found, ours, key)
     one, other = (found.get(name, {}).get(key, ()) for name in (ours, beside))
     if len(one) == len(other):
-        ratios = [its / theirs for its, theirs in zip(one, other, strict=True) if theirs > 0]
-        return statistics.median(ratios) if ratios else None
+        if not any(other):
+            return None
+        # Of nothing that the other takes, or less by chance, whatever we take is too much.
+        ratios = [
+            its / theirs if theirs > 0 else math.inf for its, theirs in zip(one, other, strict=True)
+        ]
+        return statistics.median(ratios)
     its, theirs = median_of(found, ours, key), median_of(found, beside, key)
     return its / theirs if its is not None and theirs else None
 

@@ -54,6 +54,7 @@ class Plan:
     connections: int = 1
     concurrency: int = 1
     rotate_tokens: bool = False
+    seed: int = 0
     warmup: int = 0
     once: bool = False
     seconds: float = 0.0

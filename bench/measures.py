@@ -52,7 +52,7 @@ class Effort:
     """How long is measured.
 
     Attributes:
-        repetitions: Of everything, each system started anew.
+        repetitions: Of everything but lists, each system started anew.
         rounds: Within each, of what is compared under load.
         event_rounds: The same of events to watches, which take long to open.
         small_seconds: Of small requests over many connections, each time.

@@ -9,7 +9,7 @@ too; with ``--hold`` kzproxy alone does it, and its process id is printed, for p
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -82,7 +82,7 @@ def _measure(run: Running, options: argparse.Namespace) -> Values:
 
 
 def _compare(stage: Stage, site: Site, options: argparse.Namespace) -> None:
-    found, systems = Found(), list(_systems(site, options))
+    found, systems = Found(), _systems(site, options)
     if options.list:
         _lists(stage, systems, options, found)
     else:
@@ -94,7 +94,7 @@ def _compare(stage: Stage, site: Site, options: argparse.Namespace) -> None:
 
 
 def _lists(
-    stage: Stage, systems: Sequence[System], options: argparse.Namespace, found: Found
+    stage: Stage, systems: Iterator[System], options: argparse.Namespace, found: Found
 ) -> None:
     found.load_averages.append(load_average())
     core = stage.cores.proxy
@@ -139,7 +139,8 @@ def _hold(stage: Stage, site: Site, options: argparse.Namespace) -> None:
     system, wrap = Kzproxy(site), shlex.split(options.wrap)
     with running(system, stage.loader, stage.cores.proxy, _FIRST, wrap) as run:
         say(f"kzproxy is process {run.process.pid}")
-        say(_words(_measure(run, options)))
+        for _ in range(options.rounds):
+            say(_words(_measure(run, options)))
 
 
 def _options() -> argparse.Namespace:
@@ -147,7 +148,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("parts", nargs="*", default=_PARTS, help=", ".join(_PARTS))
     parser.add_argument("--list", action="store_true", help="the real kube-apiserver's list alone")
     parser.add_argument("--count", type=int, default=5, help="of bodies, events or lists a turn")
-    parser.add_argument("--rounds", type=int, default=8, help="in each of which all have a turn")
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=8,
+        help="in each of which all have a turn, and how often with --hold",
+    )
     parser.add_argument("--against", type=Path, help="another checkout of kzproxy")
     parser.add_argument("--hold", action="store_true", help="kzproxy alone, for a profiler")
     parser.add_argument("--wrap", default="", help="what kzproxy is started by")

@@ -26,7 +26,7 @@ class Circumstances:
 
     Attributes:
         date: ISO 8601, UTC.
-        repetitions: Of everything, each system started anew.
+        repetitions: Of everything but lists, each system started anew.
         rounds: Within each, of what is compared under load.
         commit: Of kzproxy; ``-dirty`` where files differed from it, ``A..B`` where it changed.
         versions: Of everything that was measured or measured with.

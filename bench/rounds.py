@@ -5,7 +5,7 @@ by each other is therefore taken within seconds, again and again (see ``figures.
 one system is loaded the others have nothing to do.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -47,7 +47,8 @@ class _Entered:
     run: Running
     counts: list[Counts] = field(default_factory=list)
 
-    def measured(self, measure: Callable[[Running], Values]) -> Values:
+    def measured(self, measure: Callable[[Running], Values], round_number: int) -> Values:
+        self.run.round_number = round_number
         before = self.stage.upstream.counts()
         values = measure(self.run)
         self.counts.append(self.stage.upstream.counts().since(before))
@@ -67,7 +68,7 @@ class _Entered:
 
 def together(
     stage: Stage,
-    systems: Sequence[System],
+    systems: Iterable[System],
     target: str,
     groups: Sequence[Group],
     found: Found,
@@ -78,7 +79,8 @@ def together(
 
     Args:
         stage: What stays while they come and go.
-        systems: In the order of their turns.
+        systems: In the order of their turns; each is started before the next one is made, and
+            looks for its ports.
         target: What each is asked first.
         groups: In the order in which they are measured.
         found: Takes the figures, and what was agreed on.
@@ -97,7 +99,10 @@ def together(
                 turns = [each for each in entered if each.run.system.name not in left_out]
                 found.add_round(
                     _beside_direct(
-                        {each.run.system.name: each.measured(group.measure) for each in turns}
+                        {
+                            each.run.system.name: each.measured(group.measure, number)
+                            for each in turns
+                        }
                     )
                 )
     for each in entered:

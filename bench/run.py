@@ -1,4 +1,4 @@
-"""``make bench`` and ``make bench-quick``: measure all systems in turn, print, judge.
+"""``make bench`` and ``make bench-quick``: measure all systems side by side, print, judge.
 
 With ``--only decisions``, ``--only streams`` or ``--only workers`` no other system takes part, and
 what else is written stays as it is. Exits with 1 where a floor is not reached, or where answers,
@@ -206,7 +206,7 @@ def _repetition(
     stage: Stage, lineup: Lineup, effort: Effort, repetition: int, found: Found
 ) -> None:
     """Measure all systems side by side before the fixed upstream."""
-    systems = [lineup.make(name, stage.site(f"{name}-{repetition}")) for name in lineup.names]
+    systems = (lineup.make(name, stage.site(f"{name}-{repetition}")) for name in lineup.names)
     groups = _groups(stage.world.targets, effort)
     together(stage, systems, _FIRST_TARGET, groups, found, once=lineup.peers)
 
@@ -248,8 +248,10 @@ def _lists(stage: Stage, server: ApiServer, lineup: Lineup, effort: Effort, foun
             entered.enter_context(running(system, stage.loader, stage.cores.proxy, _FIRST_TARGET))
             for system in _before(server, stage, lineup)
         ]
-        for _ in range(effort.rounds):
+        for number in range(effort.rounds):
             for run in runs:
+                if number and run.system.name in lineup.peers:
+                    continue
                 name, values = run.system.name, lists(run, LIST_TARGET, effort.lists)
                 found.add(name, without_proxy(values) if name == DIRECT else values)
     for run in runs:
@@ -314,7 +316,7 @@ def _verdict(below: list[str]) -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, once")
+    parser.add_argument("--quick", action="store_true", help="nginx and kzproxy only, three rounds")
     parser.add_argument(
         "--only",
         choices=list(_ALONE),

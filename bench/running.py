@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.load import Door, Loader, Plan, Report
 from bench.machine import cpu_seconds, pinned, resident_bytes
@@ -35,6 +35,8 @@ class Running:
     Attributes:
         ready_seconds: From its start to its first right answer.
         reports: Of everything that it was asked.
+        round_number: In which it is: all systems are asked the same in one, and other things in the
+            next.
     """
 
     system: System
@@ -42,6 +44,7 @@ class Running:
     loader: Loader
     ready_seconds: float
     reports: list[Report] = field(default_factory=list)
+    round_number: int = 0
 
     def weigh(self, plan: Plan, door: Door | None = None) -> Weighed:
         """Have the plan carried out, and read CPU at both ends of its window.
@@ -54,8 +57,9 @@ class Running:
             CannotRunError: An answer was wrong, or there was none.
         """
         used: list[float] = []
+        seeded = replace(plan, seed=self.round_number)
         report = self.loader.run(
-            door or self.system.door, plan, lambda: used.append(self.cpu_seconds())
+            door or self.system.door, seeded, lambda: used.append(self.cpu_seconds())
         )
         self.reports.append(report)
         return Weighed(report=report, cpu_seconds=used[1] - used[0])

@@ -7,6 +7,7 @@ or py-spy; with ``--wrap 'COMMAND ARGS'`` it is started by that command.
 
 import argparse
 import shlex
+from collections.abc import Iterator
 
 from bench.figures import KZPROXY, NGINX, median_of, ratio_of
 from bench.measures import Values, cold, small
@@ -36,21 +37,22 @@ def main() -> None:
 
 def _compare(stage: Stage, options: argparse.Namespace) -> None:
     found, targets = Found(), stage.world.targets
-    systems: list[System] = [
-        Nginx(stage.site("nginx"), find_nginx()),
-        Kzproxy(stage.site("kzproxy")),
-    ]
     groups = [
         Group(measure=lambda run: cold(run, targets)),
         Group(measure=lambda run: small(run, targets, options.seconds), rounds=options.rounds),
     ]
-    together(stage, systems, _FIRST, groups, found)
+    together(stage, _systems(stage), _FIRST, groups, found)
     for key in ("small_cpu_us", "cold_cpu_us"):
         ours, theirs = (median_of(found.figures, name, key) for name in (KZPROXY, NGINX))
         ratio = ratio_of(found.figures, key, NGINX)
         words = f"nginx {number(theirs, 1)}, kzproxy {number(ours, 1)}, ratio {number(ratio, 2)}"
         say(f"{key}: {words}")
     say(f"load average: {', '.join(f'{each:.1f}' for each in found.load_averages)}")
+
+
+def _systems(stage: Stage) -> Iterator[System]:
+    yield Nginx(stage.site("nginx"), find_nginx())
+    yield Kzproxy(stage.site("kzproxy"))
 
 
 def _words(values: Values) -> str:
@@ -60,15 +62,21 @@ def _words(values: Values) -> str:
 def _hold(stage: Stage, options: argparse.Namespace) -> None:
     system, wrap = Kzproxy(stage.site("held")), shlex.split(options.wrap)
     with running(system, stage.loader, stage.cores.proxy, _FIRST, wrap) as run:
-        say(f"kzproxy is process {run.process.pid}, for {options.seconds:.0f} s")
-        say(_words(small(run, stage.world.targets, options.seconds)))
+        say(f"kzproxy is process {run.process.pid}, for {options.hold:.0f} s")
+        say(_words(small(run, stage.world.targets, options.hold)))
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.small", description=__doc__)
     parser.add_argument("--seconds", type=float, default=0.8, help="under load, each time")
     parser.add_argument("--rounds", type=int, default=16, help="in each of which both have a turn")
-    parser.add_argument("--hold", action="store_true", help="kzproxy alone, for a profiler")
+    parser.add_argument(
+        "--hold",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="kzproxy alone, under load for so long, for a profiler",
+    )
     parser.add_argument("--wrap", default="", help="what kzproxy is started by")
     return parser.parse_args()
 

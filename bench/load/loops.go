@@ -81,9 +81,10 @@ func (l *load) closedLoop() (*report, error) {
 	return made, nil
 }
 
-// loop asks at random, the same for every system: a fixed order would flatter or defeat a cache.
+// loop asks at random, the same for every system in a round: a fixed order would flatter or defeat
+// a cache, and so would the same one in every round.
 func (l *load) loop(own []*connection, worker int, t *tally, more func(done int) bool) {
-	random := rand.New(rand.NewPCG(uint64(worker), 20))
+	random := rand.New(rand.NewPCG(uint64(worker), l.Seed))
 	for done := 0; more(done) && len(own) > 0; done++ {
 		c := own[random.IntN(len(own))]
 		who := c.who

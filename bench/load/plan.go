@@ -33,6 +33,8 @@ type plan struct {
 	Concurrency int `json:"concurrency"`
 	// RotateTokens lets every connection speak for every identity.
 	RotateTokens bool `json:"rotate_tokens"`
+	// Seed says which of all random orders it is.
+	Seed uint64 `json:"seed"`
 	// Warmup requests come before the window.
 	Warmup int `json:"warmup"`
 	// Once asks for each identity and target once, and ends.

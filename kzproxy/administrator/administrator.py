@@ -321,7 +321,7 @@ class Administrator:
         except ProxyError as error:
             if cause is EndCause.SESSION and isinstance(error, Forbidden):
                 cause = EndCause.DEVICE
-            raise Ended(Ending(cause=cause, error=error)) from error
+            raise Ended(Ending(cause=cause, error=anew(error))) from error
         if subject is not facts.subject:
             facts = replace(facts, subject=subject)
         return self.informed(facts)

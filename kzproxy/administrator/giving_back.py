@@ -78,12 +78,12 @@ class GivingBack:
         except Unsealable as error:
             log.warning("session %s is not revoked at its provider: %s", record.id, error)
             return
-        why: ProviderSilence | None = None
+        why = ""
         for attempt in range(1, _TRIES + 1):
             try:
                 await provider.revoke(token)
             except ProviderSilence as silence:
-                why = silence
+                why = str(silence)
             else:
                 return
             if attempt < _TRIES:

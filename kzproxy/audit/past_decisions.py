@@ -63,22 +63,23 @@ class PastDecisions:
     ) -> Found | None:
         """Search; the caller's turn ends when the search does, although nobody may wait for it."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Found | None] = loop.create_future()
+        failed: asyncio.Future[Exception | None] = loop.create_future()
         found: list[Found | None] = []
 
         def done(error: Exception | None) -> None:
             self._callers.discard(caller)
-            if answer.done():
-                return
-            if error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(found[0])
+            if not failed.done():
+                failed.set_result(error)
 
         if self._thread is None:
             self._thread = JobThread("decision-search")
         self._thread.submit(loop, lambda: found.append(search.find(audit_id, is_meant)), done)
-        return await answer
+        if (error := await failed) is not None:
+            try:
+                raise error
+            finally:
+                del error  # It holds this frame: see ``errors.anew``.
+        return found[0]
 
     def _take_turn(self, caller: Hashable) -> None:
         if caller in self._callers:

@@ -7,6 +7,7 @@ from typing import Self
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.lease import Ending
+from kzproxy.errors.anew import anew
 from kzproxy.policy.decision import Permit
 
 
@@ -66,4 +67,4 @@ class OwnLeave:
             ProxyError: It was.
         """
         if self._endings:
-            raise self._endings[0].error
+            raise anew(self._endings[0].error)

@@ -11,6 +11,9 @@ def anew(error: E) -> E:
     What is raised holds the frames that it passes through. Of an error that is kept by what those
     frames hold, a stream for example, that makes a cycle: connection, buffers and policy would live
     on until the garbage collector came by.
+
+    Neither cause nor context is taken along, nor what an exception of Python's own keeps beside its
+    arguments, such as the file name of an ``OSError``.
     """
     kind = type(error)
     twin = kind.__new__(kind, *error.args)  # Without __init__, whose arguments may be others.

@@ -1,9 +1,9 @@
 """How a stream is ended in-band, by how it talks.
 
 A stream that is no longer permitted is cut with a reason that its client shows. The relay feeds
-every byte that comes to the stream's cut and passes on what that gives back; when the cut falls due
-it asks once for the farewell, writes it as the last bytes, and closes. Where there is none, it
-aborts without a clean end, because clean ends look like success.
+every byte that comes to the stream's cut, where that has to know, and passes on what it gives back;
+when the cut falls due it asks once for the farewell, writes it as the last bytes, and closes. Where
+there is none, it aborts without a clean end, because clean ends look like success.
 """
 
 from typing import Protocol

@@ -6,15 +6,13 @@ events have a length of four bytes before them, CBOR events are each written and
 which Go's server makes a chunk.
 """
 
-from collections.abc import Callable
-from typing import Protocol
-
 from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http import protobuf_status
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 
 _JSON = "application/json"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
+WATCH_MEDIA_TYPES = frozenset({_JSON, _PROTOBUF, "application/cbor-seq"})
 # An encoder escapes a line feed within a string, so that every one ends an event.
 _LINE_ENDS = (None, 10)
 
@@ -27,7 +25,7 @@ class WatchCut:
             end.
     """
 
-    __slots__ = ("_chunks", "_events", "_is_followed", "_media_type", "_payload", "must_feed")
+    __slots__ = ("_chunks", "_frames", "_is_followed", "_media_type", "_payload", "must_feed")
 
     def __init__(self, media_type: str, followed: ChunkScanner | None = None) -> None:
         """Begin before the first byte of the body.
@@ -40,9 +38,9 @@ class WatchCut:
         self._media_type = media_type
         self._is_followed = followed is not None
         self._chunks = followed or ChunkScanner(UpstreamInvalid)
-        self._events = None if media_type == _JSON else _EVENTS[media_type]()
-        self._payload = [] if self._events is None else self._chunks.note_payload()
-        self.must_feed = followed is None or media_type == _PROTOBUF
+        self._frames = _Frames() if media_type == _PROTOBUF else None
+        self._payload = [] if self._frames is None else self._chunks.note_payload()
+        self.must_feed = followed is None or self._frames is not None
 
     def feed(self, data: bytes) -> bytes:
         """Follow bytes of the answer's body, framing included; return all of them.
@@ -52,8 +50,8 @@ class WatchCut:
         """
         if not self._is_followed:
             self._chunks.follow(data)
-        if self._events is not None:
-            self._events.feed(data, self._payload)
+        if self._frames is not None:
+            self._frames.feed(data, self._payload)
         return data
 
     def feed_client(self, data: bytes) -> None:
@@ -64,9 +62,10 @@ class WatchCut:
         """Whether a farewell may follow now."""
         if not self._chunks.between_chunks:
             return False
-        if self._events is None:
-            return self._chunks.last_byte in _LINE_ENDS
-        return self._events.whole
+        if self._frames is not None:
+            return self._frames.whole
+        # CBOR: an event ends where its chunk ends.
+        return self._media_type != _JSON or self._chunks.last_byte in _LINE_ENDS
 
     def farewell(self, status_body: bytes) -> bytes | None:
         """Return the bytes that end the body, or None where only aborting is safe.
@@ -90,16 +89,7 @@ def error_event(status_body: bytes) -> bytes:
     return b'{"type":"ERROR","object":%b}\n' % status_body.strip()
 
 
-class _Events(Protocol):
-    """Follows the events in a watch's payload, where they are no lines."""
-
-    def feed(self, data: bytes, payload: list[slice]) -> None: ...
-
-    @property
-    def whole(self) -> bool: ...
-
-
-class _LengthPrefixed:
+class _Frames:
     """Protobuf: four bytes of length, big-endian, then the event."""
 
     __slots__ = ("_left_bytes", "_length")
@@ -130,21 +120,3 @@ class _LengthPrefixed:
             if len(self._length) == 4:
                 self._left_bytes = int.from_bytes(self._length, "big")
                 self._length = b""
-
-
-class _Chunks:
-    """CBOR: an event ends where its chunk ends."""
-
-    __slots__ = ()
-
-    whole = True
-
-    def feed(self, data: bytes, payload: list[slice]) -> None:
-        pass
-
-
-_EVENTS: dict[str, Callable[[], _Events]] = {
-    _PROTOBUF: _LengthPrefixed,
-    "application/cbor-seq": _Chunks,
-}
-WATCH_MEDIA_TYPES = frozenset({_JSON, *_EVENTS})

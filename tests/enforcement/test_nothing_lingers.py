@@ -10,10 +10,12 @@ import gc
 import types
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
+from kzproxy.attributes.attributes import Attributes
+from kzproxy.errors.kinds import ProxyError, Unauthenticated
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.transport.broken import StreamBroken
 from tests.enforcement.served import PODS, Served
@@ -140,6 +142,34 @@ async def watch_cut(served: Served) -> None:
     client.stream.close()
 
 
+class Doubts:
+    """Says who is nobody any more: ``error``, of everybody."""
+
+    def __init__(self) -> None:
+        self.error: ProxyError | None = None
+
+    def restate(self, attributes: Attributes, now: datetime) -> Attributes:
+        if self.error is not None:
+            raise self.error
+        return attributes
+
+
+async def watch_of_a_session_that_ends(served: Served) -> None:
+    doubts = Doubts()
+    served.services.administrator.consult(doubts)
+    served.api_server.script = watched
+    client = await served.connect()
+    await client.stream.send(served.get("al", WATCH))
+    await client.until_seen(b"ADDED")
+    doubts.error = Unauthenticated("the session was ended: laptop lost")
+    served.services.administrator.judge_all_again()
+    doubts.error = None
+    await client.until_seen(b"laptop lost")
+    with contextlib.suppress(StreamBroken):
+        await client.to_end()
+    client.stream.close()
+
+
 async def exec_left(served: Served) -> None:
     served.api_server.script = switched
     client = await served.connect()
@@ -253,6 +283,7 @@ SCENARIOS = (
     watch_reset,
     watch_broken,
     watch_cut,
+    watch_of_a_session_that_ends,
     exec_left,
     exec_broken,
     upload_answered,
