@@ -81,7 +81,7 @@ class Dialer:
             try:
                 infos = await addresses_of(*endpoint)
             except OSError as error:
-                failure = error
+                failure = anew(error)
             else:
                 found += [(endpoint, info) for info in infos]
         if not found:

@@ -1,5 +1,7 @@
 """Which of several API servers is connected to."""
 
+import contextlib
+import gc
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -150,3 +152,23 @@ async def test_requests_go_on_when_an_api_server_ends(cluster: Cluster, tmp_path
         server.close()
 
     assert (len(ending.heads), len(survivor.heads)) == (1, 3)
+
+
+async def test_where_no_name_is_known_nothing_is_left_to_the_garbage_collector(
+    cluster: Cluster,
+) -> None:
+    dialer = cluster.dialer(("nowhere.invalid", 443))
+    with pytest.raises(OSError, match=r".+"):
+        await dialer.connect()
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        with contextlib.suppress(OSError):
+            await dialer.connect()
+        gc.collect()
+        assert [each for each in gc.garbage if isinstance(each, OSError)] == []
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
