@@ -168,11 +168,11 @@ def test_a_stream_whose_cut_fails_does_not_keep_the_others_alive() -> None:
         raise LookupError("a bug")
 
     with ExitStack() as streams:
-        for _ in range(8):
+        for _ in range(JUDGED_AT_ONCE // 2):
             streams.enter_context(world.open(asked("GET", WATCH)))
             streams.enter_context(world.administrator.open(permit, "s1", fail))
         world.pass_time(timedelta(hours=1))
-    assert len(world.cuts) == 8
+    assert len(world.cuts) == JUDGED_AT_ONCE // 2
 
 
 def test_a_stream_ends_with_the_time_window_that_permitted_it() -> None:

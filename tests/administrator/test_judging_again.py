@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from kzproxy.administrator.due_leases import JUDGED_AT_ONCE
 from kzproxy.administrator.lease import EndCause
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture, Fact
@@ -168,7 +169,7 @@ async def test_what_ended_before_its_turn_is_left_alone(world: World, facts: Fac
         with lease:
             pass
     world.administrator.sweep()
-    assert len(world.cuts) == 50
+    assert len(world.cuts) == JUDGED_AT_ONCE
 
 
 def test_nothing_is_kept_of_what_has_ended(world: World) -> None:
