@@ -107,10 +107,10 @@ class ScriptedApiServer:
                 return
             # As Go's net does; else each answer would wait for an acknowledgement.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            with contextlib.suppress(OSError):
+                self._begin(self._wrapped(sock))
+            # Last, since who sees it may end them all at once.
             self.connections += 1
-            thread = threading.Thread(target=self._serve_connection, args=(sock,))
-            self._threads.append(thread)
-            thread.start()
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -139,22 +139,33 @@ class ScriptedApiServer:
             self._sock = socket.create_server(("127.0.0.1", port))
             threading.Thread(target=self.serve, daemon=True).start()
 
-    def _serve_connection(self, sock: socket.socket) -> None:
+    def _wrapped(self, sock: socket.socket) -> socket.socket:
         if self.context is None:
-            self._open.append(sock)
-            with contextlib.suppress(OSError), sock:
-                while sock.recv(65536):
-                    pass
-            return
-        with contextlib.suppress(OSError), self.context.wrap_socket(sock, server_side=True) as tls:
-            self._open.append(tls)
-            connection = Connection(tls)
-            while (head := connection.head()) is not None:
-                if head.startswith((f"POST {_REVIEW} ".encode(), f"POST {_ACCESS} ".encode())):
-                    _review(connection, head)
-                    continue
-                self.heads.append(head)
-                self.script(connection, head)
+            return sock
+        return self.context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+
+    def _begin(self, sock: socket.socket) -> None:
+        thread = threading.Thread(target=self._serve_connection, args=(sock,))
+        self._open.append(sock)
+        thread.start()
+        self._threads.append(thread)
+
+    def _serve_connection(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError), sock:
+            if isinstance(sock, ssl.SSLSocket):
+                sock.do_handshake()
+                self._answer(Connection(sock))
+                return
+            while sock.recv(65536):
+                pass
+
+    def _answer(self, connection: Connection) -> None:
+        while (head := connection.head()) is not None:
+            if head.startswith((f"POST {_REVIEW} ".encode(), f"POST {_ACCESS} ".encode())):
+                _review(connection, head)
+                continue
+            self.heads.append(head)
+            self.script(connection, head)
 
 
 def _review(connection: Connection, head: bytes) -> None:
