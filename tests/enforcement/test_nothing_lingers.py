@@ -18,7 +18,7 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.errors.kinds import ProxyError, Unauthenticated
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.transport.broken import StreamBroken
-from tests.enforcement.served import PODS, Served
+from tests.enforcement.served import PODS, Client, Served
 from tests.enforcement.test_relay import EXEC, SPDY, SWITCHED
 from tests.proxy.world import PREFIX, request
 from tests.servers.scripted_api_server import Connection, answer
@@ -87,6 +87,19 @@ async def asked(served: Served, head: bytes, *, status: int) -> None:
     client.stream.close()
 
 
+async def begun(served: Served, head: bytes, *, seen: bytes) -> Client:
+    """Ask something, and wait until its client has got ``seen``."""
+    client = await served.connect()
+    await client.stream.send(head)
+    await client.until_seen(seen)
+    return client
+
+
+async def watching(served: Served) -> Client:
+    served.api_server.script = watched
+    return await begun(served, served.get("al", WATCH), seen=b"ADDED")
+
+
 async def request_answered(served: Served) -> None:
     for _ in range(2):
         await asked(served, served.get("al"), status=200)
@@ -99,25 +112,17 @@ async def list_answered(served: Served) -> None:
 
 async def list_left(served: Served) -> None:
     served.api_server.script = listed
-    client = await served.connect()
-    await client.stream.send(served.get("al", LIST))
-    await client.until_seen(b"xxxx")
+    client = await begun(served, served.get("al", LIST), seen=b"xxxx")
     client.stream.abort()
 
 
 async def watch_left(served: Served) -> None:
-    served.api_server.script = watched
-    client = await served.connect()
-    await client.stream.send(served.get("al", WATCH))
-    await client.until_seen(b"ADDED")
+    client = await watching(served)
     client.stream.close()
 
 
 async def watch_reset(served: Served) -> None:
-    served.api_server.script = watched
-    client = await served.connect()
-    await client.stream.send(served.get("al", WATCH))
-    await client.until_seen(b"ADDED")
+    client = await watching(served)
     client.stream.abort()
 
 
@@ -132,10 +137,7 @@ async def watch_broken(served: Served) -> None:
 
 async def watch_cut(served: Served) -> None:
     served.permit_only(EVERYTHING)
-    served.api_server.script = watched
-    client = await served.connect()
-    await client.stream.send(served.get("al", WATCH))
-    await client.until_seen(b"ADDED")
+    client = await watching(served)
     served.deny_all()
     with contextlib.suppress(StreamBroken):
         await client.to_end()
@@ -157,10 +159,7 @@ class Doubts:
 async def watch_of_a_session_that_ends(served: Served) -> None:
     doubts = Doubts()
     served.services.administrator.consult(doubts)
-    served.api_server.script = watched
-    client = await served.connect()
-    await client.stream.send(served.get("al", WATCH))
-    await client.until_seen(b"ADDED")
+    client = await watching(served)
     doubts.error = Unauthenticated("the session was ended: laptop lost")
     served.services.administrator.judge_all_again()
     doubts.error = None
@@ -172,9 +171,7 @@ async def watch_of_a_session_that_ends(served: Served) -> None:
 
 async def exec_left(served: Served) -> None:
     served.api_server.script = switched
-    client = await served.connect()
-    await client.stream.send(served.get("al", EXEC, *SPDY, method="POST"))
-    await client.until_seen(b"\r\n\r\n")
+    client = await begun(served, served.get("al", EXEC, *SPDY, method="POST"), seen=b"\r\n\r\n")
     client.stream.close()
 
 
@@ -247,7 +244,7 @@ async def impersonation_refused(served: Served) -> None:
 
 
 async def own_endpoint(served: Served) -> None:
-    await asked(served, served.get("al", "/apis/kzproxy.dev/v1/session"), status=200)
+    await asked(served, served.get("al", "/kzproxy.dev/v1/session"), status=200)
 
 
 async def idle_reset(served: Served) -> None:
