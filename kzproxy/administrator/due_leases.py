@@ -33,9 +33,9 @@ class DueLeases:
 
     def add_first(self, leases: Iterable[Lease]) -> None:
         """Have these judged again before all others."""
-        self._due = dict.fromkeys(leases) | self._due
-        if self._due:
-            self._is_any.set()
+        others, self._due = self._due, {}
+        self.add(leases)
+        self.add(others)
 
     def next_few(self) -> list[Lease]:
         """Take those that are to be judged now."""
