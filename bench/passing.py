@@ -15,11 +15,10 @@ from pathlib import Path
 
 from bench.api_server import LIST_TARGET, api_server
 from bench.figures import DIRECT, KZPROXY, NGINX, median_of, ratio_of
-from bench.machine import load_average
 from bench.measures import Values, bodies, lists, watches
 from bench.programs import find_nginx, say
 from bench.report import number
-from bench.rounds import Group, together
+from bench.rounds import Group, all_running, take_turns, together
 from bench.running import Running, running
 from bench.series import Found, check_decisions
 from bench.stage import Stage, set_up
@@ -83,27 +82,17 @@ def _measure(run: Running, options: argparse.Namespace) -> Values:
 
 def _compare(stage: Stage, site: Site, options: argparse.Namespace) -> None:
     found, systems = Found(), _systems(site, options)
+    group = Group(measure=lambda run: _measure(run, options), rounds=options.rounds)
     if options.list:
-        _lists(stage, systems, options, found)
+        with all_running(stage, systems, _FIRST, found) as runs:
+            take_turns(runs, [group], found)
+        for run in runs:
+            check_decisions(run.system, run)
     else:
-        group = Group(measure=lambda run: _measure(run, options), rounds=options.rounds)
         together(stage, systems, _FIRST, [group], found)
     for line in _table(found):
         sys.stdout.write(f"{line}\n")
     say(f"load average: {', '.join(f'{each:.1f}' for each in found.load_averages)}")
-
-
-def _lists(
-    stage: Stage, systems: Iterator[System], options: argparse.Namespace, found: Found
-) -> None:
-    found.load_averages.append(load_average())
-    core = stage.cores.proxy
-    with ExitStack() as stack:
-        runs = [stack.enter_context(running(each, stage.loader, core, _FIRST)) for each in systems]
-        for _ in range(options.rounds):
-            found.add_round({run.system.name: _measure(run, options) for run in runs})
-    for run in runs:
-        check_decisions(run.system, run)
 
 
 def _systems(site: Site, options: argparse.Namespace) -> Iterator[System]:

@@ -7,7 +7,7 @@ one system is loaded the others have nothing to do.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from bench.figures import DIRECT
 from bench.ledger import check_audit_ids, check_upstream
@@ -18,7 +18,7 @@ from bench.running import Running, running
 from bench.series import Found, check_decisions, cipher_of
 from bench.stage import Stage
 from bench.systems.system import System
-from bench.upstreams import Counts
+from bench.upstreams import Counts, FixedUpstream
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,35 +35,56 @@ class Group:
     without: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entered:
-    """A system that runs.
+def take_turns(
+    runs: Sequence[Running],
+    groups: Sequence[Group],
+    found: Found,
+    *,
+    once: frozenset[str] = frozenset(),
+) -> None:
+    """Load all that run, one after the other, as often as each group says.
 
-    Attributes:
-        counts: What the upstream was asked in each of its turns.
+    Args:
+        runs: In the order of their turns.
+        groups: In the order in which they are measured.
+        found: Takes the figures.
+        once: Who takes part in the first round of each group alone.
+
+    Raises:
+        CannotRunError: An answer is wrong.
     """
+    for group in groups:
+        for number in range(group.rounds):
+            left_out = group.without | (once if number else frozenset())
+            values: dict[str, Values] = {}
+            for run in runs:
+                if run.system.name not in left_out:
+                    run.round_number = number
+                    values[run.system.name] = group.measure(run)
+            found.add_round(_beside_direct(values))
 
-    stage: Stage
-    run: Running
-    counts: list[Counts] = field(default_factory=list)
 
-    def measured(self, measure: Callable[[Running], Values], round_number: int) -> Values:
-        self.run.round_number = round_number
-        before = self.stage.upstream.counts()
-        values = measure(self.run)
-        self.counts.append(self.stage.upstream.counts().since(before))
-        return values
+@contextmanager
+def all_running(
+    stage: Stage, systems: Iterable[System], target: str, found: Found
+) -> Iterator[list[Running]]:
+    """Start ``systems``, and stop them at the end of the block.
 
-    def check(self, found: Found) -> None:
-        """Hold it to account, now that it has been stopped."""
-        system, reports = self.run.system, self.run.reports
-        counts = Counts.sum_of(self.counts)
-        check_upstream(system.name, reports, counts)
-        if system.impersonates:
-            check_audit_ids(system.name, reports, counts)
-        check_decisions(system, self.run)
-        found.ciphers[system.name] = f"{cipher_of(self.run)}; upstream {counts.cipher_suite}"
-        say(f"{system.name}: {len(reports)} loads, {counts.requests} requests, all accounted for")
+    Args:
+        stage: What stays while they come and go.
+        systems: Each is started before the next one is made, and looks for its ports.
+        target: What each is asked first.
+        found: Takes the load average before any was started.
+
+    Raises:
+        CannotRunError: One does not start.
+    """
+    found.load_averages.append(load_average())
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(running(each, stage.loader, stage.cores.proxy, target))
+            for each in systems
+        ]
 
 
 def together(
@@ -75,47 +96,59 @@ def together(
     *,
     once: frozenset[str] = frozenset(),
 ) -> None:
-    """Start ``systems`` before the fixed upstream, measure, stop, and hold each to account.
+    """Measure ``systems`` before the fixed upstream, and hold each to account.
 
-    Args:
-        stage: What stays while they come and go.
-        systems: In the order of their turns; each is started before the next one is made, and
-            looks for its ports.
-        target: What each is asked first.
-        groups: In the order in which they are measured.
-        found: Takes the figures, and what was agreed on.
-        once: Who takes part in the first round of each group alone.
+    See ``all_running`` and ``take_turns``.
 
     Raises:
         CannotRunError: One does not start, or an answer is wrong.
         MismatchError: Answers, upstream requests and records are not the same.
     """
-    found.load_averages.append(load_average())
-    with ExitStack() as stack:
-        entered = [stack.enter_context(_entered(stage, each, target)) for each in systems]
-        for group in groups:
-            for number in range(group.rounds):
-                left_out = group.without | (once if number else frozenset())
-                turns = [each for each in entered if each.run.system.name not in left_out]
-                found.add_round(
-                    _beside_direct(
-                        {
-                            each.run.system.name: each.measured(group.measure, number)
-                            for each in turns
-                        }
-                    )
-                )
-    for each in entered:
-        each.check(found)
+    tally = _Tally(stage.upstream)
+    counted = [replace(each, measure=tally.over(each.measure)) for each in groups]
+    with all_running(stage, tally.starts_of(systems), target, found) as runs:
+        take_turns(runs, counted, found, once=once)
+    for run in runs:
+        tally.check(run, found)
 
 
-@contextmanager
-def _entered(stage: Stage, system: System, target: str) -> Iterator[_Entered]:
-    before = stage.upstream.counts()
-    with running(system, stage.loader, stage.cores.proxy, target) as run:
-        entered = _Entered(stage=stage, run=run)
-        entered.counts.append(stage.upstream.counts().since(before))
-        yield entered
+class _Tally:
+    """What each system asks of the fixed upstream, told apart by whose turn it is."""
+
+    def __init__(self, upstream: FixedUpstream) -> None:
+        self._upstream = upstream
+        self._counts: dict[str, list[Counts]] = {}
+
+    def starts_of(self, systems: Iterable[System]) -> Iterator[System]:
+        """Yield each, and count until the next one is wanted: by then it has been started."""
+        for system in systems:
+            with self._turn_of(system):
+                yield system
+
+    def over(self, measure: Callable[[Running], Values]) -> Callable[[Running], Values]:
+        def counted(run: Running) -> Values:
+            with self._turn_of(run.system):
+                return measure(run)
+
+        return counted
+
+    def check(self, run: Running, found: Found) -> None:
+        """Hold a system to account, now that it has been stopped."""
+        system, reports = run.system, run.reports
+        counts = Counts.sum_of(self._counts[system.name])
+        check_upstream(system.name, reports, counts)
+        if system.impersonates:
+            check_audit_ids(system.name, reports, counts)
+        check_decisions(system, run)
+        found.ciphers[system.name] = f"{cipher_of(run)}; upstream {counts.cipher_suite}"
+        say(f"{system.name}: {len(reports)} loads, {counts.requests} requests, all accounted for")
+
+    @contextmanager
+    def _turn_of(self, system: System) -> Iterator[None]:
+        before = self._upstream.counts()
+        yield
+        counts = self._upstream.counts().since(before)
+        self._counts.setdefault(system.name, []).append(counts)
 
 
 def _beside_direct(values: Mapping[str, Values]) -> dict[str, Values]:

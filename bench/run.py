@@ -8,7 +8,6 @@ upstream requests and decision records are not the same.
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from types import ModuleType
 from typing import Any
@@ -32,12 +31,10 @@ from bench.measures import (
     sequential_cold,
     small,
     watches,
-    without_proxy,
 )
 from bench.programs import CannotRunError, say
 from bench.report import Circumstances, document, table, verdict
-from bench.rounds import Group, together
-from bench.running import running
+from bench.rounds import Group, all_running, take_turns, together
 from bench.series import Found, check_decisions, check_equal_terms
 from bench.stage import Stage, set_up
 from bench.surroundings import commit, commit_since, machine, versions
@@ -242,18 +239,10 @@ def _groups(targets: tuple[str, ...], effort: Effort) -> list[Group]:
 
 def _lists(stage: Stage, server: ApiServer, lineup: Lineup, effort: Effort, found: Found) -> None:
     """Measure all systems side by side before the real kube-apiserver."""
-    found.load_averages.append(load_average())
-    with ExitStack() as entered:
-        runs = [
-            entered.enter_context(running(system, stage.loader, stage.cores.proxy, _FIRST_TARGET))
-            for system in _before(server, stage, lineup)
-        ]
-        for number in range(effort.rounds):
-            for run in runs:
-                if number and run.system.name in lineup.peers:
-                    continue
-                name, values = run.system.name, lists(run, LIST_TARGET, effort.lists)
-                found.add(name, without_proxy(values) if name == DIRECT else values)
+    systems = _before(server, stage, lineup)
+    group = Group(measure=lambda run: lists(run, LIST_TARGET, effort.lists), rounds=effort.rounds)
+    with all_running(stage, systems, _FIRST_TARGET, found) as runs:
+        take_turns(runs, [group], found, once=lineup.peers)
     for run in runs:
         server.check_audited(check_decisions(run.system, run).permits)
         say(f"{run.system.name}: {len(run.reports)} loads of lists, all accounted for")
