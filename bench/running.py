@@ -58,9 +58,12 @@ class Running:
         """
         used: list[float] = []
         seeded = replace(plan, seed=self.round_number)
-        report = self.loader.run(
-            door or self.system.door, seeded, lambda: used.append(self.cpu_seconds())
-        )
+        try:
+            report = self.loader.run(
+                door or self.system.door, seeded, lambda: used.append(self.cpu_seconds())
+            )
+        except CannotRunError as error:
+            raise CannotRunError(f"{self.system.name}: {error}") from error
         self.reports.append(report)
         return Weighed(report=report, cpu_seconds=used[1] - used[0])
 
