@@ -21,15 +21,15 @@ _ESCAPE = re.compile(r"\\([\\,=])")
 _UNESCAPED = re.compile(r"[\\,=]")
 
 # apimachinery pkg/labels/selector.go Parse, with the rules for label keys and values of
-# pkg/api/validate/content. Possessive ("*+"), so that no input makes it go back over blanks:
-# this runs before the caller is known.
-_VALUE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?+"
+# pkg/api/validate/content. Blanks are possessive (" *+"), and what may follow a value never is
+# part of one, so that no input makes it go back far: this runs before the caller is known.
+_VALUE = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DOMAIN = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
 _KEY = rf"(?:(?=[^/]{{1,253}}/){_DOMAIN}/)?{_VALUE}"
-_SET = rf"\( *+(?:{_VALUE} *+)?(?:, *+(?:{_VALUE} *+)?)*+\)"
+_SET = rf"\( *+(?:{_VALUE} *+)?(?:, *+(?:{_VALUE} *+)?)*\)"
 _RESTRICTION = rf" *+(?:==?|!=) *+(?:{_VALUE})?| *+[<>] *+[0-9]{{1,18}}| ++(?:not)?in *+{_SET}"
 _REQUIREMENT = rf" *+(?:! *+{_KEY}|{_KEY}(?:{_RESTRICTION})?) *+"
-_LABEL_SELECTOR = re.compile(rf"{_REQUIREMENT}(?:,{_REQUIREMENT})*+| *+")
+_LABEL_SELECTOR = re.compile(rf"{_REQUIREMENT}(?:,{_REQUIREMENT})*| *+")
 
 
 def selected_name(query: Query) -> str:

@@ -28,8 +28,10 @@ _BOOLEAN_KEYS = frozenset({"follow", "watch"})
 
 # A query as client-go writes it, which needs no new spelling: one "=" in each pair, "+" for a
 # blank, escapes in capitals and only where they are needed.
-_TEXT = r"(?:[A-Za-z0-9_.~+-]|%(?:[0189A-F][0-9A-F]|2[1-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-DF]))*+"
-_CANONICAL = re.compile(rf"{_TEXT}={_TEXT}(?:&{_TEXT}={_TEXT})*+")
+_PLAIN = r"[A-Za-z0-9_.~+-]*+"
+_ESCAPE = r"%(?:[0189A-F][0-9A-F]|2[1-9A-CF]|3[A-F]|40|5[B-E]|60|7[B-DF])"
+_TEXT = rf"{_PLAIN}(?:{_ESCAPE}{_PLAIN})*"
+_CANONICAL = re.compile(rf"{_TEXT}={_TEXT}(?:&{_TEXT}={_TEXT})*")
 # An escape that stands for a control byte or for one that is not ASCII.
 _SUSPECT = re.compile(r"%(?:[0189A-Fa-f]|7[Ff])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -34,9 +34,8 @@ _LONGEST_LINE_BYTES = 8 + 2
 _AROUND_THREE_DIGITS = 3 + 2 + 2
 _MOST_IN_THREE_DIGITS = 0xFFF
 # Go's server gathers small writes into chunks of 2,048 bytes (net/http, bufferBeforeChunkingSize):
-# of these a list has thousands, and here they cost next to nothing. Possessive, so that nothing is
-# kept to come back to.
-_LIKE_GO = re.compile(rb"(?:800\r\n(?s:.){2048}\r\n)++")
+# of these a list has thousands, and here they cost next to nothing.
+_LIKE_GO = re.compile(rb"(?:800\r\n(?s:.){2048}\r\n)+")
 
 
 class ChunkScanner:

@@ -24,7 +24,7 @@ from kzproxy.http.messages import (
 )
 
 _LOWER_CASE_TOKEN = r"[!#$%&'*+\-.^_`|~0-9a-z]++"  # noqa: S105 - a grammar, not a secret
-_NAMES = re.compile(rf"{_LOWER_CASE_TOKEN}(?: {_LOWER_CASE_TOKEN})*+")
+_NAMES = re.compile(rf"{_LOWER_CASE_TOKEN}(?: {_LOWER_CASE_TOKEN})*")
 _REQUEST_LINE = re.compile(r"[A-Z]{1,24} /[\x21-\x7e]*+")
 # C0 without HTAB, DEL, C1, the bidirectional controls, line and paragraph separator, surrogates.
 _UNSAFE_IN_REQUEST = re.compile(

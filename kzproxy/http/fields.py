@@ -13,7 +13,7 @@ from kzproxy.http.messages import Chunked, Headers, Length
 TOKEN_CHARACTER = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"  # noqa: S105 - a grammar, not a secret
 
 # A list of tokens (RFC 9110 section 5.6.1); empty elements are optional, so refused.
-_TOKEN_LIST = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*,[ \t]*{TOKEN_CHARACTER}++)*+")
+_TOKEN_LIST = re.compile(rf"{TOKEN_CHARACTER}++(?:[ \t]*+,[ \t]*+{TOKEN_CHARACTER}++)*")
 # Only for text that the grammar has matched, hence so short: four times as fast as in full.
 _FIELD = re.compile(r"([^:]+):[ \t]*([^\r]*)\r\n")
 # Digits only, in their one canonical spelling: no sign, no list, no leading zero.

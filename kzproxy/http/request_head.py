@@ -35,7 +35,7 @@ _IMPERSONATION = "impersonate-*"
 
 _REQUEST_LINE = r"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1\r\n"
 _FIELD_LINE = rf"{TOKEN_CHARACTER}++:[\t\x20-\x7e]*+\r\n"
-_HEAD = re.compile(rf"{_REQUEST_LINE}((?:{_FIELD_LINE})*+)\r\n")
+_HEAD = re.compile(rf"{_REQUEST_LINE}((?:{_FIELD_LINE})*)\r\n")
 _REQUEST_LINE_ALONE = re.compile(_REQUEST_LINE)
 _OTHER_VERSION = re.compile(r"[^\r\n]* HTTP/[0-9](?:\.[0-9])?\r\n")
 _FIELD_LINE_ALONE = re.compile(_FIELD_LINE)
@@ -83,12 +83,14 @@ def parse_request_head(data: bytes) -> RequestHead:
     """
     if len(data) > MAX_HEAD_BYTES:
         raise HeadTooLarge("request head over 128 KiB")
+    if data.count(b"\n") > MAX_HEADERS + 2:  # The request line's and the empty one's.
+        raise HeadTooLarge(f"more than {MAX_HEADERS} headers")
     text = data.decode("latin-1")
     match = _HEAD.fullmatch(text)
     if match is None:
         raise _fault(text)
     method, target, block = match.groups()
-    _bound(method, target, block)
+    _bound(method, target)
     headers = split_fields(block)
     noted = _noted(headers)
     _require_host(noted.get("host", []))
@@ -123,11 +125,9 @@ def _fault(text: str) -> ProxyError:
     return BadRequest(f"malformed header line {number}: Name: value, in ASCII, ended by CRLF")
 
 
-def _bound(method: str, target: str, block: str) -> None:
+def _bound(method: str, target: str) -> None:
     if len(target) > MAX_TARGET_BYTES:
         raise HeadTooLarge("request target over 8 KiB")
-    if block.count("\n") > MAX_HEADERS:
-        raise HeadTooLarge(f"more than {MAX_HEADERS} headers")
     if method == "CONNECT":
         # It frames its answer unlike all others (RFC 9110 section 9.3.6), and has no use here.
         raise BadRequest("CONNECT is not served")

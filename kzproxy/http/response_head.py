@@ -29,7 +29,7 @@ MAX_RESPONSE_HEADERS = 256
 
 _TEXT = r"[\t\x20-\x7e\x80-\xff]*+"
 _HEAD = re.compile(
-    rf"HTTP/1\.1 ([1-5][0-9][0-9]) ({_TEXT})\r\n((?:{TOKEN_CHARACTER}++:{_TEXT}\r\n)*+)\r\n"
+    rf"HTTP/1\.1 ([1-5][0-9][0-9]) ({_TEXT})\r\n((?:{TOKEN_CHARACTER}++:{_TEXT}\r\n)*)\r\n"
 )
 _READ_HERE = frozenset({"connection", "content-length", "trailer", "transfer-encoding", "upgrade"})
 _UPGRADES = frozenset({"websocket", "spdy/3.1"})
@@ -60,14 +60,14 @@ def parse_response_head(data: bytes, *, method: str) -> ResponseHead:
     Raises:
         UpstreamInvalid: The head has no reading, or more than one.
     """
+    if data.count(b"\n") > MAX_RESPONSE_HEADERS + 2:  # The status line's and the empty one's.
+        raise UpstreamInvalid(
+            f"kube-apiserver's answer has more than {MAX_RESPONSE_HEADERS} headers"
+        )
     match = _HEAD.fullmatch(data.decode("latin-1"))
     if match is None or len(data) > MAX_RESPONSE_HEAD_BYTES:
         raise UpstreamInvalid("kube-apiserver's answer has a malformed head")
     code, reason, block = match.groups()
-    if block.count("\n") > MAX_RESPONSE_HEADERS:
-        raise UpstreamInvalid(
-            f"kube-apiserver's answer has more than {MAX_RESPONSE_HEADERS} headers"
-        )
     status, headers = int(code), split_fields(block)
     noted = _noted(headers)
     body = _body(status, method, noted)

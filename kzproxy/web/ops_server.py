@@ -27,7 +27,7 @@ SEND_SECONDS = 30
 _READ_BYTES = 4 * 1024
 _REST_SECONDS = 0.1
 _HEAD = re.compile(
-    rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.([01])\r\n((?:[\t\x20-\x7e\x80-\xff]++\r\n)*+)\r\n"
+    rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.([01])\r\n((?:[\t\x20-\x7e\x80-\xff]++\r\n)*)\r\n"
 )
 _ENDS_CONNECTION = re.compile(
     rb"^(?:connection|content-length|expect|transfer-encoding|upgrade)[ \t]*:",

@@ -65,6 +65,13 @@ RUNS = st.lists(
 ).map(b"".join)
 
 
+def test_what_go_writes_is_followed_wherever_it_is_cut():
+    """Python before 3.11.5 lost its place where a buffer ended between CR and LF."""
+    body = chunk(b"g" * 2048) * 2
+    for cut in range(len(body) // 2, len(body) + 1):
+        assert followed(body + LAST_CHUNK, [cut], view=True) == (len(body) + 5, True, False)
+
+
 @given(RUNS, st.lists(st.integers(0, 14_000), max_size=6), st.booleans())
 @settings(deadline=None, max_examples=400)
 def test_what_is_followed_is_what_is_scanned(body, cuts, view):
