@@ -86,6 +86,8 @@ def build_parts(settings: ProxySettings, clock: Clock, known: "Locations | None"
         shadow=_shadow(settings.shadow_policy),
         locations=_locations(settings.location, known),
         proxies=settings.client_address.proxy_addresses,
+        # One of its own even where it shows the same: it asks at each handshake which is in force.
+        sign_in_tls=None if settings.sign_in is None else _listener_tls(settings.sign_in.tls),
     )
 
 

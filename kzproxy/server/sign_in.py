@@ -129,6 +129,7 @@ async def serving_sign_in(
     async with serving_bounded(
         application,
         sock,
+        # The latter where the section has gone, which takes a restart.
         lambda: present().parts.sign_in_tls or present().parts.listener_tls,
         proxies=settings.client_address.proxy_addresses,
     ):

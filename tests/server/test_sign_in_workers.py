@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import ssl
 import time
 from collections.abc import Iterator
 from html import unescape
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.proxy.process import free_ports, running_proxy
+from tests.proxy.raw_client import RawClient
 from tests.proxy.sign_in_world import (
     DEVICE_CODE_GRANT,
     Machine,
@@ -51,6 +53,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignInWorld]:
         devices = Authority.root("device CA")
         settings = sign_in_configuration(directory, authority, devices, idp, url, server.upstream())
         add_provider(directory, settings, partner.issuer)
+        authority.server("localhost").write_to(directory, "sign-in")
+        settings["signIn"] |= {"certificateFile": "sign-in.crt", "privateKeyFile": "sign-in.key"}
         with running_proxy(directory, settings, "--workers", "2") as proxy:
             yield SignInWorld(directory, authority, devices, idp, proxy, url, partner.issuer)
 
@@ -113,19 +117,30 @@ def test_a_code_that_two_clients_send_at_once_gives_no_session(world: SignInWorl
     until_refused(machine)
 
 
-def test_a_renewed_certificate_of_the_listener_is_shown(world: SignInWorld):
-    def shown() -> set[bytes]:
-        found = set()
-        for _ in range(12):
-            with contextlib.closing(world.http()) as http:
-                response = http.get(world.url)
-                stream = response.extensions["network_stream"]
-                found.add(stream.get_extra_info("ssl_object").getpeercert(True))
-        return found
+def shown(world: SignInWorld) -> set[bytes]:
+    """What certificates those who sign in are shown, by either worker."""
+    found = set()
+    for _ in range(12):
+        with contextlib.closing(world.http()) as http:
+            response = http.get(world.url)
+            stream = response.extensions["network_stream"]
+            found.add(stream.get_extra_info("ssl_object").getpeercert(True))
+    return found
 
-    [first] = shown()
-    world.authority.server("localhost", "127.0.0.1").write_to(world.directory, "tls")
+
+def test_each_listener_shows_the_certificate_that_is_named_for_it(world: SignInWorld):
+    def named(file: str) -> bytes:
+        return ssl.PEM_cert_to_DER_cert((world.directory / file).read_text())
+
+    assert shown(world) == {named("sign-in.crt")}
+    with RawClient(world.proxy.port, world.ca_file) as client:
+        assert client.tls.getpeercert(True) == named("tls.crt")
+
+
+def test_a_renewed_certificate_of_the_listener_is_shown(world: SignInWorld):
+    [first] = shown(world)
+    world.authority.server("localhost").write_to(world.directory, "sign-in")
     deadline = time.monotonic() + 20
-    while first in (now := shown()) or len(now) > 1:
+    while first in (now := shown(world)) or len(now) > 1:
         assert time.monotonic() < deadline
         time.sleep(0.2)
