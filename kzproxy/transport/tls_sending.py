@@ -82,9 +82,12 @@ class TlsSending(TlsWaiting):
     def _send_pieces(self, data: memoryview) -> int:
         """Send a record after the other, a turn's share at most; owe the rest.
 
+        ``data`` takes the place of all that was owed: it is that, where anything was.
+
         Returns:
             How many bytes have gone.
         """
+        self._unsent = NOTHING  # Or what has gone would go again after the next piece that waits.
         write, size = self._records.write, 0
         try:
             for size in range(0, min(len(data), TURN_BYTES), RECORD_BYTES):

@@ -1,4 +1,6 @@
 import asyncio
+import random
+import socket
 from collections.abc import AsyncIterator, Awaitable
 
 import pytest
@@ -85,6 +87,40 @@ async def test_a_piece_is_sent_as_it_was_whatever_becomes_of_its_memory(pair: Pa
     received = await received_after(client.flush(), pair)
 
     assert received == b"a" * (sent + len(memory))
+
+
+async def lagging(stream: TlsStream, chance: random.Random) -> bytes:
+    """Receive all, and let the sender wait now and then."""
+    received = bytearray()
+    async for data in all_of(stream):
+        received += data
+        if chance.random() < 0.1:
+            await asyncio.sleep(0.002)
+    return bytes(received)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_what_has_gone_never_goes_again(pair: Pair, seed: int) -> None:
+    """What was owed in many pieces came once more where a later piece had to wait."""
+    server, client = pair
+    for stream, option in (client, socket.SO_SNDBUF), (server, socket.SO_RCVBUF):
+        stream.tls.setsockopt(socket.SOL_SOCKET, option, 32 * 1024)
+    chance = random.Random(seed)
+    largest = (300, RECORD_BYTES, 20 * RECORD_BYTES)
+    pieces = [chance.randbytes(chance.randint(1, chance.choice(largest))) for _ in range(60)]
+
+    async def send() -> None:
+        for piece in pieces:
+            await client.send(piece)
+        client.close()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(send())
+        receiving = group.create_task(lagging(server, random.Random(seed)))
+
+    assert receiving.result() == b"".join(pieces)
+    assert client.bytes_sent == server.bytes_received
+    assert not client.forget_unsent()
 
 
 async def test_what_was_not_offered_can_be_forgotten(pair: Pair) -> None:
