@@ -217,6 +217,21 @@ def test_what_kzproxys_own_endpoints_tell_is_refused_too(signalled: Signalled) -
         assert client.ask(request("GET", "/kzproxy.dev/v1/session", token)).status == 401
 
 
+def test_of_whom_a_risk_is_known_is_judged_as_before_where_no_rule_asks(
+    signalled: Signalled,
+) -> None:
+    token = signalled.world.token("finn", "readers")
+    assert ask(signalled, token)[0] == 200
+    told = {"principal": "USER", "previous_level": "MEDIUM", "current_level": "LOW"}
+    event = signalled.event("risk-level-change", signalled.user("finn"), **told)
+    assert signalled.push(event).status_code == 202
+    for number in range(STREAMS):
+        # What was asked before is permitted as it was; this is judged anew.
+        with signalled.world.client() as client:
+            target = f"/api/v1/namespaces/dev/pods?limit={number + 1}"
+            assert client.ask(request("GET", target, token)).status == 200
+
+
 def test_who_signs_out_at_the_issuer_is_signed_out(signalled: Signalled) -> None:
     mine = signalled.world.token("dia", "readers", sid="one")
     elsewhere = signalled.world.token("dia", "readers", sid="two")

@@ -238,8 +238,26 @@ def test_what_is_found_out_once_for_a_caller_is_what_is_found_out_anew(
         assert found == impersonate(request, judged, block(), audit_id=audit_id)
 
 
-def test_a_permit_of_somebody_else_is_refused() -> None:
-    impersonation = Impersonation(replace(ANN), block())
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ANN, username="bob"),
+        replace(ANN, groups=ANN.groups[1:]),
+        replace(ANN, uid="another"),
+        replace(ANN, extra=()),
+    ],
+    ids=["user", "groups", "uid", "extra"],
+)
+def test_a_permit_of_somebody_else_is_refused(other: Identity) -> None:
+    impersonation = Impersonation(other, block())
 
     with pytest.raises(InternalError):
         impersonation.of(came_with(), permit(), audit_id=AUDIT_IDS[0])
+
+
+def test_a_caller_of_whom_more_was_known_when_judged_is_the_same_one() -> None:
+    impersonation = Impersonation(replace(ANN, risk="LOW", seen_from="10.0.0.1"), block())
+
+    found = impersonation.of(came_with(), permit(), audit_id=AUDIT_IDS[0])
+
+    assert found == impersonate(came_with(), permit(), block(), audit_id=AUDIT_IDS[0])
