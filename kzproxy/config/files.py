@@ -1,5 +1,6 @@
 """Files that a configuration names, read at once and bounded."""
 
+import ssl
 from pathlib import Path
 
 from kzproxy.config.document import Node
@@ -42,3 +43,14 @@ def file_text(node: Node, base: Path) -> str:
     if not text.strip():
         node.mistake(f"{path} is empty")
     return text
+
+
+def authority_text(node: Node, base: Path) -> str:
+    """Do as ``file_text`` does, for a PEM bundle of CA certificates; any other is a mistake."""
+    pem = file_text(node, base)
+    if pem.strip():
+        try:
+            ssl.create_default_context(cadata=pem)
+        except (ssl.SSLError, ValueError):
+            node.mistake("is not a bundle of CA certificates in PEM")
+    return pem

@@ -1,13 +1,12 @@
 """The ``posture`` section: how posture is judged, and whose word is asked for beside a device's."""
 
 import re
-import ssl
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from kzproxy.config.document import Node
-from kzproxy.config.files import file_text, living_file
+from kzproxy.config.files import authority_text, file_text, living_file
 from kzproxy.posture.pointer import parse_pointer
 from kzproxy.posture.settings import MappedCheck, PostureSettings, ProviderSettings, Scalar
 from kzproxy.posture.source import SourceKind
@@ -83,7 +82,7 @@ def _provider(node: Node, base: Path) -> ProviderSettings:
         name=_name(fields["name"]),
         kind=_KINDS.get(fields["kind"].choice(tuple(_KINDS)), SourceKind.MDM),
         url=_url(fields["url"]),
-        authority_pem=_authority(fields["certificateAuthorityFile"], base)
+        authority_pem=authority_text(fields["certificateAuthorityFile"], base)
         if "certificateAuthorityFile" in fields
         else "",
         headers_file=living_file(fields["headersFile"], base) if "headersFile" in fields else None,
@@ -124,16 +123,6 @@ def _url_mistake(text: str) -> str:
     if parts.username is not None or parts.fragment:
         return "must have no user and no fragment; put credentials into headersFile"
     return ""
-
-
-def _authority(node: Node, base: Path) -> str:
-    pem = file_text(node, base)
-    if pem.strip():
-        try:
-            ssl.create_default_context(cadata=pem)
-        except (ssl.SSLError, ValueError):
-            node.mistake("is not a bundle of CA certificates in PEM")
-    return pem
 
 
 def _checks(node: Node) -> tuple[tuple[str, MappedCheck], ...]:

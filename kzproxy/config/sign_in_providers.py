@@ -6,7 +6,7 @@ from pathlib import Path
 from kzproxy.authentication.provider_settings import ProviderSettings, Reverify
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.document import Node
-from kzproxy.config.files import file_text
+from kzproxy.config.files import authority_text, file_text
 
 _MAX_SECRET_CHARACTERS = 4096
 _OWN_PARAMETERS = frozenset(
@@ -68,7 +68,7 @@ def _provider(
     secret = _secret(fields["clientSecretFile"], base)
     scopes = _scopes(fields["scopes"]) if "scopes" in fields else ()
     authority = fields.get("certificateAuthorityFile")
-    pem = "" if authority is None else file_text(authority, base)
+    pem = "" if authority is None else authority_text(authority, base)
     way = fields["reverify"].choice(tuple(Reverify)) if "reverify" in fields else ""
     issuer = issuers.get(url)
     if issuer is None:

@@ -9,7 +9,7 @@ from kzproxy.administrator.signal import SignalSource
 from kzproxy.authentication.security_event import DEFAULT_ALGORITHMS, TransmitterSettings
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.document import Node
-from kzproxy.config.files import file_text
+from kzproxy.config.files import authority_text, file_text
 
 MAX_STREAMS = 32
 
@@ -145,7 +145,7 @@ def _critical(fields: dict[str, Node]) -> frozenset[str]:
 def _authority(fields: dict[str, Node], base: Path) -> str:
     if "certificateAuthorityFile" not in fields:
         return ""
-    return file_text(fields["certificateAuthorityFile"], base)
+    return authority_text(fields["certificateAuthorityFile"], base)
 
 
 def _authorization(node: Node, base: Path) -> str:

@@ -8,6 +8,7 @@ from kzproxy.authentication.provider_settings import ProviderSettings, Reverify
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.config.document import Mistakes, read_document
 from kzproxy.config.sign_in_providers import load_providers
+from tests.servers.authority import Authority
 
 ISSUER = JwtIssuerSettings(
     url="https://idp.example.com",
@@ -20,7 +21,7 @@ LEAST = "- {issuer: https://idp.example.com, clientID: kzproxy, clientSecretFile
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     (tmp_path / "idp.secret").write_text("the secret\n")
-    (tmp_path / "ca.crt").write_text("PEM\n")
+    (tmp_path / "ca.crt").write_bytes(Authority.root().pem)
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "binary").write_text("a\x00b")
     return tmp_path
@@ -56,7 +57,7 @@ def test_everything(directory):
     )
     assert mistakes == []
     assert found[0].scopes == ("openid", "groups")
-    assert found[0].certificate_authority_pem == "PEM\n"
+    assert found[0].certificate_authority_pem == (directory / "ca.crt").read_text()
     assert found[0].reverify is Reverify.INTROSPECTION
     assert found[0].parameters == (("a", "1"), ("b", "x y"))
 
@@ -75,6 +76,7 @@ def test_everything(directory):
         (LEAST + ", scopes: []}", "must not be empty"),
         (LEAST + ", reverify: never}", "refresh, userinfo, introspection"),
         (LEAST + ", certificateAuthorityFile: none.crt}", "is not a file"),
+        (LEAST + ", certificateAuthorityFile: idp.secret}", "is not a bundle of CA certificates"),
         (LEAST.replace("idp.secret", "none") + "}", "is not a file"),
         (LEAST.replace("idp.secret", "empty") + "}", "is empty"),
         (LEAST.replace("idp.secret", "binary") + "}", "one client secret"),
