@@ -40,6 +40,7 @@ from kzproxy.enforcement.repeat import Repeat
 from kzproxy.enforcement.standing import RememberedPermit, Standing
 from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.enforcement.stopped import stopped
+from kzproxy.enforcement.unrepeatable import may_have_been_done, unrepeatable
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     InternalError,
@@ -385,7 +386,8 @@ class EnforcementPoint:
         """Say that kzproxy stops, where nothing has been said yet."""
         error = stopped(case.info, is_begun=case.permit is not None)
         if case.ending is not None:
-            error = case.ending.error
+            is_unknown = case.info is not None and may_have_been_done(case.info)
+            error = unrepeatable(case.ending.error) if is_unknown else case.ending.error
         case.termination, case.ended_because = Termination.DRAINED, error.message
         await self._record_and_refuse(exchange, error, case)
 

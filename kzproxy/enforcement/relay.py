@@ -18,6 +18,7 @@ from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.idle import WatchedCut
 from kzproxy.enforcement.namespace_sieve import WatchSieve
 from kzproxy.enforcement.patience import patience
+from kzproxy.enforcement.unrepeatable import may_have_been_done, unrepeatable
 from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
@@ -68,7 +69,9 @@ class Relay:
         "_error",
         "_exchange",
         "_has_client_gone",
+        "_has_gone_out",
         "_info",
+        "_is_truncated",
         "_metrics",
         "_outgoing",
         "_patience",
@@ -99,6 +102,8 @@ class Relay:
         self._patience = patience(info, api_server.timeouts)
         self._ending: Ending | None = None
         self._has_client_gone = False
+        self._has_gone_out = False
+        self._is_truncated = False
         self._upstream: UpstreamConnection | None = None
         self._begun: UpstreamConnection | None = None
         self._error: BaseException | None = None
@@ -156,17 +161,9 @@ class Relay:
             if connection is None:
                 self._confirm()
                 connection = await self._api_server.begin(self._outgoing, self._confirm)
-            self._upstream = connection
+            self._upstream, self._has_gone_out = connection, True
             try:
-                self._confirm()
-                if self._exchange.started:
-                    await self._exchange.flush()
-                elif isinstance(self._outgoing.body, NoBody):
-                    self._exchange.stream.watch(self._client_gone)
-                    await self._answer(connection)
-                else:
-                    async with alongside(self._upload(connection)):
-                        await self._answer(connection)
+                await self._carry(connection)
             finally:
                 # The connection may soon carry somebody else's request.
                 self._exchange.stream.unwatch()
@@ -179,6 +176,19 @@ class Relay:
                 raise
             await self._broken_off(error)
 
+    async def _carry(self, connection: UpstreamConnection) -> None:
+        self._confirm()
+        if self._exchange.started:
+            await self._exchange.flush()
+        elif isinstance(self._outgoing.body, NoBody):
+            self._exchange.stream.watch(self._client_gone)
+            await self._answer(connection)
+        else:
+            async with alongside(self._upload(connection)):
+                await self._answer(connection)
+        if self._is_truncated:
+            raise _Cut
+
     def cut(self, ending: Ending) -> None:
         """Stop relaying both ways now; ``run`` then says why to the client, and closes hard."""
         if self._ending is not None:
@@ -190,7 +200,7 @@ class Relay:
         self._metrics.stream_cuts.labels(self._info.stream.value, ending.cause.value).inc()
         self._exchange.stream.interrupt(_Cut())
         if self._info.stream is StreamKind.NONE:  # It has no farewell that must find its place.
-            self._exchange.stream.forget_unsent()
+            self._is_truncated = self._exchange.stream.forget_unsent()
         if self._upstream is not None:
             self._upstream.stream.fail(_Cut())
         if self._upstream is None and not self._exchange.started:
@@ -365,7 +375,7 @@ class Relay:
         if self._ending is not None:
             case.end_by(self._ending, case.cut_at)
             if not exchange.started:
-                raise anew(self._ending.error)
+                raise self._ended_before_its_answer(self._ending.error)
             await self._say_farewell(self._ending)
             return
         if not exchange.started:
@@ -373,6 +383,10 @@ class Relay:
         case.termination, case.ended_because = Termination.UPSTREAM_RESET, str(error)
         exchange.reusable = False
         exchange.stream.abort()
+
+    def _ended_before_its_answer(self, error: ProxyError) -> ProxyError:
+        is_unknown = self._has_gone_out and may_have_been_done(self._info)
+        return unrepeatable(error) if is_unknown else anew(error)
 
     async def _say_farewell(self, ending: Ending) -> None:
         """Tell the client why, in-band where its protocol has a place for it.

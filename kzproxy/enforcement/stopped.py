@@ -1,7 +1,9 @@
 """What a request is told that kzproxy ends because it stops."""
 
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
+from kzproxy.enforcement.unrepeatable import may_have_been_done
 from kzproxy.errors.kinds import ProxyError, ServiceUnavailable
+from kzproxy.upstream.connection import OUTCOME_UNKNOWN
 
 _RETRY_AFTER_SECONDS = 1
 
@@ -19,11 +21,11 @@ def stopped(info: RequestInfo | None, *, is_begun: bool) -> ProxyError:
             " again",
             retry_after_seconds=_RETRY_AFTER_SECONDS,
         )
-    if info.stream is StreamKind.NONE and not info.is_read:
+    if may_have_been_done(info):
         # No Retry-After: client-go would repeat a write that may have been done.
         return ServiceUnavailable(
-            f"kzproxy is being restarted and ended this {info.verb} before it was answered: outcome"
-            " unknown; look before you send it again"
+            f"kzproxy is being restarted and ended this {info.verb} before it was answered:"
+            f" {OUTCOME_UNKNOWN}"
         )
     what = "request" if info.stream is StreamKind.NONE else info.stream.value
     return ServiceUnavailable(

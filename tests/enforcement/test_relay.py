@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import socket
 import struct
 import threading
 from collections.abc import Coroutine
 
 import pytest
 
+from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.audit.schema import Termination
-from kzproxy.errors.kinds import Unauthenticated, UpstreamTimeout
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated, UpstreamTimeout
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.spdy_frames import FrameType
 from kzproxy.transport.broken import StreamBroken
@@ -20,6 +22,10 @@ from tests.http.spdy import control
 from tests.servers.scripted_api_server import Connection, answer
 
 PODS = "/api/v1/namespaces/a/pods"
+UNTOLD = Ending(
+    cause=EndCause.CREDENTIAL,
+    error=ServiceUnavailable("nobody can tell whether it holds", retry_after_seconds=1),
+)
 EXEC = f"{PODS}/p/exec?command=id"
 SPDY = ("Connection: Upgrade", "Upgrade: SPDY/3.1", "X-Stream-Protocol-Version: v4.channel.k8s.io")
 SWITCHED = (
@@ -102,6 +108,62 @@ async def test_a_request_that_is_cut_before_its_answer_ends_its_connection(scene
     with pytest.raises(Unauthenticated):
         await running
     assert not scene.exchange.reusable
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "retry_after_seconds"),
+    [
+        ("GET", PODS, 1),
+        ("DELETE", f"{PODS}/p", None),
+        ("POST", "/api/v1/namespaces/a/services/s/proxy/orders", None),
+    ],
+)
+async def test_a_write_that_is_cut_after_it_was_sent_is_not_to_be_repeated(
+    scene: Scene, method: str, target: str, retry_after_seconds: int | None
+) -> None:
+    """client-go would, at a Retry-After, and nobody knows whether it has been done."""
+    asked = threading.Event()
+    scene.stand_in.script = lambda *_: asked.set()
+    relay, outgoing = scene.relay(method, target)
+    running = started(relay.run(outgoing))
+    await until(asked)
+    relay.cut(UNTOLD)
+
+    with pytest.raises(ServiceUnavailable) as cut:
+        await running
+    assert cut.value.retry_after_seconds == retry_after_seconds
+    assert ("outcome unknown" in cut.value.message) == (retry_after_seconds is None)
+    assert UNTOLD.error.retry_after_seconds == 1
+
+
+async def test_a_write_that_is_cut_before_it_was_sent_may_be_repeated(scene: Scene) -> None:
+    relay, outgoing = scene.relay("DELETE", f"{PODS}/p")
+    running = started(relay.run(outgoing))
+    await asyncio.sleep(0)
+    relay.cut(UNTOLD)
+
+    with pytest.raises(ServiceUnavailable) as cut:
+        await running
+    assert cut.value.retry_after_seconds == 1
+    assert scene.stand_in.heads == []
+
+
+async def test_an_answer_that_is_cut_while_its_client_lags_is_no_whole_one(scene: Scene) -> None:
+    """All of it had come from kube-apiserver."""
+    scene.stand_in.script = lambda connection, _: connection.send(answer(200, b"x" * 120_000))
+    for stream, option in (scene.stream, socket.SO_SNDBUF), (scene.client, socket.SO_RCVBUF):
+        stream.tls.setsockopt(socket.SOL_SOCKET, option, 8 * 1024)
+    relay, outgoing = scene.relay("GET", PODS)
+    running = started(relay.run(outgoing))
+    while not scene.stream.owes:
+        await asyncio.sleep(0.01)
+    await settle()
+    relay.cut(ENDED)
+    with pytest.raises(StreamBroken):
+        await everything(scene.client)
+    await running
+
+    assert scene.case.termination is Termination.POLICY_CUT
 
 
 async def test_a_request_that_is_cut_at_its_very_end_ends_its_connection(scene: Scene) -> None:

@@ -6,6 +6,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.stopped import stopped
 
 POD = "/api/v1/namespaces/a/pods/p"
+SERVICE = "/api/v1/namespaces/a/services/s"
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,8 @@ POD = "/api/v1/namespaces/a/pods/p"
         ("DELETE", POD, True, None),
         ("PATCH", POD, True, None),
         ("DELETE", POD, False, 1),
+        ("GET", f"{SERVICE}/proxy/orders", True, 1),
+        ("POST", f"{SERVICE}/proxy/orders", True, None),
     ],
 )
 def test_only_a_write_that_may_have_been_done_is_not_to_be_repeated(
