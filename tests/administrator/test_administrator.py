@@ -370,6 +370,8 @@ def test_a_permit_is_upheld_while_its_time_window_is_open_and_its_policy_in_forc
 
     assert world.administrator.upholds(permit, last)
     assert not world.administrator.upholds(permit, permit.valid_until)
+    before = permit.attributes.environment.received_at - timedelta(microseconds=1)
+    assert not world.administrator.upholds(permit, before)
     another = msgspec.structs.replace(permit, revision="another")
     assert not world.administrator.upholds(another, last)
 
