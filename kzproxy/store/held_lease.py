@@ -48,11 +48,14 @@ class HeldLease:
         self._clock = clock
         self._times = times
         self._asked_at = self._held_until = clock.monotonic()
+        # By the clock that the store goes by: the other stands still while the machine sleeps.
+        self._ends_at = clock.now()
 
     def is_held(self) -> bool:
         """Whether something that only the holder does may begin now."""
-        left = self._held_until - self._clock.monotonic()
-        return left >= self._times.left.total_seconds()
+        left = self._times.left
+        is_early = self._held_until - self._clock.monotonic() >= left.total_seconds()
+        return is_early and self._ends_at - self._clock.now() >= left
 
     async def keep(self) -> bool:
         """Take it, or say that it is still held, where that is due; whether it is held anew.
@@ -60,7 +63,7 @@ class HeldLease:
         Raises:
             ServiceUnavailable: The store cannot be reached.
         """
-        now = self._clock.monotonic()
+        now, ends_at = self._clock.monotonic(), self._clock.now() + self._times.length
         if now < self._asked_at:
             return False
         self._asked_at = now + self._times.renewed.total_seconds()
@@ -68,6 +71,7 @@ class HeldLease:
         length = self._times.length.total_seconds()
         held = await self._store.hold(self._name, self._holder, length)
         self._held_until = now + length if held else now
+        self._ends_at = ends_at
         return held and not had
 
     async def let_go(self) -> None:

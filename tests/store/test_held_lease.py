@@ -64,6 +64,22 @@ async def test_whoever_says_nothing_loses_it(one, two, clock):
     assert (one.is_held(), two.is_held()) == (False, True)
 
 
+async def test_whoever_slept_has_it_no_longer(one, two, clock):
+    """The monotonic clock stands still meanwhile, and the store goes by the other."""
+    await one.keep()
+    clock.jump(TIMES.length + timedelta(seconds=1))
+    assert not one.is_held()
+    assert await two.keep()
+    assert (one.is_held(), two.is_held()) == (False, True)
+
+
+async def test_a_clock_that_is_set_back_lengthens_nothing(one, clock):
+    await one.keep()
+    clock.jump(-timedelta(hours=1))
+    clock.advance(TIMES.length)
+    assert not one.is_held()
+
+
 async def test_what_is_given_up_is_anothers_at_once(one, two):
     await one.keep()
     await one.let_go()
