@@ -16,6 +16,8 @@ from kzproxy.store.store import Entry
 # is noticed within the interval; the width spreads sessions that began together.
 _EARLIEST, _LATEST = 0.7, 0.9
 _STEPS = 1 << 16
+# What no longer holds stays in the heap until its time has come, or until it is the greater part.
+_MOST_STALE = 1000
 
 
 class DueSessions:
@@ -38,6 +40,11 @@ class DueSessions:
     def __len__(self) -> int:
         """Return how many sessions wait for their time, or for their turn."""
         return len(self._due)
+
+    @property
+    def pending(self) -> int:
+        """How many times are kept, those that no longer hold too: bounded by the sessions."""
+        return len(self._heap)
 
     def replaced(self, entries: Sequence[Entry]) -> None:
         """See ``View``."""
@@ -103,6 +110,9 @@ class DueSessions:
         self._due[session_id] = due
         self._discard(session_id)
         heapq.heappush(self._heap, (due, session_id))
+        if len(self._heap) > 2 * len(self._due) + _MOST_STALE:
+            self._heap = [(due, session_id) for session_id, due in self._due.items()]
+            heapq.heapify(self._heap)
 
     def _discard(self, session_id: str) -> None:
         for ids in self._ready.values():

@@ -85,6 +85,21 @@ async def test_the_ones_in_use_come_first_and_each_is_taken_once(kept, clock):
     assert len(due) == 0
 
 
+async def test_times_that_no_longer_hold_do_not_pile_up_where_nobody_takes(kept, clock):
+    """In a worker that does not ask, all its life, each confirmation by another left one."""
+    due = DueSessions(kept.directory)
+    kept.following.follow(due)
+    for number in range(1, 4):
+        await kept.directory.begin(kept.record(number))
+    for second in range(5000):
+        for number in range(1, 4):
+            due.schedule(f"{number:032x}", clock.now() + timedelta(minutes=5, seconds=second))
+    assert due.pending < 1100
+    assert len(due) == 3
+    clock.advance(timedelta(days=1))
+    assert sorted(ids(due.take(10, clock.now(), anybody))) == [1, 2, 3]
+
+
 async def test_one_that_ended_is_not_due(kept, clock):
     due = DueSessions(kept.directory)
     kept.following.follow(due)
