@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kzproxy.config.document import Node
-from kzproxy.config.files import authority_text, file_text, living_file
+from kzproxy.config.files import authority_text, living_file
 from kzproxy.posture.pointer import parse_pointer
 from kzproxy.posture.settings import MappedCheck, PostureSettings, ProviderSettings, Scalar
 from kzproxy.posture.source import SourceKind
