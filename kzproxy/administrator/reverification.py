@@ -87,6 +87,7 @@ class Reverification:
         self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
         self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()
+        self._begins = True
         self._allowance = 1.0
         self._allowed_at = shared.clock.monotonic()
         self._lease = HeldLease(shared.store, LEASE, holder, shared.clock)
@@ -117,6 +118,10 @@ class Reverification:
             provider = self._with.providers(record.issuer)
             if provider is not None and record.vouched_by != provider.settings.issuer.revision:
                 self._due.hurry(record.id, now)
+
+    def begin_no_more(self) -> None:
+        """Leave what is due to other workers; questions under way are heard to their end."""
+        self._begins = False
 
     def problem(self) -> str | None:
         """Say which providers give this worker no usable answer; None where all do."""
@@ -157,6 +162,9 @@ class Reverification:
     async def _turn(self, asking: asyncio.TaskGroup) -> None:
         """Begin what may begin now; never raises for what the store does."""
         try:
+            if not self._begins:
+                await self._give_over()
+                return
             if await self._lease.keep():
                 # Another worker may just have kept a new refresh token; ask with no older one.
                 await self._with.following.catch_up()
@@ -177,6 +185,12 @@ class Reverification:
             pace.begun()
             self._asked_about.add(record.id)
             asking.create_task(self._ask(record, pace))
+
+    async def _give_over(self) -> None:
+        """Write what is not written, and let another ask once nothing is under way here."""
+        await self._check.write_unwritten()
+        if not self._asked_about:
+            await self._lease.let_go()
 
     async def _ask(self, record: SessionRecord, pace: ProviderPace) -> None:
         """Ask about one session; sees to its own errors."""

@@ -223,6 +223,8 @@ async def _serve_until(
         await stopping.wait()
         readiness.draining = True
         log.info("draining for at most %.0f s", limit.total_seconds())
+        if services.confirming is not None:
+            services.confirming.reverification.begin_no_more()
         await drain(listener, services.administrator, serving_task, limit, services.clock)
     log.info("stopped")
 

@@ -25,6 +25,9 @@ EXIT_FAILED = 1
 EXIT_MISTAKEN = 2
 # What a worker needs beside its drain: to start its last words and to close its log.
 _GRACE_SECONDS = 10.0
+# Questions at identity providers that were under way are heard to their end, and take up to 25 s:
+# an answer may hold the only refresh token that still is one.
+_LEAST_SECONDS = 35.0
 
 
 class Supervisor:
@@ -56,7 +59,8 @@ class Supervisor:
             kept = [group.create_task(self._keep(post)) for post in self._posts]
             await self._stopping.wait()
             self.signal(signal.SIGTERM)
-            await asyncio.wait(kept, timeout=drain.total_seconds() + _GRACE_SECONDS)
+            seconds = max(drain.total_seconds() + _GRACE_SECONDS, _LEAST_SECONDS)
+            await asyncio.wait(kept, timeout=seconds)
             self.signal(signal.SIGKILL)
 
     def stop(self) -> None:

@@ -169,6 +169,23 @@ async def test_one_worker_asks_and_another_goes_on_where_it_left(talk, tmp_path,
         assert asking.reverification.lag_seconds() == 0
 
 
+async def test_a_worker_that_drains_leaves_what_is_due_to_another(talk, tmp_path, clock):
+    file = tmp_path / "kept.db"
+    async with (
+        confirming_worker(file, clock, talk.client, "one") as one,
+        confirming_worker(file, clock, talk.client, "two") as two,
+    ):
+        record = await one.begin(await talk.signed_in())
+        await one.turn()  # It has the lease now.
+        one.reverification.begin_no_more()
+        clock.move(seconds=55)
+        await one.turn()
+        assert one.outcomes("confirmed") == 0
+        await two.turn()
+        assert two.outcomes("confirmed") == 1
+        assert two.found(record).verified_at > record.verified_at
+
+
 async def test_whoever_hears_of_a_change_has_the_asking_worker_ask(talk, tmp_path, clock):
     file = tmp_path / "kept.db"
     async with (
