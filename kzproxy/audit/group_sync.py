@@ -62,11 +62,12 @@ class GroupSync:
             self._failed, self.problem = False, ""
 
     def stop(self, timeout_seconds: float) -> None:
-        """End the thread and close the sink, unless a sync hangs."""
+        """End the thread and close the sink, and what it has replaced, unless a sync hangs."""
         if self._timer is not None:
             self._timer.cancel()
         if self._thread.stop(timeout_seconds):
-            self._sink.close()
+            for sink in (*self._retired, self._sink):
+                sink.close()
 
     def _go_on(self) -> None:
         if self._running is not None or self._failed:

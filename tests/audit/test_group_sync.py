@@ -37,3 +37,12 @@ async def test_after_a_failed_sync_and_a_new_file_reads_reach_the_disk_again(
     assert sink.syncs
     syncs.stop(5)
     os.close(reader)
+
+
+async def test_what_was_replaced_is_closed_with_the_rest(tmp_path: Path) -> None:
+    """Its lock goes too, although the end came before the next sync was due."""
+    moved = tmp_path / "moved"
+    syncs = GroupSync(FileSink.open(moved), timeout=timedelta(seconds=5))
+    syncs.replace(FileSink.open(tmp_path / "log"))
+    syncs.stop(5)
+    FileSink.open(moved).close()
