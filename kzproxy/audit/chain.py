@@ -101,6 +101,15 @@ def head_of(line: bytes) -> Head:
     return Head(_envelope(line)["seq"], sha256(line).hexdigest())
 
 
+def worker_of(line: bytes) -> str:
+    """Return the worker that wrote ``line``.
+
+    Raises:
+        ValueError: As in ``head_of``.
+    """
+    return str(_envelope(line)["worker"])
+
+
 def verify_chain(lines: Iterable[bytes]) -> Verified:
     """Check that every line follows from the one before; lines keep their newlines.
 

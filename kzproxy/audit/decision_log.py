@@ -37,6 +37,7 @@ from kzproxy.audit.events import Event, event_record
 from kzproxy.audit.group_sync import GroupSync, Written
 from kzproxy.audit.lifecycle import first_record, resumed, stopped
 from kzproxy.audit.mirror import Mirror
+from kzproxy.audit.moved_end import chain_end
 from kzproxy.audit.recent import RecentRefusals
 from kzproxy.audit.rotation import Rotation, RotationPlan, move_aside
 from kzproxy.audit.schema import (
@@ -155,9 +156,14 @@ class DecisionLog:
             log._begin(first_record(GENESIS, torn_bytes=0, now=clock.now()))
             return log
         sink = FileSink.open(settings.file)
+        try:
+            end = chain_end(sink, settings.worker)
+        except ConfigurationError:
+            sink.close()
+            raise
         mirror = Mirror(_STDOUT, turns=settings.stdout_turns) if settings.stdout else None
-        log = cls(sink, sink.head, settings=settings, clock=clock, mirror=mirror, soon=soon)
-        log._begin(first_record(sink.head, torn_bytes=sink.torn_bytes, now=clock.now()))
+        log = cls(sink, end.head, settings=settings, clock=clock, mirror=mirror, soon=soon)
+        log._begin(first_record(end.head, torn_bytes=end.torn_bytes, now=clock.now()))
         return log
 
     @property

@@ -63,3 +63,23 @@ def moved_files(path: Path) -> list[Path]:
     """Return what ``move_aside`` has made of ``path``, the oldest first."""
     ours = re.compile(re.escape(path.name) + r"\.\d{8}T\d{6}Z-\d{12}")
     return sorted(each for each in path.parent.iterdir() if ours.fullmatch(each.name))
+
+
+def moved_by_anybody(path: Path) -> list[Path]:
+    """Return what kzproxy, logrotate or a person has made of ``path``, the last written first.
+
+    Their names go on with a dot or a dash and a digit, and may end as those of packed files do. A
+    packed one beside what it is made of is left out, since it may not be whole yet.
+
+    Raises:
+        OSError: The directory cannot be read.
+    """
+    theirs = re.compile(re.escape(path.name) + r"[.-]\d[^.]*(\.(?:bz2|gz|lz4|xz|zst|Z))?")
+    found = [match for each in path.parent.iterdir() if (match := theirs.fullmatch(each.name))]
+    names = {match[0] for match in found}
+    moved = [
+        path.with_name(match[0])
+        for match in found
+        if match[1] is None or match[0].removesuffix(match[1]) not in names
+    ]
+    return sorted(moved, key=lambda each: (each.lstat().st_mtime_ns, each.name), reverse=True)

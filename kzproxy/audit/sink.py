@@ -4,11 +4,11 @@ import fcntl
 import os
 import queue
 import select
-import stat
 from pathlib import Path
 from typing import Protocol
 
-from kzproxy.audit.chain import GENESIS, MAX_LINE_BYTES, Head, head_of
+from kzproxy.audit.chain import GENESIS, Head, head_of
+from kzproxy.audit.last_line import last_line
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 
 
@@ -203,19 +203,11 @@ def _recovery_advice(error: OSError | ValueError) -> str:
 
 
 def _recover(descriptor: int, path: Path) -> tuple[Head, int]:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise ValueError("it is not a regular file")
-    size_bytes = status.st_size
-    tail_bytes = min(size_bytes, 2 * MAX_LINE_BYTES)
-    tail = os.pread(descriptor, tail_bytes, size_bytes - tail_bytes)
-    whole, torn = tail[: tail.rfind(b"\n") + 1], tail[tail.rfind(b"\n") + 1 :]
-    if len(torn) > MAX_LINE_BYTES:
-        raise ValueError("its last line is too long")
-    head = head_of(whole[whole.rfind(b"\n", 0, -1) + 1 :]) if whole else GENESIS
+    line, torn = last_line(descriptor)
+    head = head_of(line) if line else GENESIS
     if torn:
         _keep_torn(path, torn)
-        os.ftruncate(descriptor, size_bytes - len(torn))
+        os.ftruncate(descriptor, os.fstat(descriptor).st_size - len(torn))
         os.fdatasync(descriptor)
     return head, len(torn)
 

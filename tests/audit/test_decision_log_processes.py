@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from kzproxy.audit.chain import verify_chain
+from kzproxy.audit.chain import GENESIS, verify_chain
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.rotation import moved_files
 from kzproxy.clock.system import SystemClock
 from tests.audit.samples import lines_of
 
@@ -63,6 +64,29 @@ async def test_what_was_acknowledged_before_a_kill_is_in_the_log(tmp_path: Path)
         verified = verify_chain(log)
     assert verified.lines == len(lines_of(path))
     assert [line["kind"] for line in lines_of(path)].count("resumed") == 5
+
+
+async def test_a_kill_in_the_middle_of_a_rotation_does_not_break_the_chain(tmp_path: Path) -> None:
+    """Ten times kill -9 as soon as a file is moved away, which the next line comes after."""
+    path = tmp_path / "decisions.jsonl"
+    acknowledged: set[str] = set()
+    for _ in range(10):
+        before = len(moved_files(path))
+        process = await started(path, "rotating", 1_000_000)
+        while len(moved_files(path)) == before:
+            assert process.returncode is None
+            await asyncio.sleep(0)
+        process.send_signal(signal.SIGKILL)
+        out, _ = await process.communicate()
+        acknowledged.update(out.decode().rpartition("\n")[0].splitlines())
+    await DecisionLog.open(DecisionLogSettings(file=path, stdout=False), SystemClock()).close()
+    lines = [
+        line
+        for file in (*moved_files(path), path)
+        for line in file.read_bytes().splitlines(keepends=True)
+    ]
+    assert verify_chain(lines).start == GENESIS
+    assert acknowledged <= {json.loads(line).get("audit_id") for line in lines}
 
 
 async def test_a_copy_that_nobody_reads_holds_up_nothing_and_says_what_it_lacks(

@@ -2,7 +2,7 @@
 
 Usage: python writer.py FILE MODE COUNT. Every acknowledged audit id is printed before the next
 record is written. With MODE ``copy`` or ``stdout`` the log itself goes to standard output, and the
-acknowledgements to standard error.
+acknowledgements to standard error. With MODE ``rotating`` there is a new file every few lines.
 """
 
 import asyncio
@@ -11,16 +11,19 @@ import sys
 from pathlib import Path
 
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.rotation import Rotation
 from kzproxy.clock.system import SystemClock
 from tests.audit.samples import completed_record, permit_record
 
 
 async def write(path: Path, mode: str, count: int) -> None:
     settings = DecisionLogSettings(
-        file=None if mode == "stdout" else path, stdout=mode in {"copy", "stdout"}
+        file=None if mode == "stdout" else path,
+        stdout=mode in {"copy", "stdout"},
+        rotation=Rotation(at_bytes=3000, keep=100_000) if mode == "rotating" else None,
     )
     log = DecisionLog.open(settings, SystemClock())
-    acknowledgements = 1 if mode == "file" else 2
+    acknowledgements = 2 if settings.stdout else 1
 
     async def one(name: str) -> None:
         for number in range(count):
