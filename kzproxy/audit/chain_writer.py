@@ -47,6 +47,7 @@ class ChainWriter:
         self._worker = worker
         self._clock = clock
         self._mirror = mirror
+        self._first: list[bytes] = []
         self._held: deque[bytes] = deque()
         self._lost = 0
         self._refused = 0
@@ -57,8 +58,8 @@ class ChainWriter:
         Returns:
             Whether it was written; where not, ``problem`` says why and the chain stays as it was.
         """
-        if self._held or self._lost or self._refused:
-            payloads = [*self._held, *self._gap(), *payloads]
+        if self._first or self._held or self._lost or self._refused:
+            payloads = [*self._first, *self._held, *self._gap(), *payloads]
         if not payloads:
             return True
         lines, head = seal(self.head, self._worker, payloads)
@@ -70,11 +71,16 @@ class ChainWriter:
             return False
         self.head = head
         self.counts.records += len(lines)
-        if self.problem or self._held or self._lost or self._refused:
+        if self.problem or self._first or self._held or self._lost or self._refused:
             self._recover()
         if self._mirror is not None:
             self._mirror.offer(data, len(lines))
         return True
+
+    def replace(self, sink: Sink, first: bytes) -> None:
+        """Write to ``sink`` from now on, ``first`` before anything else."""
+        self.sink = sink
+        self._first = [first]
 
     def count_refused(self) -> None:
         """Count a decision that was not written; the next ``gap`` record will say so."""
@@ -98,6 +104,7 @@ class ChainWriter:
         if self.problem:
             _log.warning("the decision log can be written again")
         self.problem = ""
+        self._first = []
         self._held.clear()
         self._lost = self._refused = 0
 

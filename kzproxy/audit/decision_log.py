@@ -12,7 +12,8 @@ written is a request that is not forwarded. Four rules say what happens then:
   goes on from the last line that was written, and the next record tries again.
 * ``completed`` records have nobody left to refuse: they are held, up to ``MAX_HELD_RECORDS``, and
   written before anything else once the log can be written, followed by a ``gap`` record that says
-  how many decisions were refused meanwhile, and how many outcomes could not be held.
+  how many decisions were refused meanwhile, and how many outcomes could not be held. Before them
+  comes the first line of a new file where that could not be written.
 * An fsync that fails refuses everything until ``reopen`` or a restart: the kernel may have dropped
   the lines, and a second fsync would say that all is well.
 * A sync that takes longer than ``sync_timeout`` refuses what waits for it, and all that
@@ -316,9 +317,10 @@ class DecisionLog:
         except ConfigurationError as error:
             _log.error("%s; the old file stays in use", error)
             return
-        self._writer.sink = self._sink
+        first = resumed(ContinuedAfter.ROTATION, now=self._clock.now())
+        self._writer.replace(self._sink, first)
         self._syncs.replace(self._sink)
-        self._write([resumed(ContinuedAfter.ROTATION, now=self._clock.now())])
+        self._write_held()
 
     async def close(self) -> None:
         """Write the last record, wait for the disk, and give up the sink. Never raises."""
@@ -429,8 +431,8 @@ class DecisionLog:
         self._retry_later()
         return problem
 
-    def _write(self, payloads: list[bytes]) -> bool:
-        written = self._writer.write(payloads)
+    def _write_held(self) -> bool:
+        written = self._writer.write([])
         if not written:
             self._retry_later()
         return written
@@ -445,7 +447,7 @@ class DecisionLog:
         self._retry_timer = None
         if self._syncs.problem:
             self._retry_later()
-        elif self._write([]):
+        elif self._write_held():
             self._syncs.written([])
 
 

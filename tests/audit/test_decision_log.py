@@ -288,7 +288,7 @@ async def test_only_durable_records_wait_for_the_disk_and_a_failed_sync_refuses_
     log.reopen()
     await log.record_decision(permit_record("write"), durable=True)
     await log.close()
-    assert kinds(tmp_path / "moved") == ["gap", "resumed", "decision", "stopped"]
+    assert kinds(tmp_path / "moved") == ["resumed", "gap", "decision", "stopped"]
     os.close(reader)
 
 
@@ -374,6 +374,44 @@ async def test_rotation_goes_on_with_the_same_chain_in_a_new_file(
     assert lines_of(path)[0]["after"] == "rotation"
     check_chain(old, path)
     check_chain(path)
+
+
+async def test_a_new_file_whose_first_line_cannot_be_written_has_it_when_there_is_room(
+    log: DecisionLog, path: Path
+) -> None:
+    """By itself, for a proxy that is not ready gets no request; nor does it matter how often."""
+    old = path.with_name("old")
+    path.rename(old)
+    with no_file_grows_over(0):
+        log.reopen()
+        assert "cannot be written: File too large" in log.problem()
+        path.unlink()
+        log.reopen()
+        assert path.read_bytes() == b""
+    await until(lambda: log.problem() == "")
+    assert [(line["kind"], line["after"]) for line in lines_of(path)] == [("resumed", "rotation")]
+    check_chain(old, path)
+
+
+async def test_the_first_line_of_a_new_file_comes_before_what_is_held(
+    log: DecisionLog, path: Path
+) -> None:
+    old = path.with_name("old")
+    with no_file_grows_over(0):
+        await log.record_outcome(completed_record("before"))
+        path.rename(old)
+        log.reopen()
+        await log.record_outcome(completed_record("after"))
+        await refused(log.record_decision(permit_record(), durable=False))
+    await log.record_decision(permit_record("last"), durable=True)
+    assert [line.get("audit_id", line["kind"]) for line in lines_of(path)] == [
+        "resumed",
+        "before",
+        "after",
+        "gap",
+        "last",
+    ]
+    check_chain(old, path)
 
 
 async def test_reopening_what_was_not_moved_changes_nothing(log: DecisionLog, path: Path) -> None:
