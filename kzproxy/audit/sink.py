@@ -138,9 +138,18 @@ class StreamSink:
         self._turns = turns
         self._taken: queue.SimpleQueue[bytes] = queue.SimpleQueue()
         self._rest = b""
+        # Each is counted by one thread only: that of ``append``, and that of ``sync``.
+        self._taken_bytes = 0
+        self._written_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Return how much was taken and is not written yet; may be called on any thread."""
+        return self._taken_bytes - self._written_bytes
 
     def append(self, data: bytes) -> None:
         """Keep ``data`` for the next ``sync``."""
+        self._taken_bytes += len(data)
         self._taken.put(data)
 
     def sync(self) -> None:
@@ -164,6 +173,7 @@ class StreamSink:
                 select.select([], [self._descriptor], [])
             else:
                 self._rest = self._rest[written:]
+                self._written_bytes += written
 
     def close(self) -> None:
         """Leave the descriptor open: it is not ours."""
