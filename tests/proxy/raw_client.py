@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 _SECONDS = 20.0
+_QUIET_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,20 @@ class RawClient:
             return not self._buffer and not self.tls.recv(1)
         except (ConnectionError, ssl.SSLEOFError):
             return True
+
+    def is_quiet(self) -> bool:
+        """Whether neither a byte nor an end comes for a while."""
+        patience = self.tls.gettimeout()
+        self.tls.settimeout(_QUIET_SECONDS)
+        try:
+            self._fill()
+        except TimeoutError:
+            return not self._buffer
+        except (ConnectionError, ssl.SSLEOFError):
+            return False
+        finally:
+            self.tls.settimeout(patience)
+        return False
 
     def receive(self) -> bytes:
         """Receive some bytes; empty at the end."""
