@@ -68,7 +68,7 @@ class ScriptedApiServer:
         script: Answers every request that is not one of kzproxy's own; closes by returning after
             ``connection.tls.close()``.
         heads: Every head received that is not one of kzproxy's own.
-        connections: How many were accepted.
+        connections: How many were accepted; none is answered before it is counted.
         context: For each handshake; None leaves the client waiting for one.
     """
 
@@ -80,6 +80,8 @@ class ScriptedApiServer:
         context.load_cert_chain(*authority.server("127.0.0.1").write_to(directory, "upstream"))
         self.context: ssl.SSLContext | None = context
         self._sock = socket.create_server(("127.0.0.1", 0))
+        # Of what is counted and what is open, which threads of their own change.
+        self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         (directory / "upstream.token").write_text(TOKEN)
@@ -107,10 +109,10 @@ class ScriptedApiServer:
                 return
             # As Go's net does; else each answer would wait for an acknowledgement.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with contextlib.suppress(OSError):
-                self._begin(self._wrapped(sock))
-            # Last, since who sees it may end them all at once.
-            self.connections += 1
+            with self._lock:
+                with contextlib.suppress(OSError):
+                    self._begin(self._wrapped(sock))
+                self.connections += 1
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -120,13 +122,14 @@ class ScriptedApiServer:
 
     def drop_connections(self) -> None:
         """End every connection, as a stopping server does."""
-        for sock in self._open:
+        with self._lock:
+            open_now, self._open = self._open, []
+            threads, self._threads = self._threads, []
+        for sock in open_now:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        for thread in self._threads:
+        for thread in threads:
             thread.join(10)
-        self._open.clear()
-        self._threads.clear()
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
@@ -151,6 +154,8 @@ class ScriptedApiServer:
         self._threads.append(thread)
 
     def _serve_connection(self, sock: socket.socket) -> None:
+        with self._lock:
+            pass  # it is counted now, before anybody has an answer
         with contextlib.suppress(OSError), sock:
             if isinstance(sock, ssl.SSLSocket):
                 sock.do_handshake()
