@@ -49,7 +49,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory, mode: dict) -> Iterator[Scri
         settings = configuration(directory, authority, issuer, api_server.upstream())
         (directory / "policy.yaml").write_text(yaml.safe_dump(policy()))
         settings["listen"]["clientAddress"] = mode
-        settings["limits"] = {"connectionsPerAddress": 4, "handshakeTimeoutSeconds": 2}
+        settings["limits"] = {"connectionsPerAddress": 4, "handshakeTimeoutSeconds": 6}
         with running_proxy(directory, settings) as proxy:
             yield Scripted(World(directory, authority, issuer, proxy), api_server)
 
@@ -77,13 +77,15 @@ def source_of(scripted: Scripted, answer: Answer) -> dict:
     return scripted.world.proxy.records_of(answer.audit_id)[0]["source"]
 
 
-def hung_up_on(scripted: Scripted, data: bytes, *, source: str = PROXY) -> float:
-    """Send bytes instead of a header; return how long it took until kzproxy closed."""
+def hung_up_on(scripted: Scripted, *pieces: bytes, pause: float = 0, source: str = PROXY) -> float:
+    """Send bytes instead of a header, each piece after a pause; return when kzproxy closed."""
     begun = time.monotonic()
     address = ("127.0.0.1", scripted.world.proxy.port)
     try:
-        with socket.create_connection(address, timeout=10, source_address=(source, 0)) as sock:
-            sock.sendall(data)
+        with socket.create_connection(address, timeout=20, source_address=(source, 0)) as sock:
+            for piece in pieces:
+                time.sleep(pause)
+                sock.sendall(piece)
             received = sock.recv(1)
     except (ConnectionResetError, BrokenPipeError):
         received = b""
@@ -150,22 +152,16 @@ def test_a_connection_without_a_header_that_serves_is_closed(
 
 @pytest.mark.parametrize("data", [b"", proxied(OFFICE)[:20]], ids=["nothing", "half"])
 def test_a_header_that_never_ends_is_hung_up_on(behind_balancer: Scripted, data: bytes) -> None:
-    assert 1.5 < hung_up_on(behind_balancer, data) < 6
+    assert 5 < hung_up_on(behind_balancer, data) < 12
 
 
 def test_header_and_handshake_have_one_deadline(behind_balancer: Scripted) -> None:
     """A peer that uses up most of it on its header does not get it anew for TLS."""
-    begun = time.monotonic()
-    with socket.create_connection(
-        ("127.0.0.1", behind_balancer.world.proxy.port), timeout=10, source_address=(PROXY, 0)
-    ) as sock:
-        data = proxied(OFFICE)
-        for place in range(0, len(data), 7):
-            time.sleep(0.35)
-            sock.sendall(data[place : place + 7])
-        with pytest.raises((ConnectionResetError, AssertionError)):
-            assert sock.recv(1) != b""
-    assert 1.5 < time.monotonic() - begun < 4
+    data = proxied(OFFICE)
+    pieces = [data[place : place + 7] for place in range(0, len(data), 7)]
+
+    # Its header takes 3 s of the 6: anew for TLS would make 9.
+    assert 5 < hung_up_on(behind_balancer, *pieces, pause=0.75) < 8.5
 
 
 def test_nobody_else_connects_with_a_header_or_without(behind_balancer: Scripted) -> None:
