@@ -19,7 +19,7 @@ LIMITS = {
     "requestsPerIdentity": 4,
     "handshakeTimeoutSeconds": 2,
     "headTimeoutSeconds": 2,
-    "bodyProgressTimeoutSeconds": 3,
+    "bodyProgressTimeoutSeconds": 6,
     "answerProgressTimeoutSeconds": 2,
     "upstreamConnectTimeoutSeconds": 2,
     "upstreamAnswerTimeoutSeconds": 2,

@@ -175,7 +175,7 @@ def test_E4_2_a_body_that_stops_coming_is_hung_up_on(limited: Scripted) -> None:
         assert client.ended()
     end = ended_of(limited.world.proxy, "t:stalled")
 
-    assert 2.5 < time.monotonic() - begun < 7
+    assert 5 < time.monotonic() - begun < 12
     assert (end["termination"], end.get("status_code")) == ("client-gone", None)
     assert not answered.is_set()
 
