@@ -114,7 +114,7 @@ def test_who_waits_long_is_told_once_if_they_are_there(
     plugin: Plugin, *, interactive: bool, told: int
 ) -> None:
     plugin.exec_info = {**KUBECTL_SAYS, "spec": {"interactive": interactive}}
-    asking = plugin.start(f"--browser-command={NEVER_COMES_BACK}", "--timeout=5")
+    asking = plugin.start(f"--browser-command={NEVER_COMES_BACK}", "--timeout=15")
     try:
         wait_until(lambda: attempt_recorded(plugin))
         waiting = plugin.run()
