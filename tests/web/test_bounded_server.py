@@ -18,7 +18,7 @@ from tests.servers.authority import Authority
 LIMITS = ServerLimits(
     connections=6,
     connections_per_address=3,
-    handshake=timedelta(seconds=1),
+    handshake=timedelta(seconds=10),
     idle=timedelta(seconds=20),
     life=timedelta(seconds=20),
 )
@@ -155,7 +155,7 @@ async def test_who_has_many_keeps_nobody_out_who_has_none(scene: Scene):
 
 async def test_who_never_asks_is_let_go(scene: Scene):
     """Half a head, a head without its body, or nothing at all: it ends all the same."""
-    async with serving(scene, replace(LIMITS, life=timedelta(seconds=0.3))) as port:
+    async with serving(scene, replace(LIMITS, life=timedelta(seconds=2))) as port:
         for sent in (b"", b"GET / HTTP/1.1\r\nHo", ASK):
             reader, writer = await opened(scene, port)
             writer.write(sent)
@@ -166,7 +166,7 @@ async def test_who_never_asks_is_let_go(scene: Scene):
 
 
 async def test_who_never_shakes_hands_is_let_go(scene: Scene):
-    async with serving(scene) as port:
+    async with serving(scene, replace(LIMITS, handshake=timedelta(seconds=1))) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await closed(reader)
         await let_go(writer)

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 
@@ -23,7 +24,7 @@ from tests.transport.conftest import (  # noqa: F401 - fixtures
     server_context,
 )
 
-LIMITS = ServerLimits(connections_per_address=2, handshake=timedelta(seconds=1))
+LIMITS = ServerLimits(connections_per_address=2)
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40)
 ASKED = b"GET / HTTP/1.1\r\nHost: kzproxy\r\n\r\n"
 
@@ -34,13 +35,15 @@ async def who(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def served(context: ssl.SSLContext, listed: str = "127.0.0.1/32") -> AsyncIterator[int]:
+async def served(
+    context: ssl.SSLContext, listed: str = "127.0.0.1/32", limits: ServerLimits = LIMITS
+) -> AsyncIterator[int]:
     application = web.Application()
     application.router.add_get("/", who)
     sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
     proxies = Addresses((Network(name="listed", blocks=(ip_network(listed),)),))
-    async with serving_bounded(application, sock, lambda: context, LIMITS, proxies):
+    async with serving_bounded(application, sock, lambda: context, limits, proxies):
         yield port
 
 
@@ -120,7 +123,8 @@ async def test_other_connections_are_closed_and_the_next_is_served(
 async def test_a_header_that_never_comes_is_not_waited_for(
     server_context: ssl.SSLContext,  # noqa: F811
 ) -> None:
-    async with served(server_context) as port:
+    soon = replace(LIMITS, handshake=timedelta(seconds=1))
+    async with served(server_context, limits=soon) as port:
         begun = time.monotonic()
 
         def silent() -> bytes:
