@@ -1,13 +1,12 @@
 """One attack, judged by both logs: what kzproxy says of it, and what reached the API server."""
 
-import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tests.attacks.front import SECRET, Front
 from tests.attacks.standing_check import by_account
 from tests.cluster.audit_log import COMPLETE, AuditEvent
+from tests.proxy.json_lines import json_lines
 from tests.proxy.raw_client import Answer, RawClient
 from tests.proxy.world import request
 
@@ -54,7 +53,7 @@ class Trial:
         """Return kzproxy's decisions since the trial began, but for the fence's."""
         return [
             record
-            for record in _records(self._log, self._log_mark)
+            for record in json_lines(self._log, self._log_mark)
             if record["kind"] == "decision" and record["audit_id"] not in self._fences
         ]
 
@@ -150,10 +149,3 @@ def assert_same_request(judged: dict[str, Any], event: AuditEvent) -> None:
     assert ours == theirs
     # kube-apiserver keeps ``scheme:name:port`` in one; policy sees the name alone.
     assert judged.get("name", "") in asked.get("name", "").split(":")
-
-
-def _records(log: Path, mark: int) -> list[dict[str, Any]]:
-    with log.open("rb") as file:
-        file.seek(mark)
-        lines = file.read().split(b"\n")
-    return [json.loads(line) for line in lines[:-1]]

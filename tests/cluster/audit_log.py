@@ -1,10 +1,11 @@
 """kube-apiserver's audit log: the judge of what reached it."""
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.proxy.json_lines import json_lines
 
 AuditEvent = dict[str, Any]
 
@@ -26,11 +27,7 @@ class AuditLog:
         """Return the events written after ``mark``, of every stage."""
         if not self._path.exists():
             return []
-        with self._path.open("rb") as file:
-            file.seek(mark)
-            lines = file.read().split(b"\n")
-        # The last piece is empty, or an event that is being written.
-        return [json.loads(line) for line in lines[:-1]]
+        return json_lines(self._path, mark)
 
     def wait_for(
         self, wanted: Callable[[AuditEvent], bool], *, mark: int = 0, seconds: float = 5.0

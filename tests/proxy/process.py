@@ -1,7 +1,6 @@
 """A real ``kzproxy serve`` as its own process."""
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from tests.proxy.json_lines import json_lines
 
 _READY_SECONDS = 60.0
 
@@ -103,8 +104,7 @@ class ProxyProcess:
 
     def records(self) -> list[dict[str, Any]]:
         """Return every record of the decision log."""
-        lines = self.decision_log.read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        return json_lines(self.decision_log)
 
     def records_of(self, audit_id: str) -> list[dict[str, Any]]:
         return [record for record in self.records() if record.get("audit_id") == audit_id]

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.json_lines import json_lines
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import Answer
 from tests.proxy.shell import Shell
@@ -46,7 +47,7 @@ def world(_served: tuple[World, ScriptedApiServer]) -> Iterator[World]:
 
 def records(world: World) -> list[dict]:
     files = world.directory.glob("decisions.*.jsonl")
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [record for file in files for record in json_lines(file)]
 
 
 def records_of(world: World, audit_id: str) -> list[dict]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import hashlib
-import json
 import ssl
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
 from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.json_lines import json_lines
 from tests.proxy.process import free_ports, running_proxy
 from tests.proxy.raw_client import RawClient
 from tests.proxy.world import AUDIENCE, PREFIX, World, configuration, request
@@ -98,8 +98,8 @@ class Signalled:
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         files = [self.world.directory / f"decisions.{one + 1}.jsonl" for one in range(WORKERS)]
-        lines = [line for file in files for line in file.read_text().splitlines()]
-        return [record for record in map(json.loads, lines) if record["kind"] == kind]
+        written = [record for file in files for record in json_lines(file)]
+        return [record for record in written if record["kind"] == kind]
 
 
 def with_signals(directory: Path, issuer: str, port: int) -> dict[str, Any]:

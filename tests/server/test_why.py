@@ -16,6 +16,7 @@ import yaml
 from tests.cluster.namespaces import fresh_namespace
 from tests.proxy.fixtures import Real
 from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.json_lines import json_lines
 from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import Answer
 from tests.proxy.shell import Shell
@@ -117,7 +118,7 @@ def why(asked: Real, audit_id: str, user: str = "tim") -> dict[str, Any]:
 def records(asked: Real) -> list[dict[str, Any]]:
     """Return what all workers have written; a moved file may be read twice."""
     files = asked.world.directory.glob("decisions*.jsonl*")
-    return [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [record for file in files for record in json_lines(file)]
 
 
 def records_of(asked: Real, audit_id: str) -> list[dict[str, Any]]:

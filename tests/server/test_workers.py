@@ -24,6 +24,7 @@ from tests.cluster.audit_log import AuditLog
 from tests.proxy.eventually import SECONDS, eventually
 from tests.proxy.fixtures import Real
 from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.json_lines import json_lines
 from tests.proxy.process import free_ports, running_proxy
 from tests.proxy.world import POLICY, World, configuration, request
 from tests.servers.authority import Authority
@@ -90,8 +91,7 @@ def private_directory(world: World) -> Path:
 
 
 def records(world: World, number: int) -> list[dict[str, Any]]:
-    file = world.directory / f"decisions.{number}.jsonl"
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    return json_lines(world.directory / f"decisions.{number}.jsonl")
 
 
 def ended(pid: int) -> bool:

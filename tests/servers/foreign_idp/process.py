@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.proxy.json_lines import json_lines
+
 HERE = Path(__file__).parent
 START_TIMEOUT_SECONDS = 60
 CLIENT_ID = "kzproxy"
@@ -45,8 +47,8 @@ class ForeignIdp:
 
     def events(self, route: str) -> list[dict[str, object]]:
         """Return what was asked at ``route`` (oidc-provider's name for it) so far."""
-        lines = self.events_file.read_text().splitlines() if self.events_file.exists() else []
-        return [event for event in map(json.loads, lines) if event.get("route") == route]
+        events = json_lines(self.events_file) if self.events_file.exists() else []
+        return [event for event in events if event.get("route") == route]
 
     def change_users(self, users: Mapping[str, Mapping[str, object]]) -> None:
         """Let exactly these people have accounts, of whom exactly this is said."""
