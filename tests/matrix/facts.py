@@ -13,7 +13,10 @@ from tests.proxy.world import PREFIX, request
 from tests.server.test_devices import MDM
 
 PUSHED_SECONDS = 0.5
-"""From the moment that a fact was told, or that its time had come, to the last byte passed on."""
+"""From the moment that a fact was told, or that its time had come, to the last byte passed on.
+
+Beside what the machine stood still in between.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from tests.servers.issuer import TestIssuer
 
 REVERIFY_SECONDS = 5
 SETTINGS = {"reverifySeconds": REVERIFY_SECONDS, "graceSeconds": 30}
-SHORT_SETTINGS = {"tokenSeconds": 15, "idleSeconds": 35, "absoluteSeconds": 45}
+SHORT_SETTINGS = {"tokenSeconds": 30, "idleSeconds": 35, "absoluteSeconds": 45}
 """Of another kzproxy, in which sessions end by themselves before long."""
 
 AUTHORIZATION = "Bearer what the transmitter was given"
