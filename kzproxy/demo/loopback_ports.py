@@ -1,19 +1,47 @@
 """Free ports on the loopback interface."""
 
+import secrets
 import socket
-from contextlib import ExitStack
+from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
+# Above the ports that browsers refuse, below those of NodePorts.
+_LOWEST, _END = 16_384, 30_000
+_ENOUGH = 1_000
+_KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+_given: set[int] = set()
+
 
 def free_ports(count: int) -> list[int]:
-    """Return ``count`` different ports that were free a moment ago.
+    """Return ``count`` ports that were free a moment ago, none of which is ever given again.
 
-    All are held until the last one is picked, so that none is given twice. Someone else may take
-    one before it is used: whoever listens on it then says so.
+    Nor does the kernel give one to a connection that is opened before it is used, where it leaves
+    enough. Another process may still take one: whoever listens on it then says so.
     """
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((LOOPBACK, 0))
-        return [each.getsockname()[1] for each in sockets]
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.choice(range(_LOWEST, _end()))
+        if port not in _given and _is_free(port):
+            _given.add(port)
+            found.append(port)
+    return found
+
+
+def _end() -> int:
+    """Return the end of what to choose from: below what the kernel gives, if that is enough."""
+    try:
+        kernels = int(_KERNELS.read_text().split()[0])
+    except OSError:  # not Linux, whose range begins higher
+        return _END
+    return min(kernels, _END) if kernels >= _LOWEST + _ENOUGH else _END
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as sock:
+        try:
+            sock.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

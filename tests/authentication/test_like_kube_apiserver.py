@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from kzproxy.clock.system import SystemClock
 from kzproxy.demo.component import Component, Launcher
 from kzproxy.demo.control_plane import ControlPlane
+from kzproxy.demo.loopback_ports import free_ports
 from tests.authentication.claim_cases import CASES, Case
 from tests.authentication.like_kube_apiserver import api_server_command
 from tests.authentication.many_issuers import ManyIssuers, many_issuers
 from tests.cluster.kubectl import Kubectl
-from tests.proxy.process import free_ports, running_proxy
+from tests.proxy.process import running_proxy
 from tests.servers.authority import Authority
 
 pytestmark = pytest.mark.cluster

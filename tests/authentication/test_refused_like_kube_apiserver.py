@@ -11,10 +11,10 @@ import yaml
 from kzproxy.config.authentication import load_authentication
 from kzproxy.config.document import Mistakes
 from kzproxy.demo.control_plane import ControlPlane
+from kzproxy.demo.loopback_ports import free_ports
 from kzproxy.errors.configuration import ConfigurationError
 from tests.authentication.claim_cases import claim_rule, mapped, user_rule, value
 from tests.authentication.like_kube_apiserver import api_server_command
-from tests.proxy.process import free_ports
 
 pytestmark = pytest.mark.cluster
 

@@ -24,8 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from kzproxy.demo.loopback_ports import free_ports
 from tests.conformance.test_foreign_provider import press_through
-from tests.proxy.process import free_ports
 from tests.proxy.world import PREFIX
 from tests.servers.authority import Authority
 from tests.servers.foreign_idp.process import (

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,18 +14,10 @@ from typing import Any
 
 import yaml
 
+from kzproxy.demo.loopback_ports import free_ports
 from tests.proxy.json_lines import json_lines
 
 _READY_SECONDS = 60.0
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports of 127.0.0.1, all different."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]
 
 
 class ProxyProcess:

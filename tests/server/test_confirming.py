@@ -22,6 +22,7 @@ from kzproxy.authentication.provider_client import SignedIn
 from kzproxy.authentication.provider_errors import ProviderRefusal
 from kzproxy.authentication.provider_settings import Reverify
 from kzproxy.clock.system import SystemClock
+from kzproxy.demo.loopback_ports import free_ports
 from kzproxy.store.sealing import Sealer, read_keys
 from kzproxy.store.sqlite import SqliteStore
 from tests.authentication.provider_scene import (
@@ -31,7 +32,7 @@ from tests.authentication.provider_scene import (
     running_demo_provider,
     talking,
 )
-from tests.proxy.process import ProxyProcess, free_ports
+from tests.proxy.process import ProxyProcess
 from tests.proxy.world import configuration
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import scripted_api_server

@@ -14,7 +14,8 @@ import httpx
 import pytest
 import yaml
 
-from tests.proxy.process import free_ports, running_proxy
+from kzproxy.demo.loopback_ports import free_ports
+from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import RawClient
 from tests.proxy.sign_in_world import (
     DEVICE_CODE_GRANT,

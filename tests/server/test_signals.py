@@ -25,12 +25,13 @@ from kzproxy.authentication.session_keys import SigningKeys
 from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.clock.system import SystemClock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
+from kzproxy.demo.loopback_ports import free_ports
 from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.json_lines import json_lines
-from tests.proxy.process import free_ports, running_proxy
+from tests.proxy.process import running_proxy
 from tests.proxy.raw_client import RawClient
 from tests.proxy.world import AUDIENCE, PREFIX, World, configuration, request
 from tests.server.test_devices import endless_watches

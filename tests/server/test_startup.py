@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from kzproxy.demo.control_plane import ControlPlane
+from kzproxy.demo.loopback_ports import free_ports
 from tests.cluster.kubectl import Kubectl
 from tests.proxy.issuer_thread import issuer_in_thread
-from tests.proxy.process import free_ports
 from tests.proxy.world import configuration
 from tests.servers.authority import Authority
 

@@ -20,12 +20,13 @@ import pytest
 import yaml
 
 from kzproxy.audit.chain import Verified, verify_chain
+from kzproxy.demo.loopback_ports import free_ports
 from tests.cluster.audit_log import AuditLog
 from tests.proxy.eventually import SECONDS, eventually
 from tests.proxy.fixtures import Real
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.json_lines import json_lines
-from tests.proxy.process import free_ports, running_proxy
+from tests.proxy.process import running_proxy
 from tests.proxy.world import POLICY, World, configuration, request
 from tests.servers.authority import Authority
 

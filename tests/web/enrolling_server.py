@@ -7,11 +7,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from kzproxy.demo.loopback_ports import free_ports
 from kzproxy.devices.device_record import DeviceRecord
 from kzproxy.web.address_limits import AddressLimit
 from kzproxy.web.device_enrolment import Callers, DeviceEnrolment, EnrolmentParts
 from tests.devices.kept_devices import KeptDevices
-from tests.proxy.process import free_ports
 from tests.servers.authority import Authority
 
 
