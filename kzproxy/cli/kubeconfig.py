@@ -83,7 +83,7 @@ def plugin_command(program: str) -> list[str]:
     found = shutil.which(program)
     if found and Path(found).name.removesuffix(".exe") == "kzproxy":
         return [str(Path(found).absolute())]
-    return [sys.executable, "-m", "kzproxy"]
+    return [sys.executable, "-P", "-m", "kzproxy"]
 
 
 def _checked(arguments: list[str]) -> PluginSettings:

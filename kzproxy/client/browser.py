@@ -39,7 +39,7 @@ def open_browser(url: str, command: str) -> "subprocess.Popen[bytes]":
         ClientFailure: ``command`` cannot be run.
     """
     try:
-        words = shlex.split(command) if command else [sys.executable, "-m", "webbrowser"]
+        words = shlex.split(command) if command else [sys.executable, "-P", "-m", "webbrowser"]
         return subprocess.Popen(  # noqa: S603 - the user's own command, and no shell
             [*words, url],
             stdin=subprocess.DEVNULL,

@@ -121,7 +121,7 @@ async def running_demo(
 def plugin_command() -> list[str]:
     """Return how this very kzproxy is started, by absolute paths."""
     beside = Path(sys.executable).with_name("kzproxy")
-    return [str(beside)] if beside.is_file() else [sys.executable, "-m", "kzproxy"]
+    return [str(beside)] if beside.is_file() else [sys.executable, "-P", "-m", "kzproxy"]
 
 
 async def _cluster(

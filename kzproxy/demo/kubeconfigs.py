@@ -95,7 +95,7 @@ class Kubeconfigs:
         )
 
     def _scripted(self, user: DemoUser) -> Prompting:
-        agent = [sys.executable, "-m", "kzproxy.demo.page_agent"]
+        agent = [sys.executable, "-P", "-m", "kzproxy.demo.page_agent"]
         arguments = ["--user", user.name, "--ca", str(self.directory.ca)]
         return Prompting(
             flow=FLOW_BROWSER,

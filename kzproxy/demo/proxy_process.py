@@ -29,7 +29,15 @@ async def running_proxy(
         ControlPlaneError: It ended, or does not get ready; the message has the end of its log.
     """
     directory.proxy_log.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "kzproxy", "serve", "--config", str(directory.configuration)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "kzproxy",
+        "serve",
+        "--config",
+        str(directory.configuration),
+    ]
     launcher = Launcher()
     proxy = Component("kzproxy", command, directory=directory.root, clock=clock)
     try:

@@ -77,7 +77,7 @@ def _private_directory() -> "tempfile.TemporaryDirectory[str]":
 def _command(config_file: Path, log_level: str) -> Callable[[Worker], Sequence[str]]:
     def command(worker: Worker) -> Sequence[str]:
         return [
-            *(sys.executable, "-m", "kzproxy", "serve"),
+            *(sys.executable, "-P", "-m", "kzproxy", "serve"),
             *("--config", str(config_file), "--log-level", log_level),
             *("--worker", str(worker.number)),
             *("--supervisor", str(worker.supervisor_pid), str(worker.directory)),

@@ -1,6 +1,7 @@
 """Calls that are never made, because of what they do where it cannot be seen."""
 
 import ast
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +55,16 @@ def test_tls_verification_is_never_switched_off() -> None:
         assert "CERT_NONE" not in source, path
         assert "check_hostname = False" not in source, path
         assert "verify=False" not in source, path
+
+
+def test_no_python_is_started_that_takes_modules_from_the_present_directory() -> None:
+    """``-m`` puts it first, where a cloned repository may have a ``webbrowser.py``; ``-P`` not."""
+    before: list[str] = []
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.List | ast.Tuple):
+                words = [ast.unparse(each) for each in node.elts]
+                before += [one for one, word in itertools.pairwise(words) if word == "'-m'"]
+
+    assert len(before) > 5
+    assert set(before) == {"'-P'"}

@@ -132,6 +132,7 @@ def test_kubectl_is_given_the_absolute_path(tmp_path: Path) -> None:
     assert plugin_command(str(program)) == [str(program)]
     assert plugin_command(str(ROOT / "kzproxy" / "__main__.py")) == [
         sys.executable,
+        "-P",
         "-m",
         "kzproxy",
     ]

@@ -52,6 +52,17 @@ def test_pythons_own_choice_honours_the_users(
     assert capfd.readouterr() == ("", "")
 
 
+def test_what_lies_in_the_present_directory_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kubectl is used in repositories that were cloned from anywhere."""
+    (tmp_path / "webbrowser.py").write_text("import pathlib; pathlib.Path('run').touch()")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BROWSER", "true")
+    assert open_browser("https://issuer.test/", "").wait() == 0
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("command", ["/nowhere/browser", 'unclosed "quote'])
 def test_a_command_that_cannot_be_run_is_said(command: str) -> None:
     with pytest.raises(ClientFailure, match="the browser cannot be started with"):
