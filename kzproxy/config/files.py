@@ -47,7 +47,8 @@ def file_text(node: Node, base: Path) -> str:
 
 def authority_text(node: Node, base: Path) -> str:
     """Do as ``file_text`` does, for a PEM bundle of CA certificates; any other is a mistake."""
-    pem = file_text(node, base)
+    # Names of CAs stand between the certificates, in any language; the ssl module takes ASCII.
+    pem = file_text(node, base).encode("ascii", "replace").decode()
     if pem.strip():
         try:
             ssl.create_default_context(cadata=pem)

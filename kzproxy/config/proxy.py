@@ -222,7 +222,9 @@ class _Loader:
         return read_address(node.mapping(required=("address",))["address"])
 
     def _impersonation(self, upstream: Node) -> tuple[bool, bool]:
-        fields = upstream.mapping(optional=("impersonation", "inCluster", "kubeconfig", "server"))
+        fields = upstream.mapping(
+            optional=("impersonation", "inCluster", "kubeconfig", "otherURLs", "server")
+        )
         if "impersonation" not in fields:
             return True, False
         wanted = fields["impersonation"].mapping(optional=("uid", "decisionID"))

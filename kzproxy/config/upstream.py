@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node
-from kzproxy.config.files import file_text, living_file, named_file
+from kzproxy.config.files import authority_text, file_text, living_file, named_file
 from kzproxy.config.kubeconfig import https_address, upstream_from_kubeconfig
 from kzproxy.upstream.account import Endpoint, UpstreamSettings
 
@@ -101,7 +101,7 @@ def _server(node: Node, base: Path) -> UpstreamSettings:
         host=host,
         port=port,
         server_name=fields["tlsServerName"].string() if "tlsServerName" in fields else host,
-        authority_pem=file_text(authority, base) if authority is not None else "",
+        authority_pem=authority_text(authority, base) if authority is not None else "",
         token_file=living_file(fields["tokenFile"], base) if has_token else None,
         client_pem="\n".join(pem),
     )

@@ -127,7 +127,7 @@ def _listener_tls(settings: ListenerTls) -> ssl.SSLContext:
 def _account(settings: UpstreamSettings, clock: Clock) -> Account:
     try:
         return Account.of(settings, clock)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:  # The last of a PEM that is not ASCII.
         raise _mistake("upstream", f"certificates do not serve: {_words(error)}") from error
 
 

@@ -185,6 +185,18 @@ def test_a_mistake_says_what_is_allowed(
     assert any(part in mistake for mistake in found), found
 
 
+def test_other_endpoints_of_the_cluster_are_read(directory: Path) -> None:
+    file = directory / "kzproxy.yaml"
+    document = yaml.safe_load(file.read_text())
+    document["upstream"]["otherURLs"] = ["https://10.0.0.2:6443", "https://[fd00::3]"]
+    document["upstream"]["impersonation"] = {"uid": False}
+    file.write_text(yaml.safe_dump(document))
+
+    upstream = load_proxy_settings(file).upstream
+
+    assert upstream.others == (("10.0.0.2", 6443), ("fd00::3", 443))
+
+
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     assert len(mistakes_of(tmp_path / "no.yaml")) == 1
 

@@ -62,6 +62,14 @@ def test_everything(directory):
     assert found[0].parameters == (("a", "1"), ("b", "x y"))
 
 
+def test_the_names_between_certificates_may_be_in_any_language(directory):
+    pem = Authority.root().pem.decode()
+    (directory / "ca.crt").write_text(f"# F\u0151tan\u00fas\u00edtv\u00e1ny\n{pem}", "utf-8")
+    found, mistakes = load(directory, LEAST + ", certificateAuthorityFile: ca.crt}")
+    assert mistakes == []
+    assert found[0].certificate_authority_pem.endswith(pem)
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
