@@ -123,8 +123,6 @@ class OwnEndpoints:
             ProxyError: It is refused, or cannot be written down; nothing was done.
             DownstreamClosed: The client has gone.
         """
-        if request.upgrade:
-            raise BadRequest("kzproxy's own endpoints do not switch protocols")
         endpoint, rest = self._endpoint(info)
         if case.identity is None:  # never: whoever is not known has been refused
             raise InternalError("nobody asks")

@@ -40,6 +40,7 @@ from kzproxy.enforcement.repeat import Repeat
 from kzproxy.enforcement.standing import RememberedPermit, Standing
 from kzproxy.enforcement.step_ups import StepUps
 from kzproxy.enforcement.stopped import stopped
+from kzproxy.enforcement.tunnels import check_upgrade
 from kzproxy.enforcement.unrepeatable import may_have_been_done, unrepeatable
 from kzproxy.errors.kinds import (
     DownstreamClosed,
@@ -191,6 +192,7 @@ class EnforcementPoint:
         self._find_out_whence(request, case)
         info = self.request_infos.parse(request.method, request.target)
         case.info = info = as_sent(info, request)
+        check_upgrade(info, request)
         standing = self.callers.known(request, case) or await self.callers.unknown(request, case)
         with self.under_way.counted(standing.identity, info):
             if self.own_endpoints.owns(info):
