@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.expressions.errors import ExpressionFailedError
 from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.compliance import is_held_not_compliant
 from kzproxy.policy.network import Addresses, Network
@@ -97,7 +98,7 @@ class RequestView:
 
     @property
     def tier(self) -> int:
-        """The level of the highest tier that the device reaches."""
+        """The level of the highest tier that the device surely reaches."""
         if self._tier is None:
             self._tier = self._highest_tier()
         return self._tier
@@ -106,7 +107,7 @@ class RequestView:
         if is_held_not_compliant(self.attributes.device):
             return 0
         for level, tier in self._definitions.tiers:
-            if tier.value(self) is True:
+            if _told(tier, self) is True:
                 return level
         return 0
 
@@ -158,8 +159,16 @@ class RequestView:
         return self._facts
 
     def _known_conditions(self) -> Mapping[str, bool]:
-        values = ((name, self.named(name)) for name in self._definitions.named)
+        values = ((name, _told(self.behind(name), self)) for name in self._definitions.named)
         return {name: value for name, value in values if value is not None}
+
+
+def _told(judged: Judged, view: RequestView) -> bool | None:
+    """Return what ``judged`` comes to; None where its expression cannot be evaluated either."""
+    try:
+        return judged.value(view)
+    except ExpressionFailedError:
+        return None
 
 
 def earliest(moments: Iterable[datetime | None]) -> datetime | None:

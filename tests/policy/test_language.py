@@ -154,6 +154,36 @@ def test_a_device_is_of_the_highest_tier_whose_conditions_hold(engine) -> None:
     assert rule_of(judge(asked("GET", POD))) == (False, "low")
 
 
+def test_a_tier_of_which_nobody_can_tell_is_not_reached_and_spoils_no_other(engine) -> None:
+    tiers = [
+        {"level": 1, "name": "known", "conditions": {"device": {"enrolled": True}}},
+        {"level": 2, "name": "fresh", "when": 'device.postureAge <= duration("1h")'},
+    ]
+    rules = [everything("all", conditions={"device": {"tier": 1}})]
+    judge = engine(*rules, tiers=tiers).decide
+
+    assert rule_of(judge(asked("GET", POD, device=ENROLLED))) == (True, "all")
+    assert rule_of(judge(asked("GET", POD)))[0] is False
+    rules.append(everything("low", "deny", conditions={"device": {"belowTier": 2}}))
+    judge = engine(*rules, tiers=tiers).decide
+    assert rule_of(judge(asked("GET", POD, device=ENROLLED))) == (False, "low")
+
+
+def test_a_condition_of_which_nobody_can_tell_spoils_no_expression_but_its_own(engine) -> None:
+    conditions = {
+        "on-site": {"networks": ["office"]},
+        "low-risk": {"when": 'session.risk != "HIGH"'},
+    }
+
+    def judged(when: str) -> tuple[bool, str]:
+        policy = engine(everything("r", when=when), networks=OFFICE, conditions=conditions)
+        return rule_of(policy.decide(asked("GET", POD, come_from="203.0.113.9")))
+
+    assert judged('conditions["on-site"]') == (True, "r")
+    assert judged('conditions["low-risk"]')[0] is False
+    assert judged('!conditions["low-risk"]')[0] is False
+
+
 def test_labels_of_a_namespace_that_are_not_known_let_nobody_in_and_nobody_off(engine) -> None:
     selected = [
         {
