@@ -8,6 +8,7 @@ from kzproxy.policy_tools.policy_text import PolicyText
 
 # A week has every weekly turn; what opens later is found by its date alone.
 _DAYS_AHEAD = 8
+_MINUTES_OF_A_DAY = 24 * 60
 _WEEK = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
@@ -38,11 +39,13 @@ def _turns(calendar: dict[str, object], at: datetime) -> Iterator[datetime]:
 
 def _weekly_turns(window: dict[str, object], first: date, zone: ZoneInfo) -> Iterator[datetime]:
     days = window["days"]
-    for number in range(_DAYS_AHEAD):
+    begins, ends = (_minutes(str(window[end])) for end in ("from", "to"))
+    if ends <= begins:  # On the day after, so that the one of yesterday may be open still.
+        ends += _MINUTES_OF_A_DAY
+    for number in range(-1, _DAYS_AHEAD):
         day = first + timedelta(days=number)
         if isinstance(days, list) and _WEEK[day.weekday()] in days:
-            for end in ("from", "to"):
-                minutes = _minutes(str(window[end]))
+            for minutes in (begins, ends):
                 local = datetime.combine(day, time()) + timedelta(minutes=minutes)
                 yield local.replace(tzinfo=zone).astimezone(UTC)
 

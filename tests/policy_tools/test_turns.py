@@ -1,0 +1,28 @@
+"""The moments at which a calendar turns."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kzproxy.policy_tools.policy_text import read_policy_text
+from kzproxy.policy_tools.turns import next_turns
+
+NIGHT = """
+apiVersion: kzproxy.dev/v1
+kind: AccessPolicy
+metadata: {name: night}
+calendars:
+  night: {timeZone: UTC, weekly: [{days: [Fri], from: "22:00", to: "06:00"}]}
+rules: []
+"""
+
+
+def test_a_window_that_began_yesterday_ends_today(tmp_path: Path) -> None:
+    file = tmp_path / "night.yaml"
+    file.write_text(NIGHT)
+    saturday = datetime(2026, 3, 7, 1, tzinfo=UTC)
+
+    assert next_turns(read_policy_text([file]), saturday) == [
+        datetime(2026, 3, 7, 6, tzinfo=UTC),
+        datetime(2026, 3, 13, 22, tzinfo=UTC),
+        datetime(2026, 3, 14, 6, tzinfo=UTC),
+    ]
