@@ -14,7 +14,7 @@ from kzproxy.client.handed_out import forget
 from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.notices import Notices
 from kzproxy.client.plugin_settings import PluginSettings
-from kzproxy.client.step_up import ANY_SIGN_IN, SessionEnded, StepUp, with_command
+from kzproxy.client.step_up import ANY_SIGN_IN, CANNOT_GO_ON, SessionEnded, StepUp, with_command
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
 from kzproxy.clock.system import Clock, SystemClock
 
@@ -160,15 +160,13 @@ class SignIn:
     def _refreshed_or_asked(
         self, issuer: "Conversation", entry: CacheEntry | None, *, new_certificate: bool
     ) -> CacheEntry:
-        from kzproxy.client.issuer_http import IssuerUnreachable
-
         if entry is None or not entry.refresh_token:
             return self._asked_again(issuer, _end_message(entry), ANY_SIGN_IN)
         try:
             refreshed = issuer.refreshed(entry, new_certificate=new_certificate)
-        except IssuerUnreachable:
-            raise
         except ClientFailure as failure:
+            if not _ends(entry, failure):
+                raise
             return self._after_refusal(issuer, entry, failure)
         # Before anybody sees the token: the issuer has taken the old refresh token away.
         self._cache.write(self._key, refreshed)
@@ -184,7 +182,7 @@ class SignIn:
             return self._stepped_up(issuer, entry, failure)
         # Kept without its tokens, so that the reason can still be said the next time.
         said = isinstance(failure, SessionEnded)
-        message = str(failure) if said else f"your session cannot go on: {failure}"
+        message = str(failure) if said else f"{CANNOT_GO_ON}: {failure}"
         self._cache.write(self._key, entry.ended(message))
         return self._asked_again(issuer, message, ANY_SIGN_IN)
 
@@ -280,6 +278,20 @@ def signed_in(
 ) -> CacheEntry:
     """Return a sign-in whose token holds, for the plugin; see ``SignIn.current``."""
     return sign_in(settings, cache, environ, interactive=interactive).current(refused)
+
+
+def _ends(entry: CacheEntry, failure: ClientFailure) -> bool:
+    """Return whether nothing can be renewed with ``entry`` any more, after ``failure``.
+
+    A session ends by what the server says. What is missing on this machine may be back soon: a
+    keyring that is locked, an authority's file, a device certificate that is being replaced.
+    """
+    from kzproxy.client.issuer_http import CertificateRefused, IssuerUnreachable
+    from kzproxy.client.token_endpoint import Refused
+
+    if entry.session is None:  # what can be missing for an issuer was there before it was asked
+        return not isinstance(failure, IssuerUnreachable)
+    return isinstance(failure, SessionEnded | Refused | CertificateRefused)
 
 
 def _end_message(entry: CacheEntry | None) -> str:

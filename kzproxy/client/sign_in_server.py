@@ -34,8 +34,8 @@ from kzproxy.client.provider import Provider, discover_sign_in
 from kzproxy.client.session_endpoint import SessionEndpoint, SessionSignIn
 from kzproxy.client.session_grant import SessionGrant
 from kzproxy.client.session_renewal import Endpoints, held_session, refresh_at
-from kzproxy.client.step_up import SessionEnded, StepUp
-from kzproxy.client.tls_identity import TlsIdentity
+from kzproxy.client.step_up import CANNOT_GO_ON, SessionEnded, StepUp
+from kzproxy.client.tls_identity import TlsIdentity, UnusableIdentity
 from kzproxy.client.token_cache import CacheEntry, TokenCache
 from kzproxy.clock.system import Clock
 
@@ -96,11 +96,13 @@ class SignInServer:
         Raises:
             IssuerUnreachable: Ask again later; ``entry`` is as it was.
             SessionEnded: The user has to sign in again.
-            ClientFailure: The session cannot be renewed.
+            Refused, CertificateRefused: Likewise.
+            ClientFailure: The session cannot be renewed as things are on this machine, or on the
+                server; ``entry`` is as it was.
         """
         session, key = _session(entry), self._key()
         now = self._clock.now()
-        identity = self._identity(key, session)
+        identity = self._renewing(key, session)
         if self._ends_at(identity, session) <= now.timestamp():
             raise SessionEnded("this client's certificate has ended with nothing renewed")
         wants = new_certificate or session.wants_certificate(now.timestamp())
@@ -114,7 +116,7 @@ class SignInServer:
             # which it takes for a minute. A nonce is good once; it may be used up as well.
             grant = endpoint.renew(entry.refresh_token, request=request)
         if grant.session_id != session.id:
-            raise ClientFailure("kzproxy answered a renewal with another session")
+            raise SessionEnded(f"{CANNOT_GO_ON}: kzproxy answered a renewal with another session")
         return self._entry(
             *(grant, Endpoints.of(session), identity),
             before=session,
@@ -236,6 +238,21 @@ class SignInServer:
         else:
             certificate = session.certificate if session else ""
         return TlsIdentity(certificate=certificate, key=key.pem, cache=self._cache)
+
+    def _renewing(self, key: FileKey, session: HeldSession) -> TlsIdentity:
+        """Return what a renewal shows.
+
+        Raises:
+            SessionEnded: The client's own key was removed, and another made: that one is here to
+                stay, while files of others may be in the middle of being replaced.
+        """
+        identity = self._identity(key, session)
+        if not self._brings_certificate:
+            try:
+                identity.check()
+            except UnusableIdentity as error:
+                raise SessionEnded(f"{CANNOT_GO_ON}: {error}") from None
+        return identity
 
     def _http(self, identity: TlsIdentity | None = None) -> IssuerHttp:
         http = IssuerHttp(self._settings.client.ca_file, self._clock, identity)

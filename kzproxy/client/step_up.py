@@ -7,6 +7,7 @@ from kzproxy.client.failure import ClientFailure
 
 MAX_AGE_SECONDS = 365 * 86400
 MAX_ACR_VALUES = 1000
+CANNOT_GO_ON = "your session cannot go on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,10 @@ from kzproxy.client.failure import ClientFailure
 from kzproxy.client.token_cache import TokenCache
 
 
+class UnusableIdentity(ClientFailure):
+    """The certificate and the key cannot be used, or do not belong together."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsIdentity:
     """A certificate with its key.
@@ -23,7 +27,7 @@ class TlsIdentity:
     cache: TokenCache = field(repr=False)
 
     def check(self) -> None:
-        """Raise ClientFailure where they cannot be used, or do not belong together."""
+        """Load them and let them go; for what it raises see ``load_into``."""
         self.load_into(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
     def load_into(self, context: ssl.SSLContext) -> None:
@@ -33,7 +37,8 @@ class TlsIdentity:
         directory.
 
         Raises:
-            ClientFailure: They cannot be used, or do not belong together.
+            UnusableIdentity: As they are.
+            ClientFailure: The file cannot be written.
         """
         name = f"{os.urandom(8).hex()}.identity"
         text = self.certificate.rstrip() + "\n" + self.key
@@ -45,7 +50,7 @@ class TlsIdentity:
             context.load_cert_chain(self.cache.path(name))
         except ssl.SSLError as error:
             message = f"this client's certificate and key cannot be used: {error.reason}"
-            raise ClientFailure(message) from None
+            raise UnusableIdentity(message) from None
         except OSError as error:
             path = self.cache.path(name)
             raise ClientFailure(f"{path} cannot be written: {error.strerror}") from None

@@ -335,6 +335,82 @@ def test_a_server_that_is_away_costs_nothing_while_the_token_holds(
     assert session.tabs == 1
 
 
+def test_an_authority_that_is_not_there_just_now_does_not_cost_the_session(
+    session: SessionPlugin, tmp_path: Path
+) -> None:
+    session.status()
+    session.let_time_pass()
+    session.ca_file = tmp_path / "unmounted.crt"
+    done = session.run()
+    assert done.returncode == 1
+    assert "unmounted.crt cannot be used: No such file or directory" in done.stderr
+    session.ca_file = None
+    session.status()
+    assert session.tabs == 1
+
+
+def test_a_keyring_that_cannot_be_used_just_now_does_not_cost_the_session(
+    session: SessionPlugin,
+) -> None:
+    """As over ssh, or by cron; here the package for it is not installed."""
+    session.status()
+    session.let_time_pass()
+    [key] = key_files(session)
+    pem = key.read_text()
+    key.write_text(f"in the keyring: {session.stand_in.url}\n")
+    done = session.run()
+    assert done.returncode == 1
+    assert "pip install 'kzproxy[keyring]'" in done.stderr
+    key.write_text(pem)
+    session.status()
+    assert session.tabs == 1
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_device_certificate_that_is_just_being_replaced_does_not_cost_the_session(
+    session: SessionPlugin, tmp_path: Path, *, there: bool
+) -> None:
+    device, other = (session.stand_in.devices.device("laptop-7") for _ in range(2))
+    certificate, key = device.write_to(tmp_path, "device")
+    session.arguments = (f"--device-cert={certificate}", f"--device-key={key}")
+    session.status()
+    session.let_time_pass()
+    certificate.unlink()
+    if there:
+        certificate.write_bytes(other.pem)
+    done = session.run()
+    assert done.returncode == 1
+    assert ("cannot be used" if there else "No such file or directory") in done.stderr
+    certificate.write_bytes(device.pem)
+    session.status()
+    assert session.tabs == 1
+
+
+def test_a_key_that_was_made_anew_ends_the_session_whatever_else_is_missing(
+    session: SessionPlugin, tmp_path: Path
+) -> None:
+    """Else the new key would be handed out with the old certificate while the token holds."""
+    session.status()
+    [key] = key_files(session)
+    key.unlink()
+    session.ca_file = tmp_path / "unmounted.crt"
+    assert session.run().returncode == 1
+    assert "token-" not in session.entry_file.read_text()
+    session.ca_file = None
+    assert session.status()["clientKeyData"] == key.read_text()
+    assert session.tabs == 2
+
+
+def test_an_answer_of_another_session_leads_to_a_new_sign_in(session: SessionPlugin) -> None:
+    session.status()
+    session.let_time_pass()
+    session.stand_in.sessions[0].id = "another"
+    done = session.run()
+    assert done.returncode == 0, done.stderr
+    assert "your session cannot go on: kzproxy answered a renewal with another" in done.stderr
+    assert session.tabs == 2
+
+
 def test_a_certificate_that_has_ended_leads_to_a_new_sign_in(session: SessionPlugin) -> None:
     session.status()
     session.let_time_pass()
