@@ -103,6 +103,8 @@ class CallbackListener:
                 assert isinstance(connection, socket.socket)  # noqa: S101 - nothing else is registered
                 if connection is self._listener:
                     self._accept()
+                elif connection not in self._heads:
+                    continue  # dropped a moment ago, to let another in
                 elif arrival := self._read(connection):
                     return arrival
         return None

@@ -105,6 +105,19 @@ def test_silent_connections_do_not_stand_in_the_way(listener: CallbackListener) 
         test_the_callback_arrives_and_is_answered(listener)
 
 
+def test_one_that_speaks_as_it_is_dropped_for_another_is_passed_over(
+    listener: CallbackListener,
+) -> None:
+    with ExitStack() as held:
+        oldest, *_ = (held.enter_context(connection(listener)) for _ in range(MAX_CONNECTIONS))
+        assert wait(listener, 0.3) is None
+        held.enter_context(connection(listener))  # is readable before the oldest is
+        oldest.sendall(b"GET ")
+        assert wait(listener, 0.3) is None
+        assert ended(oldest)
+        test_the_callback_arrives_and_is_answered(listener)
+
+
 @pytest.mark.parametrize(
     ("target", "method", "status"),
     [
