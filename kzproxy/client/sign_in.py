@@ -93,8 +93,8 @@ class SignIn:
         before = self._cache.read(self._key)
         with self._alone():
             entry = self._cache.read(self._key)
-            if entry is not None and (before is None or before.bearer != entry.bearer):
-                return entry  # another process has just signed in
+            if entry is not None and not step_up and _signed_in_since(before, entry):
+                return entry  # by another process
             self._attempts.clear()
             with self._failure_noted(), self._conversation() as issuer:
                 return self._asked(issuer, self._asking.flow(issuer.provider), step_up)
@@ -163,11 +163,12 @@ class SignIn:
         if entry is None or not entry.refresh_token:
             return self._asked_again(issuer, _end_message(entry), ANY_SIGN_IN)
         try:
-            refreshed = issuer.refreshed(entry, new_certificate=new_certificate)
+            successor = issuer.refreshed(entry, new_certificate=new_certificate)
         except ClientFailure as failure:
             if not _ends(entry, failure):
                 raise
             return self._after_refusal(issuer, entry, failure)
+        refreshed = successor.signed_in(entry.signed_in_at)
         # Before anybody sees the token: the issuer has taken the old refresh token away.
         self._cache.write(self._key, refreshed)
         return refreshed
@@ -221,10 +222,11 @@ class SignIn:
     def _asked(self, issuer: "Conversation", flow: str, step_up: StepUp) -> CacheEntry:
         self._attempts.begin(self._clock.now())
         try:
-            entry = issuer.asked(self._asking, flow, step_up)
+            grant = issuer.asked(self._asking, flow, step_up)
         except KeyboardInterrupt:  # they are here, and know what they do
             self._attempts.clear()
             raise
+        entry = grant.signed_in(int(self._seconds()))
         self._cache.write(self._key, entry)
         self._attempts.clear()
         return entry
@@ -278,6 +280,17 @@ def signed_in(
 ) -> CacheEntry:
     """Return a sign-in whose token holds, for the plugin; see ``SignIn.current``."""
     return sign_in(settings, cache, environ, interactive=interactive).current(refused)
+
+
+def _signed_in_since(before: CacheEntry | None, entry: CacheEntry) -> bool:
+    """Return whether ``entry`` is of a later sign-in than ``before``, and still of use.
+
+    Its token tells nothing: another comes with each renewal, and none is left of what is over. Nor
+    does its session: a new sign-in with the same key goes on in it.
+    """
+    if not entry.bearer:
+        return False
+    return entry.signed_in_at != (0 if before is None else before.signed_in_at)
 
 
 def _ends(entry: CacheEntry, failure: ClientFailure) -> bool:

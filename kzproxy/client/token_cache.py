@@ -37,11 +37,21 @@ class CacheEntry:
         expires_at: Unix seconds at which ``bearer`` ends, by this machine's clock.
         refresh_at: Unix seconds from which a new one is fetched.
         session: None where kzproxy keeps none.
+        signed_in_at: Unix seconds at which the user signed in; renewals leave it as it is. 0 where
+            the file is of a version that did not keep it.
     """
 
-    __slots__ = ("arguments", "expires_at", "id_token", "refresh_at", "refresh_token", "session")
+    __slots__ = (
+        "arguments",
+        "expires_at",
+        "id_token",
+        "refresh_at",
+        "refresh_token",
+        "session",
+        "signed_in_at",
+    )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a record, with each of its fields by name
         self,
         *,
         arguments: tuple[str, ...],
@@ -50,6 +60,7 @@ class CacheEntry:
         expires_at: int,
         refresh_at: int,
         session: HeldSession | None = None,
+        signed_in_at: int = 0,
     ) -> None:
         self.arguments = arguments
         self.id_token = id_token
@@ -57,6 +68,7 @@ class CacheEntry:
         self.expires_at = expires_at
         self.refresh_at = refresh_at
         self.session = session
+        self.signed_in_at = signed_in_at
 
     @property
     def bearer(self) -> str:
@@ -65,25 +77,23 @@ class CacheEntry:
 
     def suspected(self, now_seconds: float) -> "CacheEntry":
         """Return the same, whose token seems to have been refused."""
-        return CacheEntry(
-            arguments=self.arguments,
-            id_token=self.id_token,
-            refresh_token=self.refresh_token,
-            expires_at=self.expires_at,
-            refresh_at=self.refresh_at,
-            session=None if self.session is None else self.session.suspected(now_seconds),
-        )
+        session = None if self.session is None else self.session.suspected(now_seconds)
+        return self._with(session=session)
+
+    def signed_in(self, at: int) -> "CacheEntry":
+        """Return the same, of a sign-in at ``at``."""
+        return self._with(signed_in_at=at)
 
     def ended(self, message: str) -> "CacheEntry":
         """Return what is left of a session that is over: why, and no token."""
-        return CacheEntry(
-            arguments=self.arguments,
-            id_token="",
-            refresh_token="",
-            expires_at=0,
-            refresh_at=0,
-            session=None if self.session is None else self.session.ended(message),
-        )
+        session = None if self.session is None else self.session.ended(message)
+        none = {"id_token": "", "refresh_token": "", "expires_at": 0, "refresh_at": 0}
+        return self._with(session=session, **none)
+
+    def _with(self, **changes: object) -> "CacheEntry":
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields.update(changes)
+        return CacheEntry(**fields)
 
     def __repr__(self) -> str:
         """Leave the tokens out."""
@@ -268,7 +278,9 @@ def _entry(document: dict[str, object]) -> CacheEntry:
         raise TypeError("expires_at, refresh_at")
     if not isinstance(arguments, list):
         raise TypeError("arguments")
-    session = document.get("session")
+    session, signed_in_at = document.get("session"), document.get("signed_in_at", 0)
+    if not isinstance(signed_in_at, int):
+        raise TypeError("signed_in_at")
     return CacheEntry(
         arguments=tuple(str(argument) for argument in arguments),
         id_token=id_token,
@@ -276,6 +288,7 @@ def _entry(document: dict[str, object]) -> CacheEntry:
         expires_at=expires_at,
         refresh_at=refresh_at,
         session=None if session is None else read_session(session),
+        signed_in_at=signed_in_at,
     )
 
 

@@ -54,6 +54,19 @@ def test_what_is_written_is_read_back(cache: TokenCache) -> None:
         assert getattr(read, name) == getattr(entry(), name)
 
 
+def test_a_file_that_does_not_say_when_the_user_signed_in_is_read(
+    cache: TokenCache, directory: Path
+) -> None:
+    cache.write(KEY, entry(signed_in_at=1000))
+    file = directory / f"{KEY}.json"
+    fields = json.loads(file.read_text())
+    del fields["signed_in_at"]
+    file.write_text(json.dumps(fields))
+    read = cache.read(KEY)
+    assert read is not None
+    assert (read.id_token, read.signed_in_at) == ("secret-id-token", 0)
+
+
 def test_files_and_directory_are_private(cache: TokenCache, directory: Path) -> None:
     cache.write(KEY, entry())
     assert directory.stat().st_mode & 0o777 == 0o700
