@@ -87,10 +87,14 @@ class Enrolling:
     def taken_into_use(self) -> bool:
         """Have the session that there is be one on this device; False where there is none.
 
+        Whether its token still holds makes no difference: approval may have taken an hour.
+
         Raises:
+            IssuerUnreachable: Ask again later; the session is as it was.
             ClientFailure: It cannot be renewed.
         """
-        if self._entry() is None:
+        entry = self._kept()
+        if entry is None or not entry.refresh_token:
             return False
         sign_in(self._settings, self._cache, self._environ, interactive=True).with_new_certificate()
         return True
@@ -107,11 +111,16 @@ class Enrolling:
         return signed_in(self._settings, self._cache, self._environ, interactive=True)
 
     def _entry(self) -> CacheEntry | None:
-        """Return the sign-in that there is and whose token holds."""
-        entry = self._cache.read(cache_key(self._settings.client, self._settings.server))
+        """Return the session that there is and whose token holds."""
+        entry = self._kept()
         if entry is None or entry.expires_at <= self._clock.now().timestamp():
             return None
-        return entry if entry.session is not None else None
+        return entry
+
+    def _kept(self) -> CacheEntry | None:
+        """Return the session that there is, or what is left of it."""
+        entry = self._cache.read(cache_key(self._settings.client, self._settings.server))
+        return entry if entry is not None and entry.session is not None else None
 
     def _identity(self, entry: CacheEntry | None) -> TlsIdentity | None:
         if entry is None or entry.session is None:

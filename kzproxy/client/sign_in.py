@@ -76,6 +76,7 @@ class SignIn:
         """Renew the session, and have another certificate with it: this device is a new one now.
 
         Raises:
+            IssuerUnreachable: Ask again later; the session is as it was.
             ClientFailure: There is no session, or it cannot be renewed.
         """
         with self._alone():
@@ -153,7 +154,7 @@ class SignIn:
             with self._conversation() as issuer:
                 return self._refreshed_or_asked(issuer, entry, new_certificate=new_certificate)
         except IssuerUnreachable:
-            if entry is None or entry.expires_at <= self._seconds():
+            if new_certificate or entry is None or entry.expires_at <= self._seconds():
                 raise
             return entry  # it holds a little longer; perhaps the issuer is back by then
 

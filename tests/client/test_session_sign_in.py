@@ -1,4 +1,4 @@
-"""Signing in at kzproxy beside other processes that use the same session."""
+"""A session that is signed in to, renewed and ended by several processes of one user."""
 
 import json
 import subprocess
@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from kzproxy.client.enrolling import Enrolling
 from kzproxy.client.file_lock import FileLock
+from kzproxy.client.issuer_http import IssuerUnreachable
+from kzproxy.client.plugin_arguments import parse_arguments
+from kzproxy.client.token_cache import TokenCache
 from kzproxy.clock.system import SystemClock
 from tests.client.plugin_runs import ROOT, SERVER
 from tests.client.session_runs import SessionPlugin, session_plugin
@@ -95,3 +99,45 @@ def test_a_renewal_keeps_when_the_user_signed_in(session: SessionPlugin) -> None
     assert code == 0
     assert len(session.stand_in.renewals) == 2
     assert signed_in_at(session) == 1000
+
+
+def taken_into_use(session: SessionPlugin) -> bool:
+    """Do what ``kzproxy device enroll`` does once the device is approved."""
+    settings = parse_arguments([*session.issuer_arguments, *session.arguments])
+    cache = TokenCache(str(session.cache))
+    with Enrolling(settings, cache, session.environ, SystemClock()) as enrolling:
+        return enrolling.taken_into_use()
+
+
+def test_a_device_is_taken_into_use_although_the_token_has_ended(session: SessionPlugin) -> None:
+    """``--wait`` waits for an hour, a token holds for five minutes."""
+    old = session.status()
+    session.change_entry(expires_at=int(time.time()) - 1, refresh_at=int(time.time()) - 61)
+    assert taken_into_use(session)
+    [renewal] = session.stand_in.renewals
+    assert "csr" in renewal
+    assert session.status()["clientCertificateData"] != old["clientCertificateData"]
+    assert session.tabs == 1
+
+
+def test_without_a_session_no_device_is_taken_into_use(session: SessionPlugin) -> None:
+    session.status()
+    end(session)
+    assert not taken_into_use(session)
+    session.entry_file.unlink()
+    assert not taken_into_use(session)
+    assert session.stand_in.renewals == []
+
+
+def test_a_device_is_not_taken_into_use_while_the_server_is_away(
+    session: SessionPlugin, tmp_path: Path
+) -> None:
+    """Although the token holds: it is bound to the certificate that is no device's."""
+    session.status()
+    session.ca_file = tmp_path / "other.crt"
+    session.ca_file.write_bytes(Authority.root("another").pem)
+    with pytest.raises(IssuerUnreachable, match="cannot be reached"):
+        taken_into_use(session)
+    session.ca_file = None
+    session.status()
+    assert session.tabs == 1
