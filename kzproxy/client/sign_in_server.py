@@ -102,9 +102,7 @@ class SignInServer:
         """
         session, key = _session(entry), self._key()
         now = self._clock.now()
-        identity = self._renewing(key, session)
-        if self._ends_at(identity, session) <= now.timestamp():
-            raise SessionEnded("this client's certificate has ended with nothing renewed")
+        identity = self._renewing(key, session, now.timestamp())
         wants = new_certificate or session.wants_certificate(now.timestamp())
         request = key.certificate_request() if wants and not self._brings_certificate else ""
         endpoint = SessionEndpoint(self._http(identity), session.token_endpoint)
@@ -213,11 +211,6 @@ class SignInServer:
             session=held_session(grant, endpoints, shown.certificate, now, before),
         )
 
-    def _ends_at(self, identity: TlsIdentity, session: HeldSession) -> int:
-        if self._brings_certificate:
-            return certificate_validity(identity.certificate)[1]
-        return session.certificate_ends_at
-
     @property
     def _brings_certificate(self) -> bool:
         """Whether this machine's key has a certificate that kzproxy did not issue."""
@@ -239,19 +232,26 @@ class SignInServer:
             certificate = session.certificate if session else ""
         return TlsIdentity(certificate=certificate, key=key.pem, cache=self._cache)
 
-    def _renewing(self, key: FileKey, session: HeldSession) -> TlsIdentity:
+    def _renewing(self, key: FileKey, session: HeldSession, now_seconds: float) -> TlsIdentity:
         """Return what a renewal shows.
 
         Raises:
-            SessionEnded: The client's own key was removed, and another made: that one is here to
-                stay, while files of others may be in the middle of being replaced.
+            SessionEnded: The client's own key was removed, and another made, or its certificate has
+                ended. Neither comes back.
+            ClientFailure: The device certificate has ended: somebody else may yet replace it.
         """
         identity = self._identity(key, session)
-        if not self._brings_certificate:
-            try:
-                identity.check()
-            except UnusableIdentity as error:
-                raise SessionEnded(f"{CANNOT_GO_ON}: {error}") from None
+        if self._brings_certificate:
+            if certificate_validity(identity.certificate)[1] <= now_seconds:
+                path = self._settings.device_certificate
+                raise ClientFailure(f"the device certificate {path} has ended; have it renewed")
+            return identity
+        try:
+            identity.check()
+        except UnusableIdentity as error:
+            raise SessionEnded(f"{CANNOT_GO_ON}: {error}") from None
+        if session.certificate_ends_at <= now_seconds:
+            raise SessionEnded("this client's certificate has ended with nothing renewed")
         return identity
 
     def _http(self, identity: TlsIdentity | None = None) -> IssuerHttp:

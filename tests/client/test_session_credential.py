@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -381,6 +381,25 @@ def test_a_device_certificate_that_is_just_being_replaced_does_not_cost_the_sess
     done = session.run()
     assert done.returncode == 1
     assert ("cannot be used" if there else "No such file or directory") in done.stderr
+    certificate.write_bytes(device.pem)
+    session.status()
+    assert session.tabs == 1
+
+
+def test_a_device_certificate_that_ended_before_it_was_replaced_does_not_cost_the_session(
+    session: SessionPlugin, tmp_path: Path
+) -> None:
+    """As after a holiday: whoever manages the machine renews it within minutes."""
+    device = session.stand_in.devices.device("laptop-7")
+    certificate, key = device.write_to(tmp_path, "device")
+    session.arguments = (f"--device-cert={certificate}", f"--device-key={key}")
+    session.status()
+    session.let_time_pass()
+    ended = datetime.now(UTC) - timedelta(minutes=5)
+    certificate.write_bytes(session.stand_in.devices.issue(not_after=ended).pem)
+    done = session.run()
+    assert done.returncode == 1
+    assert f"the device certificate {certificate} has ended; have it renewed" in done.stderr
     certificate.write_bytes(device.pem)
     session.status()
     assert session.tabs == 1
