@@ -5,7 +5,6 @@ connection for ever, whether it asks something or not.
 """
 
 import asyncio
-import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,15 +16,8 @@ from typing import cast
 from aiohttp import web
 
 from kzproxy.policy.network import Addresses
-from kzproxy.web.connection_shares import ConnectionShares
-from kzproxy.web.proxied_connections import (
-    NamedTransport,
-    PeerName,
-    ProxiedConnections,
-    Shake,
-)
-
-log = logging.getLogger(__name__)
+from kzproxy.web.client_connections import ClientConnections, NamedTransport, Proxies, Shake
+from kzproxy.web.connection_shares import ConnectionShares, PeerName, Place
 
 MAX_CONNECTIONS = 2000
 MAX_CONNECTIONS_PER_ADDRESS = 200
@@ -33,7 +25,6 @@ HANDSHAKE_SECONDS = 10
 IDLE_SECONDS = 30
 LIFE_SECONDS = 60
 
-_BACKLOG = 1024
 _CLOSING_SECONDS = 5.0
 _LAST_ANSWER_SECONDS = 60.0
 
@@ -63,69 +54,41 @@ DEFAULT_SERVER_LIMITS = ServerLimits()
 
 
 class _Open:
-    """The connections of one server."""
+    """The connections of one server that have shaken hands, by aiohttp's handler of each."""
 
     def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
-        self.shares = ConnectionShares(
-            most=limits.connections, most_of_address=limits.connections_per_address
-        )
-        self.by_handler: dict[object, _Bounded] = {}
+        self.places: dict[object, Place] = {}
 
 
 class _Bounded(asyncio.Protocol):
-    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time.
+    """Stands before aiohttp's handler until TLS has shaken hands, and ends it in time."""
 
-    Attributes:
-        is_busy: Whether a request is being answered.
-    """
-
-    def __init__(
-        self, handler: web.RequestHandler, open_: _Open, peer: PeerName | None = None
-    ) -> None:
-        self.is_busy = False
-        self._is_counted = False
+    def __init__(self, handler: web.RequestHandler, open_: _Open, place: Place) -> None:
         self._handler = handler
-        self._peer = peer
         self._open = open_
-        self._address = ""
+        self._place = place
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
-        peer = self._peer or transport.get_extra_info("peername")
-        self._address = str(peer[0]) if peer else ""
-        if not self._open.shares.admit(self, self._address):
+        if not self._place.hand_over(transport.abort):
             transport.abort()
             return
-        self._transport, self._is_counted = transport, True
-        self._open.by_handler[self._handler] = self
+        self._transport = transport
+        self._open.places[self._handler] = self._place
         self._later(self._open.limits.life.total_seconds(), self._end)
-        shown: asyncio.BaseTransport = transport
-        if self._peer is not None:
-            shown = cast(asyncio.BaseTransport, NamedTransport(transport, self._peer))
-        self._handler.connection_made(shown)
+        self._handler.connection_made(_named(transport, self._place.peer))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._transport is None:
             return
-        self._leave()
+        self._place.leave()
+        self._open.places.pop(self._handler, None)
         if self._timer is not None:
             self._timer.cancel()
         self._handler.connection_lost(exc)
-
-    def drop(self) -> None:
-        """Hang up at once, for another one's sake."""
-        assert self._transport is not None  # noqa: S101 - it was admitted
-        self._leave()
-        self._transport.abort()
-
-    def _leave(self) -> None:
-        if self._is_counted:
-            self._is_counted = False
-            self._open.shares.leave(self, self._address)
-            self._open.by_handler.pop(self._handler, None)
 
     def data_received(self, data: bytes) -> None:
         if self._transport is not None:
@@ -144,7 +107,7 @@ class _Bounded(asyncio.Protocol):
     def _end(self) -> None:
         """Take no further request; what is being answered is answered, and not for ever."""
         assert self._transport is not None  # noqa: S101 - it was made, or there is no timer
-        if self.is_busy:
+        if self._place.is_busy:
             self._handler.close()
             self._later(_LAST_ANSWER_SECONDS, self._transport.abort)
         else:
@@ -154,18 +117,25 @@ class _Bounded(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(seconds, end)
 
 
+def _named(transport: asyncio.BaseTransport, peer: PeerName) -> asyncio.BaseTransport:
+    """Return a transport that says whose it is, also where that is not the socket's peer."""
+    name = transport.get_extra_info("peername")  # None where the client has gone already.
+    if name is not None and name[:2] == peer:
+        return transport
+    return cast(asyncio.BaseTransport, NamedTransport(transport, peer))
+
+
 @web.middleware
 async def _noted(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Have the connection of a request known to be busy with it."""
-    open_connections = request.app[_CONNECTIONS]
-    connection = open_connections.by_handler.get(request.protocol)
-    if connection is None:
+    place = request.app[_CONNECTIONS].places.get(request.protocol)
+    if place is None:
         return await handler(request)
-    connection.is_busy = True
+    place.is_busy = True
     try:
         return await handler(request)
     finally:
-        connection.is_busy = False
+        place.is_busy = False
 
 
 _CONNECTIONS = web.AppKey("connections", _Open)
@@ -202,67 +172,44 @@ async def serving_bounded(
     make = runner.server
     assert make is not None  # noqa: S101 - set up
 
-    def protocol(peer: PeerName | None = None) -> asyncio.Protocol:
-        return _Bounded(make(), open_connections, peer)
-
-    taking = (
-        _taking(sock, context, limits, protocol)
-        if proxies is None
-        else _taking_proxied(sock, context, limits, protocol, proxies)
+    connections = ClientConnections(
+        sock=sock,
+        shares=ConnectionShares(
+            most=limits.connections, most_of_address=limits.connections_per_address
+        ),
+        shake=Shake(
+            context=_renewing(context),
+            seconds=limits.handshake.total_seconds(),
+            closing_seconds=_CLOSING_SECONDS,
+        ),
+        protocol=lambda place: _Bounded(make(), open_connections, place),
+        proxies=None if proxies is None else Proxies(addresses=proxies, most=limits.connections),
     )
     try:
-        async with taking:
+        async with _accepting(connections):
             yield
     finally:
+        sock.close()
         await runner.cleanup()
 
 
 @asynccontextmanager
-async def _taking(
-    sock: socket.socket,
-    context: Callable[[], ssl.SSLContext],
-    limits: ServerLimits,
-    protocol: Callable[[], asyncio.Protocol],
-) -> AsyncIterator[None]:
-    """Take connections of clients themselves while the body runs."""
-    server = await asyncio.get_running_loop().create_server(
-        protocol,
-        sock=sock,
-        ssl=_renewing(context),
-        ssl_handshake_timeout=limits.handshake.total_seconds(),
-        ssl_shutdown_timeout=_CLOSING_SECONDS,
-        backlog=_BACKLOG,
-    )
-    try:
-        yield
-    finally:
-        server.close()
-
-
-@asynccontextmanager
-async def _taking_proxied(
-    sock: socket.socket,
-    context: Callable[[], ssl.SSLContext],
-    limits: ServerLimits,
-    protocol: Callable[[PeerName], asyncio.Protocol],
-    proxies: Addresses,
-) -> AsyncIterator[None]:
-    """Take connections of load balancers alone while the body runs."""
-    shake = Shake(
-        context=_renewing(context),
-        seconds=limits.handshake.total_seconds(),
-        closing_seconds=_CLOSING_SECONDS,
-    )
-    connections = ProxiedConnections(
-        sock=sock, proxies=proxies, shake=shake, protocol=protocol, most=limits.connections
-    )
+async def _accepting(connections: ClientConnections) -> AsyncIterator[None]:
+    """Take connections while the body runs, whose own error comes out as it is."""
+    failure: Exception | None = None
     async with asyncio.TaskGroup() as group:
         accepting = group.create_task(connections.run())
         try:
             yield
+        except Exception as error:  # noqa: BLE001 - raised again below, outside the group
+            failure = error
         finally:
             accepting.cancel()
-            sock.close()
+    if failure is not None:
+        try:
+            raise failure
+        finally:
+            del failure  # It holds this frame: see ``errors.anew``.
 
 
 def _renewing(present: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

@@ -1,9 +1,12 @@
 """Whose connections are taken where there are too many: nobody can hold them all."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from kzproxy.web.address_limits import neighbourhood, site
+
+PeerName = tuple[str, int]
 
 
 class Held(Protocol):
@@ -60,3 +63,48 @@ class ConnectionShares:
             return False
         idle.drop()
         return True
+
+
+class Place:
+    """What one connection has of the shares, from accept to its end.
+
+    Attributes:
+        peer: Whose it is.
+        is_busy: Whether a request is being answered.
+        is_handed_over: Whether what serves the client has it, which then calls ``leave``.
+    """
+
+    def __init__(
+        self, shares: ConnectionShares, peer: PeerName, hang_up: Callable[[], object]
+    ) -> None:
+        self.peer = peer
+        self.is_busy = False
+        self.is_handed_over = False
+        self._shares = shares
+        self._hang_up = hang_up
+        self._is_counted = False
+
+    @classmethod
+    def of(
+        cls, shares: ConnectionShares, peer: PeerName, hang_up: Callable[[], object]
+    ) -> "Place | None":
+        """Return a place for a connection of ``peer``; None where it is one too many."""
+        place = cls(shares, peer, hang_up)
+        place._is_counted = shares.admit(place, peer[0])
+        return place if place._is_counted else None
+
+    def hand_over(self, hang_up: Callable[[], object]) -> bool:
+        """Let go of it to what serves the client; False where it was lost meanwhile."""
+        self.is_handed_over, self._hang_up = True, hang_up
+        return self._is_counted
+
+    def drop(self) -> None:
+        """Hang up at once, for another one's sake."""
+        self.leave()
+        self._hang_up()
+
+    def leave(self) -> None:
+        """Be counted no more; again where it is not is no error."""
+        if self._is_counted:
+            self._is_counted = False
+            self._shares.leave(self, self.peer[0])

@@ -1,8 +1,12 @@
 """Connections are bounded: in number, in time, and in what a handshake may take."""
 
 import asyncio
+import contextlib
+import os
+import resource
+import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -89,6 +93,31 @@ async def let_go(*writers: asyncio.StreamWriter) -> None:
     await asyncio.sleep(0)
 
 
+async def silent(
+    port: int, address: str = "127.0.0.1"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect, and say nothing."""
+    return await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+
+
+async def is_served(scene: Scene, port: int, address: str = "127.0.0.1") -> bool:
+    """Connect and ask; False where the connection is closed instead."""
+    try:
+        reader, writer = await opened(scene, port, address)
+    except (ConnectionError, ssl.SSLError):
+        return False
+    answer = await asked(reader, writer)
+    await let_go(writer)
+    return answer == b"HTTP/1.1 200 OK\r\n"
+
+
+async def served_at_last(scene: Scene, port: int, address: str = "127.0.0.1") -> None:
+    """Wait until the server has seen that others have gone."""
+    async with asyncio.timeout(5):
+        while not await is_served(scene, port, address):
+            await asyncio.sleep(0.01)
+
+
 async def eventually(holds: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not holds():
@@ -107,17 +136,12 @@ async def test_one_address_has_its_share_and_no_more(scene: Scene):
         mine = [await opened(scene, port) for _ in range(3)]
         for reader, writer in mine:
             assert await asked(reader, writer)
-        reader, writer = await opened(scene, port)
-        assert await asked(reader, writer) == b""
+        assert not await is_served(scene, port)
         neighbour = await opened(scene, port, "127.0.0.2")
         assert await asked(*neighbour)
         await let_go(mine[0][1])
-        again = b""
-        while not again:
-            another = await opened(scene, port)
-            again = await asked(*another)
-            await let_go(another[1])
-        await let_go(writer, neighbour[1], *(writer for _, writer in mine))
+        await served_at_last(scene, port)
+        await let_go(neighbour[1], *(writer for _, writer in mine))
 
 
 async def test_all_have_no_more_than_there_are(scene: Scene):
@@ -125,9 +149,8 @@ async def test_all_have_no_more_than_there_are(scene: Scene):
         held = [await opened(scene, port, f"127.0.0.{n + 1}") for n in range(6)]
         for reader, writer in held:
             assert await asked(reader, writer)
-        late = await opened(scene, port, "127.0.0.9")
-        assert await asked(*late) == b""
-        await let_go(late[1], *(writer for _, writer in held))
+        assert not await is_served(scene, port, "127.0.0.9")
+        await let_go(*(writer for _, writer in held))
 
 
 async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
@@ -147,10 +170,9 @@ async def test_who_has_many_keeps_nobody_out_who_has_none(scene: Scene):
         late = [await opened(scene, port, "127.0.0.9") for _ in range(2)]
         assert [await answered(*one) for one in late] == [True, True]
         # Now all have two, and nobody loses any for another one's third.
-        third = await opened(scene, port, "127.0.0.9")
-        assert not await answered(*third)
+        assert not await is_served(scene, port, "127.0.0.9")
         assert [await answered(*one) for one in held] == [False, True, True] * 2
-        await let_go(third[1], *(writer for _, writer in held + late))
+        await let_go(*(writer for _, writer in held + late))
 
 
 async def test_who_never_asks_is_let_go(scene: Scene):
@@ -169,6 +191,78 @@ async def test_who_never_shakes_hands_is_let_go(scene: Scene):
     async with serving(scene, replace(LIMITS, handshake=timedelta(seconds=1))) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         assert await closed(reader)
+        await let_go(writer)
+
+
+async def test_E4_2_who_shakes_no_hands_has_the_share_of_an_address_and_no_more(scene: Scene):
+    async with serving(scene) as port:
+        held = [await silent(port) for _ in range(3)]
+        over = await silent(port)
+        async with asyncio.timeout(5):  # A handshake has ten.
+            assert await closed(over[0])
+        assert not await is_served(scene, port)
+        assert await is_served(scene, port, "127.0.0.2")
+        await let_go(over[1], *(writer for _, writer in held))
+        await served_at_last(scene, port)
+
+
+async def test_E4_2_who_shakes_no_hands_keeps_nobody_out_who_has_none(scene: Scene):
+    async with serving(scene) as port:
+        held = [await silent(port, f"127.0.0.{n // 3 + 1}") for n in range(6)]
+        assert await is_served(scene, port, "127.0.0.9")
+        async with asyncio.timeout(5):
+            assert await closed(held[0][0])
+        await let_go(*(writer for _, writer in held))
+
+
+@pytest.mark.parametrize("sent", [b"", b"no TLS at all\r\n", b"\x16\x03\x01\x02\x00\x01"])
+async def test_a_handshake_that_fails_is_counted_no_more(scene: Scene, sent: bytes):
+    async with serving(scene, replace(LIMITS, handshake=timedelta(seconds=1))) as port:
+        for _ in range(3):
+            held = [await silent(port) for _ in range(3)]
+            for reader, writer in held:
+                writer.write(sent)
+                assert await closed(reader)
+            await let_go(*(writer for _, writer in held))
+        await served_at_last(scene, port)
+
+
+async def test_a_handshake_ends_with_the_server(scene: Scene):
+    async with asyncio.timeout(5):
+        async with serving(scene) as port:
+            reader, writer = await silent(port)
+            other = await silent(port)
+            await let_go(other[1])
+        assert await closed(reader)
+    await let_go(writer)
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    following = os.dup(0)
+    os.close(following)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (following, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_without_a_descriptor_it_rests_and_goes_on(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+):
+    context = ssl.create_default_context(cadata=scene.authority.pem.decode())
+    async with serving(scene) as port:
+        sock = socket.socket()
+        sock.setblocking(False)
+        with no_descriptor_left():
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+            await eventually(lambda: "cannot accept" in caplog.text)
+        reader, writer = await asyncio.open_connection(
+            sock=sock, ssl=context, server_hostname="localhost"
+        )
+        assert await asked(reader, writer)
         await let_go(writer)
 
 

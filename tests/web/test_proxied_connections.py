@@ -150,3 +150,18 @@ async def test_each_client_behind_one_load_balancer_is_counted_by_itself(
             with pytest.raises((ConnectionError, ssl.SSLError)):
                 await answer(port, proxied("192.0.2.7", 3), client_context)
             assert await answer(port, proxied("192.0.2.8", 4), client_context) == "192.0.2.8 4"
+
+
+async def test_E4_2_each_client_behind_one_load_balancer_has_its_share_of_handshakes(
+    server_context: ssl.SSLContext,  # noqa: F811
+    client_context: ssl.SSLContext,  # noqa: F811
+) -> None:
+    async with served(server_context) as port:
+        with contextlib.ExitStack() as held:
+            for number in (1, 2):
+                sock = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+                sock.sendall(proxied("192.0.2.7", number))
+            begun = time.monotonic()
+            assert await asyncio.to_thread(received_after, port, proxied("192.0.2.7", 3)) == b""
+            assert time.monotonic() - begun < 4  # A handshake has ten.
+            assert await answer(port, proxied("192.0.2.8", 4), client_context) == "192.0.2.8 4"
