@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from kzproxy.authentication.validity import MAX_LEEWAY
 from kzproxy.store.sealing import Sealer, Unsealable
 from kzproxy.store.store import Delete, Entry, Put
 from kzproxy.store.unreadable import UnreadableEntries
@@ -142,23 +143,27 @@ class SigningKeys:
         return (*self._new(now), *self._old(now))
 
     def _new(self, now: datetime) -> tuple[Put, ...]:
-        able = [key for key in self._keys.values() if key.private is not None]
-        newest = max((key.created_at for key in able), default=None)
-        if newest is None:
+        if self.signer(now) is None:
             return (_new_key(self._sealer, now, now),)
-        # What is of the future was written by a clock that has been set back since.
-        if newest <= now < newest + PERIOD:
+        newest = max(
+            key.created_at
+            for key in self._keys.values()
+            if key.private is not None and not _is_of_the_future(key, now)
+        )
+        if now < newest + PERIOD:
             return ()
         return (_new_key(self._sealer, now, now + OVERLAP),)
 
     def _old(self, now: datetime) -> tuple[Delete, ...]:
         signer = self.signer(now)
-        if signer is None or signer.signs_from + OVERLAP > now:
+        if signer is None:
             return ()
+        has_taken_over = signer.signs_from + OVERLAP <= now
         return tuple(
             Delete(kind=KIND, key=key.id)
             for key in self._keys.values()
-            if key.signs_from < signer.signs_from
+            if _is_of_the_future(key, now)
+            or (has_taken_over and key.signs_from < signer.signs_from)
         )
 
     def replaced(self, entries: Sequence[Entry]) -> None:
@@ -207,6 +212,16 @@ class SigningKeys:
             return None
         key = load_der_private_key(der, password=None)
         return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _is_of_the_future(key: SigningKey, now: datetime) -> bool:
+    """Tell whether a clock made a key that has been set back since.
+
+    Nothing that holds is lost with it: a token of such a key was issued in the future too, and is
+    refused for that. Should it be the clock of today that is wrong, then that key's last tokens are
+    renewed once it is right again, some minutes before they would have been.
+    """
+    return key.created_at > now + MAX_LEEWAY
 
 
 def _new_key(sealer: Sealer, now: datetime, signs_from: datetime) -> Put:

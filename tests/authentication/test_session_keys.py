@@ -129,3 +129,41 @@ async def test_a_clock_that_is_set_back_does_not_stop_the_signing(
     await scene.keeper.look()
     clock.advance(OVERLAP)
     assert scene.keys.signer(clock.now()) is not None
+
+
+async def test_a_clock_that_was_ahead_once_leaves_no_key_behind(
+    scene: KeyScene, clock: ManualClock
+):
+    before, ahead = scene.ids(), timedelta(days=400)
+    clock.jump(ahead)
+    await scene.keeper.look()
+    assert len(scene.ids()) == 2
+    clock.jump(-ahead)
+    for _ in range(20):
+        clock.advance(timedelta(seconds=20))
+        await scene.keeper.look()
+        assert scene.ids() == before
+
+
+async def test_where_every_key_is_of_the_future_one_signs_at_once(
+    scene: KeyScene, clock: ManualClock
+):
+    clock.jump(-timedelta(days=2))
+    await scene.keeper.look()
+    made = signer(scene)
+    for _ in range(40):
+        clock.advance(timedelta(seconds=20))
+        await scene.keeper.look()
+    assert scene.ids() == {made}
+
+
+async def test_a_key_of_a_worker_whose_clock_is_a_little_ahead_is_kept(
+    scene: KeyScene, clock: ManualClock
+):
+    clock.advance(PERIOD)
+    await scene.keeper.look()
+    before = scene.ids()
+    assert len(before) == 2
+    clock.jump(-timedelta(seconds=30))
+    await scene.keeper.look()
+    assert scene.ids() == before
