@@ -28,7 +28,7 @@ class SessionEvents:
         await self._write("auth.sign-in", request, record, more)
 
     async def renewed(self, request: web.Request, record: SessionRecord, certificate: str) -> None:
-        """Say that a session was renewed."""
+        """Say that a session is about to be renewed."""
         await self._write("auth.renewal", request, record, {"certificate": certificate})
 
     async def signed_out(self, request: web.Request, record: SessionRecord) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.administrator.session import SessionRecord
+from kzproxy.administrator.session_directory import Change
 from kzproxy.administrator.session_end import why_over
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.devices.names import key_thumbprint
@@ -46,50 +47,75 @@ class SessionRenewal:
             ProxyError: It is refused.
         """
         presented = self._certificates.presented(request)
-        following = RenewalToken.new(token.session_id)
         try:
-            was, record = await self._rotated(request, token, following, key)
+            return await self._renewed(request, token, key)
         except Unauthenticated as error:
             await self._catch_up()
             raise self._why_ended(token, presented, error) from error
-        if was.step_up:
-            raise _step_up(was.step_up)
-        bound = Bound(thumbprint=presented.thumbprint)
+
+    async def _renewed(
+        self, request: web.Request, token: RenewalToken, key: ec.EllipticCurvePublicKey | None
+    ) -> Granted:
+        """Do all that may fail, then have the next token take the place of this one.
+
+        The client of a renewal that fails comes back with the token that it has, in an hour maybe:
+        had that been used up, it would be taken for a thief's.
+        """
+        following = RenewalToken.new(token.session_id)
+        renewed = self._change(request, token, following, key)
+        seen = await self._seen(token)
+        planned = renewed(seen)
+        if seen.step_up:
+            await self._told(token)
+            raise _step_up(seen.step_up)
+        bound = Bound(thumbprint=self._certificates.presented(request).thumbprint)
         if key is not None:
             bound = Bound.to(key, self._certificates, request)
-        if was.renewed_at is None:
-            await self._events.renewed(request, record, bound.thumbprint)
-        return Granted(
-            record=record,
-            renewal=following,
-            bound=bound,
-            key=key or self._certificates.key(request),
-        )
+        shown = key or self._certificates.key(request)
+        if seen.renewed_at is None:
+            await self._events.renewed(request, planned, bound.thumbprint)
+        record = await self._directory.update(token.session_id, renewed)
+        return Granted(record=record, renewal=following, bound=bound, key=shown)
 
-    async def _rotated(
+    async def _seen(self, token: RenewalToken) -> SessionRecord:
+        """Return the session as the store has it."""
+        await self._catch_up()
+        record = self._directory.find(token.session_id)
+        if record is None:
+            raise Unauthenticated("the session has ended; sign in again with `kzproxy login`")
+        return record
+
+    async def _told(self, token: RenewalToken) -> None:
+        """Note that the client is told of a stronger sign-in: once, it renews with what it has."""
+        now = self._clock.now()
+
+        def told(record: SessionRecord) -> SessionRecord:
+            return msgspec.structs.replace(record, seen_at=now, step_up="")
+
+        await self._directory.update(token.session_id, told)
+
+    def _change(
         self,
         request: web.Request,
         token: RenewalToken,
         following: RenewalToken,
         key: ec.EllipticCurvePublicKey | None,
-    ) -> tuple[SessionRecord, SessionRecord]:
-        """Return the session as it was, and as it is with the next token."""
+    ) -> Change:
+        """Return what checks a session and gives it the next token.
+
+        A stronger sign-in that comes to be wanted between the two is told at the next renewal.
+        """
         now = self._clock.now()
-        was: list[SessionRecord] = []
 
         def renewed(record: SessionRecord) -> SessionRecord:
-            was[:] = [record]
             certificate = self._certificates.good(request, record.key_thumbprint)
             self._check_holds(record, now)
             _check_same_key(key, record)
             changed = rotated(record, token, following, now)
-            if record.step_up:  # the client is told so, once, and renews with what it has
-                return msgspec.structs.replace(record, seen_at=now, step_up="")
             device_id = self._certificates.device_id(record.key_thumbprint, certificate)
             return msgspec.structs.replace(changed, device_id=device_id, seen_at=now)
 
-        record = await self._directory.update(token.session_id, renewed)
-        return was[0], record
+        return renewed
 
     def _check_holds(self, record: SessionRecord, now: datetime) -> None:
         over = why_over(record, self._directory.settings, now)
