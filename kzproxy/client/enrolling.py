@@ -10,6 +10,7 @@ from kzproxy.client.failure import ClientFailure
 from kzproxy.client.issuer_http import IssuerHttp
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.sign_in import sign_in, signed_in
+from kzproxy.client.step_up import SessionEnded
 from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
 from kzproxy.clock.system import Clock
@@ -85,7 +86,7 @@ class Enrolling:
         return self._asking.certificate()
 
     def taken_into_use(self) -> bool:
-        """Have the session that there is be one on this device; False where there is none.
+        """Have the session that there is be one on this device; False where none goes on.
 
         Whether its token still holds makes no difference: approval may have taken an hour.
 
@@ -96,7 +97,11 @@ class Enrolling:
         entry = self._kept()
         if entry is None or not entry.refresh_token:
             return False
-        sign_in(self._settings, self._cache, self._environ, interactive=True).with_new_certificate()
+        session = sign_in(self._settings, self._cache, self._environ, interactive=True)
+        try:
+            session.with_new_certificate()
+        except SessionEnded:  # Whoever signs in next does so on this device.
+            return False
         return True
 
     def _enrolment(self, identity: TlsIdentity | None) -> DeviceEnrolment:

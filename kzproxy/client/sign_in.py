@@ -70,17 +70,29 @@ class SignIn:
                 entry = entry.suspected(self._seconds())
             self._share_failure(began)
             with self._failure_noted():
-                return self._renewed(entry, new_certificate=False)
+                return self._renewed(entry)
 
     def with_new_certificate(self) -> CacheEntry:
         """Renew the session, and have another certificate with it: this device is a new one now.
 
+        Nobody is asked: whoever prepares a machine may be no user of it.
+
         Raises:
             IssuerUnreachable: Ask again later; the session is as it was.
-            ClientFailure: There is no session, or it cannot be renewed.
+            SessionEnded: There is none that goes on without its user.
+            ClientFailure: It cannot be renewed as things are; it is as it was.
         """
-        with self._alone():
-            return self._renewed(self._cache.read(self._key), new_certificate=True)
+        with self._alone(), self._conversation() as issuer:
+            entry = self._cache.read(self._key)
+            if entry is None or not entry.refresh_token:
+                raise SessionEnded(_end_message(entry))
+            try:
+                return self._refreshed(issuer, entry, new_certificate=True)
+            except ClientFailure as failure:
+                goes_on = isinstance(failure, SessionEnded) and failure.holds
+                if goes_on or not _ends(entry, failure):
+                    raise
+                raise SessionEnded(self._end(entry, failure)) from None
 
     def anew(self, step_up: StepUp = ANY_SIGN_IN) -> CacheEntry:
         """Ask the user, whatever is in the cache and whatever failed before.
@@ -147,28 +159,31 @@ class SignIn:
 
         return IssuerSession(self._settings, self._clock)
 
-    def _renewed(self, entry: CacheEntry | None, *, new_certificate: bool) -> CacheEntry:
+    def _renewed(self, entry: CacheEntry | None) -> CacheEntry:
         from kzproxy.client.issuer_http import IssuerUnreachable
 
         try:
             with self._conversation() as issuer:
-                return self._refreshed_or_asked(issuer, entry, new_certificate=new_certificate)
+                return self._refreshed_or_asked(issuer, entry)
         except IssuerUnreachable:
-            if new_certificate or entry is None or entry.expires_at <= self._seconds():
+            if entry is None or entry.expires_at <= self._seconds():
                 raise
             return entry  # it holds a little longer; perhaps the issuer is back by then
 
-    def _refreshed_or_asked(
-        self, issuer: "Conversation", entry: CacheEntry | None, *, new_certificate: bool
-    ) -> CacheEntry:
+    def _refreshed_or_asked(self, issuer: "Conversation", entry: CacheEntry | None) -> CacheEntry:
         if entry is None or not entry.refresh_token:
             return self._asked_again(issuer, _end_message(entry), ANY_SIGN_IN)
         try:
-            successor = issuer.refreshed(entry, new_certificate=new_certificate)
+            return self._refreshed(issuer, entry, new_certificate=False)
         except ClientFailure as failure:
             if not _ends(entry, failure):
                 raise
             return self._after_refusal(issuer, entry, failure)
+
+    def _refreshed(
+        self, issuer: "Conversation", entry: CacheEntry, *, new_certificate: bool
+    ) -> CacheEntry:
+        successor = issuer.refreshed(entry, new_certificate=new_certificate)
         refreshed = successor.signed_in(entry.signed_in_at)
         # Before anybody sees the token: the issuer has taken the old refresh token away.
         self._cache.write(self._key, refreshed)
@@ -182,11 +197,14 @@ class SignIn:
             return self._asked_again(issuer, "", ANY_SIGN_IN)
         if isinstance(failure, SessionEnded) and failure.holds:
             return self._stepped_up(issuer, entry, failure)
-        # Kept without its tokens, so that the reason can still be said the next time.
+        return self._asked_again(issuer, self._end(entry, failure), ANY_SIGN_IN)
+
+    def _end(self, entry: CacheEntry, failure: ClientFailure) -> str:
+        """Keep a session without its tokens, so that why can be said the next time; return that."""
         said = isinstance(failure, SessionEnded)
         message = str(failure) if said else f"{CANNOT_GO_ON}: {failure}"
         self._cache.write(self._key, entry.ended(message))
-        return self._asked_again(issuer, message, ANY_SIGN_IN)
+        return message
 
     def _stepped_up(
         self, issuer: "Conversation", entry: CacheEntry, wanted: SessionEnded

@@ -129,6 +129,15 @@ def test_without_a_session_no_device_is_taken_into_use(session: SessionPlugin) -
     assert session.stand_in.renewals == []
 
 
+def test_who_enrolls_a_machine_is_not_asked_to_sign_in(session: SessionPlugin) -> None:
+    """It may be nobody: a job with a one-time token, on a machine with an old session."""
+    session.status()
+    session.stand_in.sessions[-1].ended = True
+    assert not taken_into_use(session)
+    assert session.tabs == 1
+    assert json.loads(session.entry_file.read_text())["refresh_token"] == ""
+
+
 def test_a_device_is_not_taken_into_use_while_the_server_is_away(
     session: SessionPlugin, tmp_path: Path
 ) -> None:
