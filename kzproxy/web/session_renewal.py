@@ -105,9 +105,9 @@ class SessionRenewal:
 
         A stronger sign-in that comes to be wanted between the two is told at the next renewal.
         """
-        now = self._clock.now()
 
         def renewed(record: SessionRecord) -> SessionRecord:
+            now = self._clock.now()  # Of each try: another renewal may have come in between.
             certificate = self._certificates.good(request, record.key_thumbprint)
             self._check_holds(record, now)
             _check_same_key(key, record)
