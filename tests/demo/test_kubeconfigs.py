@@ -63,7 +63,7 @@ def test_as_a_user_the_page_agent_stands_where_the_browser_would(directory, user
     prompting = settings(path, user).prompting
     assert prompting.flow == "browser"
     assert shlex.split(prompting.browser_command) == [
-        *(sys.executable, "-m", "kzproxy.demo.page_agent"),
+        *(sys.executable, "-P", "-m", "kzproxy.demo.page_agent"),
         *("--user", user, "--ca", str(directory.ca)),
     ]
 
