@@ -13,7 +13,6 @@ from typing import Any
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.schema import Termination
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.idle import WatchedCut
 from kzproxy.enforcement.namespace_sieve import WatchSieve
@@ -27,6 +26,7 @@ from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.broken import StreamBroken, handed_over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_receiving import Take

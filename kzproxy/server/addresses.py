@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from kzproxy.config.addresses import Address
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.listener import listening_socket
 from kzproxy.web.ops_server import OpsServer, Show
 

@@ -2,11 +2,11 @@
 
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.account_checks import check_account
 from kzproxy.server.parts import build_parts
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.upstream.api_server import ApiServer
 

@@ -6,10 +6,10 @@ from collections.abc import Coroutine
 from typing import Any, Generic, Protocol, TypeVar
 
 from kzproxy.authentication.oidc import Authenticates
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.policy.network import Addresses
 from kzproxy.server.generation import Generation
 from kzproxy.server.services import Services
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.client_connection import Begun, Over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels

@@ -11,7 +11,6 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.devices.registry import DeviceRegistry
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.metrics.registry import Metrics
 from kzproxy.posture.asked_device import AskedDevice
@@ -23,6 +22,7 @@ from kzproxy.posture.metrics import PostureCounts
 from kzproxy.posture.settings import PostureSettings, ProviderSettings
 from kzproxy.store.following import Following
 from kzproxy.store.store import Store
+from kzproxy.transport.alongside import alongside
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,6 @@ from kzproxy.authentication.oidc import Authenticates, oidc_authenticator
 from kzproxy.clock.system import Clock
 from kzproxy.config.configured import Configured
 from kzproxy.config.proxy import ProxySettings
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.server.addresses import listening, ops_listening, ops_listening_privately
 from kzproxy.server.drain import drain
 from kzproxy.server.generation import Generation, first_generation
@@ -29,6 +28,7 @@ from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.connection_limits import OpenConnections
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsDocuments

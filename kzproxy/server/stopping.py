@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from kzproxy.enforcement.alongside import alongside
+from kzproxy.transport.alongside import alongside
 
 Found = TypeVar("Found")
 

@@ -16,6 +16,7 @@ from typing import cast
 from aiohttp import web
 
 from kzproxy.policy.network import Addresses
+from kzproxy.transport.alongside import alongside
 from kzproxy.web.client_connections import ClientConnections, NamedTransport, Proxies, Shake
 from kzproxy.web.connection_shares import ConnectionShares, PeerName, Place
 
@@ -186,30 +187,11 @@ async def serving_bounded(
         proxies=None if proxies is None else Proxies(addresses=proxies, most=limits.connections),
     )
     try:
-        async with _accepting(connections):
+        async with alongside(connections.run()):
             yield
     finally:
         sock.close()
         await runner.cleanup()
-
-
-@asynccontextmanager
-async def _accepting(connections: ClientConnections) -> AsyncIterator[None]:
-    """Take connections while the body runs, whose own error comes out as it is."""
-    failure: Exception | None = None
-    async with asyncio.TaskGroup() as group:
-        accepting = group.create_task(connections.run())
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - raised again below, outside the group
-            failure = error
-        finally:
-            accepting.cancel()
-    if failure is not None:
-        try:
-            raise failure
-        finally:
-            del failure  # It holds this frame: see ``errors.anew``.
 
 
 def _renewing(present: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:

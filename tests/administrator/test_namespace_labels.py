@@ -9,12 +9,12 @@ import pytest
 
 from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.kinds import Forbidden
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.rules import Match
 from kzproxy.policy.selectors import LabelRequirement, LabelSelector, Operator
+from kzproxy.transport.alongside import alongside
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.namespaces import OUTAGE_SECONDS, NamespaceLabels
 from tests.administrator.test_administrator import TRUST, World

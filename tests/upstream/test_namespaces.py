@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kzproxy.enforcement.alongside import alongside
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.http.chunks import LAST_CHUNK, chunk
+from kzproxy.transport.alongside import alongside
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.namespaces import OUTAGE_SECONDS, NamespaceLabels
 from tests.authentication.manual_clock import ManualClock

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from kzproxy.enforcement.alongside import alongside
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.listener import listening_socket
 from kzproxy.web import ops_server
 from kzproxy.web.ops_server import OpsServer, Shown
