@@ -1,13 +1,11 @@
 """The API listener: accepts, shakes hands and gives each connection a task of its own."""
 
 import asyncio
-import contextlib
 import errno
 import logging
 import math
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +19,7 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.peer import Peer, peer_address
 from kzproxy.transport.proxy_protocol import ProxyHeaderInvalid, read_origin
+from kzproxy.transport.resetting import reset
 from kzproxy.transport.tls import verified_chain
 from kzproxy.transport.tls_stream import TlsStream
 
@@ -34,7 +33,6 @@ _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _REST_SECONDS = 0.1
 # A flood must not become a flood of lines.
 _SECONDS_BETWEEN_WARNINGS = 60.0
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _EXCESS_WORDS = {
     Excess.TOTAL: "total limit is used up",
     Excess.ADDRESS: "address limit is used up",
@@ -194,7 +192,7 @@ class Listener:
     def _turn_away(self, sock: socket.socket, host: str, excess: Excess) -> None:
         """Reset a connection that is one too many: nothing is spent on it, and its client knows."""
         self._metrics.refused_connections.labels(excess.value).inc()
-        _reset(sock)
+        reset(sock)
         now = self._loop.time()
         if now - self._warned_at >= _SECONDS_BETWEEN_WARNINGS:
             self._warned_at = now
@@ -275,7 +273,7 @@ class Listener:
         except (ProxyHeaderInvalid, OSError, TimeoutError) as error:
             self._metrics.handshake_failures.inc()
             log.info("%s sent: %s", proxy, str(error) or "no PROXY header in time")
-            _reset(sock)
+            reset(sock)
             return False
         except BaseException:
             sock.close()
@@ -325,9 +323,3 @@ async def _hang_up(stream: TlsStream, error: Exception) -> None:
     # OpenSSL has sent an alert. A client of TLS 1.3 whose certificate is refused has sent its
     # request by then: a close would reset the connection, and destroy the alert.
     await stream.linger()
-
-
-def _reset(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    sock.close()

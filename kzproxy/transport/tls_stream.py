@@ -15,12 +15,12 @@ import fcntl
 import math
 import socket
 import ssl
-import struct
 import termios
 from array import array
 from typing import cast
 
 from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.transport.resetting import reset_on_close
 from kzproxy.transport.stall import Stall
 from kzproxy.transport.tls_resting import TlsResting
 from kzproxy.transport.tls_waiting import Records
@@ -28,7 +28,6 @@ from kzproxy.transport.tls_waiting import Records
 # More than the kernels on both sides hold of an upload, which must be gone before the close.
 _LINGER_BYTES = 16 * 1024 * 1024
 LINGER_SECONDS = 1.0
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class TlsStream(TlsResting):
@@ -159,8 +158,7 @@ class TlsStream(TlsResting):
         """Reset the connection: the peer cannot mistake it for a clean end."""
         if self._closed:
             return
-        with contextlib.suppress(OSError):
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        reset_on_close(self._sock)
         self._release()
 
     def _release(self) -> None:

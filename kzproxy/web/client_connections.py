@@ -5,11 +5,9 @@ in front, they alone may connect, and each says before TLS whom it is for.
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +15,11 @@ from typing import Any
 from kzproxy.policy.network import Addresses
 from kzproxy.transport.peer import peer_address
 from kzproxy.transport.proxy_protocol import ProxyHeaderInvalid, read_origin
+from kzproxy.transport.resetting import reset
 from kzproxy.web.connection_shares import ConnectionShares, PeerName, Place
 
 log = logging.getLogger(__name__)
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _REST_SECONDS = 0.1
 
 
@@ -119,7 +117,7 @@ class ClientConnections:
             log.info("%s sent: %s", peer[0], str(error) or "no PROXY header in time")
         finally:
             if place is None:
-                _reset(sock)
+                reset(sock)
         return place
 
     async def _client(self, sock: socket.socket, peer: PeerName) -> PeerName | None:
@@ -174,9 +172,3 @@ class NamedTransport:
     def __getattr__(self, name: str) -> Any:
         """Leave all else to the transport."""
         return getattr(self._transport, name)
-
-
-def _reset(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    sock.close()
