@@ -158,7 +158,7 @@ class _Loader:
         fields["kind"].choice((KIND,))
         devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
         address, tls, client_address = self._listen(fields["listen"], devices)
-        send_uid, send_decision_id = self._impersonation(fields["upstream"])
+        upstream = load_upstream(fields["upstream"], self._base, self._mistakes)
         policy_files = self._policy_files(fields["policyFiles"])
         policy = self._policy(policy_files)
         issuers = with_reserved_names(
@@ -175,9 +175,9 @@ class _Loader:
             devices=devices,
             posture=load_posture(fields.get("posture"), self._base, has_store="store" in fields),
             ops=self._ops(fields["ops"]) if "ops" in fields else None,
-            upstream=load_upstream(fields["upstream"], self._base, self._mistakes),
-            send_uid=send_uid,
-            send_decision_id=send_decision_id,
+            upstream=upstream.settings,
+            send_uid=upstream.send_uid,
+            send_decision_id=upstream.send_decision_id,
             issuers=issuers,
             policy=policy,
             policy_files=policy_files,
@@ -220,18 +220,6 @@ class _Loader:
 
     def _ops(self, node: Node) -> Address:
         return read_address(node.mapping(required=("address",))["address"])
-
-    def _impersonation(self, upstream: Node) -> tuple[bool, bool]:
-        fields = upstream.mapping(
-            optional=("impersonation", "inCluster", "kubeconfig", "otherURLs", "server")
-        )
-        if "impersonation" not in fields:
-            return True, False
-        wanted = fields["impersonation"].mapping(optional=("uid", "decisionID"))
-        return (
-            wanted["uid"].boolean() if "uid" in wanted else True,
-            wanted["decisionID"].boolean() if "decisionID" in wanted else False,
-        )
 
     def _issuers(self, node: Node) -> tuple[JwtIssuerSettings, ...]:
         path = named_file(node, self._base)

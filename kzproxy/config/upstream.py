@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node
@@ -16,9 +16,37 @@ _SOURCES = ("inCluster", "kubeconfig", "server")
 _NOWHERE = UpstreamSettings(host="", port=0, server_name="")
 
 
-def load_upstream(node: Node, base: Path, mistakes: Mistakes) -> UpstreamSettings:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upstream:
+    """What ``upstream`` says.
+
+    Attributes:
+        settings: kube-apiserver and our account there.
+        send_uid: Whether ``Impersonate-Uid`` is sent.
+        send_decision_id: Whether each decision's id is sent as an extra.
+    """
+
+    settings: UpstreamSettings
+    send_uid: bool
+    send_decision_id: bool
+
+
+def load_upstream(node: Node, base: Path, mistakes: Mistakes) -> Upstream:
     """Read ``upstream``, which names exactly one source; files are relative to ``base``."""
     fields = node.mapping(optional=(*_SOURCES, "impersonation", "otherURLs"))
+    sent: dict[str, Node] = {}
+    if "impersonation" in fields:
+        sent = fields["impersonation"].mapping(optional=("uid", "decisionID"))
+    return Upstream(
+        settings=_settings(node, fields, base, mistakes),
+        send_uid=sent["uid"].boolean() if "uid" in sent else True,
+        send_decision_id=sent["decisionID"].boolean() if "decisionID" in sent else False,
+    )
+
+
+def _settings(
+    node: Node, fields: dict[str, Node], base: Path, mistakes: Mistakes
+) -> UpstreamSettings:
     named = [name for name in _SOURCES if name in fields]
     if len(named) != 1:
         node.mistake("exactly one of inCluster, kubeconfig and server must be set here")
