@@ -4,8 +4,9 @@ What is made of it (tier, named conditions, the values of expressions) is found 
 asked for, and once.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from kzproxy.attributes.attributes import Attributes
@@ -107,7 +108,7 @@ class RequestView:
         if is_held_not_compliant(self.attributes.device):
             return 0
         for level, tier in self._definitions.tiers:
-            if _told(tier, self) is True:
+            if _told(partial(tier.value, self)) is True:
                 return level
         return 0
 
@@ -159,14 +160,14 @@ class RequestView:
         return self._facts
 
     def _known_conditions(self) -> Mapping[str, bool]:
-        values = ((name, _told(self.behind(name), self)) for name in self._definitions.named)
+        values = ((name, _told(partial(self.named, name))) for name in self._definitions.named)
         return {name: value for name, value in values if value is not None}
 
 
-def _told(judged: Judged, view: RequestView) -> bool | None:
-    """Return what ``judged`` comes to; None where its expression cannot be evaluated either."""
+def _told(judge: Callable[[], bool | None]) -> bool | None:
+    """Return what ``judge`` comes to; None where an expression cannot be evaluated either."""
     try:
-        return judged.value(view)
+        return judge()
     except ExpressionFailedError:
         return None
 
