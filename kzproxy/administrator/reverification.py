@@ -8,6 +8,7 @@ few are under way at once with one provider, however many sessions are due.
 
 import asyncio
 import logging
+import math
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.metrics.registry import Metrics
 from kzproxy.store.following import Following
-from kzproxy.store.held_lease import HeldLease
+from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES, HeldLease
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.store import Store
 
@@ -87,7 +88,7 @@ class Reverification:
         self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
         self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()
-        self._begins = True
+        self._begins_until = math.inf
         self._allowance = 1.0
         self._allowed_at = shared.clock.monotonic()
         self._lease = HeldLease(shared.store, LEASE, holder, shared.clock)
@@ -119,9 +120,13 @@ class Reverification:
             if provider is not None and record.vouched_by != provider.settings.issuer.revision:
                 self._due.hurry(record.id, now)
 
-    def begin_no_more(self) -> None:
-        """Leave what is due to other workers; questions under way are heard to their end."""
-        self._begins = False
+    def end_within(self, limit: timedelta) -> None:
+        """Begin no question that could be under way after ``limit``; other workers are to ask.
+
+        Until then this one asks on: there may be no other, and streams live on by the answers.
+        """
+        begins_for = max(0.0, (limit - DEFAULT_LEASE_TIMES.left).total_seconds())
+        self._begins_until = self._with.clock.monotonic() + begins_for
 
     def problem(self) -> str | None:
         """Say which providers give this worker no usable answer; None where all do."""
@@ -162,7 +167,7 @@ class Reverification:
     async def _turn(self, asking: asyncio.TaskGroup) -> None:
         """Begin what may begin now; never raises for what the store does."""
         try:
-            if not self._begins:
+            if self._with.clock.monotonic() >= self._begins_until:
                 await self._give_over()
                 return
             if await self._lease.keep():

@@ -27,7 +27,6 @@ from kzproxy.server.startup import checked_account, read_namespaces
 from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
-from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES
 from kzproxy.transport.alongside import alongside
 from kzproxy.transport.connection_limits import OpenConnections
 from kzproxy.transport.listener import Listener
@@ -224,20 +223,10 @@ async def _serve_until(
         await stopping.wait()
         readiness.draining = True
         log.info("draining for at most %.0f s", limit.total_seconds())
-        _stop_asking_in_time(services, limit)
+        if services.confirming is not None:
+            services.confirming.reverification.end_within(limit)
         await drain(listener, services.administrator, serving_task, limit, services.clock)
     log.info("stopped")
-
-
-def _stop_asking_in_time(services: Services, limit: timedelta) -> None:
-    """Have no question at a provider be under way when the drain ends.
-
-    Until then streams live on by the answers, and there may be no other process to ask.
-    """
-    if services.confirming is not None:
-        loop, left = asyncio.get_running_loop(), limit - DEFAULT_LEASE_TIMES.left
-        begin_no_more = services.confirming.reverification.begin_no_more
-        loop.call_later(max(0.0, left.total_seconds()), begin_no_more)
 
 
 def _spare_the_collector() -> None:

@@ -17,6 +17,7 @@ from kzproxy.metrics.summed import SummedMetrics
 from kzproxy.server.back_off import BackOff
 from kzproxy.server.worker import Worker
 from kzproxy.server.worker_process import WorkerProcess, ending_words
+from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES
 from kzproxy.web.workers_ops import WorkerAtWork
 
 log = logging.getLogger(__name__)
@@ -25,9 +26,6 @@ EXIT_FAILED = 1
 EXIT_MISTAKEN = 2
 # What a worker needs beside its drain: to start its last words and to close its log.
 _GRACE_SECONDS = 10.0
-# Questions at identity providers that were under way are heard to their end, and take up to 25 s:
-# an answer may hold the only refresh token that still is one.
-_LEAST_SECONDS = 35.0
 
 
 class Supervisor:
@@ -59,8 +57,10 @@ class Supervisor:
             kept = [group.create_task(self._keep(post)) for post in self._posts]
             await self._stopping.wait()
             self.signal(signal.SIGTERM)
-            seconds = max(drain.total_seconds() + _GRACE_SECONDS, _LEAST_SECONDS)
-            await asyncio.wait(kept, timeout=seconds)
+            # Questions at identity providers that are under way are heard to their end: an answer
+            # may hold the only refresh token that still is one.
+            longest = max(drain, DEFAULT_LEASE_TIMES.left)
+            await asyncio.wait(kept, timeout=longest.total_seconds() + _GRACE_SECONDS)
             self.signal(signal.SIGKILL)
 
     def stop(self) -> None:

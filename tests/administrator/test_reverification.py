@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +52,18 @@ async def provider(request, tmp_path, clock) -> AsyncIterator[RunningProvider]:
 async def talk(provider, clock) -> AsyncIterator[Talk]:
     async with talking(provider, clock=clock) as talk:
         yield talk
+
+
+@asynccontextmanager
+async def two_workers(
+    directory: Path, clock: MovableClock, talk: Talk
+) -> AsyncIterator[tuple[ConfirmingWorker, ConfirmingWorker]]:
+    file = directory / "kept.db"
+    async with (
+        confirming_worker(file, clock, talk.client, "one") as one,
+        confirming_worker(file, clock, talk.client, "two") as two,
+    ):
+        yield one, two
 
 
 @pytest.fixture
@@ -145,11 +159,7 @@ async def test_userinfo_and_introspection_notice_too(provider, clock, tmp_path):
 
 
 async def test_one_worker_asks_and_another_goes_on_where_it_left(talk, tmp_path, clock):
-    file = tmp_path / "kept.db"
-    async with (
-        confirming_worker(file, clock, talk.client, "one") as one,
-        confirming_worker(file, clock, talk.client, "two") as two,
-    ):
+    async with two_workers(tmp_path, clock, talk) as (one, two):
         record = await one.begin(await talk.signed_in())
         for _ in range(2):
             clock.move(seconds=30)
@@ -170,14 +180,10 @@ async def test_one_worker_asks_and_another_goes_on_where_it_left(talk, tmp_path,
 
 
 async def test_a_worker_that_drains_leaves_what_is_due_to_another(talk, tmp_path, clock):
-    file = tmp_path / "kept.db"
-    async with (
-        confirming_worker(file, clock, talk.client, "one") as one,
-        confirming_worker(file, clock, talk.client, "two") as two,
-    ):
+    async with two_workers(tmp_path, clock, talk) as (one, two):
         record = await one.begin(await talk.signed_in())
         await one.turn()  # It has the lease now.
-        one.reverification.begin_no_more()
+        one.reverification.end_within(MINUTE)
         clock.move(seconds=55)
         await one.turn()
         assert one.outcomes("confirmed") == 0
@@ -186,12 +192,22 @@ async def test_a_worker_that_drains_leaves_what_is_due_to_another(talk, tmp_path
         assert two.found(record).verified_at > record.verified_at
 
 
+async def test_a_worker_that_drains_asks_for_as_long_as_it_can_hear_the_answer(worker, talk, clock):
+    record = await worker.begin(await talk.signed_in())
+    await worker.turn()
+    worker.reverification.end_within(2 * MINUTE)
+    for _ in range(9):  # in steps, in which it keeps its lease
+        clock.move(seconds=10)
+        await worker.turn()
+    assert worker.outcomes("confirmed") == 1
+    confirmed = worker.found(record).verified_at
+    clock.move(seconds=25)  # 115 s: it is due, and the drain ends in 5
+    await worker.turn()
+    assert worker.found(record).verified_at == confirmed
+
+
 async def test_whoever_hears_of_a_change_has_the_asking_worker_ask(talk, tmp_path, clock):
-    file = tmp_path / "kept.db"
-    async with (
-        confirming_worker(file, clock, talk.client, "one") as one,
-        confirming_worker(file, clock, talk.client, "two") as two,
-    ):
+    async with two_workers(tmp_path, clock, talk) as (one, two):
         record = await one.begin(await talk.signed_in())
         await one.turn()
         talk.provider.move(())
