@@ -590,8 +590,8 @@ def test_a_timer_is_called_while_sockets_answer_each_other(turns: Turns) -> None
     def go_on() -> None:
         turns.ping_pong(10, go_on)
 
-    turns.loop.call_later(0.01, turns.loop.stop)
     began = turns.loop.time()
+    turns.loop.call_later(0.01, turns.loop.stop)
     go_on()
     turns.run()
 
