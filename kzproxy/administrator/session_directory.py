@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
-from kzproxy.administrator.session_end import end_of, holds_until, why_over
+from kzproxy.administrator.session_end import ENDED, SIGN_IN_AGAIN, end_of, holds_until, why_over
 from kzproxy.administrator.session_entry import KIND, decoded_session, session_put
 from kzproxy.administrator.session_index import SessionIndex
 from kzproxy.administrator.session_moves import SessionMoves, moved
@@ -115,7 +115,7 @@ class SessionDirectory:
             )
         record = self._index.records.get(session_id)
         if record is None:
-            raise Unauthenticated("the session is not known; sign in again with `kzproxy login`")
+            raise Unauthenticated(f"the session is not known; {SIGN_IN_AGAIN}")
         over = why_over(self._use.applied(record), self.settings, now)
         if over:
             raise Unauthenticated(over)
@@ -189,7 +189,7 @@ class SessionDirectory:
             entry = await self._store.get(KIND, session_id)
             record = None if entry is None else decoded_session(entry.value)
             if entry is None or record is None or record.ended_at is not None:
-                raise Unauthenticated("the session has ended; sign in again with `kzproxy login`")
+                raise Unauthenticated(ENDED)
             changed = change(record)
             if changed == record and not others:
                 return record

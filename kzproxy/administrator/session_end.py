@@ -7,6 +7,7 @@ import msgspec
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 
 SIGN_IN_AGAIN = "sign in again with `kzproxy login`"
+ENDED = f"the session has ended; {SIGN_IN_AGAIN}"
 
 
 def holds_until(record: SessionRecord, settings: SessionSettings) -> datetime:

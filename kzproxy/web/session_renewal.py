@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import Change
-from kzproxy.administrator.session_end import why_over
+from kzproxy.administrator.session_end import ENDED, why_over
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.devices.names import key_thumbprint
 from kzproxy.errors.kinds import BadRequest, ServiceUnavailable, Unauthenticated
@@ -48,13 +48,17 @@ class SessionRenewal:
         """
         presented = self._certificates.presented(request)
         try:
-            return await self._renewed(request, token, key)
+            return await self._renewed(request, token, presented, key)
         except Unauthenticated as error:
             await self._catch_up()
             raise self._why_ended(token, presented, error) from error
 
     async def _renewed(
-        self, request: web.Request, token: RenewalToken, key: ec.EllipticCurvePublicKey | None
+        self,
+        request: web.Request,
+        token: RenewalToken,
+        presented: DevicePosture,
+        key: ec.EllipticCurvePublicKey | None,
     ) -> Granted:
         """Do all that may fail, then have the next token take the place of this one.
 
@@ -68,7 +72,7 @@ class SessionRenewal:
         if seen.step_up:
             await self._told(token)
             raise _step_up(seen.step_up)
-        bound = Bound(thumbprint=self._certificates.presented(request).thumbprint)
+        bound = Bound(thumbprint=presented.thumbprint)
         if key is not None:
             bound = Bound.to(key, self._certificates, request)
         shown = key or self._certificates.key(request)
@@ -82,7 +86,7 @@ class SessionRenewal:
         await self._catch_up()
         record = self._directory.find(token.session_id)
         if record is None:
-            raise Unauthenticated("the session has ended; sign in again with `kzproxy login`")
+            raise Unauthenticated(ENDED)
         return record
 
     async def _told(self, token: RenewalToken) -> None:
