@@ -94,9 +94,6 @@ class Enrolling:
             IssuerUnreachable: Ask again later; the session is as it was.
             ClientFailure: It cannot be renewed.
         """
-        entry = self._kept()
-        if entry is None or not entry.refresh_token:
-            return False
         session = sign_in(self._settings, self._cache, self._environ, interactive=True)
         try:
             session.with_new_certificate()
@@ -117,15 +114,10 @@ class Enrolling:
 
     def _entry(self) -> CacheEntry | None:
         """Return the session that there is and whose token holds."""
-        entry = self._kept()
-        if entry is None or entry.expires_at <= self._clock.now().timestamp():
-            return None
-        return entry
-
-    def _kept(self) -> CacheEntry | None:
-        """Return the session that there is, or what is left of it."""
         entry = self._cache.read(cache_key(self._settings.client, self._settings.server))
-        return entry if entry is not None and entry.session is not None else None
+        if entry is None or entry.session is None:
+            return None
+        return entry if entry.expires_at > self._clock.now().timestamp() else None
 
     def _identity(self, entry: CacheEntry | None) -> TlsIdentity | None:
         if entry is None or entry.session is None:

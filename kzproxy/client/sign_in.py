@@ -82,12 +82,13 @@ class SignIn:
             SessionEnded: There is none that goes on without its user.
             ClientFailure: It cannot be renewed as things are; it is as it was.
         """
-        with self._alone(), self._conversation() as issuer:
+        with self._alone():
             entry = self._cache.read(self._key)
-            if entry is None or not entry.refresh_token:
+            if entry is None or entry.session is None or not entry.refresh_token:
                 raise SessionEnded(_end_message(entry))
             try:
-                return self._refreshed(issuer, entry, new_certificate=True)
+                with self._conversation() as issuer:
+                    return self._refreshed(issuer, entry, new_certificate=True)
             except ClientFailure as failure:
                 goes_on = isinstance(failure, SessionEnded) and failure.holds
                 if goes_on or not _ends(entry, failure):
