@@ -6,7 +6,6 @@ kzproxy's CEL cannot do is a mistake and never skipped: a rule that is skipped l
 to keep out.
 """
 
-import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.config.claim_mappings import check_email_verified, extra, named_by, uid
 from kzproxy.config.claim_rules import Seen, claim_rules, user_rules
 from kzproxy.config.document import Mistakes, Node, read_document
+from kzproxy.config.files import is_authority
 
 API_VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")
 KIND = "AuthenticationConfiguration"
@@ -129,9 +129,7 @@ def _certificate_authority(issuer: dict[str, Node]) -> str:
     if "certificateAuthority" not in issuer:
         return ""
     pem = issuer["certificateAuthority"].string()
-    try:
-        ssl.create_default_context(cadata=pem or None)
-    except (ssl.SSLError, ValueError, TypeError):
+    if pem and not is_authority(pem):
         issuer["certificateAuthority"].mistake(
             "must hold certificates as PEM text, -----BEGIN CERTIFICATE----- and so on;"
             " it is not the name of a file"

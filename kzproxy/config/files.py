@@ -49,9 +49,15 @@ def authority_text(node: Node, base: Path) -> str:
     """Do as ``file_text`` does, for a PEM bundle of CA certificates; any other is a mistake."""
     # Names of CAs stand between the certificates, in any language; the ssl module takes ASCII.
     pem = file_text(node, base).encode("ascii", "replace").decode()
-    if pem.strip():
-        try:
-            ssl.create_default_context(cadata=pem)
-        except (ssl.SSLError, ValueError):
-            node.mistake("is not a bundle of CA certificates in PEM")
+    if pem.strip() and not is_authority(pem):
+        node.mistake("is not a bundle of CA certificates in PEM")
     return pem
+
+
+def is_authority(pem: str) -> bool:
+    """Whether ``pem`` holds CA certificates that TLS can go by, and nothing that spoils them."""
+    try:
+        ssl.create_default_context(cadata=pem)
+    except (ssl.SSLError, ValueError, TypeError):
+        return False
+    return True
