@@ -20,9 +20,10 @@ def free_ports(count: int) -> list[int]:
     Nor does the kernel give one to a connection that is opened before it is used, where it leaves
     enough. Another process may still take one: whoever listens on it then says so.
     """
+    candidates = range(_LOWEST, _end())
     found: list[int] = []
     while len(found) < count:
-        port = secrets.choice(range(_LOWEST, _end()))
+        port = secrets.choice(candidates)
         if port not in _given and _is_free(port):
             _given.add(port)
             found.append(port)

@@ -30,13 +30,8 @@ async def running_proxy(
     """
     directory.proxy_log.unlink(missing_ok=True)
     command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "kzproxy",
-        "serve",
-        "--config",
-        str(directory.configuration),
+        *(sys.executable, "-P", "-m", "kzproxy", "serve"),
+        *("--config", str(directory.configuration)),
     ]
     launcher = Launcher()
     proxy = Component("kzproxy", command, directory=directory.root, clock=clock)
