@@ -36,6 +36,6 @@ async def refuse_foreign_place(place: str, source: str, member: str) -> None:
 async def _addresses(host: str, port: int, member: str) -> set[IPAddress]:
     try:
         found = await addresses_of(host, port)
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise ForeignPlace(f"the host {host} of `{member}` or its issuer is not known") from error
     return {ip_address(str(entry[4][0]).partition("%")[0]) for entry in found}

@@ -16,14 +16,17 @@ async def addresses_of(host: str, port: int) -> list[AddressInfo]:
     stack and a heap of its own for as long as the process lives.
 
     Raises:
-        OSError: The name is not known.
-        UnicodeError: It is none.
+        OSError: The name is not known, or is none.
     """
     if _is_address(host):
         numeric = socket.AI_NUMERICHOST
         return socket.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM, flags=numeric)
     loop = asyncio.get_running_loop()
-    return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        return await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except ValueError as error:
+        # A label that is empty or too long: refused before the resolver is asked.
+        raise OSError(f"{host!r} is not the name of a host: {error}") from error
 
 
 def _is_address(host: str) -> bool:

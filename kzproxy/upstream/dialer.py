@@ -13,19 +13,18 @@ import socket
 from aiohappyeyeballs import AddrInfoType, start_connection
 
 from kzproxy.errors.anew import anew
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.keepalive import keep_probing
-from kzproxy.transport.resolving import addresses_of
 from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS, client_stream
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.account import Account, Endpoint
+from kzproxy.upstream.lookups import Address, Lookups
 
 # For one that accepts the connection and says nothing, where there are others.
 _HANDSHAKE_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
-
-_Address = tuple[Endpoint, AddrInfoType]
 
 
 class Dialer:
@@ -42,51 +41,42 @@ class Dialer:
             OSError: No endpoint can be reached.
             StreamBroken: The last one that can be reached does not speak TLS as it must.
         """
-        addresses = await self._addresses()
-        while True:
-            sock = await start_connection(
-                [address for _, address in addresses],
-                happy_eyeballs_delay=NEXT_ATTEMPT_SECONDS,
-                interleave=0,
-            )
-            reached = sock.getpeername()
-            others = [(of, address) for of, address in addresses if address[4] != reached]
+        endpoints = sorted(
+            self._account.settings.endpoints, key=lambda each: each != self._preferred
+        )
+        lookups = Lookups(endpoints)
+        async with alongside(*lookups.works()):
+            return await self._first_to_serve(lookups)
+
+    async def _first_to_serve(self, lookups: Lookups) -> TlsStream:
+        failure: OSError | StreamBroken | None = None
+        while addresses := await lookups.further():
             try:
-                stream = await self._shake_hands(sock, is_last=not others)
+                return await self._one_of(addresses, lookups)
+            except (OSError, StreamBroken) as error:
+                failure = anew(error)
+        raise anew(failure or lookups.failure)
+
+    async def _one_of(self, addresses: list[Address], lookups: Lookups) -> TlsStream:
+        while True:
+            sock, (endpoint, reached) = await _first_to_connect(addresses)
+            others = [(of, address) for of, address in addresses if address[4] != reached[4]]
+            is_last = not others and lookups.are_done
+            try:
+                stream = await self._shake_hands(sock, is_last=is_last)
             except (OSError, StreamBroken) as error:
                 if not others:
                     raise
-                log.warning("kube-apiserver at %s: %s; trying another", reached[0], error)
+                log.warning("kube-apiserver at %s: %s; trying another", reached[4][0], error)
                 addresses = others
             else:
-                self._prefer(next(of for of, address in addresses if address[4] == reached))
+                self._prefer(endpoint)
                 return stream
 
     def _prefer(self, endpoint: Endpoint) -> None:
         if endpoint != self._preferred:
             log.warning("kube-apiserver at %s:%d serves from now on", *endpoint)
             self._preferred = endpoint
-
-    async def _addresses(self) -> list[_Address]:
-        """Return the addresses of all endpoints, the preferred one's first.
-
-        Raises:
-            OSError: There is none.
-        """
-        found: list[_Address] = []
-        failure = OSError("there is no address")
-        for endpoint in sorted(
-            self._account.settings.endpoints, key=lambda each: each != self._preferred
-        ):
-            try:
-                infos = await addresses_of(*endpoint)
-            except OSError as error:
-                failure = anew(error)
-            else:
-                found += [(endpoint, info) for info in infos]
-        if not found:
-            raise anew(failure)
-        return found
 
     async def _shake_hands(self, sock: socket.socket, *, is_last: bool) -> TlsStream:
         stream = self._wrap(sock)
@@ -108,3 +98,25 @@ class Dialer:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_probing(sock)
         return client_stream(sock, self._account.context, self._account.settings.server_name)
+
+
+async def _first_to_connect(addresses: list[Address]) -> tuple[socket.socket, Address]:
+    """Return a connected socket and where it was to go.
+
+    The kernel is not asked for that: what it names may be another address, as where 0.0.0.0 was
+    meant, or a Service's address that is translated when it is connected to.
+    """
+    meant: dict[socket.socket, AddrInfoType] = {}
+
+    def toward(info: AddrInfoType) -> socket.socket:
+        sock = socket.socket(*info[:3])
+        meant[sock] = info
+        return sock
+
+    sock = await start_connection(
+        [info for _, info in addresses],
+        happy_eyeballs_delay=NEXT_ATTEMPT_SECONDS,
+        interleave=0,
+        socket_factory=toward,
+    )
+    return sock, next(each for each in addresses if each[1] is meant[sock])

@@ -40,8 +40,8 @@ async def test_a_name_is_resolved() -> None:
 async def test_what_is_no_address_is_left_to_the_resolver(host: str) -> None:
     try:
         wanted = socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, ValueError) as error:
-        with pytest.raises(type(error)):
+    except (OSError, ValueError):
+        with pytest.raises(OSError, match=r".+"):
             await addresses_of(host, 443)
     else:
         assert await addresses_of(host, 443) == wanted

@@ -1,8 +1,10 @@
 """Which of several API servers is connected to."""
 
+import asyncio
 import contextlib
 import gc
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from kzproxy.http.messages import NoBody, RequestHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.resetting import reset
+from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS
 from kzproxy.upstream.account import Account, Endpoint, UpstreamSettings
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.dialer import Dialer
@@ -63,6 +67,42 @@ def silent() -> Iterator[Endpoint]:
     """Somebody who accepts connections and never says a word."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()
+
+
+@contextmanager
+def hanging_up() -> Iterator[Endpoint]:
+    """Somebody who resets each connection as soon as it is there: a balancer with none behind."""
+
+    def hang_up(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                reset(server.accept()[0])
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=hang_up, args=[server])
+        thread.start()
+        try:
+            yield server.getsockname()
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@contextmanager
+def resolver_at_a_loss(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """A resolver that answers nothing before the event is set, as one behind a dead network."""
+    answers, ask = threading.Event(), socket.getaddrinfo
+
+    def late(host: object, *args: object, **options: object) -> object:
+        if isinstance(host, str):  # A literal is given as bytes, and needs none.
+            answers.wait(20)
+        return ask(host, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(socket, "getaddrinfo", late)
+    try:
+        yield answers
+    finally:
+        answers.set()
 
 
 def nobody() -> Endpoint:
@@ -132,6 +172,59 @@ async def test_a_name_that_is_not_known_does_not_keep_from_the_others(cluster: C
     dialer = cluster.dialer(("api.kzproxy.invalid", 6443), at(cluster.second))
 
     assert await reached(dialer) == cluster.second.port
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_a_name_that_nobody_answers_for_does_not_keep_from_the_others(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, *, is_first: bool
+) -> None:
+    endpoints = [("api.kzproxy.invalid", 6443), at(cluster.second)]
+    dialer = cluster.dialer(*(endpoints if is_first else reversed(endpoints)))
+    with resolver_at_a_loss(monkeypatch):
+        assert await reached(dialer) == cluster.second.port
+
+
+@pytest.mark.parametrize("others", [[], [("api.kzproxy.invalid", 6443)], [nobody()]])
+async def test_a_name_that_is_late_is_waited_for_where_no_other_serves(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, others: list[Endpoint]
+) -> None:
+    dialer = cluster.dialer(("localhost", cluster.first.port), *others)
+    with resolver_at_a_loss(monkeypatch) as resolver:
+        connecting = asyncio.create_task(reached(dialer))
+        await asyncio.sleep(2 * NEXT_ATTEMPT_SECONDS)
+        assert not connecting.done()
+        resolver.set()
+        assert await connecting == cluster.first.port
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+async def test_a_name_that_none_can_have_is_an_address_that_is_not_there(
+    cluster: Cluster, host: str
+) -> None:
+    with pytest.raises(OSError, match="is not the name of a host"):
+        await cluster.dialer((host, 6443)).connect()
+    assert await reached(cluster.dialer((host, 6443), at(cluster.first))) == cluster.first.port
+
+
+async def test_an_address_that_the_kernel_calls_otherwise_is_served(cluster: Cluster) -> None:
+    here = ("0.0.0.0", cluster.first.port)
+
+    assert await reached(cluster.dialer(here)) == cluster.first.port
+
+
+async def test_an_address_that_the_kernel_calls_otherwise_is_tried_once(cluster: Cluster) -> None:
+    stranger = Authority.root().pem.decode()
+    here = ("0.0.0.0", cluster.first.port)
+
+    with pytest.raises(StreamBroken, match="certificate"):
+        await cluster.dialer(here, authority_pem=stranger).connect()
+
+
+async def test_another_is_taken_where_the_first_hangs_up_at_once(cluster: Cluster) -> None:
+    with hanging_up() as endpoint:
+        for _ in range(50):
+            dialer = cluster.dialer(endpoint, at(cluster.second))
+            assert await reached(dialer) == cluster.second.port
 
 
 async def test_requests_go_on_when_an_api_server_ends(cluster: Cluster, tmp_path: Path) -> None:
