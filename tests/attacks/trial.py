@@ -6,7 +6,7 @@ from typing import Any
 from tests.attacks.front import SECRET, Front
 from tests.attacks.standing_check import by_account
 from tests.cluster.audit_log import COMPLETE, AuditEvent
-from tests.proxy.json_lines import json_lines
+from tests.proxy.json_lines import end_of_lines, json_lines
 from tests.proxy.raw_client import Answer, RawClient
 from tests.proxy.world import request
 
@@ -24,7 +24,7 @@ class Trial:
         self.front = front
         self._audit_mark = front.audit_log.mark()
         self._log = front.world.proxy.decision_log
-        self._log_mark = self._log.stat().st_size
+        self._log_mark = end_of_lines(self._log)
         self._fence = request("GET", _FENCE, front.token("fence", "full"))
         self._fences: set[str] = set()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.proxy.json_lines import json_lines
+from tests.proxy.json_lines import end_of_lines, json_lines
 
 AuditEvent = dict[str, Any]
 
@@ -21,7 +21,7 @@ class AuditLog:
 
     def mark(self) -> int:
         """Return a position: what is written after it belongs to what is done from now on."""
-        return self._path.stat().st_size if self._path.exists() else 0
+        return end_of_lines(self._path) if self._path.exists() else 0
 
     def since(self, mark: int) -> list[AuditEvent]:
         """Return the events written after ``mark``, of every stage."""
