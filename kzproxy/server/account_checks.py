@@ -8,12 +8,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from kzproxy.errors.kinds import ProxyError
+from kzproxy.errors.kinds import ProxyError, ServiceUnavailable
 from kzproxy.http.messages import Headers, Length, RequestHead
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.impersonation import DEVICE_EXTRA, SESSION_EXTRA, extra_header
 
-_CREATED = 201
+_CREATED, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _FAILED = 201, 401, 403, 429, 500
 _SELF_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _ACCESS_REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _PROBE_USER = "kzproxy-startup-check"
@@ -25,7 +25,8 @@ class AccountReport:
     """What was found.
 
     Attributes:
-        reached: Whether kube-apiserver answered at all.
+        reached: Whether kube-apiserver answered all that it was asked; what it could not answer at
+            that moment it may a moment later.
         username: kzproxy's own name at kube-apiserver; empty where it could not be asked.
         problems: Why kzproxy must not, or cannot, work with this account; each says the mend.
     """
@@ -35,33 +36,65 @@ class AccountReport:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What kube-apiserver says to one review: that, or a ``metav1.Status``."""
+
+    status: int
+    said: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.said.get('message', '')}".strip()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What the review found; empty where it was not made, and ``status`` is but a word."""
+        return _mapping(self.said.get("status")) if self.status == _CREATED else {}
+
+    @property
+    def user(self) -> dict[str, Any]:
+        """Whom a SelfSubjectReview names."""
+        return _mapping(self.result.get("userInfo"))
+
+
+class _NotNow(ServiceUnavailable):
+    """kube-apiserver has no answer at this moment, which says nothing of the account."""
+
+    def __init__(self, answer: _Answer) -> None:
+        super().__init__(f"kube-apiserver cannot answer at this moment: {answer}")
+
+
 async def check_account(api_server: ApiServer, *, send_uid: bool) -> AccountReport:
     """Find out who kzproxy is at kube-apiserver, and that it can impersonate and nothing else."""
     try:
-        status, answer = await _create(api_server, _SELF_REVIEW, _review(), ())
-        if status != _CREATED:
-            return AccountReport(problems=(_not_accepted(status, answer),))
-        user = _result(answer).get("userInfo", {})
+        own = await _create(api_server, _SELF_REVIEW, _review(), ())
+        name = own.user.get("username")
+        if not name:
+            return AccountReport(problems=(_not_known(own),))
         problems = [
-            *_too_mighty(user),
+            *_too_mighty(own.user),
             *await _own_rights(api_server),
             *await _impersonation(api_server, send_uid=send_uid),
         ]
+    except _NotNow as error:
+        return AccountReport(reached=False, problems=(error.message,))
     except ProxyError as error:
         why = error.detail or error.message
         return AccountReport(reached=False, problems=(f"cannot reach kube-apiserver: {why}",))
-    return AccountReport(username=str(user.get("username", "")), problems=tuple(problems))
+    return AccountReport(username=str(name), problems=tuple(problems))
 
 
-def _not_accepted(status: int, answer: dict[str, Any]) -> str:
-    return (
-        f"kube-apiserver does not accept kzproxy's credential: {status}"
-        f" {answer.get('message', '')}; renew the token or certificate"
-    )
+def _not_known(answer: _Answer) -> str:
+    if answer.status == _UNAUTHORIZED:
+        return (
+            f"kube-apiserver does not accept kzproxy's credential: {answer};"
+            " renew the token or certificate"
+        )
+    return f"kube-apiserver does not say who kzproxy is: {answer} (POST {_SELF_REVIEW})"
 
 
 def _too_mighty(user: dict[str, Any]) -> list[str]:
-    if _ADMINS in user.get("groups", ()):
+    if _ADMINS in (user.get("groups") or ()):
         return [
             f"kzproxy's account {user.get('username')!r} is in {_ADMINS}: a mistake in kzproxy"
             " would give everybody everything; use the ServiceAccount and RBAC in deploy/rbac"
@@ -77,13 +110,19 @@ async def _own_rights(api_server: ApiServer) -> list[str]:
         "kind": "SelfSubjectAccessReview",
         "spec": {"resourceAttributes": attributes},
     }
-    status, answer = await _create(api_server, _ACCESS_REVIEW, body, ())
-    if status != _CREATED or _result(answer).get("allowed") is not False:
+    answer = await _create(api_server, _ACCESS_REVIEW, body, ())
+    allowed = answer.result.get("allowed")
+    if allowed is False:
+        return []
+    if allowed is True:
         return [
             "kzproxy's account can list secrets without impersonating anybody; give it the rights"
             " in deploy/rbac and nothing else"
         ]
-    return []
+    return [
+        "kube-apiserver does not say whether kzproxy's account can list secrets by itself:"
+        f" {answer} (POST {_ACCESS_REVIEW})"
+    ]
 
 
 async def _impersonation(api_server: ApiServer, *, send_uid: bool) -> list[str]:
@@ -94,20 +133,21 @@ async def _impersonation(api_server: ApiServer, *, send_uid: bool) -> list[str]:
     ]
     if send_uid:
         headers.append(("impersonate-uid", "startup-check"))
-    status, answer = await _create(api_server, _SELF_REVIEW, _review(), tuple(headers))
-    name = _result(answer).get("userInfo", {}).get("username")
-    if status == _CREATED and name == _PROBE_USER:
+    answer = await _create(api_server, _SELF_REVIEW, _review(), tuple(headers))
+    name = answer.user.get("username")
+    if name == _PROBE_USER:
         return []
+    if answer.status != _FORBIDDEN:
+        taken = f" as {name!r}" if name else ""
+        return [f"kube-apiserver does not take kzproxy for whom it impersonates: {answer}{taken}"]
     return [
-        f"kzproxy's account cannot impersonate: {status} {answer.get('message', '')}; apply"
+        f"kzproxy's account cannot impersonate: {answer}; apply"
         " deploy/rbac/constrained (Kubernetes 1.36 and later) or deploy/rbac/legacy"
     ]
 
 
-def _result(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return a review's ``status``; that of a ``metav1.Status`` is a word and says nothing here."""
-    result = answer.get("status")
-    return result if isinstance(result, dict) else {}
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _review() -> dict[str, Any]:
@@ -116,7 +156,13 @@ def _review() -> dict[str, Any]:
 
 async def _create(
     api_server: ApiServer, target: str, body: dict[str, Any], headers: Headers
-) -> tuple[int, dict[str, Any]]:
+) -> _Answer:
+    """Ask for a review.
+
+    Raises:
+        _NotNow: kube-apiserver is too busy for it, or fails.
+        ProxyError: There is no answer.
+    """
     payload = json.dumps(body).encode()
     own: list[tuple[str, str]] = [
         ("host", api_server.authority),
@@ -130,9 +176,12 @@ async def _create(
     head = RequestHead(
         method="POST", target=target, headers=(*own, *headers), body=Length(len(payload))
     )
-    answer, received = await api_server.ask(head, payload)
+    answered, received = await api_server.ask(head, payload)
     try:
         parsed = json.loads(received)
     except ValueError:
         parsed = {"message": received[:200].decode("utf-8", "replace")}
-    return answer.status, parsed if isinstance(parsed, dict) else {}
+    answer = _Answer(status=answered.status, said=_mapping(parsed))
+    if answer.status == _TOO_MANY or answer.status >= _FAILED:
+        raise _NotNow(answer)
+    return answer

@@ -67,6 +67,7 @@ class ScriptedApiServer:
     Attributes:
         script: Answers every request that is not one of kzproxy's own; closes by returning after
             ``connection.tls.close()``.
+        reviews: Answers kzproxy's own, the reviews that it asks for, in the same way.
         heads: Every head received that is not one of kzproxy's own.
         connections: How many were accepted; none is answered before it is counted.
         context: For each handshake; None leaves the client waiting for one.
@@ -74,6 +75,7 @@ class ScriptedApiServer:
 
     def __init__(self, directory: Path, authority: Authority) -> None:
         self.script: Script = lambda connection, _: connection.send(json_answer(200, {"ok": True}))
+        self.reviews: Script = answer_review
         self.heads: list[bytes] = []
         self.connections = 0
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -167,14 +169,15 @@ class ScriptedApiServer:
     def _answer(self, connection: Connection) -> None:
         while (head := connection.head()) is not None:
             if head.startswith((f"POST {_REVIEW} ".encode(), f"POST {_ACCESS} ".encode())):
-                _review(connection, head)
+                self.reviews(connection, head)
                 continue
             self.heads.append(head)
             self.script(connection, head)
 
 
-def _review(connection: Connection, head: bytes) -> None:
-    connection.body(int(_header(head, "content-length") or 0))
+def answer_review(connection: Connection, head: bytes) -> None:
+    """Answer as the real one does an account that is what it must be."""
+    take_body(connection, head)
     if _header(head, "authorization") != f"Bearer {TOKEN}":
         connection.send(json_answer(401, {"message": "Unauthorized"}))
         return
@@ -183,6 +186,11 @@ def _review(connection: Connection, head: bytes) -> None:
         return
     user = {"username": _header(head, "impersonate-user") or ACCOUNT, "groups": []}
     connection.send(json_answer(201, {"status": {"userInfo": user}}))
+
+
+def take_body(connection: Connection, head: bytes) -> bytes:
+    """Return the body that follows a head."""
+    return connection.body(int(_header(head, "content-length") or 0))
 
 
 def _header(head: bytes, name: str) -> str:
