@@ -204,7 +204,9 @@ async def _account(settings: ProxySettings, parts: Parts, services: Services) ->
     """Check kzproxy's account, over a pool that no user's request ever shares."""
     checking = build_api_server(parts.account, services)
     try:
-        return await checked_account(checking, send_uid=settings.send_uid, tell=log.warning)
+        return await checked_account(
+            checking, send_uid=settings.send_uid, clock=services.clock, tell=log.warning
+        )
     finally:
         checking.close()
 
