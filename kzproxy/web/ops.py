@@ -52,7 +52,7 @@ async def _livez() -> Shown:
 
 
 def readiness_answer(
-    *, ready: bool, checks: Mapping[str, str], policies: Mapping[str, str] | None = None
+    *, ready: bool, checks: Mapping[str, str], policies: Mapping[str, object] | None = None
 ) -> Shown:
     """Say whether requests should come, what each check found, and the policies in force."""
     said: dict[str, object] = {"ready": ready, "checks": dict(checks)}

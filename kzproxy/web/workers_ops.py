@@ -7,7 +7,7 @@ may enter.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -66,9 +66,14 @@ class WorkersOps:
         workers = self._workforce.at_work()
         absent = dict(self._workforce.absent())
         found = await asyncio.gather(*(_readiness(worker) for worker in workers))
-        checks = {worker.name: words for worker, (_, words) in zip(workers, found, strict=True)}
-        ready = not absent and all(is_ready for is_ready, _ in found)
-        return readiness_answer(ready=ready, checks=dict(sorted((checks | absent).items())))
+        by_name = {worker.name: said for worker, said in zip(workers, found, strict=True)}
+        checks = {name: said.words for name, said in by_name.items()} | absent
+        return readiness_answer(
+            ready=not absent and all(said.ready for said in found),
+            checks=dict(sorted(checks.items())),
+            # While files are read again they may differ.
+            policies={name: said.in_force for name, said in by_name.items() if said.in_force},
+        )
 
     async def _expose(self) -> Shown:
         workers = self._workforce.at_work()
@@ -81,17 +86,32 @@ class WorkersOps:
         return metrics_answer(self._summed.exposition() + self._own_metrics())
 
 
-async def _readiness(worker: WorkerAtWork) -> tuple[bool, str]:
-    """Return whether a worker is ready, and in words what is not as it should be."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Readiness:
+    """What one worker says of itself.
+
+    Attributes:
+        ready: Whether requests should come to it.
+        words: What is not as it should be; ``ok`` where nothing is.
+        in_force: The revisions of the policies that it judges by; empty where it says none.
+    """
+
+    ready: bool
+    words: str
+    in_force: Mapping[str, str] = field(default_factory=dict)
+
+
+async def _readiness(worker: WorkerAtWork) -> _Readiness:
     status, text = await _ask(worker, "/readyz")
     if not status:
-        return False, text
+        return _Readiness(ready=False, words=text)
     try:
-        checks = json.loads(text)["checks"]
-        words = [f"{name}: {why}" for name, why in checks.items() if why != "ok"]
+        said = json.loads(text)
+        words = [f"{name}: {why}" for name, why in said["checks"].items() if why != "ok"]
+        in_force = dict(said.get("in_force", {}))
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False, "answers what cannot be read"
-    return status == _OK, "; ".join(words) or "ok"
+        return _Readiness(ready=False, words="answers what cannot be read")
+    return _Readiness(ready=status == _OK, words="; ".join(words) or "ok", in_force=in_force)
 
 
 async def _ask(worker: WorkerAtWork, path: str) -> tuple[int, str]:
