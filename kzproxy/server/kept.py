@@ -15,6 +15,7 @@ from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.server.kept_devices import KeptDevices, keep_devices
 from kzproxy.server.kept_posture import KeptPosture, keep_posture
 from kzproxy.store.following import Following
@@ -56,9 +57,13 @@ class Kept:
         """Read everything.
 
         Raises:
-            ServiceUnavailable: The store cannot be read.
+            ConfigurationError: The store, which could be opened, cannot be read.
         """
-        await self.following.start()
+        try:
+            await self.following.start()
+        except ServiceUnavailable as error:
+            message = f"cannot be read: {error.detail}"
+            raise ConfigurationError([Mistake(source="store.file", message=message)]) from error
 
     async def run(self) -> None:
         """Follow the store, until cancelled."""
