@@ -50,19 +50,18 @@ class Providers:
         return tuple(client for client, _ in self._clients.values())
 
     async def run(self) -> None:
-        """Close what is out of use, until cancelled."""
+        """Close what has been out of use for long enough, until cancelled."""
         while True:
             await self._has_retired.wait()
             self._has_retired.clear()
-            retired, self._retired = self._retired, []
-            try:
-                await asyncio.sleep(_CLOSED_AFTER.total_seconds())
-            finally:
-                for client in retired:
-                    await client.close()
+            retired = tuple(self._retired)
+            await asyncio.sleep(_CLOSED_AFTER.total_seconds())
+            for client in retired:
+                await client.close()
+                self._retired.remove(client)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; what is still asked over one comes to nothing."""
         for client in (*self.all(), *self._retired):
             await client.close()
 
