@@ -47,11 +47,16 @@ async def ops_listening_privately(path: Path, documents: Mapping[str, Show]) -> 
     Raises:
         OSError: It cannot be had.
     """
-    async with alongside(OpsServer(_private_socket(path), documents).run()):
+    async with alongside(OpsServer(private_socket(path), documents).run()):
         yield
 
 
-def _private_socket(path: Path) -> socket.socket:
+def private_socket(path: Path) -> socket.socket:
+    """Listen where this user's processes alone can connect, in a directory of theirs.
+
+    Raises:
+        OSError: It cannot be had.
+    """
     path.unlink(missing_ok=True)  # of a worker that was killed
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

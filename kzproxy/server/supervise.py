@@ -14,7 +14,7 @@ from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import SupervisorMetrics
-from kzproxy.server.addresses import listening, ops_listening
+from kzproxy.server.addresses import listening, ops_listening, private_socket
 from kzproxy.server.parts import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
@@ -37,6 +37,7 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
             Worker(number=number, supervisor_pid=os.getpid(), directory=Path(directory))
             for number in range(1, count + 1)
         ]
+        _check_place(workers[-1])  # whose name is the longest
         metrics = SupervisorMetrics()
         command = _command(config_file, log_level)
         supervisor = Supervisor(workers, command, clock, metrics)
@@ -71,6 +72,15 @@ def _private_directory() -> "tempfile.TemporaryDirectory[str]":
     except OSError as error:
         raise _mistake(
             "TMPDIR", f"several workers need a directory for temporary files: {error.strerror}"
+        ) from error
+
+
+def _check_place(worker: Worker) -> None:
+    try:
+        private_socket(worker.ops_socket).close()
+    except OSError as error:
+        raise _mistake(
+            "TMPDIR", f"workers cannot answer in {worker.directory}: {error.strerror or error}"
         ) from error
 
 
