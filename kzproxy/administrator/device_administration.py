@@ -154,7 +154,7 @@ class DeviceAdministration:
         def on_device(session: SessionRecord) -> SessionRecord:
             return msgspec.structs.replace(session, device_id=record.id)
 
-        for session in self._sessions.holding():
+        for session in self._sessions.unended():
             is_its_own = session.key_thumbprint == record.key_thumbprint
             if is_its_own and session.device_id != record.id:
                 try:
@@ -181,7 +181,7 @@ class DeviceAdministration:
         )
 
     async def _end_sessions(self, record: DeviceRecord, words: str, doing: Doing) -> None:
-        for session in self._sessions.holding():
+        for session in self._sessions.unended():
             is_on_it = session.device_id == record.id
             has_its_key = session.key_thumbprint == record.key_thumbprint
             if is_on_it or (has_its_key and record.key_thumbprint):

@@ -78,26 +78,42 @@ class SessionDirectory:
         return tuple(sorted(records, key=lambda one: one.began_at, reverse=True))
 
     def of_user(self, issuer: str, subject: str) -> tuple[SessionRecord, ...]:
-        """Return the sessions of one person that hold."""
-        return self._holding(self._index.by_user.get((issuer, subject), ()))
+        """Return the sessions of one person; see ``unended``."""
+        return self._unended(self._index.by_user.get((issuer, subject), ()))
 
     def of_device(self, device_id: str) -> tuple[SessionRecord, ...]:
-        """Return the sessions on one device that hold."""
-        return self._holding(self._index.by_device.get(device_id, ()))
+        """Return the sessions on one device; see ``unended``."""
+        return self._unended(self._index.by_device.get(device_id, ()))
 
     def of_key(self, thumbprint: str) -> tuple[SessionRecord, ...]:
-        """Return the sessions of one client, by its key, that hold."""
-        return self._holding(self._index.by_key.get(thumbprint, ()))
+        """Return the sessions of one client, by its key; see ``unended``."""
+        return self._unended(self._index.by_key.get(thumbprint, ()))
+
+    def unended(self) -> tuple[SessionRecord, ...]:
+        """Return all sessions that nobody has ended, and that have not lasted as long as one may.
+
+        It is by these that sessions are ended and changed. One that does not hold just now, since
+        its provider is silent or no use of it is known here, may hold again.
+        """
+        return self._unended(self._index.records)
 
     def holding(self) -> tuple[SessionRecord, ...]:
-        """Return all sessions that hold."""
-        return self._holding(self._index.records)
+        """Return all sessions that hold just now: to be shown, and for nothing else."""
+        return self._that_hold(self.unended())
 
-    def _holding(self, ids: Iterable[str]) -> tuple[SessionRecord, ...]:
+    def holding_on(self, device_id: str) -> tuple[SessionRecord, ...]:
+        """Return those on one device that hold just now; see ``holding``."""
+        return self._that_hold(self.of_device(device_id))
+
+    def _unended(self, ids: Iterable[str]) -> tuple[SessionRecord, ...]:
         now = self._clock.now()
         records = (self._use.applied(self._index.records[one]) for one in ids)
-        holding = [one for one in records if not why_over(one, self.settings, now)]
-        return tuple(sorted(holding, key=lambda one: one.began_at, reverse=True))
+        unended = [one for one in records if one.ended_at is None and now < one.ends_at]
+        return tuple(sorted(unended, key=lambda one: one.began_at, reverse=True))
+
+    def _that_hold(self, records: Iterable[SessionRecord]) -> tuple[SessionRecord, ...]:
+        now = self._clock.now()
+        return tuple(one for one in records if not why_over(one, self.settings, now))
 
     def identity(self, session_id: str, now: datetime) -> Identity:
         """Return who calls in a session; the same object for as long as it is the same.

@@ -208,7 +208,7 @@ class Signals:
             return [record for records in found for record in records]
         if concern.device_id:
             return self._sessions.of_device(concern.device_id)
-        return self._sessions.holding()
+        return self._sessions.unended()
 
     async def _left_to_do(self, taking: Taking) -> tuple[list[Put], Taking]:
         """Return what remembers this one as the last, and it without what came too late."""

@@ -107,7 +107,7 @@ def revoke(
         click.echo(f"ended {visible(str(one))}")
     if not ended:
         signing_in = f"; what {user} has begun to sign in is refused" if user and not device else ""
-        raise ClientFailure(f"no session was ended: none of these held{signing_in}")
+        raise ClientFailure(f"no session was ended: there was none to end{signing_in}")
 
 
 def _path(session_id: str, query: dict[str, str]) -> str:

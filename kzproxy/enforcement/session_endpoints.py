@@ -59,7 +59,7 @@ class ShownSessions(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class EndedSessions(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer to a DELETE: the ids of the sessions that held until then."""
+    """The answer to a DELETE: the ids of the sessions that had not ended until then."""
 
     ended: tuple[str, ...]
 
@@ -209,10 +209,13 @@ class SessionsEndpoint:
         if asked.rest:
             record = directory.find(asked.rest)
             return () if record is None else (record,)
-        ended = query.get("ended") == "true"
+        if asked.method == "DELETE":
+            among = directory.unended()
+        else:
+            among = directory.all() if query.get("ended") == "true" else directory.holding()
         return tuple(
             one
-            for one in (directory.all() if ended else directory.holding())
+            for one in among
             if query.get("user", one.username) == one.username
             and query.get("device", one.device_id) == one.device_id
         )

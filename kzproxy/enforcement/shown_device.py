@@ -108,7 +108,7 @@ class Devices:
             last_seen=record.last_seen,
             certificate_ends_at=record.certificate_ends_at,
             same_serial_as=record.same_serial_as,
-            sessions=len(self.sessions.of_device(record.id)),
+            sessions=len(self.sessions.holding_on(record.id)),
         )
 
 

@@ -235,6 +235,31 @@ async def test_one_session_too_many_ends_the_one_used_least_recently(
         kept.directory.identity(kept.record(2).id, clock.now())
 
 
+async def test_sessions_whose_provider_is_silent_are_among_too_many(
+    kept: KeptSessions, clock: ManualClock
+):
+    for number in range(1, 4):
+        await kept.directory.begin(kept.record(number))
+        clock.advance(timedelta(minutes=5))
+    await kept.directory.begin(kept.record(4))
+    ended = kept.directory.find(kept.record(1).id)
+    assert ended is not None
+    assert ended.end_cause == SessionEnd.EVICTED
+
+
+async def test_a_session_that_may_hold_again_is_there_for_those_who_end_them(
+    kept: KeptSessions, clock: ManualClock
+):
+    await kept.directory.begin(record := kept.record(1, device_id="laptop"))
+    clock.advance(timedelta(minutes=7))
+    assert kept.directory.holding() == kept.directory.holding_on("laptop") == ()
+    found = [kept.directory.unended(), kept.directory.of_device("laptop")]
+    found += [kept.directory.of_user(*record.user), kept.directory.of_key(record.key_thumbprint)]
+    assert found == [(record,)] * 4
+    clock.advance(timedelta(hours=12))
+    assert kept.directory.unended() == ()
+
+
 async def test_sessions_are_found_by_user_and_by_device(kept: KeptSessions):
     await kept.directory.begin(kept.record(1, device_id="laptop"))
     await kept.directory.begin(kept.record(2, subject="00u2", username="bob"))

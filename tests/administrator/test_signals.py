@@ -65,6 +65,21 @@ async def test_a_revoked_session_ends_with_its_streams_and_says_why(
         worker.facts(record)
 
 
+async def test_a_session_whose_provider_is_silent_is_concerned_too(
+    worker: Worker, clock: ManualClock
+) -> None:
+    record = await worker.signed_in(authentication_class="high")
+    on_it = SignalSubject(issuer=IDP, device_id="laptop-1")
+    clock.advance(7 * MINUTE)
+    for subject in (ALICE, on_it, SignalSubject(issuer=IDP, email="alice@example.com")):
+        clock.advance(SECOND)
+        level = f"low-{clock.now():%S}"
+        await worker.take(SignalKind.ASSURANCE_CHANGED, subject, current_level=level)
+        assert worker.session(record).authentication_class == level
+    await worker.take(SignalKind.SESSION_REVOKED)
+    assert worker.session(record).end_cause == SessionEnd.SIGNAL
+
+
 async def test_it_is_in_the_log_before(worker: Worker) -> None:
     record = await worker.signed_in()
     await worker.take(SignalKind.SESSION_REVOKED, signal_id="24c6")

@@ -363,3 +363,17 @@ async def test_the_sessions_of_a_device_end_with_it(kept: KeptDevices, how: str)
         await kept.administration.forget(record.id, kept.doing())
     assert [session.id for session in kept.directory.holding()] == [kept.record(3).id]
     assert kept.directory.find(kept.record(1).id).end_cause == "device"
+
+
+@pytest.mark.parametrize("how", ["block", "forget"])
+async def test_so_do_those_whose_provider_is_silent(kept: KeptDevices, how: str) -> None:
+    machine = Machine()
+    await kept.directory.begin(kept.record(1, key_thumbprint=machine.thumbprint))
+    kept.clock.advance(timedelta(minutes=7))
+    record = await kept.approved(machine)
+    assert kept.directory.find(kept.record(1).id).device_id == record.id
+    if how == "block":
+        await kept.administration.block(record.id, "stolen", kept.doing())
+    else:
+        await kept.administration.forget(record.id, kept.doing())
+    assert kept.directory.find(kept.record(1).id).end_cause == "device"

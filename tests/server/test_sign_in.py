@@ -1,8 +1,10 @@
 """People sign in at a real kzproxy, over the demo identity provider, and use what they get."""
 
+import asyncio
 import base64
 import json
 import re
+import secrets
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +18,10 @@ import yaml
 from joserfc import jwt
 from joserfc.jwk import KeySet
 
+from kzproxy.administrator.session import SessionRecord
+from kzproxy.administrator.session_entry import KIND, decoded_session, session_put
+from kzproxy.clock.system import SystemClock
+from kzproxy.store.sqlite import SqliteStore
 from tests.proxy.raw_client import Answer, RawClient
 from tests.proxy.sign_in_world import (
     DEVICE_CODE_GRANT,
@@ -348,6 +354,36 @@ def test_another_person_on_the_same_client_ends_the_first_ones_session(world: Si
     refused = machine.ask(token=str(before["access_token"]))
     assert refused.status == 401
     assert "somebody else signed in on this client" in message_of(refused)
+
+
+def test_so_does_it_end_one_whose_provider_is_silent(world: SignInWorld):
+    machine, long_ago = world.machine(), datetime.now(UTC) - timedelta(minutes=10)
+    before = SessionRecord(
+        id=secrets.token_hex(16),
+        username="demo:developer",
+        issuer="https://silent.example.com",
+        subject="developer",
+        began_at=long_ago,
+        ends_at=long_ago + timedelta(hours=12),
+        seen_at=datetime.now(UTC),
+        verified_at=long_ago,
+        key_thumbprint=machine.key_thumbprint,
+    )
+
+    async def keep() -> SessionRecord | None:
+        """Have it kept where it is not yet, and return it as it is by now."""
+        store = SqliteStore.open(world.directory / "kept.db", SystemClock())
+        if await store.get(KIND, before.id) is None:
+            await store.write(session_put(before, None))
+        entry = await store.get(KIND, before.id)
+        await store.close()
+        return None if entry is None else decoded_session(entry.value)
+
+    assert asyncio.run(keep()) == before
+    machine.signed_in("operator")
+    ended = asyncio.run(keep())
+    assert ended is not None
+    assert ended.end_message == "somebody else signed in on this client"
 
 
 def test_a_terminal_is_let_in_by_its_code(world: SignInWorld):
