@@ -1,9 +1,12 @@
 """Move a decision log aside when it is long enough, and drop the oldest of those moved."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+_STAMP_AND_SEQ = r"\.(\d{8}T\d{6}Z)-\d{12}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,16 +56,25 @@ class RotationPlan:
 def move_aside(path: Path, *, seq: int, now: datetime) -> None:
     """Rename ``path`` after the time and its last line, so that names sort as they were written.
 
+    Where the clock was set back since the last time, it is named after that one's time.
+
     Raises:
         OSError: It cannot be renamed.
     """
-    path.rename(path.with_name(f"{path.name}.{now:%Y%m%dT%H%M%SZ}-{seq:012d}"))
+    stamp = max([f"{now:%Y%m%dT%H%M%SZ}", *_stamped(path).values()])
+    path.rename(path.with_name(f"{path.name}.{stamp}-{seq:012d}"))
 
 
 def moved_files(path: Path) -> list[Path]:
     """Return what ``move_aside`` has made of ``path``, the oldest first."""
-    ours = re.compile(re.escape(path.name) + r"\.\d{8}T\d{6}Z-\d{12}")
-    return sorted(each for each in path.parent.iterdir() if ours.fullmatch(each.name))
+    return sorted(_stamped(path))
+
+
+def _stamped(path: Path) -> dict[Path, str]:
+    """Return what ``move_aside`` has made of ``path``, with the stamp in the name of each."""
+    ours = re.compile(re.escape(path.name) + _STAMP_AND_SEQ)
+    found = {each: ours.fullmatch(each.name) for each in path.parent.iterdir()}
+    return {each: match[1] for each, match in found.items() if match is not None}
 
 
 def moved_by_anybody(path: Path) -> list[Path]:
@@ -82,4 +94,19 @@ def moved_by_anybody(path: Path) -> list[Path]:
         for match in found
         if match[1] is None or match[0].removesuffix(match[1]) not in names
     ]
-    return sorted(moved, key=lambda each: (each.lstat().st_mtime_ns, each.name), reverse=True)
+    written_at = _written_at(path, moved)
+    return sorted(moved, key=lambda each: (written_at[each], each.name), reverse=True)
+
+
+def _written_at(path: Path, moved: Iterable[Path]) -> dict[Path, int]:
+    """Return when each was written last, in nanoseconds: of ours none before one that it follows.
+
+    The clock may have been set back in between, and names tell their order.
+    """
+    ours = re.compile(re.escape(path.name) + _STAMP_AND_SEQ)
+    latest, written_at = 0, {}
+    for each in sorted(moved):
+        written_at[each] = each.lstat().st_mtime_ns
+        if ours.match(each.name):
+            latest = written_at[each] = max(latest, written_at[each])
+    return written_at
