@@ -29,6 +29,13 @@ class SessionIndex:
         self.by_device: dict[str, set[str]] = {}
         self.by_key: dict[str, set[str]] = {}
         self._ends: list[tuple[datetime, str]] = []
+        # By id: the earliest of its ends above. Others are passed over when their time has come.
+        self._queued: dict[str, datetime] = {}
+
+    @property
+    def pending(self) -> int:
+        """How many ends are expected."""
+        return len(self._ends)
 
     def keep(self, record: SessionRecord) -> None:
         """Have a session in the set, in place of what was there of its id."""
@@ -53,13 +60,22 @@ class SessionIndex:
         _remove(self.by_key, record.key_thumbprint, session_id)
 
     def expect_end(self, session_id: str, at: datetime) -> None:
-        """Note when a session may come to its end by itself."""
-        heapq.heappush(self._ends, (at, session_id))
+        """Note when a session may come to its end by itself, unless that is looked at before."""
+        queued = self._queued.get(session_id)
+        if queued is None or at < queued:
+            self._queued[session_id] = at
+            heapq.heappush(self._ends, (at, session_id))
 
     def expected_ends(self, now: datetime) -> Iterator[SessionRecord]:
-        """Go through those that were noted for ``now`` or before, and are there and not ended."""
+        """Go through those that were noted for ``now`` or before, and are there and not ended.
+
+        Each is noted no more then: one whose end is later by now is to be expected anew.
+        """
         while self._ends and self._ends[0][0] <= now:
-            _, session_id = heapq.heappop(self._ends)
+            at, session_id = heapq.heappop(self._ends)
+            if self._queued.get(session_id) != at:
+                continue
+            del self._queued[session_id]
             record = self.records.get(session_id)
             if record is not None and record.ended_at is None:
                 yield record

@@ -55,3 +55,28 @@ def test_an_end_is_told_once_and_only_of_one_that_is_there(
     index.expect_end(record.id, now)
     index.keep(msgspec.structs.replace(record, ended_at=now))
     assert list(index.expected_ends(now + MINUTE)) == []
+
+
+def test_one_end_is_expected_of_each_session_however_often_it_changes(
+    record: SessionRecord, clock: ManualClock
+) -> None:
+    index, now = SessionIndex(), clock.now()
+    for minute in range(100):
+        index.keep(record)
+        index.expect_end(record.id, now + minute * MINUTE)
+        index.drop(record.id)  # as when everything is read anew
+    assert index.pending == 1
+    index.keep(record)
+    assert list(index.expected_ends(now)) == [record]
+    assert index.pending == 0
+
+
+def test_an_end_that_comes_earlier_than_was_expected_is_told_then(
+    record: SessionRecord, clock: ManualClock
+) -> None:
+    index, now = SessionIndex(), clock.now()
+    index.keep(record)
+    index.expect_end(record.id, now + 2 * MINUTE)
+    index.expect_end(record.id, now + MINUTE)
+    assert list(index.expected_ends(now + MINUTE)) == [record]
+    assert list(index.expected_ends(now + 2 * MINUTE)) == []
