@@ -3,13 +3,14 @@
 import heapq
 import zlib
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.session_entry import KIND
+from kzproxy.clock.system import Clock
 from kzproxy.store.store import Entry
 
 # Of the interval. The later bound leaves time for the answer, so that what changes at the provider
@@ -18,20 +19,24 @@ _EARLIEST, _LATEST = 0.7, 0.9
 _STEPS = 1 << 16
 # What no longer holds stays in the heap until its time has come, or until it is the greater part.
 _MOST_STALE = 1000
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 class DueSessions:
     """Knows for each session when it is due. A ``View`` of the store, after the directory's.
 
     A session becomes due at once where ``verified_at`` is set back: that is how whoever hears that
-    something has changed has the provider asked, whichever worker does the asking.
+    something has changed has the provider asked, whichever worker does the asking. So it does where
+    the clock was ahead when it was confirmed, and has been put right.
     """
 
     kind = KIND
 
-    def __init__(self, directory: SessionDirectory) -> None:
+    def __init__(self, directory: SessionDirectory, clock: Clock) -> None:
         """Take the directory, which follows the store already."""
         self._directory = directory
+        self._clock = clock
+        self._latest = _LONG_AGO  # that the clock has said
         self._due: dict[str, datetime] = {}
         self._heap: list[tuple[datetime, str]] = []
         # By issuer: those of one that cannot be asked must not be in the way of another's.
@@ -68,7 +73,9 @@ class DueSessions:
             self._due.pop(session_id, None)
             self._discard(session_id)
             return
-        due = due_at(record, self._directory.settings.reverify)
+        now = self._clock.now()
+        self._latest = max(self._latest, now)
+        due = self._due_at(record, now)
         due = due if not_before is None else max(due, not_before)
         if self._due.get(session_id) != due:
             self._wait(session_id, due)
@@ -90,6 +97,9 @@ class DueSessions:
             now: Aware, UTC.
             may_ask: Whether anything may be asked of the provider of an issuer just now.
         """
+        if now < self._latest:
+            self._look_anew(now)
+        self._latest = now
         self._make_ready(now)
         asked = [ids for issuer, ids in self._ready.items() if ids and may_ask(issuer)]
         records = filter(None, (self._directory.find(one) for ids in asked for one in ids))
@@ -98,6 +108,18 @@ class DueSessions:
             self._discard(record.id)
             del self._due[record.id]
         return taken
+
+    def _due_at(self, record: SessionRecord, now: datetime) -> datetime:
+        if record.verified_at > now:
+            return now  # by a clock that was ahead, so nobody can tell when
+        return due_at(record, self._directory.settings.reverify)
+
+    def _look_anew(self, now: datetime) -> None:
+        """Have none wait for a time that a clock said which has been set back."""
+        for session_id, due in tuple(self._due.items()):
+            record = self._directory.find(session_id)
+            if record is not None and (sooner := self._due_at(record, now)) < due:
+                self._wait(session_id, sooner)
 
     def _make_ready(self, now: datetime) -> None:
         while self._heap and self._heap[0][0] <= now:

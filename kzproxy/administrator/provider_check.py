@@ -179,7 +179,8 @@ def confirmed(
         return record  # the person has signed in anew, and the answer is about the time before
     # Set back while the answer was under way: what has changed since may not be in it.
     wanted_again = record.verified_at < before.verified_at
-    verified_at = record.verified_at if wanted_again else max(record.verified_at, asked_at)
+    # Else as of when it was asked, even if that is earlier: the clock may have been ahead.
+    verified_at = record.verified_at if wanted_again else asked_at
     changed = msgspec.structs.replace(record, verified_at=verified_at)
     if identity is None:
         return changed

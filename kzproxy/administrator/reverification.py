@@ -84,7 +84,7 @@ class Reverification:
         """
         self._with = shared
         self._limits = limits
-        self._due = DueSessions(shared.directory)
+        self._due = DueSessions(shared.directory, shared.clock)
         self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
         self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()

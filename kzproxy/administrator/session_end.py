@@ -30,7 +30,8 @@ def why_over(record: SessionRecord, settings: SessionSettings, now: datetime) ->
         return f"the session has lasted as long as one may; {SIGN_IN_AGAIN}"
     if now >= record.seen_at + settings.idle:
         return f"the session was not used for {settings.idle}; {SIGN_IN_AGAIN}"
-    if now >= record.verified_at + settings.reverify + settings.grace:
+    # Also where it is so far ahead: the clock was set back, and nobody can tell when that was.
+    if abs(now - record.verified_at) >= settings.reverify + settings.grace:
         return (
             f"the identity provider {record.issuer} could not be asked since"
             f" {record.verified_at:%Y-%m-%dT%H:%M:%SZ} whether this session still holds;"

@@ -71,7 +71,7 @@ def ids(records: list[SessionRecord]) -> list[int]:
 
 
 async def test_the_ones_in_use_come_first_and_each_is_taken_once(kept, clock):
-    due = DueSessions(kept.directory)
+    due = DueSessions(kept.directory, kept.clock)
     kept.following.follow(due)
     for number in range(1, 6):
         seen_at = clock.now() - timedelta(minutes=number)
@@ -87,7 +87,7 @@ async def test_the_ones_in_use_come_first_and_each_is_taken_once(kept, clock):
 
 async def test_times_that_no_longer_hold_do_not_pile_up_where_nobody_takes(kept, clock):
     """In a worker that does not ask, all its life, each confirmation by another left one."""
-    due = DueSessions(kept.directory)
+    due = DueSessions(kept.directory, kept.clock)
     kept.following.follow(due)
     for number in range(1, 4):
         await kept.directory.begin(kept.record(number))
@@ -101,7 +101,7 @@ async def test_times_that_no_longer_hold_do_not_pile_up_where_nobody_takes(kept,
 
 
 async def test_one_that_ended_is_not_due(kept, clock):
-    due = DueSessions(kept.directory)
+    due = DueSessions(kept.directory, kept.clock)
     kept.following.follow(due)
     await kept.directory.begin(record := kept.record())
     clock.advance(INTERVAL)
@@ -113,7 +113,7 @@ async def test_one_that_ended_is_not_due(kept, clock):
 
 
 async def test_one_that_is_put_off_waits_unless_it_changes(kept, clock):
-    due = DueSessions(kept.directory)
+    due = DueSessions(kept.directory, kept.clock)
     kept.following.follow(due)
     await kept.directory.begin(record := kept.record())
     clock.advance(INTERVAL)
@@ -134,14 +134,14 @@ async def test_one_that_is_put_off_waits_unless_it_changes(kept, clock):
 async def test_those_that_are_read_at_the_start_are_known(kept, clock):
     await kept.directory.begin(kept.record(1))
     await kept.directory.begin(kept.record(2, verified_at=clock.now() - timedelta(hours=1)))
-    due = DueSessions(kept.directory)
+    due = DueSessions(kept.directory, kept.clock)
     due.replaced(await kept.store.entries("session"))
     assert len(due) == 2
     assert ids(due.take(10, clock.now(), anybody)) == [2]
 
 
 async def test_those_whose_provider_cannot_be_asked_are_in_nobodys_way(kept, clock):
-    due = DueSessions(kept.directory)
+    due = DueSessions(kept.directory, kept.clock)
     kept.following.follow(due)
     for number in range(1, 6):
         await kept.directory.begin(kept.record(number, issuer="https://silent.example"))
@@ -151,3 +151,23 @@ async def test_those_whose_provider_cannot_be_asked_are_in_nobodys_way(kept, clo
     taken = due.take(1, clock.now(), lambda issuer: issuer != "https://silent.example")
     assert ids(taken) == [9]
     assert len(due.take(10, clock.now(), anybody)) == 5
+
+
+async def test_whoever_was_confirmed_by_a_clock_that_was_ahead_is_due_once_that_is_put_right(
+    kept, clock
+):
+    due = DueSessions(kept.directory, kept.clock)
+    kept.following.follow(due)
+    await kept.directory.begin(kept.record(1))
+    clock.jump(timedelta(hours=3))
+    ahead = clock.now()
+    await kept.directory.begin(kept.record(2))
+    due.schedule(kept.record(1).id, clock.now() + INTERVAL)
+    assert due.take(10, clock.now(), anybody) == []
+    clock.jump(-timedelta(hours=3))
+    assert ids(due.take(10, clock.now(), anybody)) == [2]
+    # Begun by now, by somebody who signed in before.
+    await kept.directory.begin(kept.record(3, verified_at=ahead))
+    assert ids(due.take(10, clock.now(), anybody)) == [3]
+    clock.advance(INTERVAL)
+    assert ids(due.take(10, clock.now(), anybody)) == [1]

@@ -251,6 +251,42 @@ async def test_a_wish_that_comes_while_the_provider_is_asked_is_asked_for_again(
     assert worker.found(record).verified_at == clock.now()
 
 
+async def test_once_a_clock_that_was_ahead_is_put_right_sessions_are_confirmed_anew(
+    worker, person, client, clock
+):
+    ahead = timedelta(hours=1)
+    record = await worker.begin(await signed_in(client, person))
+    clock.jump(ahead)
+    await worker.turn()
+    assert worker.found(record).verified_at == clock.now()
+    clock.jump(-ahead)
+    clock.advance(timedelta(seconds=1))
+    with pytest.raises(Unauthenticated, match="could not be asked since"):
+        worker.identity(record)
+    await worker.turn()
+    assert worker.found(record).verified_at == clock.now()
+    assert worker.identity(record).username == "alice"
+
+
+async def test_a_clock_that_is_put_right_while_the_provider_is_asked_is_noticed(
+    worker, person, client, clock
+):
+    ahead = timedelta(hours=1)
+    record = await worker.begin(await signed_in(client, person))
+    clock.jump(ahead)
+    person.wait = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.turn())
+        while not person.under_way:
+            await asyncio.sleep(0.01)
+        clock.jump(-ahead)
+        clock.advance(timedelta(seconds=1))
+        person.wait.set()
+    await worker.turn()
+    assert worker.outcomes("confirmed") == 2
+    assert worker.found(record).verified_at == clock.now()
+
+
 async def test_a_refresh_token_that_the_store_does_not_take_is_not_lost(
     worker, person, client, clock, provider, tmp_path
 ):

@@ -227,6 +227,21 @@ async def test_a_session_that_nobody_confirms_holds_for_the_grace_alone(
         kept.directory.identity(record.id, clock.now())
 
 
+async def test_a_confirmation_from_far_ahead_is_worth_no_more_than_one_from_long_ago(
+    kept: KeptSessions, clock: ManualClock
+):
+    record, other = kept.record(1), kept.record(2)
+    await kept.directory.begin(
+        msgspec.structs.replace(record, verified_at=clock.now() + timedelta(seconds=359))
+    )
+    await kept.directory.begin(
+        msgspec.structs.replace(other, verified_at=clock.now() + timedelta(seconds=360))
+    )
+    assert kept.directory.identity(record.id, clock.now())
+    with pytest.raises(Unauthenticated, match="could not be asked since"):
+        kept.directory.identity(other.id, clock.now())
+
+
 async def test_what_nobody_can_tell_is_refused(kept: KeptSessions, clock: ManualClock):
     await kept.directory.begin(record := kept.record())
     clock.advance(timedelta(seconds=16))
