@@ -81,6 +81,6 @@ class HeldLease:
             return
         self._held_until = now
         try:
-            await self._store.hold(self._name, self._holder, 0)
+            await self._store.let_go(self._name, self._holder)
         except ServiceUnavailable as error:
             log.warning("the lease %s could not be given up: %s", self._name, error.detail)

@@ -39,6 +39,8 @@ class SqliteStore:
         self._connection = connection
         self._clock = clock
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        # By name: the end of a lease that is further ahead than any, and when it was first seen.
+        self._ahead: dict[str, tuple[float, float]] = {}
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> "SqliteStore":
@@ -82,6 +84,14 @@ class SqliteStore:
         """Take or keep a lease; see ``Store``."""
         return await self._do(
             lambda: self._in_transaction(lambda: self._held(name, holder, seconds))
+        )
+
+    async def let_go(self, name: str, holder: str) -> None:
+        """Give up a lease; see ``Store``."""
+        await self._do(
+            lambda: self._connection.execute(
+                "DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder)
+            )
         )
 
     async def sweep(self) -> int:
@@ -200,10 +210,27 @@ class SqliteStore:
         taken = self._connection.execute(
             "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
             " SET holder = excluded.holder, until = excluded.until"
-            " WHERE holder = excluded.holder OR until <= ?",
-            (name, holder, now + seconds, now),
+            " WHERE holder = excluded.holder OR until <= ? OR ?",
+            (name, holder, now + seconds, now, self._is_left_ahead(name, now, seconds)),
         )
         return taken.rowcount == 1
+
+    def _is_left_ahead(self, name: str, now: float, seconds: float) -> bool:
+        """Whether a lease is of a clock that was ahead, and its holder has said nothing since.
+
+        Not at once: one who lives may go by it until it has lasted as long as it was taken for.
+        """
+        found = self._connection.execute("SELECT until FROM leases WHERE name = ?", (name,))
+        row = found.fetchone()
+        if row is None or row[0] <= now + seconds:
+            self._ahead.pop(name, None)
+            return False
+        asked_at = self._clock.monotonic()
+        until, seen_at = self._ahead.get(name, (None, asked_at))
+        if until != row[0]:
+            seen_at = asked_at
+        self._ahead[name] = row[0], seen_at
+        return asked_at - seen_at >= seconds
 
     def _swept(self) -> int:
         now = self._clock.now().timestamp()

@@ -110,8 +110,13 @@ class Store(Protocol):
     async def hold(self, name: str, holder: str, seconds: float) -> bool:
         """Take or keep a lease for what must happen once; whether ``holder`` has it now.
 
-        The lease ends by itself after ``seconds`` unless it is taken again before.
+        The lease ends by itself after ``seconds`` unless it is taken again before. All who take one
+        of a name are to say the same length: an end that lies further ahead is of a clock that was
+        ahead, and counts no more once it has been seen unchanged for so long.
         """
+
+    async def let_go(self, name: str, holder: str) -> None:
+        """Give up a lease, if ``holder`` has it: it is anybody's then."""
 
     async def sweep(self) -> int:
         """Delete what has expired; return how much."""

@@ -80,6 +80,19 @@ async def test_a_clock_that_is_set_back_lengthens_nothing(one, clock):
     assert not one.is_held()
 
 
+async def test_whoever_was_killed_under_a_clock_that_was_ahead_is_waited_for_as_any_other(
+    one, two, clock
+):
+    clock.jump(timedelta(hours=3))
+    await one.keep()
+    clock.jump(-timedelta(hours=3))
+    for _ in range(TIMES.length // TIMES.renewed + 1):
+        await two.keep()
+        assert not (one.is_held() and two.is_held())
+        clock.advance(TIMES.renewed)
+    assert two.is_held()
+
+
 async def test_what_is_given_up_is_anothers_at_once(one, two):
     await one.keep()
     await one.let_go()

@@ -197,6 +197,47 @@ async def test_one_at_a_time_holds_a_lease(
     assert not await store.hold("work", "one", 30)
 
 
+async def test_a_lease_that_a_clock_was_ahead_for_lasts_no_longer_than_any(
+    store: SqliteStore, other: SqliteStore, clock: ManualClock
+):
+    clock.jump(timedelta(hours=3))
+    assert await store.hold("work", "one", 30)
+    clock.jump(-timedelta(hours=3))
+    for _ in range(3):
+        assert not await other.hold("work", "two", 30)
+        clock.advance(timedelta(seconds=10))
+    assert await other.hold("work", "two", 30)
+    assert not await store.hold("work", "one", 30)
+
+
+async def test_one_whose_holder_lives_is_not_taken_from_it(
+    store: SqliteStore, other: SqliteStore, clock: ManualClock
+):
+    clock.jump(timedelta(hours=3))
+    assert await store.hold("work", "one", 30)
+    clock.jump(-timedelta(hours=2))
+    assert not await other.hold("work", "two", 30)
+    clock.advance(timedelta(seconds=10))
+    assert await store.hold("work", "one", 30)  # by a clock that is still ahead
+    clock.jump(-timedelta(hours=1))
+    assert not await other.hold("work", "two", 30)
+    clock.advance(timedelta(seconds=25))
+    assert not await other.hold("work", "two", 30)
+    assert await store.hold("work", "one", 30)
+
+
+async def test_one_that_is_given_up_is_anothers_whatever_the_clock_says(
+    store: SqliteStore, other: SqliteStore, clock: ManualClock
+):
+    clock.jump(timedelta(hours=3))
+    assert await store.hold("work", "one", 30)
+    await other.let_go("work", "two")
+    assert not await other.hold("work", "two", 30)
+    await store.let_go("work", "one")
+    clock.jump(-timedelta(hours=3))
+    assert await other.hold("work", "two", 30)
+
+
 async def test_a_worker_killed_in_a_write_leaves_nothing_of_it(path: Path, clock: ManualClock):
     """As ``kill -9`` does: the connection goes without a word in the middle of a transaction."""
     store = SqliteStore.open(path, clock)
