@@ -27,10 +27,10 @@ MASK = "***"
 
 _CUT_OR_ESCAPED = re.compile(r"\\|\.\.\.\[[0-9]+ more\]$")
 
-# Query parameters whose values are written down: those that Kubernetes' own types define
+# Query parameters that are written down: those that Kubernetes' own types define
 # (meta/v1 List-, Get-, Delete-, Create-, Update- and PatchOptions; core/v1 PodLog-, PodExec-,
 # PodAttach- and PodPortForwardOptions; healthz and OpenAPI). Any other may be a secret in the
-# wrong place, such as ``access_token``.
+# wrong place, such as ``access_token``, or be one itself, without a name.
 _LOGGED_PARAMETERS = frozenset(
     {
         "allowWatchBookmarks",
@@ -114,12 +114,13 @@ def logged_target(target: str, *, of_another_application: bool = False) -> str:
     """Return a canonical target as it may be written down.
 
     Of a command only its first word stays: what follows is the user's content. Parameters that
-    Kubernetes does not define are masked; so are all of them where the query is meant for an
-    application behind ``*/proxy``.
+    Kubernetes does not define are masked, with their names; so is the whole query where it is meant
+    for an application behind ``*/proxy``.
     """
     path, question_mark, query = target.partition("?")
     if question_mark:
-        path = f"{path}?{_masked_query(query, mask_all=of_another_application)}"
+        masked = MASK if query and of_another_application else _masked_query(query)
+        path = f"{path}?{masked}"
     return visible(path, MAX_TARGET_CHARS)
 
 
@@ -131,15 +132,17 @@ def logged_raw_target(target: str) -> str:
     return visible(f"{path}{mark}{MASK}" if mark else path, MAX_TARGET_CHARS)
 
 
-def _masked_query(query: str, *, mask_all: bool) -> str:
+def _masked_query(query: str) -> str:
     masked: list[str] = []
     command_seen = False
     for pair in query.split("&"):
         name, equals, _ = pair.partition("=")
         decoded = unquote_plus(name)
-        hidden = mask_all or decoded not in _LOGGED_PARAMETERS
-        if decoded == "command":
-            hidden = hidden or command_seen
-            command_seen = True
-        masked.append(f"{name}={MASK}" if hidden and equals else pair)
+        if pair and decoded not in _LOGGED_PARAMETERS:
+            masked.append(MASK)
+        elif decoded == "command" and command_seen and equals:
+            masked.append(f"{name}={MASK}")
+        else:
+            masked.append(pair)
+        command_seen = command_seen or decoded == "command"
     return "&".join(masked)
