@@ -6,7 +6,6 @@
 import json
 import logging
 from collections.abc import Callable, Sequence
-from urllib.parse import parse_qs
 
 from aiohttp import web
 
@@ -16,9 +15,9 @@ from kzproxy.audit.schema import SignalRefusedRecord
 from kzproxy.authentication.logout_token import LOGOUT_TYPES, LogoutToken, LogoutTokenVerifier
 from kzproxy.authentication.signed_token import SignedToken, read_signed_token
 from kzproxy.clock.system import Clock
-from kzproxy.errors.kinds import ProxyError, Unauthenticated
+from kzproxy.errors.kinds import BadRequest, PayloadTooLarge, ProxyError, Unauthenticated
 from kzproxy.metrics.registry import Metrics
-from kzproxy.web.bounded_body import BodyRefused, bounded_body
+from kzproxy.web.bounded_form import bounded_form
 from kzproxy.web.refused_signals import RefusedSignals
 
 PATH = "/backchannel_logout"
@@ -27,7 +26,6 @@ MAX_BODY_BYTES = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
-_FORM = "application/x-www-form-urlencoded"
 _NO_STORE = {"Cache-Control": "no-store"}
 _BAD_REQUEST, _UNAVAILABLE = 400, 503
 
@@ -68,8 +66,8 @@ class LogoutReceiver:
         try:
             token = read_signed_token(await _logout_token(request), LOGOUT_TYPES)
             logout = await self._verifier(token).verify(token)
-        except (Unauthenticated, BodyRefused) as error:
-            return await self._refuse(request, str(error))
+        except (Unauthenticated, BadRequest, PayloadTooLarge) as error:
+            return await self._refuse(request, error.message)
         signal, source = _signal(logout)
         outcome = await self._signals.take(signal, source)
         self._metrics.count_signal(STREAM, signal.kind.value, outcome.value)
@@ -105,14 +103,8 @@ class LogoutReceiver:
 
 
 async def _logout_token(request: web.Request) -> str:
-    body = await bounded_body(request, MAX_BODY_BYTES)
-    if request.content_type != _FORM:
-        raise Unauthenticated(f"`Content-Type` must be {_FORM}")
-    try:
-        fields = parse_qs(body.decode("ascii"), strict_parsing=True, max_num_fields=16)
-    except ValueError as error:
-        raise Unauthenticated("the body is not a form") from error
-    tokens = fields.get("logout_token", [])
+    fields = await bounded_form(request, MAX_BODY_BYTES)
+    tokens = [value for name, value in fields if name == "logout_token"]
     if len(tokens) != 1:
         raise Unauthenticated("the form must have `logout_token` once")
     return tokens[0]

@@ -166,6 +166,7 @@ async def serving_bounded(
     runner = web.AppRunner(
         application,
         access_log=None,
+        auto_decompress=False,  # or a stranger's kilobyte is a megabyte's work
         keepalive_timeout=limits.idle.total_seconds(),
         shutdown_timeout=_CLOSING_SECONDS,
     )

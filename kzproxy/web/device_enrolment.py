@@ -8,32 +8,26 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
-from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from kzproxy.audit.visible import visible
 from kzproxy.devices.device_record import DeviceRecord
 from kzproxy.devices.enrolment import Enrolment
 from kzproxy.devices.enrolment_request import Enrolled, Enroller, EnrolmentRequest
 from kzproxy.devices.proof import Proof, Purpose, verified_proof
 from kzproxy.devices.signing_request import requested_key
-from kzproxy.errors.kinds import (
-    BadRequest,
-    InternalError,
-    PayloadTooLarge,
-    ProxyError,
-    UnsupportedMediaType,
-)
+from kzproxy.errors.kinds import BadRequest, InternalError, ProxyError
 from kzproxy.store.nonces import LIFETIME, Nonces
 from kzproxy.web.address_limits import AddressLimit
+from kzproxy.web.bounded_form import bounded_form
 from kzproxy.web.sign_in_desk import address_of, remote
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024
-_FORM = "application/x-www-form-urlencoded"
 
 _OK = 200
 _ACCEPTED = 202
@@ -246,17 +240,12 @@ def _json(value: msgspec.Struct, status: int = _OK) -> web.Response:
 
 
 async def _read(request: web.Request, kind: type[_Body]) -> _Body:
-    if request.content_type != _FORM:
-        raise UnsupportedMediaType(f"the body must be {_FORM}")
-    received = bytearray()
-    async for chunk in request.content.iter_chunked(4096):
-        received += chunk
-        if len(received) > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"the body is over {MAX_BODY_BYTES} bytes")
+    fields = await bounded_form(request, MAX_BODY_BYTES)
+    if len(dict(fields)) != len(fields):
+        raise BadRequest("the form has a field twice")
     try:
-        fields = parse_qsl(received.decode("ascii"), keep_blank_values=True, strict_parsing=True)
-        if len(dict(fields)) != len(fields):
-            raise BadRequest("the form has a field twice")
         return msgspec.convert(dict(fields), type=kind)
-    except ValueError as error:
-        raise BadRequest("the form is not what this endpoint takes", detail=str(error)) from error
+    except msgspec.ValidationError as error:
+        # It names the field, and whoever sent it chose how that is called.
+        said = visible(str(error))
+        raise BadRequest("the form is not what this endpoint takes", detail=said) from error

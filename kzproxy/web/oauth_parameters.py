@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping
 
 from aiohttp import web
 
-from kzproxy.web.oauth_errors import OAuthError, PageRefusal
+from kzproxy.errors.kinds import BadRequest, PayloadTooLarge
+from kzproxy.web.bounded_form import MAX_FIELDS, bounded_form
+from kzproxy.web.oauth_errors import OAuthError, PageRefusal, as_oauth
 
 MAX_BODY_BYTES = 64 * 1024
 """A posture report and a certificate request are the longest, and under 16 KiB together."""
 
-MAX_PARAMETERS = 32
 _MAX_CHARACTERS = 4096
 _LONGER = {"posture": 48 * 1024, "csr": 8 * 1024}
-_FORM = "application/x-www-form-urlencoded"
 
 
 class Parameters:
@@ -25,7 +25,7 @@ class Parameters:
         self._values: dict[str, str] = {}
         self.fault = ""
         for number, (name, value) in enumerate(pairs):
-            if number >= MAX_PARAMETERS:
+            if number >= MAX_FIELDS:
                 self.fault = "there are too many parameters"
                 break
             if name in self._values:
@@ -49,7 +49,13 @@ async def token_form(request: web.Request) -> Parameters:
     Raises:
         OAuthError: ``invalid_request``.
     """
-    parameters = await _form(request)
+    if request.query_string:
+        # RFC 6749 section 2.3.1: no credential in an address, which is logged on the way.
+        raise OAuthError("invalid_request", "parameters belong in the body, not in the address")
+    try:
+        parameters = Parameters(await bounded_form(request, MAX_BODY_BYTES))
+    except (BadRequest, PayloadTooLarge) as error:
+        raise as_oauth(error) from error
     if parameters.fault:
         raise OAuthError("invalid_request", parameters.fault)
     return parameters
@@ -64,7 +70,7 @@ async def page_form(request: web.Request) -> Parameters:
     try:
         return await token_form(request)
     except OAuthError as error:
-        raise PageRefusal("The form cannot be read.") from error
+        raise PageRefusal("The form cannot be read.", status=error.status) from error
 
 
 def page_query(request: web.Request) -> Parameters:
@@ -81,13 +87,3 @@ def page_query(request: web.Request) -> Parameters:
             " are too many."
         )
     return parameters
-
-
-async def _form(request: web.Request) -> Parameters:
-    if request.content_type != _FORM:
-        raise OAuthError("invalid_request", f"the body must be {_FORM}")
-    if request.query_string:
-        # RFC 6749 section 2.3.1: no credential in an address, which is logged on the way.
-        raise OAuthError("invalid_request", "parameters belong in the body, not in the address")
-    form = await request.post()
-    return Parameters((name, value) for name, value in form.items() if isinstance(value, str))

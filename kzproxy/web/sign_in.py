@@ -101,8 +101,6 @@ class SignInApplication:
             except ProxyError as error:
                 _note(request, error)
                 return _error(as_oauth(error))
-            except web.HTTPRequestEntityTooLarge:
-                return _error(OAuthError("invalid_request", "the body is too long", status=413))
 
         return told
 

@@ -25,9 +25,9 @@ from kzproxy.authentication.security_event import (
     SetRefused,
 )
 from kzproxy.clock.system import Clock
-from kzproxy.errors.kinds import ProxyError
+from kzproxy.errors.kinds import BadRequest, PayloadTooLarge, ProxyError
 from kzproxy.metrics.registry import Metrics
-from kzproxy.web.bounded_body import BodyRefused, bounded_body
+from kzproxy.web.bounded_body import bounded_body, media_type
 from kzproxy.web.refused_signals import RefusedSignals
 
 PATH = "/ssf/v1/events/{stream}"
@@ -41,7 +41,7 @@ _STREAM_EVENTS = (
     "https://schemas.openid.net/secevent/ssf/event-type/",
     "https://schemas.openid.net/secevent/sse/event-type/",
 )
-_BAD_REQUEST, _NOT_FOUND, _TOO_LARGE, _UNAVAILABLE = 400, 404, 413, 503
+_BAD_REQUEST, _NOT_FOUND, _UNAVAILABLE = 400, 404, 503
 _UNKNOWN_STREAM = "-"
 
 
@@ -112,9 +112,9 @@ class EventReceiver:
             body = await bounded_body(request, MAX_BODY_BYTES)
             event = await stream.verifier.verify(_text(request, body))
             await self._take(event, stream)
-        except BodyRefused as error:
-            refused = SetRefused(SetError.INVALID_REQUEST, str(error))
-            return await self._refuse(request, stream.source.name, refused, status=_TOO_LARGE)
+        except (BadRequest, PayloadTooLarge) as error:
+            refused = SetRefused(SetError.INVALID_REQUEST, error.message)
+            return await self._refuse(request, stream.source.name, refused, status=error.code)
         except SetRefused as refused:
             return await self._refuse(request, stream.source.name, refused)
         return web.Response(status=202)
@@ -209,7 +209,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _text(request: web.Request, body: bytes) -> str:
-    if request.content_type != _MEDIA_TYPE:
+    if media_type(request) != _MEDIA_TYPE:
         raise SetRefused(SetError.INVALID_REQUEST, f"`Content-Type` must be {_MEDIA_TYPE}")
     try:
         return body.decode("ascii").strip()

@@ -220,6 +220,49 @@ def test_a_request_of_another_form_is_refused(world: SignInWorld):
         assert (secret.status_code, secret.json()["error"]) == (401, "invalid_client")
 
 
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"Content-Type": f"{FORM}; charset=idna"}, b"xn--" + b"a" * 30_000 + b"-" + b"a" * 30_000),
+        ({"Content-Type": f"{FORM}; charset=bogus"}, b"a=b"),
+        ({"Content-Type": f"{FORM}; charset=zlib"}, b"a=b"),
+        ({"Content-Type": f"{FORM}; charset=utf-7"}, b"form_token=+2AA-"),
+        ({"Content-Type": FORM}, b"form_token=%ED%A0%80"),
+        ({"Content-Type": FORM}, b"form_token=\xff"),
+        ({"Content-Type": FORM, "Content-Encoding": "gzip"}, b"a=b"),
+        ({"Content-Type": FORM, "Content-Encoding": "br"}, b"a=b"),
+    ],
+)
+def test_a_form_that_cannot_be_read_is_nobodys_bug(
+    world: SignInWorld, headers: dict[str, str], body: bytes
+):
+    """Whoever sends it names neither how it is decoded nor how much of that is done."""
+    browser = {"Cookie": f"__Host-kzproxy-sign-in={'b' * 43}"}
+    before = len(world.proxy.diagnostics)
+    with world.http(address="127.0.0.40") as http:
+        for path in ("/token", "/revoke", "/device_authorization", "/devices"):
+            refused = http.post(f"{world.url}{path}", content=body, headers=headers)
+            assert error_of(refused)[0] == "invalid_request", path
+        for path in ("/device", "/device/confirm"):
+            page = http.post(f"{world.url}{path}", content=body, headers=headers | browser)
+            assert (page.status_code // 100, "text/html" in page.headers["content-type"]) == (4, 1)
+            assert "cannot be read" in page.text
+    assert "Traceback" not in world.proxy.diagnostics[before:]
+
+
+def test_forms_that_cannot_be_read_are_counted(world: SignInWorld):
+    headers = {"Content-Type": f"{FORM}; charset=idna"}
+    with world.http(address="127.0.0.41") as http:
+        sent = [
+            http.post(f"{world.url}/token", content=b"a=b", headers=headers).status_code
+            for _ in range(62)
+        ]
+    assert sent == [415] * 60 + [429] * 2
+
+
 def test_a_session_is_renewed_and_its_token_changes(world: SignInWorld):
     machine = world.machine().signed_in()
     first = dict(machine.answer)

@@ -109,6 +109,7 @@ async def test_what_does_not_hold_is_refused_and_changes_nothing(
         (b"\xff", "application/x-www-form-urlencoded"),
         (b"logout_token=" + b"x" * 70_000, "application/x-www-form-urlencoded"),
         (b'{"logout_token": "a"}', "application/json"),
+        (b"logout_token=a", "application/x-www-form-urlencoded; charset=idna"),
     ],
 )
 async def test_what_is_no_form_is_refused(
@@ -118,6 +119,15 @@ async def test_what_is_no_form_is_refused(
     async with receiver.client.post("/backchannel_logout", data=body, headers=headers) as answer:
         assert answer.status == 400
         assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_a_form_may_say_that_it_is_utf_8(receiver: Receiving) -> None:
+    record = await signed_in(receiver)
+    body = b"logout_token=" + KEY.token(receiver.logout_claims()).encode()
+    headers = {"Content-Type": "application/x-www-form-urlencoded;charset=UTF-8"}
+    async with receiver.client.post("/backchannel_logout", data=body, headers=headers) as answer:
+        assert answer.status == 200
+    assert ended(receiver.worker, record)
 
 
 async def test_keys_that_cannot_be_had_have_it_sent_again(

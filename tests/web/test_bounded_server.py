@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 import os
 import resource
 import socket
@@ -54,8 +55,12 @@ async def serving(scene: Scene, limits: ServerLimits = LIMITS) -> AsyncIterator[
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text="ok")
 
+    async def measure(request: web.Request) -> web.Response:
+        return web.Response(text=f"{len(await request.read())} bytes")
+
     application = web.Application()
     application.router.add_get("/", answer)
+    application.router.add_post("/", measure)
     sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
     async with serving_bounded(application, sock, lambda: scene.contexts[-1], limits):
@@ -128,6 +133,18 @@ async def test_it_answers(scene: Scene):
     async with serving(scene) as port:
         reader, writer = await opened(scene, port)
         assert await asked(reader, writer) == b"HTTP/1.1 200 OK\r\n"
+        await let_go(writer)
+
+
+async def test_a_body_is_never_decompressed(scene: Scene):
+    """A thousandth of what it unpacks to is what its sender pays."""
+    bomb = gzip.compress(bytes(1_000_000))
+    head = f"Content-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
+    async with serving(scene) as port:
+        reader, writer = await opened(scene, port)
+        writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + head + bomb)
+        answer = await asyncio.wait_for(reader.readuntil(b" bytes"), 10)
+        assert answer.endswith(f"\r\n\r\n{len(bomb)} bytes".encode())
         await let_go(writer)
 
 

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kzproxy.web.oauth_parameters import MAX_PARAMETERS, Parameters
+from kzproxy.web.bounded_form import MAX_FIELDS
+from kzproxy.web.oauth_parameters import Parameters
 
 NAMES = st.sampled_from(["code", "state", "csr", "posture", "scope"]) | st.text(max_size=9)
 
@@ -12,7 +13,7 @@ NAMES = st.sampled_from(["code", "state", "csr", "posture", "scope"]) | st.text(
 def test_each_comes_once_or_there_is_a_fault(pairs: list[tuple[str, str]]):
     read = Parameters(pairs)
     names = [name for name, _ in pairs]
-    if len(set(names)) != len(names) or len(pairs) > MAX_PARAMETERS:
+    if len(set(names)) != len(names) or len(pairs) > MAX_FIELDS:
         assert read.fault
         return
     assert not read.fault

@@ -237,6 +237,15 @@ async def test_what_is_sent_in_pieces_has_the_same_bound(receiver: Receiving) ->
         assert answer.status == 413
 
 
+async def test_what_is_encoded_is_refused(receiver: Receiving, watched: Watched) -> None:
+    headers = {"Content-Type": "application/secevent+jwt", "Authorization": AUTHORIZATION}
+    headers["Content-Encoding"] = "identity"
+    sent = receiver.client.post("/ssf/v1/events/idp", data=receiver.event(), headers=headers)
+    async with sent as answer:
+        assert (answer.status, (await answer.json())["err"]) == (415, "invalid_request")
+    assert watched.lives
+
+
 async def test_another_content_type_is_refused(receiver: Receiving, watched: Watched) -> None:
     status, answer = await receiver.post(receiver.event(), content_type="application/jwt")
     assert (status, answer["err"]) == (400, "invalid_request")
