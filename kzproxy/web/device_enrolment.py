@@ -19,7 +19,13 @@ from kzproxy.devices.enrolment import Enrolment
 from kzproxy.devices.enrolment_request import Enrolled, Enroller, EnrolmentRequest
 from kzproxy.devices.proof import Proof, Purpose, verified_proof
 from kzproxy.devices.signing_request import requested_key
-from kzproxy.errors.kinds import BadRequest, InternalError, ProxyError
+from kzproxy.errors.kinds import (
+    BadRequest,
+    InternalError,
+    ProxyError,
+    ServiceUnavailable,
+    TooManyRequests,
+)
 from kzproxy.store.nonces import LIFETIME, Nonces
 from kzproxy.web.address_limits import AddressLimit
 from kzproxy.web.bounded_form import bounded_form
@@ -152,11 +158,12 @@ class DeviceEnrolment:
         async def answered(request: web.Request) -> web.Response:
             try:
                 self._parts.refused.check(remote(request))
+            except TooManyRequests as error:
+                return _refusal(error)
+            try:
                 return await serve(request)
             except ProxyError as error:
-                if error.detail:
-                    log.warning("%s: %s: %s", request.path, error.message, error.detail)
-                self._parts.refused.count(remote(request))
+                self._note(request, error)
                 return _refusal(error)
             except web.HTTPException:
                 raise
@@ -165,6 +172,14 @@ class DeviceEnrolment:
                 return _refusal(InternalError("kzproxy failed; the error is in its log"))
 
         return answered
+
+    def _note(self, request: web.Request, error: ProxyError) -> None:
+        if error.detail:
+            log.warning("%s: %s: %s", request.path, error.message, error.detail)
+        # Who has to wait, or asks while kzproxy cannot, has asked nothing in vain: others behind
+        # the same address, who renew their sessions, would wait for it too.
+        if not isinstance(error, TooManyRequests | ServiceUnavailable):
+            self._parts.refused.count(remote(request))
 
     async def _nonce(self, _: web.Request) -> web.Response:
         seconds = int(LIFETIME.total_seconds())

@@ -1,6 +1,7 @@
 """Enrolment as a device sees it, over HTTP."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -254,6 +255,30 @@ async def test_an_address_that_asks_in_vain_too_often_has_to_wait(
     status, refused = await machine.certificate(nonce)
     assert status == 429
     assert "wait a minute" in refused["error_description"]
+
+
+async def test_who_is_told_to_wait_is_not_told_so_for_asking_again(
+    machine: Enrolling, kept: KeptDevices
+) -> None:
+    nonce = await machine.nonce()
+    while (await machine.certificate(nonce))[0] != 429:
+        pass
+    told = []
+    for _ in range(60):
+        kept.clock.advance(timedelta(milliseconds=500))
+        told.append((await machine.client.post("/sign-in/nonce")).status)
+    assert told == [429] * 5 + [200] * 55
+
+
+async def test_what_kzproxy_cannot_do_is_not_counted_against_who_asks(
+    kept: KeptDevices, aiohttp_client: AiohttpClient
+) -> None:
+    def nothing() -> Any:
+        raise ServiceUnavailable("the store cannot be reached")
+
+    machine = Enrolling(await aiohttp_client(application(kept, nothing)), Machine())
+    nonce = await machine.nonce()
+    assert [(await machine.enrol("alice", nonce))[0] for _ in range(25)] == [503] * 25
 
 
 def test_a_body_does_not_print_its_token() -> None:
