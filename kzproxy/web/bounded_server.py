@@ -155,7 +155,7 @@ async def serving_bounded(
     Args:
         application: What is served.
         sock: Listens; closed at the end.
-        context: Asked at each handshake, so that a renewed certificate is shown at once.
+        context: Asked at each handshake, so that what is renewed of it holds at once.
         limits: Of connections.
         proxies: Load balancers that alone may connect, each time with a PROXY header; None where
             clients connect themselves.
@@ -180,7 +180,7 @@ async def serving_bounded(
             most=limits.connections, most_of_address=limits.connections_per_address
         ),
         shake=Shake(
-            context=_renewing(context),
+            context=context,
             seconds=limits.handshake.total_seconds(),
             closing_seconds=_CLOSING_SECONDS,
         ),
@@ -193,16 +193,3 @@ async def serving_bounded(
     finally:
         sock.close()
         await runner.cleanup()
-
-
-def _renewing(present: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
-    """Return a context that has each handshake go on with the one that is in force."""
-    context = present()
-
-    def choose(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        now = present()
-        if connection.context is not now:
-            connection.context = now
-
-    context.sni_callback = choose
-    return context

@@ -28,12 +28,13 @@ class Shake:
     """How TLS begins on a connection.
 
     Attributes:
-        context: Of this side.
+        context: Of this side; asked before each handshake: in the middle of one, certificates can
+            still be exchanged for others, and the least version cannot.
         seconds: For header and handshake, each.
         closing_seconds: For the goodbye.
     """
 
-    context: ssl.SSLContext
+    context: Callable[[], ssl.SSLContext]
     seconds: float
     closing_seconds: float
 
@@ -147,7 +148,7 @@ class ClientConnections:
             await self._loop.connect_accepted_socket(
                 lambda: self._protocol(place),
                 sock,
-                ssl=self._shake.context,
+                ssl=self._shake.context(),
                 ssl_handshake_timeout=self._shake.seconds,
                 ssl_shutdown_timeout=self._shake.closing_seconds,
             )

@@ -297,3 +297,28 @@ async def test_a_renewed_certificate_is_shown_at_once(scene: Scene):
         assert await shown() == first
         scene.contexts.append(scene.context())
         assert await shown() != first
+
+
+async def version(scene: Scene, port: int) -> str | None:
+    """Shake hands with 1.2 at most; return what was agreed on, None where nothing was."""
+    context = ssl.create_default_context(cadata=scene.authority.pem.decode())
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost"
+        )
+    except (ssl.SSLError, ConnectionError):
+        return None
+    agreed: str = writer.get_extra_info("ssl_object").version()
+    await let_go(writer)
+    return agreed
+
+
+async def test_another_minimum_version_holds_from_the_next_handshake_on(scene: Scene):
+    old, new = scene.context(), scene.context()
+    old.minimum_version, new.minimum_version = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+    scene.contexts.append(old)
+    async with serving(scene) as port:
+        for context, agreed in ((old, "TLSv1.2"), (new, None), (old, "TLSv1.2")):
+            scene.contexts.append(context)
+            assert await version(scene, port) == agreed
