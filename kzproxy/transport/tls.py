@@ -1,7 +1,7 @@
 """TLS contexts for both sides, and the verified peer chain.
 
 No session is ever resumed, so that an identity from a certificate never outlives its revocation:
-no tickets, no renegotiation, and a resumed TLS 1.2 session is closed by the listener.
+no tickets, no renegotiation, and a resumed TLS 1.2 session is closed by either listener.
 """
 
 import os

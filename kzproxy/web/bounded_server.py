@@ -74,7 +74,9 @@ class _Bounded(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's always is
-        if not self._place.hand_over(transport.abort):
+        # Only TLS 1.2 by session id is; it would bring back a certificate unverified.
+        is_resumed = transport.get_extra_info("ssl_object").session_reused
+        if is_resumed or not self._place.hand_over(transport.abort):
             transport.abort()
             return
         self._transport = transport

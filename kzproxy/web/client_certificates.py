@@ -52,7 +52,7 @@ class ClientCertificates:
         authority = self._sources().authority
         if authority is None:
             return NO_DEVICE
-        read = authority.read(_chain(request))
+        read = authority.read(presented_chain(request))
         posture = self._registry.stated(authority.assess(read, self._clock.now()))
         if posture.state == DeviceState.BLOCKED.value:
             raise Forbidden(posture.reason)
@@ -86,7 +86,7 @@ class ClientCertificates:
         Raises:
             Unauthenticated: There is none, or of another kind.
         """
-        chain = _chain(request)
+        chain = presented_chain(request)
         key = x509.load_der_x509_certificate(chain[0]).public_key() if chain else None
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Unauthenticated("the client certificate must be for a P-256 key")
@@ -131,10 +131,11 @@ class ClientCertificates:
 
 def has_certificate(request: web.Request) -> bool:
     """Whether a certificate that TLS has verified came with a request."""
-    return bool(_chain(request))
+    return bool(presented_chain(request))
 
 
-def _chain(request: web.Request) -> tuple[bytes, ...]:
+def presented_chain(request: web.Request) -> tuple[bytes, ...]:
+    """Return the chain of the client's certificate that TLS has verified, DER, leaf first."""
     transport = request.transport
     tls = None if transport is None else transport.get_extra_info("ssl_object")
     return () if tls is None else verified_chain(tls)

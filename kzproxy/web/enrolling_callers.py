@@ -10,6 +10,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.devices.device_record import Owner
 from kzproxy.devices.enrolment_request import Enroller
 from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.web.client_certificates import presented_chain
 
 _SCHEME = "bearer"
 
@@ -76,7 +77,5 @@ def _token(request: web.Request) -> str:
 
 def _presented(request: web.Request) -> str:
     """Return the SHA-256 of the certificate that the client has shown, hex; empty for none."""
-    transport = request.transport
-    tls = None if transport is None else transport.get_extra_info("ssl_object")
-    certificate = None if tls is None else tls.getpeercert(binary_form=True)
-    return "" if certificate is None else hashlib.sha256(certificate).hexdigest()
+    chain = presented_chain(request)
+    return hashlib.sha256(chain[0]).hexdigest() if chain else ""

@@ -322,3 +322,29 @@ async def test_another_minimum_version_holds_from_the_next_handshake_on(scene: S
         for context, agreed in ((old, "TLSv1.2"), (new, None), (old, "TLSv1.2")):
             scene.contexts.append(context)
             assert await version(scene, port) == agreed
+
+
+def resumed(scene: Scene, port: int) -> tuple[bool, bytes]:
+    """Ask twice over TLS 1.2, the second time in the first one's session."""
+    context = ssl.create_default_context(cadata=scene.authority.pem.decode())
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    session, is_reused, got = None, False, b""
+    for _ in range(2):
+        with (
+            socket.create_connection(("127.0.0.1", port), timeout=10) as sock,
+            context.wrap_socket(sock, server_hostname="localhost", session=session) as tls,
+        ):
+            session, is_reused, got = tls.session, bool(tls.session_reused), b""
+            with contextlib.suppress(ConnectionError):
+                tls.sendall(ASK)
+                got = tls.recv(65536)
+            with contextlib.suppress(OSError):
+                tls.unwrap()
+    return is_reused, got
+
+
+async def test_nothing_is_answered_in_a_session_that_is_resumed(scene: Scene):
+    """It would bring back a certificate that nobody has verified."""
+    async with serving(scene) as port:
+        assert await asyncio.to_thread(resumed, scene, port) == (True, b"")
+        await served_at_last(scene, port)
