@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.administrator.provider_check import refresh_context
 from kzproxy.administrator.session import SessionEnd, SessionRecord
+from kzproxy.audit.visible import visible
 from kzproxy.devices.names import key_thumbprint
 from kzproxy.errors.kinds import Unauthenticated
 from kzproxy.store.store import Put
@@ -193,7 +194,7 @@ class SessionGrants:
             refresh=self._sources.sealer.seal(refresh, refresh_context(renewal.session_id)),
             renewal_digest=renewal.digest,
             address=remote(request),
-            user_agent=request.headers.get("User-Agent", "")[:_MAX_USER_AGENT],
+            user_agent=visible(request.headers.get("User-Agent", ""), _MAX_USER_AGENT),
         )
 
     def _of_same_client(self, person: Person, thumbprint: str) -> SessionRecord | None:

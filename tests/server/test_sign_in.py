@@ -141,6 +141,26 @@ def test_a_token_of_an_issuer_is_taken_beside_those_of_sessions(world: SignInWor
     assert "session token" not in message_of(foreign)
 
 
+def test_a_client_may_call_itself_what_it_likes(world: SignInWorld):
+    """What is no text is written down as it can be: no sign-in is in the log that gave nothing."""
+    machine = world.machine()
+    form = {
+        "client_id": "kzproxy-cli",
+        "grant_type": "authorization_code",
+        "code": machine.code(),
+        "redirect_uri": REDIRECT_URI,
+        "code_verifier": machine.verifier,
+        "csr": machine.csr,
+    }
+    with world.http() as http:
+        agent = {"User-Agent": b"\xff" + b"a" * 300}
+        machine.take(http.post(f"{world.url}/token", data=form, headers=agent))
+    shown = json.loads(machine.ask("/kzproxy.dev/v1/sessions").body)
+    [mine] = [one for one in shown["sessions"] if one["id"] == machine.session]
+    assert mine["userAgent"].startswith("\\udcffaaa")
+    assert mine["userAgent"].endswith("more]")
+
+
 def test_a_code_is_good_once_and_a_second_use_ends_the_session(world: SignInWorld):
     machine = world.machine()
     code = machine.code()
