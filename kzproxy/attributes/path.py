@@ -2,7 +2,8 @@
 
 The algorithm is NewRequestInfo in k8s.io/apiserver pkg/endpoints/request/requestinfo.go, less what
 is refused. Since empty segments are refused before it, Go's trimming of slashes has nothing left
-to do, but behind ``…/proxy``, where it cannot reach the segments that count.
+to do, but in the paths of ``may_end_with_slash`` and behind ``…/proxy``, where it cannot reach the
+segments that count.
 """
 
 import re
@@ -11,10 +12,13 @@ from dataclasses import dataclass
 from kzproxy.attributes.target import check_suffix, decode_segment, encode_segment
 from kzproxy.errors.kinds import BadRequest, NotServed
 
-# Paths that kube-apiserver serves, or grants to everyone for discovery, with the slash at the end.
+# Paths that clients ask for, or kube-apiserver grants to everyone, with the slash at the end.
 SLASHED_PATHS = frozenset(
-    {"/", "/api/", "/apis/", "/openapi/", "/openapi/v2/", "/openapi/v3/", "/version/"}
+    {"/", "/api/", "/apis/", "/logs/", "/openapi/", "/openapi/v2/", "/openapi/v3/", "/version/"}
 )
+# Further ones, of each group and version: generated clients ask for what is served there, as in
+# AppsV1Api().get_api_resources(). What Go leaves of them is too short to address a resource.
+_SLASHED_DISCOVERY = re.compile(r"/api(?:s(?:/[a-z0-9][a-z0-9.-]*)?)?/[a-z0-9][a-z0-9.-]*/")
 _LEGACY_VERBS = frozenset({"proxy", "watch"})
 _NAMESPACE_SUBRESOURCES = frozenset({"finalize", "status"})
 # /apis/GROUP/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/SUBRESOURCE: nothing behind it counts.
@@ -51,6 +55,11 @@ class Path:
     proxied: bool
 
 
+def may_end_with_slash(encoded: str) -> bool:
+    """Tell whether a path that ends with a slash has one reading, that slash included."""
+    return encoded in SLASHED_PATHS or _SLASHED_DISCOVERY.fullmatch(encoded) is not None
+
+
 def read_path(encoded: str) -> Path:
     """Read the path of a target that ``split_target`` has passed.
 
@@ -58,7 +67,7 @@ def read_path(encoded: str) -> Path:
         BadRequest: It has two readings.
         NotServed: A legacy ``/watch/`` or ``/proxy/`` prefix.
     """
-    if encoded in SLASHED_PATHS:
+    if encoded.endswith("/") and may_end_with_slash(encoded):
         return Path(canonical=encoded, decoded=encoded, address=None, proxied=False)
     segments, suffix = _segments(encoded)
     path = "/" + "/".join(segments)

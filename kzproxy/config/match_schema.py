@@ -28,7 +28,7 @@ _EQUALITY = r"\s*[^\s=!(),]+\s*==?\s*[^\s=!(),]*\s*"
 _EQUALITIES = f"{_EQUALITY}(?:,{_EQUALITY})*"
 # Visible ASCII without # % * ? and \, and nothing that is a resource or has an empty segment.
 _URL = (
-    r"\*|(?!.*//)(?!/api/[^/]*/|/apis/[^/]*/[^/]*/)"
+    r"\*|(?!.*//)(?!/api/[^/]*/.|/apis/[^/]*/[^/]*/.)"
     r'/[!"$&-)+->@-\[\]-~]*\*?'
 )
 _GROUP_ALONE = rf"(?!(?:{VERSION.pattern}|core)$)(?:{GROUP.pattern})"

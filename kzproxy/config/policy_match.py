@@ -214,7 +214,7 @@ def _wrong_url(pattern: str) -> str:
         return f'"{pattern}" must begin with / and may have one * at its end'
     if not _is_plain_path(path):
         return f'"{pattern}" must be a plain path: no query, no %, nothing empty between slashes'
-    if _is_within_resources(path):
+    if _is_within_resources(pattern):
         return f"{pattern} is a resource request and never matched here; name its resource instead"
     return ""
 
@@ -224,10 +224,10 @@ def _is_plain_path(path: str) -> bool:
     return is_visible and "//" not in path and not any(c in "?#%\\" for c in path)
 
 
-def _is_within_resources(path: str) -> bool:
-    """Whether every path that begins like this is a resource request to kube-apiserver.
+def _is_within_resources(pattern: str) -> bool:
+    """Whether it names what follows ``/api/v1/`` or ``/apis/apps/v1/``: resources to Kubernetes.
 
-    ``/api/v1`` and ``/apis/apps/v1`` are not; what follows them is.
+    These two themselves are none, with the slash and without it.
     """
-    root, *rest = path[1:].split("/")
-    return (root == "api" and len(rest) > 1) or (root == "apis" and len(rest) > 2)
+    root, *rest = pattern[1:].split("/")
+    return (root == "api" and any(rest[1:])) or (root == "apis" and any(rest[2:]))

@@ -10,9 +10,49 @@ def test_a_listed_path_may_end_with_a_slash(path):
     assert (read.canonical, read.decoded, read.address, read.proxied) == (path, path, None, False)
 
 
-@pytest.mark.parametrize("path", ["/apis/apps/", "/healthz/", "/api/v1/", "/api/v1/pods/"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/", "/apis/apps/", "/apis/apps/v1/", "/apis/a-1.example/v1beta1/"]
+)
+def test_a_group_and_a_version_may_end_with_a_slash_which_is_judged_and_sent(path):
+    """So the generated clients ask for them: AppsV1Api().get_api_resources()."""
+    read = read_path(path)
+    assert (read.canonical, read.decoded, read.address, read.proxied) == (path, path, None, False)
+
+
+@pytest.mark.parametrize("path", ["/api/watch/", "/api/proxy/", "/apis/proxy/watch/"])
+def test_a_version_with_a_slash_has_any_name(path):
+    assert read_path(path).address is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz/",
+        "/api/v1/pods/",
+        "/apis/apps/v1/deployments/",
+        "/a%70i/v1/",
+        "/api/v%31/",
+        "/apis/apps/v%31/",
+        "/api/V1/",
+        "/api/v1;a/",
+        "/apis/[g]/",
+        "/API/v1/",
+    ],
+)
 def test_any_other_path_may_not(path):
     with pytest.raises(BadRequest, match="ends with a slash"):
+        read_path(path)
+
+
+@pytest.mark.parametrize("path", ["/api/v1//", "/api//", "/apis//v1/", "/apis/apps//"])
+def test_a_second_slash_is_refused_there_too(path):
+    with pytest.raises(BadRequest, match="two slashes"):
+        read_path(path)
+
+
+@pytest.mark.parametrize("path", ["/api/./", "/api/../", "/apis/apps/../", "/apis/%2e%2e/"])
+def test_dots_before_a_slash_are_no_version(path):
+    with pytest.raises(BadRequest, match="dot segment"):
         read_path(path)
 
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from kzproxy.attributes.path import SLASHED_PATHS
+from kzproxy.attributes.path import SLASHED_PATHS, may_end_with_slash
 from kzproxy.attributes.query import SINGLE_VALUE_KEYS
 from tests.attributes import request_lines
 
@@ -28,8 +28,11 @@ def test_every_row_that_is_decided_here_is_in_the_tables():
 
 
 def test_the_page_lists_the_paths_that_may_end_with_a_slash():
-    listed = PAGE.partition("A trailing slash is\n")[2].partition(" only.")[0]
-    assert set(re.findall(r"`(/[^`]*)`", listed)) == SLASHED_PATHS
+    listed = PAGE.partition("A trailing slash is\n")[2].partition(" only")[0]
+    paths = set(re.findall(r"`(/[^`]*)`", listed))
+    of_groups = {"/api/VERSION/", "/apis/GROUP/", "/apis/GROUP/VERSION/"}
+    assert paths == SLASHED_PATHS | of_groups
+    assert all(may_end_with_slash(re.sub("[A-Z]+", "a1", path)) for path in paths)
 
 
 def test_the_page_lists_the_control_keys():

@@ -391,6 +391,7 @@ def test_a_match_that_cannot_be_meant_is_a_mistake(load_rule, mistakes, written,
         "{verbs: [get], apiGroups: [''], resources: [x], names: ['system:node:*', a.b_C@d]}",
         "{verbs: [get, head, post, put, patch, delete], nonResourceURLs: ['*', /, '/api/*']}",
         "{verbs: ['*'], nonResourceURLs: [/api, /api/, /api/v1, '/apis/apps/v1*']}",
+        "{verbs: [get], nonResourceURLs: [/api/v1/, /apis/apps/, /apis/apps/v1/]}",
     ],
 )
 @pytest.mark.parametrize("effect", ["allow", "deny"])

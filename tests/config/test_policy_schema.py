@@ -278,6 +278,7 @@ HERE_AND_THERE = [
     *([""], ["x"], ["*"], ["X"], [1], [None], ["x", {}], {"x": "y"}, {"zzz": 1}, [{}]),
     *("20:00", "24:00", "2026-02-03", "10m", "0h", "1.5h", "192.0.2.0/24", "a/b", "a=b", "a!=b"),
     *(["!pods"], ["pods/exec"], ["apps/v1"], ["core"], ["get"], ["post"], ["/api/v1/pods"]),
+    *(["/api/v1/"], ["/apis/a/v1/"], ["/api/v1/*"], ["/apis/a/v1/*"]),
     *(["//x"], ["/a*b"], ["/a?b"], ["system:anonymous"], [" a"], "allow", "deny", ["object"]),
     *(["connect"], "In", "Exists", "required", ["a/b"], ["spiffe://example.org/x"], "x" * 501),
 ]

@@ -28,6 +28,11 @@ def main() -> None:
         {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
     )
     client.VersionApi().get_code()
+    for versions in (client.CoreApi(), client.ApisApi()):
+        versions.get_api_versions()
+    client.AppsApi().get_api_group()
+    for resources in (core, apps, client.RbacAuthorizationV1Api()):
+        resources.get_api_resources()
     found = dynamic.DynamicClient(client.ApiClient()).resources.get(
         api_version="v1", kind="ConfigMap"
     )
