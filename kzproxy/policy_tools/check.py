@@ -14,6 +14,7 @@ from kzproxy.policy_tools.lint_conditions import (
     network_only,
     wildcard,
 )
+from kzproxy.policy_tools.lint_creation import create_alone
 from kzproxy.policy_tools.lint_definitions import expired, unused
 from kzproxy.policy_tools.lint_matches import cluster_scoped, never_matches
 from kzproxy.policy_tools.lint_obligations import unmeetable
@@ -52,6 +53,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     country_left_out,
     unmeetable,
     cluster_scoped,
+    create_alone,
     unknown_checks,
     posture_of_any_age,
     not_shown,

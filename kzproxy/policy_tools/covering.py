@@ -54,6 +54,16 @@ def covering(rule: RuleText, others: Sequence[RuleText]) -> tuple[RuleText, ...]
     return tuple(used.values())
 
 
+def asks_no_more(other: RuleText, rule: RuleText) -> bool:
+    """Whether all that ``other`` asks is asked by ``rule`` too, in the same words."""
+    return (
+        _is_part(other.conditions, rule.conditions)
+        and other.when in ("", rule.when)
+        and (not other.needs or (other.needs, other.patches) == (rule.needs, rule.patches))
+        and _is_part(other.obligations, rule.obligations)
+    )
+
+
 def positive(resources: Iterable[str]) -> list[str]:
     """Return the patterns that name resources, each in its one spelling."""
     return [resource_key(pattern) for pattern in resources if not pattern.startswith("!")]
@@ -145,3 +155,7 @@ def _excludes_no_more(exclusions: frozenset[str], atom: Atom) -> bool:
 def _names_hold(patterns: tuple[str, ...], name: str) -> bool:
     # A star within ``name`` can be held by a star alone, which holds all that it stands for.
     return not patterns or (bool(name) and Names(patterns).hold(name))
+
+
+def _is_part(some: dict[str, object], more: dict[str, object]) -> bool:
+    return all(name in more and more[name] == value for name, value in some.items())

@@ -28,6 +28,7 @@ class Lint(StrEnum):
     DENY_CAN_ERROR = "deny-can-error"
     UNMEETABLE = "unmeetable"
     CLUSTER_SCOPED = "cluster-scoped"
+    CREATE_ALONE = "create-alone"
     UNKNOWN_CHECK = "unknown-check"
     POSTURE_AGE = "posture-age"
     NOT_SHOWN = "not-shown"
@@ -46,6 +47,7 @@ SEVERITIES = {
     Lint.DENY_CAN_ERROR: Severity.WARNING,
     Lint.UNMEETABLE: Severity.ERROR,
     Lint.CLUSTER_SCOPED: Severity.WARNING,
+    Lint.CREATE_ALONE: Severity.WARNING,
     Lint.UNKNOWN_CHECK: Severity.WARNING,
     Lint.POSTURE_AGE: Severity.WARNING,
     Lint.NOT_SHOWN: Severity.WARNING,

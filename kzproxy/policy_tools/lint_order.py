@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kzproxy.policy_tools.covering import covering
+from kzproxy.policy_tools.covering import asks_no_more, covering
 from kzproxy.policy_tools.finding import Finding, Lint
 from kzproxy.policy_tools.policy_text import PolicyText, RuleText
 
@@ -25,7 +25,7 @@ def covered(text: PolicyText) -> Iterator[Finding]:
         earlier = [
             other
             for other in text.rules[:number]
-            if other.effect == rule.effect and _asks_no_more(other, rule)
+            if other.effect == rule.effect and asks_no_more(other, rule)
         ]
         by = covering(rule, earlier)
         if by:
@@ -40,20 +40,6 @@ def is_unconditional(rule: RuleText) -> bool:
 
 def _selects(rule: RuleText) -> bool:
     return any(match.selectors for match in rule.matches)
-
-
-def _asks_no_more(earlier: RuleText, rule: RuleText) -> bool:
-    """Whether all that ``earlier`` asks is asked by ``rule`` too, in the same words."""
-    return (
-        _is_part(earlier.conditions, rule.conditions)
-        and earlier.when in ("", rule.when)
-        and (not earlier.needs or (earlier.needs, earlier.patches) == (rule.needs, rule.patches))
-        and _is_part(earlier.obligations, rule.obligations)
-    )
-
-
-def _is_part(some: dict[str, object], more: dict[str, object]) -> bool:
-    return all(name in more and more[name] == value for name, value in some.items())
 
 
 def _named(rules: tuple[RuleText, ...]) -> str:
