@@ -4,21 +4,18 @@ import asyncio
 
 from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.enforcement.account_refusal import check_refusal
 from kzproxy.enforcement.case import Case
 from kzproxy.errors.anew import anew
-from kzproxy.errors.kinds import NotAcceptable, UpstreamInvalid
+from kzproxy.errors.kinds import NotAcceptable
 from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
-from kzproxy.upstream.answer import check_answer, may_name_account, names_account
+from kzproxy.upstream.answer import check_answer
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.impersonation import Outgoing
 
 _JSON = "application/json"
 _WITH_JSON = frozenset({_JSON, "application/*", "*/*"})
-_REFUSED_ACCOUNT = (
-    "kube-apiserver refused kzproxy's own account and not yours; its operators must look at its"
-    " RBAC"
-)
 
 
 class Gathering:
@@ -61,9 +58,7 @@ class Gathering:
         """
         answer, received = await self._gathered(outgoing, body, max_bytes)
         check_answer(answer, info, upgrade="")
-        if may_name_account(answer, info) and names_account(answer, received, self._account):
-            self._metrics.upstream_rejections.labels(str(answer.status)).inc()
-            raise UpstreamInvalid(_REFUSED_ACCOUNT, detail=received.decode("utf-8", "replace"))
+        check_refusal(answer, info, received, self._account, self._metrics)
         return answer, received
 
     async def _gathered(

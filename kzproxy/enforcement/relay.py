@@ -13,6 +13,7 @@ from typing import Any
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo, StreamKind
 from kzproxy.audit.schema import Termination
+from kzproxy.enforcement.account_refusal import check_refusal
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.idle import WatchedCut
 from kzproxy.enforcement.namespace_sieve import WatchSieve
@@ -21,6 +22,7 @@ from kzproxy.enforcement.unrepeatable import may_have_been_done, unrepeatable
 from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
 from kzproxy.errors.status import status_body
+from kzproxy.http.body import payload
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner
 from kzproxy.http.cut import StreamCut, stream_cut
 from kzproxy.http.messages import NoBody, ResponseHead
@@ -30,7 +32,7 @@ from kzproxy.transport.alongside import alongside
 from kzproxy.transport.broken import StreamBroken, handed_over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_receiving import Take
-from kzproxy.upstream.answer import check_answer, may_name_account, names_account
+from kzproxy.upstream.answer import check_answer, may_name_account
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import UpstreamConnection
@@ -298,22 +300,17 @@ class Relay:
     async def _refusal_body(
         self, connection: UpstreamConnection, answer: ResponseHead, first: bytes
     ) -> bytes:
-        """Gather the Status of a 403, which may be about kzproxy's account and not the user.
+        """Gather the Status of a 403, framing and all.
 
         Raises:
-            UpstreamInvalid: It is: impersonation did not take place or is not permitted.
+            UpstreamInvalid: It is about kzproxy's account and not the user.
         """
         body = bytearray(first)
         seconds = self._api_server.timeouts.answer_seconds
         while len(body) < _MAX_REFUSAL_BYTES and (more := await connection.receive_body(seconds)):
             body += more
-        if names_account(answer, bytes(body), self._account):
-            self._metrics.upstream_rejections.labels(str(answer.status)).inc()
-            raise UpstreamInvalid(
-                "kube-apiserver refused kzproxy's own account and not yours; its operators must"
-                " look at its RBAC",
-                detail=bytes(body).decode("utf-8", "replace"),
-            )
+        said = payload(answer.body, bytes(body))
+        check_refusal(answer, self._info, said, self._account, self._metrics)
         return bytes(body)
 
     async def _respond(self, answer: Answer, first: bytes) -> None:

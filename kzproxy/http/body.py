@@ -8,7 +8,14 @@ from kzproxy.errors.kinds import BadRequest, InternalError, UpstreamInvalid
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner, chunk
 from kzproxy.http.messages import Chunked, Length, RequestBody, ResponseBody, UntilClose
 
-__all__ = ["LAST_CHUNK", "RequestBodyDecoder", "ResponseBodyScanner", "chunk", "is_whole"]
+__all__ = [
+    "LAST_CHUNK",
+    "RequestBodyDecoder",
+    "ResponseBodyScanner",
+    "chunk",
+    "is_whole",
+    "payload",
+]
 
 
 class RequestBodyDecoder:
@@ -112,3 +119,15 @@ def is_whole(body: ResponseBody, data: bytes) -> bool:
         return len(data) == body.size_bytes
     scanner = ResponseBodyScanner(body)
     return scanner.scan(data) == len(data) and scanner.done
+
+
+def payload(body: ResponseBody, data: bytes) -> bytes:
+    """Return what ``data``, an answer's body as far as it has come, holds within its framing.
+
+    Raises:
+        UpstreamInvalid: The chunked framing has no strict reading.
+    """
+    if not isinstance(body, Chunked):
+        return data
+    pieces, _ = ChunkScanner(UpstreamInvalid).scan(data)
+    return b"".join([data[piece] for piece in pieces])

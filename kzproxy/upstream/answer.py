@@ -1,5 +1,7 @@
 """What of kube-apiserver's answers may reach a client; pure."""
 
+from itertools import chain
+
 import msgspec
 
 from kzproxy.attributes.protobuf import field_text, read_object
@@ -60,21 +62,40 @@ def may_name_account(answer: ResponseHead, info: RequestInfo) -> bool:
     return answer.status == _FORBIDDEN and info.verb != "proxy"
 
 
-def names_account(answer: ResponseHead, body: bytes, account: str) -> bool:
+def names_account(answer: ResponseHead, info: RequestInfo, body: bytes, account: str) -> bool:
     """Whether an answer is a 403 to kzproxy's own account: impersonation did not take place.
 
-    The sentence of apiserver's responsewriters/errors.go is looked for in the Status' message,
-    where all that a user has named stands in quotes of its own. Elsewhere, as in ``details.name``,
-    it stands as it was sent: whoever asks for a pod of the name ``User "..."`` would raise the
-    alarm. In a body that has no reading it is looked for anywhere.
+    The sentence of apiserver's responsewriters/errors.go is looked for in the Status' message, and
+    in a body that has no reading anywhere. Where the request itself says it, it proves nothing:
+    whoever asks for a pod of the name ``User "..."`` would raise the alarm. They get what
+    kube-apiserver answers then, a 403 in either case.
+
+    Args:
+        answer: Of any status.
+        info: What was asked.
+        body: Of the answer, taken out of its framing.
+        account: kzproxy's own name at kube-apiserver.
     """
-    if answer.status != _FORBIDDEN:
+    if not may_name_account(answer, info):
         return False
+    sentence = f'User "{account}"'
     message = _message(body)
     if message is not None:
-        return f'User "{account}"' in message
+        return sentence in message and not _says(info, sentence)
     name = account.encode()
-    return b'User \\"' + name + b'\\"' in body or b'User "' + name + b'"' in body
+    is_said = b'User \\"' + name + b'\\"' in body or sentence.encode() in body
+    return is_said and not _says(info, sentence)
+
+
+def _says(info: RequestInfo, sentence: str) -> bool:
+    """Whether a request holds ``sentence``, or what kube-apiserver makes a refusal of does.
+
+    Its message begins with the resource, written as it was sent, and the name in quotes
+    (NewForbidden in apimachinery's pkg/api/errors/errors.go).
+    """
+    group = f".{info.api_group}" if info.api_group else ""
+    begun = f'{info.resource}{group} "{info.name}"'
+    return any(sentence in text for text in (begun, info.path, *chain(*info.query)))
 
 
 def _message(body: bytes) -> str | None:

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable
 
 from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid, UpstreamTimeout
-from kzproxy.http.chunks import ChunkScanner
-from kzproxy.http.messages import Chunked, NoBody, RequestHead, ResponseHead
+from kzproxy.http.body import payload
+from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
@@ -173,7 +173,7 @@ class ApiServer:
             raise UpstreamInvalid(f"kube-apiserver: {error}") from error
         finally:
             self.end(connection)
-        return answer.head, _payload(answer.head, bytes(received))
+        return answer.head, payload(answer.head.body, bytes(received))
 
     async def receive_head(
         self,
@@ -254,14 +254,6 @@ class ApiServer:
         self._closed = True
         while self._idle:
             self._idle.pop().stream.close()
-
-
-def _payload(answer: ResponseHead, body: bytes) -> bytes:
-    """Return a whole body without its framing."""
-    if not isinstance(answer.body, Chunked):
-        return body
-    pieces, _ = ChunkScanner(UpstreamInvalid).scan(body)
-    return b"".join([body[piece] for piece in pieces])
 
 
 async def _send_or_close(

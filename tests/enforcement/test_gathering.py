@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from urllib.parse import quote
 
 import pytest
 
@@ -9,13 +10,14 @@ from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.gathering import Gathering
-from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated, UpstreamInvalid
 from kzproxy.http.messages import ResponseHead
 from kzproxy.metrics.registry import Metrics
 from tests.enforcement.conftest import ENDED, Scene
-from tests.servers.scripted_api_server import ACCOUNT
+from tests.servers.scripted_api_server import ACCOUNT, json_answer
 
 NAMESPACES = "/api/v1/namespaces"
+_NAMED = quote(f'User "{ACCOUNT}"', safe="")
 DRAINED = Ending(cause=EndCause.DRAIN, error=ServiceUnavailable("restarted"))
 
 
@@ -72,3 +74,26 @@ async def test_a_task_that_is_cancelled_after_a_cut_stays_cancelled(scene: Scene
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
+
+
+@pytest.mark.parametrize(
+    ("target", "is_ours"),
+    [(NAMESPACES, True), (f"/api/v1/{_NAMED}/x", False)],
+    ids=["to-the-account", "named-by-the-user"],
+)
+async def test_a_403_that_names_our_account_is_not_given_out_unless_the_user_named_it(
+    scene: Scene, target: str, is_ours: bool
+) -> None:
+    message = {"message": f'x is forbidden: User "{ACCOUNT}" cannot impersonate'}
+    scene.stand_in.script = lambda connection, _: connection.send(json_answer(403, message))
+    _, outgoing = scene.relay("GET", target)
+    metrics = Metrics(version="")
+    gathered = Gathering(scene.api_server, ACCOUNT, metrics, scene.case)
+    running = gathered.run(outgoing, b"", RequestInfo.parse("GET", target), max_bytes=1000)
+    if is_ours:
+        with pytest.raises(UpstreamInvalid, match="not yours"):
+            await running
+    else:
+        assert (await running)[0].status == 403
+
+    assert ('rejections_total{code="403"} 1.0' in metrics.exposition().decode()) is is_ours

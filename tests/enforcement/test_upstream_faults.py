@@ -1,9 +1,12 @@
 """What kzproxy does when kube-apiserver misbehaves on the wire (a stand-in plays it)."""
 
+import json
 import threading
+from urllib.parse import quote
 
 import pytest
 
+from kzproxy.http.chunks import LAST_CHUNK, chunk
 from tests.limits.told import counted
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
@@ -132,6 +135,54 @@ def test_a_403_to_our_own_account_is_not_relayed_and_counted(scripted: Scripted)
 
 def rejections(scripted: Scripted) -> float:
     return counted(scripted.world.proxy, 'kzproxy_upstream_rejections_total{code="403"}')
+
+
+def chunked_answer(status: int, body: bytes) -> bytes:
+    """Write an answer as Go's server does one of more than 2,048 bytes."""
+    pieces = [body[at : at + 2048] for at in range(0, len(body), 2048)]
+    head = b"HTTP/1.1 %d Forbidden\r\ncontent-type: application/json\r\n" % status
+    framed = b"".join(chunk(piece) for piece in pieces) + LAST_CHUNK
+    return head + b"transfer-encoding: chunked\r\n\r\n" + framed
+
+
+def refusal(front: str, who: str, name: str) -> bytes:
+    message = f'{front} is forbidden: User "{who}" cannot get resource "pods"'
+    status = {"kind": "Status", "message": message, "details": {"name": name}, "code": 403}
+    return json.dumps(status).encode()
+
+
+def test_a_long_403_to_our_own_account_is_known_in_chunks(scripted: Scripted) -> None:
+    body = refusal('users "al"', ACCOUNT, "x" * 2500)
+    scripted.api_server.script = lambda c, _: c.send(chunked_answer(403, body))
+    before = rejections(scripted)
+    with scripted.world.client() as client:
+        got = client.ask(request("GET", PODS, scripted.world.token("al", "testers")))
+
+    assert (got.status, rejections(scripted)) == (502, before + 1)
+
+
+@pytest.mark.parametrize("padding", [0, 1200], ids=["short", "in-chunks"])
+@pytest.mark.parametrize("part", ["name", "resource", "log"])
+def test_a_user_who_names_our_account_in_the_path_raises_no_alarm(
+    scripted: Scripted, part: str, padding: int
+) -> None:
+    said = f'User "{ACCOUNT}"' + "x" * padding
+    front = f"{said} {json.dumps('x')}" if part == "resource" else f"pods {json.dumps(said)}"
+    body = refusal(front, "t:al", said)
+    scripted.api_server.script = lambda c, _: c.send(
+        chunked_answer(403, body) if padding else answer(403, body)
+    )
+    target = f"{PODS}/{quote(said, safe='')}"
+    if part == "resource":
+        target = f"/api/v1/namespaces/a/{quote(said, safe='')}/x"
+    before = rejections(scripted)
+    with scripted.world.client() as client:
+        following = "/log?follow=true" if part == "log" else ""
+        asked = request("GET", target + following, scripted.world.token("al", "testers"))
+        got = client.ask(asked)
+
+    assert (got.status, got.body) == (403, body)
+    assert rejections(scripted) == before
 
 
 def test_a_proxied_application_cannot_raise_the_alarm_about_our_account(scripted: Scripted) -> None:

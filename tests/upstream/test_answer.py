@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 
@@ -75,33 +76,91 @@ def test_headers_of_the_connection_are_dropped_and_the_audit_id_is_ours() -> Non
     ids=["json", "protobuf"],
 )
 def test_a_403_to_our_account_is_known(body: bytes) -> None:
-    assert names_account(answered(403), body % ACCOUNT.encode(), ACCOUNT)
+    assert names_account(answered(403), POD, body % ACCOUNT.encode(), ACCOUNT)
 
 
 def test_a_403_to_the_user_is_not_ours() -> None:
     body = b'{"message":"pods is forbidden: User \\"al\\" cannot list resource \\"pods\\""}'
 
-    assert not names_account(answered(403), body, ACCOUNT)
-    assert not names_account(answered(200), b'User "%b"' % ACCOUNT.encode(), ACCOUNT)
+    assert not names_account(answered(403), POD, body, ACCOUNT)
+    assert not names_account(answered(200), POD, b'User "%b"' % ACCOUNT.encode(), ACCOUNT)
+    assert not names_account(answered(403), SERVICE, b'User "%b"' % ACCOUNT.encode(), ACCOUNT)
 
 
-def _refusal(name: str) -> bytes:
-    """Return kube-apiserver's answer to somebody who asks for a pod of this name."""
-    who = 'User "t:ann" cannot get resource "pods" in API group "" in the namespace "a"'
+def _refusal(info: RequestInfo, who: str) -> bytes:
+    """Return kube-apiserver's 403 as ForbiddenStatusError and NewForbidden of Go write it."""
+    kind = f"{info.resource}.{info.api_group}" if info.api_group else info.resource
+    asked_for = f"{kind} {json.dumps(info.name)}" if info.name else kind
+    resource = json.dumps(info.qualified_resource)
+    why = f'User "{who}" cannot {info.kube_verb} resource {resource} in API group ""'
     status = {
         "kind": "Status",
         "status": "Failure",
-        "message": f"pods {json.dumps(name)} is forbidden: {who}",
+        "message": f"{asked_for} is forbidden: {why}" if kind else f"forbidden: {why}",
         "reason": "Forbidden",
-        "details": {"name": name, "kind": "pods"},
+        "details": {"name": info.name, "group": info.api_group, "kind": info.resource},
         "code": 403,
     }
     return json.dumps(status).encode()
 
 
-@pytest.mark.parametrize("write", [bytes, status_document])
+def _yaml(status: bytes) -> bytes:
+    """Write a Status in a form that kzproxy does not read."""
+    return "\n".join(f"{key}: {value}" for key, value in json.loads(status).items()).encode()
+
+
+_TEXT = quote(f'User "{ACCOUNT}"', safe="")
+_NAMING = [
+    f"/api/v1/namespaces/a/pods/{_TEXT}",
+    f"/api/v1/namespaces/a/pods/x{_TEXT}%20cannot",
+    f"/api/v1/namespaces/a/{_TEXT}/x",
+    f"/api/v1/namespaces/a/{_TEXT}",
+    f"/apis/{_TEXT}/v1/x",
+    f"/apis/a/v1/namespaces/{_TEXT}/pods",
+    f"/{_TEXT}",
+    f"/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3D{_TEXT}",
+    f"/api/v1/namespaces/a/pods/p?fieldManager={_TEXT}",
+    # Put together by kube-apiserver, which writes a name in quotes behind its resource.
+    f"/api/v1/namespaces/a/User/{ACCOUNT}",
+    f"/api/v1/xUser?fieldSelector=metadata.name%3D{ACCOUNT}",
+    f"/apis/User/v1/x/{ACCOUNT}",
+]
+
+
+@pytest.mark.parametrize("write", [bytes, status_document, _yaml])
+@pytest.mark.parametrize("target", _NAMING)
 def test_who_asks_for_something_of_that_name_raises_no_alarm(
-    write: Callable[[bytes], bytes],
+    target: str, write: Callable[[bytes], bytes]
 ) -> None:
-    body = write(_refusal(f'User "{ACCOUNT}" cannot'))
-    assert not names_account(answered(403), body, ACCOUNT)
+    info = RequestInfo.parse("GET", target)
+    body = write(_refusal(info, "t:ann"))
+
+    assert not names_account(answered(403), info, body, ACCOUNT)
+
+
+@pytest.mark.parametrize("write", [bytes, status_document, _yaml])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/api/v1/namespaces/a/pods/p",
+        f"/api/v1/namespaces/{ACCOUNT}/pods/{ACCOUNT}",
+        f"/api/v1/users/{ACCOUNT}",
+        f"/api/v1/User/{ACCOUNT}x",
+        f"/api/v1/namespaces/a/pods?fieldSelector=metadata.name%3D{ACCOUNT}",
+        "/version?User",
+    ],
+)
+def test_a_403_to_our_account_is_known_whatever_else_is_asked_for(
+    target: str, write: Callable[[bytes], bytes]
+) -> None:
+    info = RequestInfo.parse("GET", target)
+    body = write(_refusal(info, ACCOUNT))
+
+    assert names_account(answered(403), info, body, ACCOUNT)
+
+
+def test_a_body_that_is_cut_short_is_looked_at_anywhere() -> None:
+    ours, theirs = (_refusal(POD, who)[:-20] for who in (ACCOUNT, "t:ann"))
+
+    assert names_account(answered(403), POD, ours, ACCOUNT)
+    assert not names_account(answered(403), POD, theirs, ACCOUNT)
