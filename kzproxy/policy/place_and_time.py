@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kzproxy.attributes.device import Fact
-from kzproxy.policy.calendar import DAYS, Calendar, Span, span_at
+from kzproxy.policy.calendar import DAYS, Calendar
 from kzproxy.policy.compliance import NOT_COMPLIANT, is_held_not_compliant
 from kzproxy.policy.condition import Condition, Timeless
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.network import Addresses, Network
+from kzproxy.policy.span import Span, span_at
 from kzproxy.policy.view import RequestView
 
 _ALMOST_A_WEEK = timedelta(days=6)
