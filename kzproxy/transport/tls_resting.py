@@ -9,7 +9,7 @@ from kzproxy.transport.tls_gathering import TlsGathering
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_waiting import wake
 
-_STASH_BYTES = 64 * 1024
+STASH_BYTES = 64 * 1024
 
 
 class TlsResting(TlsGathering):
@@ -110,7 +110,7 @@ class TlsResting(TlsGathering):
             return
         self._stash += data
         self.bytes_received += len(data)
-        if len(self._stash) > _STASH_BYTES:
+        if len(self._stash) > STASH_BYTES:
             self._end_watch(gone=False)
 
     def _end_watch(self, *, gone: bool) -> None:

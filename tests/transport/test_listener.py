@@ -185,6 +185,37 @@ async def test_a_client_whose_certificate_nobody_vouches_for_reads_why(
     assert "ALERT_UNKNOWN_CA" in words.upper().replace(" ", "_")
 
 
+async def test_a_session_of_tls_1_2_that_is_resumed_is_closed_unanswered(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
+    """The certificate that was shown in it would not be verified again."""
+    server_context.minimum_version = ssl.TLSVersion.TLSv1_2
+    client_context.maximum_version = ssl.TLSVersion.TLSv1_2
+
+    def asked(session: ssl.SSLSession | None) -> tuple[bool | None, bytes, ssl.SSLSession | None]:
+        with (
+            socket.create_connection(listening.address, timeout=_SECONDS) as sock,
+            client_context.wrap_socket(sock, server_hostname="localhost", session=session) as tls,
+        ):
+            is_reused, answer, given = tls.session_reused, b"", tls.session
+            with contextlib.suppress(ConnectionError):
+                tls.sendall(REQUEST)
+                answer = tls.recv(65536)
+            with contextlib.suppress(OSError):
+                tls.unwrap()  # or OpenSSL forgets the session
+            return is_reused, answer, given
+
+    async with running(server_context) as (listening, serving):
+        first = await asyncio.to_thread(asked, None)
+        second = await asyncio.to_thread(asked, first[2])
+        listening.stop_accepting()
+        await asyncio.wait_for(serving, _SECONDS)
+
+    assert (first[0], second[0]) == (False, True)
+    assert first[1].startswith(b"HTTP/1.1 200 ")
+    assert second[1] == b""
+
+
 async def test_a_client_that_was_refused_in_its_handshake_and_stays_is_not_waited_for(
     server_context: ssl.SSLContext,
 ) -> None:
