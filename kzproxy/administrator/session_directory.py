@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 from kzproxy.administrator.session_end import ENDED, SIGN_IN_AGAIN, end_of, holds_until, why_over
-from kzproxy.administrator.session_entry import KIND, decoded_session, session_put
+from kzproxy.administrator.session_entry import KIND, StoredSession, decoded_session, session_put
 from kzproxy.administrator.session_index import SessionIndex
 from kzproxy.administrator.session_moves import SessionMoves, moved
 from kzproxy.administrator.session_use import SessionUse
@@ -188,6 +188,18 @@ class SessionDirectory:
         for one in older[max(self.settings.per_user - 1, 0) :]:
             await self.end(one.id, SessionEnd.EVICTED, "", by="kzproxy")
 
+    async def stored(self, session_id: str) -> StoredSession | None:
+        """Return a session as the store has it now; None where it has ended or cannot be read.
+
+        Raises:
+            ServiceUnavailable: The store cannot be reached.
+        """
+        entry = await self._store.get(KIND, session_id)
+        record = None if entry is None else self._read(entry)
+        if entry is None or record is None or record.ended_at is not None:
+            return None
+        return StoredSession(record, entry.revision)
+
     async def update(self, session_id: str, change: Change, *others: Put | Delete) -> SessionRecord:
         """Change a session as it is in the store now; return it as it is then.
 
@@ -197,20 +209,19 @@ class SessionDirectory:
             others: What is written with it, all or nothing.
 
         Raises:
-            Unauthenticated: It is not there, or has ended.
+            Unauthenticated: It is not there, has ended, or cannot be read.
             Conflict: What one of ``others`` expected did not hold.
             ServiceUnavailable: It cannot be written.
         """
         for _ in range(_TRIES):
-            entry = await self._store.get(KIND, session_id)
-            record = None if entry is None else decoded_session(entry.value)
-            if entry is None or record is None or record.ended_at is not None:
+            found = await self.stored(session_id)
+            if found is None:
                 raise Unauthenticated(ENDED)
-            changed = change(record)
-            if changed == record and not others:
-                return record
+            changed = change(found.record)
+            if changed == found.record and not others:
+                return changed
             try:
-                await self._following.write(session_put(changed, entry.revision), *others)
+                await self._following.write(session_put(changed, found.revision), *others)
             except Conflict as conflict:
                 if (conflict.kind, conflict.key) != (KIND, session_id):
                     raise
@@ -306,15 +317,18 @@ class SessionDirectory:
             self._tell(frozenset({key}))
 
     def _keep(self, entry: Entry) -> None:
-        read = self._following.unreadable.read(
-            entry, decoded_session, follows="nobody can go on in this session"
-        )
+        read = self._read(entry)
         if read is None:
             self._index.drop(entry.key)
             return
         record = self._moves.applied(read)
         self._index.keep(record)
         self._index.expect_end(record.id, holds_until(record, self.settings))
+
+    def _read(self, entry: Entry) -> SessionRecord | None:
+        return self._following.unreadable.read(
+            entry, decoded_session, follows="nobody can go on in this session"
+        )
 
     def _tell(self, ids: frozenset[str]) -> None:
         for listener in self._listeners:

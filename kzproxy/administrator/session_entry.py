@@ -1,6 +1,7 @@
 """Sessions as the store has them."""
 
 from datetime import timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +14,13 @@ _KEPT_AFTER_END = timedelta(days=1)  # for `kzproxy sessions list --ended`
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(SessionRecord)
+
+
+class StoredSession(NamedTuple):
+    """A session as the store has it, and the revision that it has there."""
+
+    record: SessionRecord
+    revision: int
 
 
 def session_put(record: SessionRecord, expected: int | None) -> Put:

@@ -15,7 +15,7 @@ import msgspec
 from kzproxy.administrator.concern import Concern, who_has
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
-from kzproxy.administrator.session_entry import KIND, decoded_session, session_put
+from kzproxy.administrator.session_entry import session_put
 from kzproxy.administrator.signal import Signal, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import (
     KEPT,
@@ -244,13 +244,12 @@ class Signals:
             return ()
         found = []
         for one in concerned:
-            entry = await self._store.get(KIND, one.id)
-            record = None if entry is None else decoded_session(entry.value)
-            if entry is None or record is None or record.ended_at is not None:
+            stored = await self._sessions.stored(one.id)
+            if stored is None:
                 continue
-            after = effects.change(record)
-            if after != record:
-                found.append(_Changed(record, after, entry.revision))
+            after = effects.change(stored.record)
+            if after != stored.record:
+                found.append(_Changed(stored.record, after, stored.revision))
         return tuple(found)
 
     async def _record(self, signal: Signal, source: SignalSource, plan: _Plan) -> None:

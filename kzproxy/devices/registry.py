@@ -18,7 +18,6 @@ from kzproxy.devices.device_record import (
     DeviceRecord,
     DeviceState,
     Owner,
-    decoded_device,
     device_deletes,
     device_put,
     key_puts,
@@ -208,15 +207,15 @@ class DeviceRegistry:
             others: Written together with it, or not at all.
 
         Raises:
-            NotServed: There is no such device.
+            NotServed: There is no such device, or none that can be read.
             Conflict: One of ``others`` found another state than it expected.
             ServiceUnavailable: It cannot be written.
         """
         for _ in range(_TRIES):
             entry = await self._store.get(KIND, device_id)
-            if entry is None:
+            record = None if entry is None else self._unreadable.read(entry)
+            if entry is None or record is None:
                 raise NotServed(f"there is no device {device_id}")
-            record = decoded_device(entry.value)
             changed = change(record)
             if changed == record and not others:
                 return record

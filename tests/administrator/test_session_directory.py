@@ -347,3 +347,23 @@ async def test_a_session_that_cannot_be_read_is_none_and_others_are(
         kept.directory.identity(record.id, clock.now())
     await kept.following.start()
     assert kept.directory.identity(other.id, clock.now())
+
+
+async def test_one_that_cannot_be_read_is_not_there_for_whoever_changes_it(
+    kept: KeptSessions, clock: ManualClock
+):
+    """As where a newer version writes it while this worker has something noted of it."""
+    await kept.directory.begin(record := kept.record(1))
+    await kept.directory.begin(other := kept.record(2))
+    clock.advance(timedelta(minutes=1))
+    for one in (record, other):
+        kept.directory.used(one.id, clock.now())
+    await kept.store.write(Put(kind="session", key=record.id, value=b'{"groups": {}}'))
+    await kept.directory.note_used()
+    found = await kept.directory.stored(other.id)
+    assert found is not None
+    assert found.record.seen_at == clock.now()
+    with pytest.raises(Unauthenticated):
+        await kept.directory.update(record.id, lambda one: with_groups(one, "dev"))
+    assert await kept.directory.end(record.id, SessionEnd.REVOKED, "", by="carol") is None
+    assert "session" in kept.following.unreadable.words()

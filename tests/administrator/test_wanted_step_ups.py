@@ -11,6 +11,7 @@ from kzproxy.administrator.session import SessionEnd
 from kzproxy.administrator.wanted_step_ups import WantedStepUps
 from kzproxy.policy.decision import Cause, Challenge
 from kzproxy.policy.step_up import StepUp
+from kzproxy.store.store import Put
 from tests.administrator.kept_sessions import KeptSessions
 from tests.audit.samples import attributes
 from tests.authentication.manual_clock import ManualClock
@@ -52,6 +53,17 @@ async def test_it_is_written_as_the_renewal_says_it(kept: KeptSessions):
     said = await written(kept)
     assert (said["acr_values"], said["max_age"]) == ("a b", 3600)
     assert "kzproxy login --acr 'a b' --max-age 1h" in str(said["error_description"])
+
+
+async def test_what_a_session_lacks_that_cannot_be_read_by_now_is_told_to_nobody(
+    kept: KeptSessions,
+):
+    await kept.directory.begin(record := kept.record())
+    step_ups = WantedStepUps(kept.directory)
+    step_ups.wanted(record.id, challenge(kept, acr_values=("a",)))
+    await kept.store.write(Put(kind="session", key=record.id, value=b"{}"))
+    await step_ups.write()
+    assert await kept.directory.stored(record.id) is None
 
 
 async def test_a_sign_in_that_was_stronger_meanwhile_is_asked_for_nothing(

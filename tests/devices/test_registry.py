@@ -332,6 +332,21 @@ async def test_it_is_noted_now_and_then_when_a_device_was_heard_of(
     assert kept.registry.find(record.id).last_seen == clock.now()
 
 
+async def test_a_device_that_cannot_be_read_by_now_is_not_there_for_whoever_changes_it(
+    kept: KeptDevices,
+) -> None:
+    machine = Machine()
+    record = await kept.approved(machine)
+    facts = attributes(certified(kept, machine, DeviceName(device_id=record.id)), kept)
+    kept.registry.restate(facts, kept.clock.now())
+    await kept.store.write(Put(kind="device", key=record.id, value=b'{"state": "suspended"}'))
+    await kept.registry.note_seen()
+    with pytest.raises(NotServed):
+        await kept.registry.update(record.id, lambda one: one)
+    with pytest.raises(ServiceUnavailable, match="whether your device may be used"):
+        kept.registry.restate(facts, kept.clock.now())
+
+
 async def test_a_certificate_for_a_key_says_what_the_key_is(kept: KeptDevices) -> None:
     machine = Machine()
     client = ClientName.of_key(machine.thumbprint)
