@@ -88,6 +88,8 @@ class Reverification:
         self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
         self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()
+        # Whoever asked before may just have kept a new refresh token; ask with no older one.
+        self._is_behind = False
         self._begins_until = math.inf
         self._allowance = 1.0
         self._allowed_at = shared.clock.monotonic()
@@ -170,14 +172,15 @@ class Reverification:
             if self._with.clock.monotonic() >= self._begins_until:
                 await self._give_over()
                 return
-            if await self._lease.keep():
-                # Another worker may just have kept a new refresh token; ask with no older one.
+            self._is_behind = await self._lease.keep() or self._is_behind
+            if self._is_behind:
                 await self._with.following.catch_up()
+                self._is_behind = False
                 log.info("this worker confirms sessions at the identity providers")
             await self._check.write_unwritten()
         except ServiceUnavailable as error:
             log.warning("sessions cannot be confirmed: %s", error.detail or error.message)
-        if not self._lease.is_held():
+        if self._is_behind or not self._lease.is_held():
             return
         for record in self._due.take(
             self._may_begin(), self._with.clock.now(), lambda one: self._pace_of(one).may_begin()

@@ -4,6 +4,7 @@ The provider here is a script, which stands in for somebody else's that does wha
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import sqlite3
@@ -308,6 +309,31 @@ async def test_a_refresh_token_that_the_store_does_not_take_is_not_lost(
     await worker.turn()
     assert worker.outcomes("confirmed") == 1
     assert worker.refresh_token(record) == "refresh-3"
+    sent = [form["refresh_token"] for _, form, _ in provider.asked if "refresh_token" in form]
+    assert sent == ["refresh-1", "refresh-2"]
+
+
+async def test_whoever_has_come_to_ask_begins_with_nothing_older_than_the_store(
+    worker, person, client, clock, provider, tmp_path
+):
+    file = tmp_path / "kept.db"
+    async with confirming_worker(file, clock, client, "two", settings=SETTINGS) as two:
+        record = await worker.begin(await signed_in(client, person))
+        await two.kept.following.catch_up()
+        clock.advance(MINUTE)
+        await worker.reverification.turn()
+        await worker.reverification._lease.let_go()
+        with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("alter table changes rename to hidden")
+            for _ in range(2):
+                await two.reverification.turn()
+            assert two.reverification._lease.is_held()
+            other.execute("alter table hidden rename to changes")
+        clock.advance(MINUTE)
+        await two.reverification.turn()
+        await two.reverification.turn()
+        assert two.outcomes("confirmed") == 1
+        assert two.refresh_token(record) == "refresh-3"
     sent = [form["refresh_token"] for _, form, _ in provider.asked if "refresh_token" in form]
     assert sent == ["refresh-1", "refresh-2"]
 
