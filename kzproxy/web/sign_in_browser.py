@@ -44,6 +44,7 @@ _GONE = (
     " Run the command again."
 )
 _NOT_IN = "You are not signed in"
+_NOWHERE = "This kzproxy has no identity provider to sign in at now. Ask whoever runs it."
 _SILENT = "The identity provider cannot be reached now. Try again in a moment."
 
 
@@ -65,6 +66,8 @@ class BrowserSignIn:
         if fault is not None:
             return self._answered(wish, {"error": fault[0], "error_description": fault[1]})
         providers = self._desk.providers()
+        if not providers:
+            raise PageRefusal(_NOWHERE, status=503)
         provider = self._desk.provider(query["provider"])
         if provider is None and len(providers) > 1:
             return self._choice(query, providers)

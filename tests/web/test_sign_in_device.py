@@ -4,23 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
-from kzproxy.metrics.registry import Metrics
-from kzproxy.store.sealing import Sealer
-from kzproxy.store.sqlite import SqliteStore
 from kzproxy.web.browser_cookie import COOKIE, form_token
 from kzproxy.web.sign_in_browser import BrowserSignIn
-from kzproxy.web.sign_in_desk import WRONG_CODES_PER_MINUTE, SignInDesk, SignInLimits
+from kzproxy.web.sign_in_desk import WRONG_CODES_PER_MINUTE, SignInDesk
 from kzproxy.web.sign_in_device import DeviceSignIn
-from kzproxy.web.sign_in_flows import SignInFlows
-from kzproxy.web.sign_in_pages import Pages
-from tests.authentication.manual_clock import ManualClock
 
 BROWSER = "b" * 43
 TYPING = "type the code"
@@ -46,28 +38,13 @@ class Terminals:
 
 
 @pytest.fixture
-async def terminals(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Terminals]:
-    store = SqliteStore.open(tmp_path / "kept.db", clock)
-    settings = DecisionLogSettings(file=tmp_path / "decisions.jsonl", stdout=False)
-    log = DecisionLog.open(settings, clock)
-    desk = SignInDesk(
-        url="https://kzproxy.example",
-        clock=clock,
-        flows=SignInFlows(store, Sealer([b"k" * 32]), clock),
-        providers=tuple,
-        pages=Pages(host="kzproxy.example"),
-        limits=SignInLimits.usual(clock),
-        events=log,
-        metrics=Metrics(version=""),
-    )
+async def terminals(desk: SignInDesk) -> AsyncIterator[Terminals]:
     device = DeviceSignIn(desk, BrowserSignIn(desk))
     application = web.Application()
     application.router.add_post("/device_authorization", device.begin)
     application.router.add_post("/device", device.check_code)
     async with TestClient(TestServer(application)) as http:
         yield Terminals(http)
-    await log.close()
-    await store.close()
 
 
 async def test_codes_that_are_typed_at_once_are_no_more_than_those_typed_in_turn(
