@@ -8,6 +8,7 @@ too; the version is HTTP/1.1; there is one Host, one framing, and at most one Up
 
 import re
 
+from kzproxy.attributes.target import MAX_TARGET_BYTES
 from kzproxy.errors.kinds import BadRequest, ExpectationFailed, HeadTooLarge, ProxyError
 from kzproxy.http.fields import (
     TOKEN_CHARACTER,
@@ -27,8 +28,6 @@ from kzproxy.http.refused_headers import (
 MAX_HEAD_BYTES = 128 * 1024
 # kubectl sends about ten, a browser behind services/proxy about thirty.
 MAX_HEADERS = 256
-# The bound nginx and others put on a whole request line.
-MAX_TARGET_BYTES = 8 * 1024
 
 # Under this the names of a family are noted; no header has a name with a star.
 _IMPERSONATION = "impersonate-*"
@@ -127,7 +126,9 @@ def _fault(text: str) -> ProxyError:
 
 def _bound(method: str, target: str) -> None:
     if len(target) > MAX_TARGET_BYTES:
-        raise HeadTooLarge("request target over 8 KiB")
+        raise HeadTooLarge(
+            "request target over 8 KiB; give a long command to its shell on standard input"
+        )
     if method == "CONNECT":
         # It frames its answer unlike all others (RFC 9110 section 9.3.6), and has no use here.
         raise BadRequest("CONNECT is not served")

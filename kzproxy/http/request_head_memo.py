@@ -10,8 +10,9 @@ import re
 from msgspec.structs import replace
 
 from kzproxy.attributes.request_info import PAIR_BYTES
+from kzproxy.attributes.target import MAX_TARGET_BYTES
 from kzproxy.http.messages import RequestHead
-from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
+from kzproxy.http.request_head import MAX_HEAD_BYTES, parse_request_head
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{1,24}) (/[\x21-\x7e]*+) HTTP/1\.1")
 # With any line that is remembered it is no longer than a head may be.

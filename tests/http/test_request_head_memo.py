@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kzproxy.attributes.target import MAX_TARGET_BYTES
 from kzproxy.errors.kinds import BadRequest, HeadTooLarge, ProxyError
 from kzproxy.http.messages import RequestHead
-from kzproxy.http.request_head import MAX_HEAD_BYTES, MAX_TARGET_BYTES, parse_request_head
+from kzproxy.http.request_head import MAX_HEAD_BYTES, parse_request_head
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from tests.http.heads import head_of
 from tests.memory import held_bytes
