@@ -26,7 +26,11 @@ def known_end(permit: Permit, now: datetime) -> str:
 
 
 def _is_of_a_window(until: datetime) -> bool:
-    """Whether it is a calendar's: they turn at whole minutes, and ages hardly ever do."""
+    """Whether it is a calendar's.
+
+    They turn at whole minutes, and ages hardly ever do. Nor does the moment at which a calendar is
+    to be looked at again, which is no end (``span_at``).
+    """
     return until.second == 0 and until.microsecond == 0
 
 

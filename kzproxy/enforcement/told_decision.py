@@ -76,7 +76,7 @@ class ToDo(_Part, frozen=True, kw_only=True):
         steps: All of them together have the request allowed, as things are; may be empty.
         allowed_now: The same request would be allowed now.
         allowed_from: When time alone has it allowed.
-        allowed_until: When time alone ends that again.
+        allowed_until: When time alone ends that again; None where it never does, or not soon.
     """
 
     text: str

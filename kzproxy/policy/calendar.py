@@ -6,7 +6,7 @@ from UTC is that day: an hour that the clock shows twice counts twice, one that 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTES_A_DAY = 24 * 60
@@ -101,6 +101,14 @@ class Calendar:
         return any(window.shows(local) for window in windows)
 
     @property
-    def recurs_weekly(self) -> bool:
-        """Whether every week is as every other."""
-        return not self.dated and not self.exceptions and self.holidays is None
+    def turns_by_dates_alone(self) -> bool:
+        """Whether only its dated windows and exceptions open and close it."""
+        monday = datetime(2001, 1, 1)  # noqa: DTZ001 - a wall clock, of any week
+        ends = [
+            monday + timedelta(days=day, minutes=window.to_minute)
+            for window in self.weekly
+            for day in range(len(DAYS))
+        ]
+        return self.holidays is None and all(
+            any(window.shows(end) for window in self.weekly) for end in ends
+        )

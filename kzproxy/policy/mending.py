@@ -61,7 +61,7 @@ class Window:
 
     Attributes:
         opens_at: Aware.
-        closes_at: When time alone may end that; None where it never does.
+        closes_at: When time alone ends that; None where it never does, or not soon.
     """
 
     opens_at: datetime
@@ -74,13 +74,31 @@ def next_window(engine: PolicyEngine, attributes: Attributes) -> Window | None:
         at = attributes.environment.received_at
         decision = engine.decide(attributes)
         if isinstance(decision, Permit):
-            return Window(opens_at=at, closes_at=decision.valid_until)
+            return Window(opens_at=at, closes_at=_end(engine, decision))
         turns_at = engine.prospect(attributes).turns_at
         if turns_at is None or turns_at <= at:
             return None
-        environment = replace(attributes.environment, received_at=turns_at)
-        attributes = replace(attributes, environment=environment)
+        attributes = _at(attributes, turns_at)
     return None
+
+
+def _end(engine: PolicyEngine, permit: Permit) -> datetime | None:
+    """Return when time alone ends a permit; None if not soon.
+
+    That it may end says no more than when to look again.
+    """
+    for _ in range(_MOST_TURNS):
+        if permit.valid_until is None:
+            return None
+        decision = engine.decide(_at(permit.attributes, permit.valid_until))
+        if not isinstance(decision, Permit):
+            return permit.valid_until
+        permit = decision
+    return None
+
+
+def _at(attributes: Attributes, moment: datetime) -> Attributes:
+    return replace(attributes, environment=replace(attributes.environment, received_at=moment))
 
 
 def steps(

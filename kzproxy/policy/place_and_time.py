@@ -75,13 +75,16 @@ class InTime:
     def found(self, view: RequestView) -> str:
         at = view.attributes.environment.received_at
         span = self.span(at)
-        return f"{'closes' if span.is_open else 'opens'} {self._moment(span.until, at)}"
+        turns = "closes" if span.is_open else "opens"
+        return f"{turns} {'' if span.is_end else 'not before '}{self._moment(span.until, at)}"
 
     def until_words(self, view: RequestView) -> str:
         """Say until when it holds."""
         at = view.attributes.environment.received_at
-        until = self.span(at).until
-        return f"until {self._moment(until, at)}" if until else "at all times"
+        span = self.span(at)
+        if span.until is None:
+            return "at all times"
+        return f"until {'' if span.is_end else 'at least '}{self._moment(span.until, at)}"
 
     def _moment(self, moment: datetime | None, now: datetime) -> str:
         """Return weekday, time and zone; with the date where the weekday alone would mislead."""

@@ -10,7 +10,7 @@ from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.policy.calendar import DAYS, Calendar, WeeklyWindow
+from kzproxy.policy.calendar import DAYS, Calendar, DatedWindow, WeeklyWindow
 from kzproxy.policy.decision import Decision
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.network import Network
@@ -38,6 +38,11 @@ def window(name: str, zone: str, days: str, start: str, end: str) -> Calendar:
         to_minute=minute(end),
     )
     return Calendar(name=name, zone_name=zone, zone=ZoneInfo(zone), weekly=(weekly,))
+
+
+def dated(start: str, end: str) -> DatedWindow:
+    """Make a stretch from one moment of a wall clock to another."""
+    return DatedWindow(start=datetime.fromisoformat(start), end=datetime.fromisoformat(end))
 
 
 def minute(time_of_day: str) -> int:

@@ -1,13 +1,14 @@
 """Random rules and requests in a world so small that they meet often."""
 
 import dataclasses
-from datetime import timedelta
+from datetime import date, timedelta
 
 from hypothesis import strategies as st
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.device import NO_DEVICE, CheckResult, Fact
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
+from kzproxy.policy.calendar import Calendar, Holidays
 from kzproxy.policy.device_features import NO_FEATURES, RISKS, DeviceFeatures, Platform
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.obligations import NO_OBLIGATIONS, MultiFactor, Obligations
@@ -30,6 +31,7 @@ from tests.policy.samples import (
     OFFICE_HOURS,
     WEDNESDAY_MORNING,
     asked,
+    dated,
     match,
     subject,
     window,
@@ -41,6 +43,23 @@ NAMESPACES = ["dev", "prod"]
 RESOURCES = ["pods", "secrets", "nodes", "namespaces", "widgets"]
 SUBRESOURCES = ["log", "exec", "proxy", "status"]
 NIGHT = window("night", "America/New_York", "Tue Wed Thu", "22:00", "05:30")
+HOLIDAYS = frozenset({date(2026, 1, 16), date(2026, 4, 3)})
+# Open all year, but for two days and a fortnight.
+DEPLOYS = dataclasses.replace(
+    window("deploys", "Europe/Prague", "Mon Tue Wed Thu Fri Sat Sun", "00:00", "24:00"),
+    holidays=Holidays(country="X", subdivision="", include=HOLIDAYS.__contains__),
+    exceptions=(dated("2026-12-20", "2027-01-03"),),
+)
+# Shut all year, but for two days and ten weeks.
+SPRINTS = Calendar(
+    name="sprints",
+    zone_name=OFFICE_HOURS.zone_name,
+    zone=OFFICE_HOURS.zone,
+    dated=(
+        dated("2026-01-14T12:00", "2026-01-16"),
+        dated("2026-03-01", "2026-05-10T18:00"),
+    ),
+)
 HOUR = timedelta(hours=1)
 BUILDER = "spiffe://example.org/ns/ci/builder"
 NAMED = (
@@ -195,7 +214,7 @@ conditions = st.builds(
     networks=few([OFFICE]).map(tuple),
     countries=rarely(few(["DE", "FR"], min_size=1).map(frozenset), frozenset()),
     asns=rarely(few([64500, 64501], min_size=1).map(frozenset), frozenset()),
-    time=few([OFFICE_HOURS, NIGHT]).map(tuple),
+    time=few([OFFICE_HOURS, NIGHT, DEPLOYS, SPRINTS]).map(tuple),
     device_enrolled=st.sampled_from([None, None, True, False]),
     device_tier=rarely(st.integers(1, 4)),
     device_below_tier=rarely(st.integers(1, 4)),

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from kzproxy.policy.challenging import signed_in
 from kzproxy.policy.decision import Challenge, Deny, NotPermitted, Permit
-from kzproxy.policy.rules import Effect
+from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.rules import AccessPolicySet, Effect
 from kzproxy.policy.step_up import StepUp
 from tests.policy.plain_reading import Definitions, is_denied_by_rule, is_permitted
 from tests.policy.samples import asked, deny, match
@@ -166,12 +167,28 @@ def test_asking_for_all_names_never_escapes_the_denial_of_one(policy, path, meth
 def test_time_alone_does_not_end_a_permit_before_its_end(policy, request, share):
     decision = decide(policy, request)
     if isinstance(decision, Permit):
-        end = decision.valid_until or request.environment.received_at + timedelta(days=30)
+        end = decision.valid_until or request.environment.received_at + timedelta(days=400)
         later = request.environment.received_at + share * (
             end - request.environment.received_at - timedelta(seconds=1)
         )
 
         assert isinstance(decide(policy, _at(request, later)), Permit)
+
+
+@settings(max_examples=150)
+@given(
+    policy=policies | narrow_policies(),
+    request=requests(),
+    days=st.lists(st.floats(-400, 400) | st.floats(0, 9), min_size=1, max_size=4),
+)
+def test_an_engine_in_use_judges_at_any_time_as_the_plain_reading_does(policy, request, days):
+    """What it keeps of one time is of no weight at another."""
+    engine = PolicyEngine(AccessPolicySet(rules=tuple(policy), conditions=NAMED, tiers=TIERS))
+    engine.decide(request)
+    for later in days:
+        then = _at(request, request.environment.received_at + timedelta(days=later))
+        expected = is_permitted(policy, then, DEFINITIONS)
+        assert isinstance(engine.decide(then), Permit) is expected
 
 
 @settings(max_examples=150)

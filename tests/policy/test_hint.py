@@ -1,10 +1,12 @@
 """What a refused user is told."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 import pytest
 
 from kzproxy.attributes.device import DevicePosture, Fact
+from kzproxy.policy.calendar import Holidays
 from kzproxy.policy.decision import Deny
 from kzproxy.policy.rules import Conditions
 from tests.policy.samples import (
@@ -22,6 +24,7 @@ from tests.policy.samples import (
 PODS = "/api/v1/namespaces/prod/pods"
 SUNDAY = datetime(2026, 1, 18, 12, 0, tzinfo=UTC)
 EXPIRED = DevicePosture(enrolled=Fact.FAILED, reason="the device certificate ended yesterday")
+ALL_WEEK = "Mon Tue Wed Thu Fri Sat Sun"
 RARE = window("rare", "UTC", "Wed", "09:00", "09:30")
 
 
@@ -69,6 +72,21 @@ def hint(rules, **changes):
 )
 def test_a_near_miss_says_what_the_rule_wants(conditions, changes, expected):
     assert hint([allow("r", match("*", "*"), conditions=conditions)], **changes) == expected
+
+
+def test_where_nobody_knows_when_it_turns_no_moment_is_told_as_the_one():
+    """Holidays might end what the windows do not: nobody looks further than some weeks."""
+    holidays = Holidays(country="X", subdivision="", include=lambda _: True)
+    closed = dataclasses.replace(OFFICE_HOURS, holidays=holidays)
+    allowing = allow("r", match("*", "*"), conditions=Conditions(time=(closed,)))
+    assert hint([allowing]) == (
+        "rule r wants time office-hours (opens not before Mon 2026-02-23 10:59 Europe/Prague)"
+    )
+
+    halves = ("00:00", "12:00"), ("12:00", "24:00")
+    never_closed = tuple(window("half", "UTC", ALL_WEEK, *half) for half in halves)
+    denying = deny("d", match("*", "*"), conditions=Conditions(time=never_closed))
+    assert hint([denying]) == "rule d denies this until at least Mon 2026-02-23 09:59 UTC"
 
 
 def test_a_near_miss_ends_with_the_message_of_the_rule():
@@ -145,7 +163,7 @@ def test_a_deny_rule_says_when_it_denies(conditions, changes, expected):
 
 
 def test_a_deny_rule_that_never_ends_says_so():
-    always = window("always", "UTC", "Mon Tue Wed Thu Fri Sat Sun", "00:00", "24:00")
+    always = window("always", "UTC", ALL_WEEK, "00:00", "24:00")
     rule = deny("d", match("*", "*"), conditions=Conditions(time=(always,)))
 
     assert hint([rule]) == "rule d denies this at all times"

@@ -1,13 +1,14 @@
 """What is advised works: each advice is followed here, and the engine asked again."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.policy.calendar import Holidays
 from kzproxy.policy.decision import Decision, NotPermitted, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.mending import StepKind, next_window, steps
@@ -22,6 +23,7 @@ from tests.policy.samples import (
     asked,
     deny,
     match,
+    window,
 )
 
 PODS = match("get list", "pods")
@@ -143,14 +145,14 @@ def test_time_alone_opens_when_it_is_said_to_and_not_before(minutes: int) -> Non
     def allowed(moment: datetime) -> bool:
         return isinstance(engine.decide(asked_at(moment)), Permit)
 
-    window = next_window(engine, asked_at(at))
-    assert window is not None
-    assert window.opens_at >= at
-    assert allowed(window.opens_at)
-    assert window.opens_at == at or not allowed(window.opens_at - timedelta(seconds=1))
-    assert window.closes_at is not None
-    assert not allowed(window.closes_at)
-    assert allowed(window.closes_at - timedelta(seconds=1))
+    found = next_window(engine, asked_at(at))
+    assert found is not None
+    assert found.opens_at >= at
+    assert allowed(found.opens_at)
+    assert found.opens_at == at or not allowed(found.opens_at - timedelta(seconds=1))
+    assert found.closes_at is not None
+    assert not allowed(found.closes_at)
+    assert allowed(found.closes_at - timedelta(seconds=1))
 
 
 def asked_at(moment: datetime) -> Attributes:
@@ -159,9 +161,26 @@ def asked_at(moment: datetime) -> Attributes:
 
 def test_the_end_of_what_a_deny_rule_says_is_an_opening() -> None:
     closed = deny("d", PODS, conditions=Conditions(time=(OFFICE_HOURS,)))
-    window = next_window(PolicyEngine(policy(allow("a", PODS), closed)), LIST)
-    assert window is not None
-    assert window.opens_at == datetime(2026, 1, 14, 19, 0, tzinfo=UTC)  # 20:00 in Prague
+    found = next_window(PolicyEngine(policy(allow("a", PODS), closed)), LIST)
+    assert found is not None
+    assert found.opens_at == datetime(2026, 1, 14, 19, 0, tzinfo=UTC)  # 20:00 in Prague
+
+
+GOOD_FRIDAY = date(2026, 4, 3)
+
+
+@pytest.mark.parametrize("days", [{GOOD_FRIDAY}, set()])
+def test_the_moment_to_look_again_is_not_told_as_an_end(days: set[date]) -> None:
+    """Nothing closes it but a holiday; further than some weeks nobody looks at a time."""
+    holidays = Holidays(country="X", subdivision="", include=days.__contains__)
+    each_day = window("w", "UTC", "Mon Tue Wed Thu Fri Sat Sun", "00:00", "24:00")
+    opened = Conditions(time=(replace(each_day, holidays=holidays),))
+    engine = PolicyEngine(policy(allow("a", PODS, conditions=opened)))
+
+    found = next_window(engine, LIST)
+
+    assert found is not None
+    assert found.closes_at == (datetime(2026, 4, 3, tzinfo=UTC) if days else None)
 
 
 def test_where_time_alone_does_not_do_there_is_no_window() -> None:
@@ -175,6 +194,6 @@ def test_where_time_alone_does_not_do_there_is_no_window() -> None:
 
 
 def test_what_is_permitted_now_is_a_window_that_is_open() -> None:
-    window = next_window(PolicyEngine(policy(allow("a", PODS))), LIST)
-    assert window is not None
-    assert (window.opens_at, window.closes_at) == (WEDNESDAY_MORNING, None)
+    found = next_window(PolicyEngine(policy(allow("a", PODS))), LIST)
+    assert found is not None
+    assert (found.opens_at, found.closes_at) == (WEDNESDAY_MORNING, None)
