@@ -6,7 +6,7 @@ from UTC is that day: an hour that the clock shows twice counts twice, one that 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta, tzinfo
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTES_A_DAY = 24 * 60
@@ -51,6 +51,15 @@ class DatedWindow:
     def shows(self, local: datetime) -> bool:
         """Whether a wall clock that shows ``local`` is within the window."""
         return self.start <= local.replace(tzinfo=None) < self.end
+
+
+def ever_comes(wall: datetime) -> bool:
+    """Whether a dated window that begins or ends at ``wall`` turns then.
+
+    Not in the first and the last year that can be written: whoever writes 9999-12-31 means for
+    good, and of some moments of those years it cannot be said what they are in UTC.
+    """
+    return MINYEAR < wall.year < MAXYEAR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
 
-from kzproxy.policy.calendar import Calendar
+from kzproxy.policy.calendar import Calendar, ever_comes
 
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -101,7 +101,8 @@ def _walls(calendar: Calendar, begin: datetime, end: datetime | None) -> Iterato
     it has shown, and only both readings together tell when it is.
     """
     first = _shown(begin, calendar) - _DAY
-    dates = [w for d in (*calendar.dated, *calendar.exceptions) for w in (d.start, d.end)]
+    windows = (*calendar.dated, *calendar.exceptions)
+    dates = [wall for w in windows for wall in (w.start, w.end) if ever_comes(wall)]
     if end is None:
         yield from (wall for wall in dates if first <= wall)
         return

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from kzproxy.policy.calendar import ever_comes
 from kzproxy.policy_tools.policy_text import PolicyText
 
 # A week has every weekly turn; what opens later is found by its date alone.
@@ -33,8 +34,8 @@ def _turns(calendar: dict[str, object], at: datetime) -> Iterator[datetime]:
         yield from _weekly_turns(window, at.astimezone(zone).date(), zone)
     for field in ("dated", "except"):
         for span in _listed(calendar, field):
-            for end in ("from", "to"):
-                yield datetime.fromisoformat(str(span[end])).replace(tzinfo=zone).astimezone(UTC)
+            walls = (datetime.fromisoformat(str(span[end])) for end in ("from", "to"))
+            yield from (w.replace(tzinfo=zone).astimezone(UTC) for w in walls if ever_comes(w))
 
 
 def _weekly_turns(window: dict[str, object], first: date, zone: ZoneInfo) -> Iterator[datetime]:

@@ -172,6 +172,21 @@ def test_an_end_that_dates_alone_make_is_known_however_far_it_is():
     assert span_at([prague(dated=(SHUT_AT_CHRISTMAS,))], utc("2027-02-01 00:00")).until is None
 
 
+@pytest.mark.parametrize("zone", ["Europe/Prague", "America/New_York", "Pacific/Kiritimati"])
+@pytest.mark.parametrize("weekly", [OFFICE_HOURS.weekly, EACH_DAY])
+@pytest.mark.parametrize("end", ["9999-01-01", "9999-12-31", "9999-12-31T23:59"])
+def test_what_begins_with_time_and_lasts_to_the_end_of_it_is_for_good(zone, weekly, end):
+    for_good = (dated("0001-01-01", end),)
+    other = {"zone_name": zone, "zone": ZoneInfo(zone)}
+    closed = dataclasses.replace(prague(weekly=weekly, exceptions=for_good), **other)
+    opened = dataclasses.replace(prague(weekly=weekly, dated=for_good), **other)
+    at = utc("2026-01-14 10:00")
+
+    assert not span_at([closed], at).is_open
+    assert span_at([closed], at).until is None or weekly is not EACH_DAY
+    assert span_at([opened], at).is_open
+
+
 @pytest.mark.parametrize("weekly", [(), EACH_DAY])
 def test_a_dated_window_opens_again_in_the_second_pass_of_the_hour_that_is_shown_twice(weekly):
     """A minute after it has ended the wall clock is set back to before its end."""

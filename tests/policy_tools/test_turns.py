@@ -16,6 +16,26 @@ rules: []
 """
 
 
+FOR_GOOD = """
+apiVersion: kzproxy.dev/v1
+kind: AccessPolicy
+metadata: {name: good}
+calendars:
+  east: {timeZone: Pacific/Kiritimati, dated: [{from: "0001-01-01", to: "9999-12-31T23:59"}]}
+  west: {timeZone: America/New_York, dated: [{from: "0001-01-01", to: "9999-12-31T23:59"}]}
+  soon: {timeZone: UTC, dated: [{from: "2026-03-08", to: "9999-12-31"}]}
+rules: []
+"""
+
+
+def test_what_lasts_to_the_end_of_time_is_for_good(tmp_path: Path) -> None:
+    file = tmp_path / "good.yaml"
+    file.write_text(FOR_GOOD)
+    at = datetime(2026, 3, 7, 1, tzinfo=UTC)
+
+    assert next_turns(read_policy_text([file]), at) == [datetime(2026, 3, 8, tzinfo=UTC)]
+
+
 def test_a_window_that_began_yesterday_ends_today(tmp_path: Path) -> None:
     file = tmp_path / "night.yaml"
     file.write_text(NIGHT)
