@@ -78,7 +78,10 @@ class ProviderCheck:
         """
         asked_at = self._clock.now()
         try:
-            identity = await self._confirmed(record)
+            provider = self._provider(record)
+            identity = await self._confirmed(record, provider)
+            if words := _why_not_taken(record, identity, provider):
+                return await self._end(record, words)
             return await self._take(record, identity, asked_at)
         except ProviderRefusal as no:
             words = f"the identity provider no longer confirms it ({no})"
@@ -102,10 +105,13 @@ class ProviderCheck:
             except (Unauthenticated, ServiceUnavailable):
                 continue
 
-    async def _confirmed(self, record: SessionRecord) -> Identity | None:
+    def _provider(self, record: SessionRecord) -> ProviderClient:
         provider = self._providers(record.issuer)
         if provider is None:
             raise ProviderSilence(f"{record.issuer} is not a provider of `signIn` any more")
+        return provider
+
+    async def _confirmed(self, record: SessionRecord, provider: ProviderClient) -> Identity | None:
         return await provider.confirm(
             self._refresh_token(record), record.subject, partial(self._keep, record, provider)
         )
@@ -138,9 +144,6 @@ class ProviderCheck:
     async def _take(
         self, record: SessionRecord, identity: Identity | None, asked_at: datetime
     ) -> Outcome:
-        if identity is not None and identity.username != record.username:
-            words = f"the identity provider calls you {identity.username} now"
-            return await self._end(record, words)
         change = partial(confirmed, before=record, identity=identity, asked_at=asked_at)
         try:
             await self._directory.update(record.id, change)
@@ -191,6 +194,22 @@ def confirmed(
         extra=identity.extra,
         vouched_by=identity.vouched_by,
     )
+
+
+def _why_not_taken(
+    record: SessionRecord, identity: Identity | None, provider: ProviderClient
+) -> str:
+    """Return why a session ends although its provider confirms it; empty where it goes on."""
+    if identity is not None and identity.username != record.username:
+        return f"the identity provider calls you {identity.username} now"
+    # Nobody stands behind what an older configuration made of the sign-in, and an answer that
+    # names nobody can never be mapped anew.
+    if identity is None and record.vouched_by != provider.settings.issuer.revision:
+        return (
+            "the configuration of your identity provider has changed since you signed in, and by"
+            " `reverify: introspection` it is not asked who you are"
+        )
+    return ""
 
 
 def refresh_context(session_id: str) -> str:

@@ -249,3 +249,27 @@ async def test_an_identity_mapped_by_settings_no_longer_in_force_is_mapped_anew(
     clock.move(seconds=1)
     await worker.turn()
     assert worker.found(record).vouched_by == talk.provider.issuer_settings.revision
+
+
+async def test_a_session_that_introspection_confirms_ends_where_its_issuers_settings_have_changed(
+    provider, clock, tmp_path
+):
+    """Nobody says who the person is by the new ones, so nothing but a new sign-in mends it."""
+    settings = provider.settings(Reverify.INTROSPECTION)
+    async with (
+        talking(provider, settings, clock) as talk,
+        confirming_worker(tmp_path / "kept.db", clock, talk.client) as worker,
+    ):
+        signed_in = await talk.signed_in()
+        same = await worker.begin(signed_in, 1)
+        before = await worker.begin(signed_in, 2, vouched_by="another revision")
+        worker.reverification.providers_changed()
+        clock.move(seconds=1)
+        await worker.turn()
+        assert worker.found(same).ended_at is None
+        assert worker.found(before).end_cause == "refused-by-provider"
+        with pytest.raises(
+            Unauthenticated, match=r"has changed since you signed in.*kzproxy login"
+        ):
+            worker.identity(before)
+        assert worker.outcomes("refused") == 1
