@@ -28,12 +28,12 @@ from kzproxy.authentication.settings import (
 )
 from kzproxy.authentication.validity import VerifiedClaims, numeric_date
 from kzproxy.errors.kinds import Unauthenticated
-from kzproxy.policy.glob import Names
+from kzproxy.policy.glob import Names, glob_names
 
 MAX_METHODS = 32
 """Of ``amr``; RFC 8176 names twenty."""
 
-_SERVICE_ACCOUNT = re.compile(SERVICE_ACCOUNT_PREFIX + r"[a-z0-9-]{1,63}:[a-z0-9.-]{1,253}")
+_SERVICE_ACCOUNT = re.compile(SERVICE_ACCOUNT_PREFIX + r"([a-z0-9-]{1,63}):([a-z0-9.-]{1,253})")
 _THUMBPRINT = "x5t#S256"
 _BASE64URL_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -174,10 +174,14 @@ def _check_reserved(username: str, groups: tuple[str, ...], issuer: JwtIssuerSet
 
 
 def _may_name(patterns: tuple[str, ...], username: str) -> bool:
-    is_account = username.startswith(SERVICE_ACCOUNT_PREFIX)
-    if is_account and not _SERVICE_ACCOUNT.fullmatch(username):
-        return False  # a `*` must not reach over the parts of such a name
-    return Names(patterns).hold(username)
+    account = _SERVICE_ACCOUNT.fullmatch(username)
+    return account is not None and any(_may_be(pattern, *account.groups()) for pattern in patterns)
+
+
+def _may_be(pattern: str, namespace: str, name: str) -> bool:
+    # Each part by itself: a `*` must not reach over the parts of such a name.
+    namespaces, _, names = pattern.removeprefix(SERVICE_ACCOUNT_PREFIX).partition(":")
+    return glob_names(namespaces).hold(namespace) and glob_names(names).hold(name)
 
 
 def _reserved(what: str) -> Unauthenticated:

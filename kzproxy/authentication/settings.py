@@ -60,8 +60,8 @@ class ReservedNames:
     """The names of Kubernetes' own that an issuer may give all the same.
 
     Attributes:
-        users: Names, or globs with ``*``, each beginning with ``system:``.
-        groups: Likewise.
+        users: ``system:serviceaccount:NAMESPACE:NAME``, either part with ``*`` where it is a glob.
+        groups: Names, or globs with ``*``, each beginning with ``system:``.
     """
 
     users: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ It stands in kzproxy's own file and not in the AuthenticationConfiguration, whic
 kube-apiserver's: nobody becomes ``system:`` anything by a claim mapping alone.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from kzproxy.config.document import Node
 # Of all that begins with `system:` only ServiceAccounts sign in by tokens. The rest need not ask
 # RBAC, is nobody, or is part of the cluster itself.
 _BEGINNINGS = {"users": SERVICE_ACCOUNT_PREFIX, "groups": "system:serviceaccounts"}
+_ACCOUNT = re.compile(SERVICE_ACCOUNT_PREFIX + "[^:]+:[^:]+")
 
 
 def with_reserved_names(
@@ -48,5 +50,10 @@ def _names(fields: dict[str, Node], name: str) -> tuple[str, ...]:
             fields[name].mistake(
                 f"{pattern!r} must begin with {_BEGINNINGS[name]}; other `system:` names no token"
                 " may give, and names without `system:` need no leave"
+            )
+        elif name == "users" and not _ACCOUNT.fullmatch(pattern):
+            fields[name].mistake(
+                f"{pattern!r} must be {SERVICE_ACCOUNT_PREFIX}NAMESPACE:NAME: `*` stands for part"
+                " of one or the other, and not for both"
             )
     return tuple(sorted(patterns))

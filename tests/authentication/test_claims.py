@@ -1,6 +1,7 @@
 """From verified claims to a subject."""
 
 import base64
+import contextlib
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -456,6 +457,28 @@ def test_reserved_names_are_given_by_the_issuer_that_may():
 def test_e6_9_reserved_names_beyond_those_are_refused(namespace, name):
     with pytest.raises(Unauthenticated):
         mapped(CLUSTER, **account(namespace, name))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "takes"),
+    [
+        ("ci*:*", {"ci:builder", "cinema:deployer", "ci-prod:admin"}),
+        ("c*:*r", {"ci:builder", "cinema:deployer"}),
+        ("*:*", {"ci:builder", "cinema:deployer", "ci-prod:admin"}),
+        ("ci:b*", {"ci:builder"}),
+        # What no configuration holds gives nothing away either.
+        ("c*r", set()),
+        ("ci*", set()),
+        ("*", set()),
+    ],
+)
+def test_a_wildcard_does_not_reach_over_the_parts_of_an_account(pattern, takes):
+    issuer = settings(reserved=ReservedNames(users=(f"system:serviceaccount:{pattern}",)))
+    taken = set()
+    for name in ("ci:builder", "cinema:deployer", "ci-prod:admin"):
+        with contextlib.suppress(Unauthenticated):
+            taken.add(mapped(issuer, sub=f"system:serviceaccount:{name}").username)
+    assert taken == {f"system:serviceaccount:{name}" for name in takes}
 
 
 @pytest.mark.parametrize("group", ["system:masters", "system:serviceaccounts:prod", "SYSTEM:x"])

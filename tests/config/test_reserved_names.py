@@ -79,6 +79,15 @@ def test_e6_9_no_leave_is_given_beyond_service_accounts(
         read(tmp_path, [{"issuer": CLUSTER, field: [pattern]}])
 
 
+@pytest.mark.parametrize("account", ["*", "ci*", "c*r", "ci:", ":x", "*:", "ci:a:b", ""])
+def test_the_namespace_of_an_account_is_written_apart_from_its_name(
+    tmp_path: Path, account: str
+) -> None:
+    """A `*` that stood for both would reach into other namespaces than it seems to."""
+    with pytest.raises(ConfigurationError, match="must be system:serviceaccount:NAMESPACE:NAME"):
+        read(tmp_path, [{"issuer": CLUSTER, "users": [f"system:serviceaccount:{account}"]}])
+
+
 @pytest.mark.parametrize(
     ("entries", "message"),
     [
