@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from kzproxy.authentication.session_keys import SigningKeys
-from kzproxy.errors.kinds import InternalError, ProxyError
+from kzproxy.errors.kinds import InternalError, ProxyError, ServiceUnavailable
 from kzproxy.web.oauth_errors import OAuthError, PageRefusal, as_oauth
 from kzproxy.web.oauth_parameters import MAX_BODY_BYTES
 from kzproxy.web.session_grants import SessionGrants
@@ -26,14 +26,23 @@ ANSWER_SECONDS = 25.0
 """For one request, from its head to its answer; the provider is asked within it."""
 
 _BUG = "kzproxy failed; the error is in its log"
-_SERVER_ERROR = 500
+
+_FOR_PEOPLE = web.RequestKey("for_people", bool)
 
 
 class SignInApplication:
     """Puts the endpoints together."""
 
-    def __init__(self, desk: SignInDesk, grants: SessionGrants, keys: SigningKeys) -> None:
+    def __init__(
+        self,
+        desk: SignInDesk,
+        grants: SessionGrants,
+        keys: SigningKeys,
+        *,
+        answer_seconds: float = ANSWER_SECONDS,
+    ) -> None:
         self._desk = desk
+        self._answer_seconds = answer_seconds
         self._host = urlsplit(desk.url).netloc
         self._keys = keys
         self._browser = BrowserSignIn(desk)
@@ -80,13 +89,14 @@ class SignInApplication:
         """Have ``serve`` end in a page, whatever happens."""
 
         async def shown(request: web.Request) -> web.StreamResponse:
+            request[_FOR_PEOPLE] = True
             try:
                 return await serve(request)
             except PageRefusal as refusal:
                 return self._refused(refusal)
             except ProxyError as error:
                 _note(request, error)
-                return self._refused(PageRefusal(f"{error.message}.", status=error.code))
+                return self._refused(_as_page(error))
 
         return shown
 
@@ -120,12 +130,13 @@ class SignInApplication:
     async def _answered(self, request: web.Request, serve: Endpoint) -> web.StreamResponse:
         try:
             self._require_own_name(request)
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self._answer_seconds):
                 return await serve(request)
         except PageRefusal as refusal:
             return self._refused(refusal)
         except TimeoutError:
-            return self._refused(PageRefusal("That took too long. Try again.", status=503))
+            late = ServiceUnavailable("That took too long; try again", retry_after_seconds=1)
+            return self._failed(request, late)
         except web.HTTPClientError as error:
             return self._refused(
                 PageRefusal("Nothing is served so.", title=error.reason, status=error.status)
@@ -134,7 +145,13 @@ class SignInApplication:
             raise
         except Exception:
             log.exception("bug while serving %s", request.rel_url.raw_path)
-            return self._refused(PageRefusal(f"{_BUG}.", status=_SERVER_ERROR))
+            return self._failed(request, InternalError(_BUG))
+
+    def _failed(self, request: web.Request, error: ProxyError) -> web.Response:
+        """Say what is kzproxy's fault: in a page to people, and in JSON to all else."""
+        if _FOR_PEOPLE in request:
+            return self._refused(_as_page(error))
+        return _error(as_oauth(error))
 
     def _require_own_name(self, request: web.Request) -> None:
         """Refuse DNS rebinding, and links to us under another name."""
@@ -170,6 +187,10 @@ def _error(error: OAuthError) -> web.Response:
     if error.retry_after_seconds is not None:
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def _as_page(error: ProxyError) -> PageRefusal:
+    return PageRefusal(f"{error.message}.", status=error.code)
 
 
 def _note(request: web.Request, error: ProxyError) -> None:
