@@ -3,7 +3,8 @@
 The only place that sends a caller's request upstream, and it takes a ``Permit`` for it.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from kzproxy.audit.schema import Termination
 from kzproxy.clock.system import Clock
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.gathering import Gathering, accepting_json
+from kzproxy.enforcement.held_bytes import HeldBytes
 from kzproxy.enforcement.namespace_sieve import (
     MAX_LIST_BYTES,
     Shows,
@@ -30,11 +32,10 @@ from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
 from kzproxy.errors.kinds import BadRequest, ProxyError
-from kzproxy.http.messages import Length, RequestHead, ResponseHead
+from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Challenge, Deny, Permit
 from kzproxy.transport.exchange import Exchange
-from kzproxy.upstream.answer import client_headers
 from kzproxy.upstream.api_server import MAX_ANSWER_BYTES, ApiServer
 from kzproxy.upstream.impersonation import DECISION_EXTRA, Outgoing
 
@@ -78,13 +79,6 @@ class Permitted(msgspec.Struct, frozen=True, kw_only=True):
         """Return the same request as the engine permits it in other words."""
         return msgspec.structs.replace(self, permit=permit)
 
-    async def respond(self, head: ResponseHead, body: bytes) -> None:
-        """Answer with a head that came from upstream, and a body that is no longer as it came."""
-        self.case.status_code = head.status
-        headers = (("audit-id", self.case.audit_id), *client_headers(head))
-        answer = replace(head, headers=headers, body=Length(len(body)), keep_alive=True)
-        await self.exchange.respond(answer, body)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forwarding:
@@ -96,6 +90,7 @@ class Forwarding:
     metrics: Metrics
     settings: ForwardingSettings
     self_inspection: SelfInspection
+    held: HeldBytes
 
     def forward(self, permitted: Permitted) -> Coroutine[Any, Any, None]:
         """Do so, to the end of the answer.
@@ -146,14 +141,12 @@ class Forwarding:
 
     async def _list(self, permitted: Permitted) -> None:
         request = _readable(permitted.request)
-        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
-        with self.opened(permitted, gathering.cut) as lease:
+        with self._gathering(permitted) as (lease, gathering):
             outgoing, info = self.outgoing(permitted, request), permitted.permit.attributes.request
             head, body = await gathering.run(outgoing, b"", info, max_bytes=MAX_LIST_BYTES)
             if head.status == _OK:
                 body = await sieved_list(head, body, self._shows(lease))
-            gathering.check()
-        await permitted.respond(head, body)
+            await gathering.answer(permitted.exchange, head, body)
 
     def _in_one_piece(self, permitted: Permitted) -> Permitted:
         """Ask for all at once: where to go on after a page names the last namespace of it.
@@ -170,25 +163,29 @@ class Forwarding:
                 raise denial(other)
 
     async def _inspect(self, permitted: Permitted) -> None:
-        async def send(request: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:
-            return await self._gathered(permitted, request, body, MAX_ANSWER_BYTES)
-
         # The permit may be that of an earlier request.
         attributes = aged(permitted.permit.attributes, permitted.case.received_at)
-        session_id = permitted.standing.session_id
-        head, body = await self.self_inspection.answer(
-            permitted.exchange, permitted.request, attributes, session_id, send
-        )
-        await permitted.respond(head, body)
+        exchange, session_id = permitted.exchange, permitted.standing.session_id
+        with self._gathering(permitted) as (_, gathering):
 
-    async def _gathered(
-        self, permitted: Permitted, request: RequestHead, body: bytes, max_bytes: int
-    ) -> tuple[ResponseHead, bytes]:
-        gathering = Gathering(self.api_server, self.settings.account, self.metrics, permitted.case)
-        with self.opened(permitted, gathering.cut):
-            outgoing = self.outgoing(permitted, request)
-            info = permitted.permit.attributes.request
-            return await gathering.run(outgoing, body, info, max_bytes=max_bytes)
+            async def send(request: RequestHead, body: bytes) -> tuple[ResponseHead, bytes]:
+                outgoing = self.outgoing(permitted, request)
+                info = attributes.request
+                return await gathering.run(outgoing, body, info, max_bytes=MAX_ANSWER_BYTES)
+
+            head, body = await self.self_inspection.answer(
+                exchange, permitted.request, attributes, session_id, send
+            )
+            await gathering.answer(exchange, head, body)
+
+    @contextmanager
+    def _gathering(self, permitted: Permitted) -> Iterator[tuple[Lease, Gathering]]:
+        """Open what reads an answer whole and then sends it, all under the request's lease."""
+        case, account = permitted.case, self.settings.account
+        with self.held.of(permitted.standing.identity) as held:
+            gathering = Gathering(self.api_server, account, self.metrics, case, held)
+            with self.opened(permitted, gathering.cut) as lease:
+                yield lease, gathering
 
     def opened(self, permitted: Permitted, cut: Callable[[Ending], None]) -> Lease:
         """Return the lease of a request, which is under way from then on; ``cut`` ends it.

@@ -1,17 +1,11 @@
 """Request bodies that are held whole while they are judged, and bounded all together."""
 
 import asyncio
-from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 
 from kzproxy.attributes.identity import Identity
-from kzproxy.errors.kinds import (
-    DownstreamClosed,
-    PayloadTooLarge,
-    ServiceUnavailable,
-    TooManyRequests,
-)
+from kzproxy.enforcement.held_bytes import Held, HeldBytes
+from kzproxy.errors.kinds import DownstreamClosed, PayloadTooLarge
 from kzproxy.http.messages import Length, RequestHead
 from kzproxy.transport.exchange import Exchange
 
@@ -22,18 +16,17 @@ MAX_HELD_BYTES_EACH = 16 * 1024 * 1024
 # In all; the pause between two reads is bounded anyhow.
 READ_SECONDS = 60.0
 
-_Holder = tuple[str, str]
+
+def _counted() -> HeldBytes:
+    return HeldBytes("request bodies", MAX_HELD_BYTES, MAX_HELD_BYTES_EACH)
 
 
 @dataclass(slots=True)
 class HeldBodies:
-    """Counts what is held, over all requests of a worker: until it is sent, or its request ends."""
+    """Reads bodies, which are held until they are sent, or their request ends."""
 
-    max_bytes: int = MAX_HELD_BYTES
-    max_bytes_each: int = MAX_HELD_BYTES_EACH
+    counted: HeldBytes = field(default_factory=_counted)
     seconds: float = READ_SECONDS
-    _bytes: int = field(default=0, init=False)
-    _of_each: Counter[_Holder] = field(default_factory=Counter, init=False)
 
     async def read(
         self, exchange: Exchange, request: RequestHead, limit_bytes: int, whose: Identity
@@ -48,13 +41,13 @@ class HeldBodies:
             ServiceUnavailable: Too much of everybody's is.
             DownstreamClosed: It did not come, or too slowly.
         """
-        holder = (whose.issuer, whose.username)
-        body = await self._read(exchange, request, limit_bytes, holder)
-        exchange.put_back(body, partial(self._release, holder, len(body)))
+        held = self.counted.of(whose)
+        body = await self._read(exchange, request, limit_bytes, held)
+        exchange.put_back(body, held.let_go)
         return body
 
     async def _read(
-        self, exchange: Exchange, request: RequestHead, limit_bytes: int, holder: _Holder
+        self, exchange: Exchange, request: RequestHead, limit_bytes: int, held: Held
     ) -> bytes:
         if isinstance(request.body, Length):
             _require_room(request.body.size_bytes, limit_bytes)
@@ -63,34 +56,14 @@ class HeldBodies:
             async with asyncio.timeout(self.seconds):
                 while data := await exchange.receive_body():
                     _require_room(len(body) + len(data), limit_bytes)
-                    self._count(holder, len(data))
+                    held.hold(len(body) + len(data))
                     body += data
         except BaseException as error:
-            self._release(holder, len(body))
+            held.let_go()
             if isinstance(error, TimeoutError):
                 raise DownstreamClosed("the client sent its body too slowly") from None
             raise
         return bytes(body)
-
-    def _count(self, holder: _Holder, size: int) -> None:
-        if self._of_each[holder] + size > self.max_bytes_each:
-            raise TooManyRequests(
-                f'of User "{holder[1]}" kzproxy holds {self._of_each[holder]} bytes of requests\''
-                " bodies, and no more of one user; send fewer at a time",
-                retry_after_seconds=1,
-            )
-        if self._bytes + size > self.max_bytes:
-            raise ServiceUnavailable(
-                "kzproxy is reading too many request bodies; try again", retry_after_seconds=1
-            )
-        self._bytes += size
-        self._of_each[holder] += size
-
-    def _release(self, holder: _Holder, size: int) -> None:
-        self._bytes -= size
-        self._of_each[holder] -= size
-        if not self._of_each[holder]:
-            del self._of_each[holder]
 
 
 def _require_room(size: int, limit_bytes: int) -> None:

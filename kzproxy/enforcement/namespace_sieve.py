@@ -97,18 +97,18 @@ async def sieved_list(head: ResponseHead, body: bytes, shows: Shows) -> bytes:
         key = "rows" if b'"Table"' in bytes(document.get("kind", b"")) else "items"
         entries = msgspec.json.decode(document.get(key, b"null"), type=list[msgspec.Raw] | None)
         decoder = _ROWS if key == "rows" else None
-        shown = []
+        shown: list[msgspec.Raw] = []
         for number, raw in enumerate(entries or ()):
             if number % _JUDGED_AT_ONCE == 0:
                 await asyncio.sleep(0)
             entry = decoder.decode(raw).object if decoder is not None else _OBJECTS.decode(raw)
             if shows(entry.metadata.name, _labels(entry)):
                 shown.append(raw)
-        document[key] = msgspec.Raw(msgspec.json.encode(shown))
         _check_whole(document["metadata"])
     except (msgspec.DecodeError, KeyError) as error:
         raise _unreadable(str(error)) from error
-    return msgspec.json.encode(document)
+    sieved: dict[str, object] = {**document, key: shown}
+    return msgspec.json.encode(sieved)
 
 
 class WatchSieve:

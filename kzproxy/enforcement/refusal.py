@@ -74,8 +74,7 @@ def why_denied(deny: NotPermitted) -> str:
 async def refuse(exchange: Exchange, error: ProxyError, case: Case) -> None:
     """Answer with a Status; where an answer has begun, cut it so that it cannot look complete."""
     if exchange.started:
-        exchange.reusable = False
-        exchange.stream.abort()
+        exchange.break_off()
         return
     case.status_code = error.code
     body = status_body(error, case.audit_id)

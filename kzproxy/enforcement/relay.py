@@ -378,8 +378,7 @@ class Relay:
         if not exchange.started:
             raise UpstreamInvalid("kube-apiserver closed the connection", detail=str(error))
         case.termination, case.ended_because = Termination.UPSTREAM_RESET, str(error)
-        exchange.reusable = False
-        exchange.stream.abort()
+        exchange.break_off()
 
     def _ended_before_its_answer(self, error: ProxyError) -> ProxyError:
         is_unknown = self._has_gone_out and may_have_been_done(self._info)

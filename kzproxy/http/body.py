@@ -121,13 +121,17 @@ def is_whole(body: ResponseBody, data: bytes) -> bool:
     return scanner.scan(data) == len(data) and scanner.done
 
 
-def payload(body: ResponseBody, data: bytes) -> bytes:
+def payload(body: ResponseBody, data: bytes | bytearray) -> bytes:
     """Return what ``data``, an answer's body as far as it has come, holds within its framing.
+
+    It may be long, and is copied once.
 
     Raises:
         UpstreamInvalid: The chunked framing has no strict reading.
     """
     if not isinstance(body, Chunked):
-        return data
-    pieces, _ = ChunkScanner(UpstreamInvalid).scan(data)
-    return b"".join([data[piece] for piece in pieces])
+        return bytes(data)
+    scanner, view = ChunkScanner(UpstreamInvalid), memoryview(data)
+    pieces = scanner.note_payload()
+    scanner.follow(view)
+    return b"".join([view[piece] for piece in pieces])

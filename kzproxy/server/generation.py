@@ -138,6 +138,7 @@ def _point(
             discovery=way.discovery,
             held=services.held_bodies,
         ),
+        held=services.held_answers,
     )
     hops = settings.client_address.hop_addresses
     signals = None if services.kept is None else services.kept.signals

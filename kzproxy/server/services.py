@@ -13,7 +13,9 @@ from kzproxy.audit.search import LogSearch
 from kzproxy.clock.system import Clock
 from kzproxy.config.limits import Limits
 from kzproxy.config.proxy import ProxySettings
+from kzproxy.enforcement.gathering import held_answers
 from kzproxy.enforcement.held_bodies import HeldBodies
+from kzproxy.enforcement.held_bytes import HeldBytes
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.parts import Parts
@@ -34,6 +36,7 @@ class Services:
     limits: Limits
     under_way: UnderWay
     held_bodies: HeldBodies
+    held_answers: HeldBytes
     administrator: Administrator
     whereabouts: Whereabouts
     decisions: DecisionLog
@@ -72,6 +75,7 @@ def build_services(
         limits=settings.limits,
         under_way=UnderWay(settings.limits.identities),
         held_bodies=HeldBodies(),
+        held_answers=held_answers(),
         administrator=administrator,
         whereabouts=Whereabouts(),
         decisions=decisions,

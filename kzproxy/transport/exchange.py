@@ -13,6 +13,7 @@ from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer
+from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_stream import TlsStream
 
 _CLIENT_STALLED = "the client reads nothing of its answer"
@@ -187,7 +188,17 @@ class Exchange:
             head = replace(head, keep_alive=self.reusable)
         encoded = encode_response_head(head)
         self.started = True
-        await self.send(encoded + body)
+        if len(body) <= RECORD_BYTES:
+            await self.send(encoded + body)
+            return
+        await self.send(encoded)
+        await self.send(body)  # Not copied: it may be long, and its client slow.
+
+    def break_off(self) -> None:
+        """Have nothing more go out of an answer, and end it so that it cannot look complete."""
+        self.reusable = False
+        self.stream.forget_unsent()
+        self.stream.abort()
 
     async def relay_head(
         self, answer: EncodedAnswer, body: bytes, *, audit_id: str, upgrade: str, warning: str = ""

@@ -35,6 +35,10 @@ def _confirmed() -> None:
     """Object to nothing: a request of kzproxy's own."""
 
 
+def _unbounded(_: int) -> None:
+    """Hold any answer that is within its own bound: one at a time of kzproxy's own."""
+
+
 class ApiServer:
     """Sends requests to the kube-apiservers of one cluster over pooled connections.
 
@@ -145,6 +149,7 @@ class ApiServer:
         *,
         max_bytes: int,
         confirm: Confirm = _confirmed,
+        hold: Callable[[int], None] = _unbounded,
     ) -> tuple[ResponseHead, bytes]:
         """Send a request and return the whole of its answer, taken out of its framing.
 
@@ -153,6 +158,8 @@ class ApiServer:
             body: What follows it.
             max_bytes: Of the answer's body, framing included.
             confirm: As for ``begin``.
+            hold: Told how much of the body will be held with what has come; raises where that
+                must not be.
 
         Raises:
             ProxyError: There is no answer, or its body is over ``max_bytes``.
@@ -165,15 +172,17 @@ class ApiServer:
             seconds = self.timeouts.answer_seconds
             answer = await self.receive_head(connection, outgoing, seconds, confirm)
             received = bytearray(connection.buffered_body())
+            hold(len(received))
             while data := await connection.receive_body(seconds):
-                received += data
-                if len(received) > max_bytes:
+                if len(received) + len(data) > max_bytes:
                     raise UpstreamInvalid(f"kube-apiserver's answer is over {max_bytes} bytes")
+                hold(len(received) + len(data))
+                received += data
         except StreamBroken as error:
             raise UpstreamInvalid(f"kube-apiserver: {error}") from error
         finally:
             self.end(connection)
-        return answer.head, payload(answer.head.body, bytes(received))
+        return answer.head, payload(answer.head.body, received)
 
     async def receive_head(
         self,

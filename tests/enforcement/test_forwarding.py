@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 from dataclasses import replace
 from datetime import datetime
@@ -16,21 +17,26 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.records import recorded_caller
+from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.forwarding import Forwarding, ForwardingSettings, Permitted
 from kzproxy.enforcement.further_facts import FurtherFacts
+from kzproxy.enforcement.gathering import held_answers
 from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
+from kzproxy.errors.kinds import Forbidden, TooManyRequests
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.request_head import parse_request_head
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet, Conditions
+from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
+from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.upstream.discovery import Discovery
 from kzproxy.upstream.impersonation import Impersonation, identity_block
 from kzproxy.upstream.objects import PodObjects
@@ -75,9 +81,9 @@ class Caller:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.present = Present()
-        trust = Trust(issuers=frozenset({""}), device_authorities=frozenset({""}))
+        self.trust = Trust(issuers=frozenset({""}), device_authorities=frozenset({""}))
         self.administrator = Administrator(
-            PolicyEngine(AccessPolicySet(rules=RULES)), trust, scene.clock
+            PolicyEngine(AccessPolicySet(rules=RULES)), self.trust, scene.clock
         )
         self.administrator.consult(self.present)
         facts = FurtherFacts(
@@ -85,6 +91,7 @@ class Caller:
             objects=ObjectChecks(PodObjects(scene.api_server), HeldBodies()),
             reasons=None,
         )
+        self.held = held_answers()
         self.forwarding = Forwarding(
             clock=scene.clock,
             administrator=self.administrator,
@@ -97,6 +104,7 @@ class Caller:
                 discovery=Discovery(scene.api_server, scene.clock),
                 held=HeldBodies(),
             ),
+            held=self.held,
         )
 
     def permitted(self, target: str) -> Permitted:
@@ -142,12 +150,17 @@ def caller(scene: Scene) -> Caller:
     return Caller(scene)
 
 
-async def received(scene: Scene) -> bytes:
-    await scene.stream.linger()
+async def everything(scene: Scene) -> bytes:
+    """Return what the client gets until its connection ends."""
     whole = b""
     while data := await scene.client.receive():
         whole += data
     return whole
+
+
+async def received(scene: Scene) -> bytes:
+    await scene.stream.linger()
+    return await everything(scene)
 
 
 async def test_a_watch_shows_nothing_more_of_what_its_caller_may_see_no_longer(
@@ -181,18 +194,75 @@ async def test_a_watch_shows_nothing_more_of_what_its_caller_may_see_no_longer(
     assert b"prod-2" not in seen
 
 
-async def test_a_list_shows_what_its_caller_may_see_when_it_is_sent(caller: Caller) -> None:
-    def listed(connection: Connection, _: bytes) -> None:
-        items = [{"metadata": {"name": name}} for name in ("prod-1", "dev")]
-        metadata = {"resourceVersion": "5"}
-        connection.send(
-            json_answer(200, {"kind": "NamespaceList", "metadata": metadata, "items": items})
-        )
+async def received_while(running: "asyncio.Task[None]", scene: Scene) -> bytes:
+    """Return what the client gets of what is on its way to it."""
+    reading = asyncio.get_running_loop().create_task(everything(scene))
+    await running
+    await scene.stream.linger()
+    return await reading
 
-    caller.scene.stand_in.script = listed
+
+def listing(*names: str, filler: str = "") -> bytes:
+    """Return kube-apiserver's answer with these namespaces."""
+    items = [{"metadata": {"name": name, "annotations": {"filler": filler}}} for name in names]
+    metadata = {"resourceVersion": "5"}
+    return json_answer(200, {"kind": "NamespaceList", "metadata": metadata, "items": items})
+
+
+async def test_a_list_shows_what_its_caller_may_see_when_it_is_sent(caller: Caller) -> None:
+    caller.scene.stand_in.script = lambda connection, _: connection.send(listing("prod-1", "dev"))
     permitted = caller.permitted("/api/v1/namespaces")
     caller.present.enrolled = Fact.FAILED  # while its decision was written down, or remembered
     await caller.forwarding.forward(permitted)
     whole = await received(caller.scene)
     assert b'"dev"' in whole
     assert b"prod-1" not in whole
+
+
+async def lagging(caller: Caller) -> "tuple[Permitted, asyncio.Task[None]]":
+    """Have a long list be on its way to a client that does not read."""
+    scene, long = caller.scene, listing(*["prod-1"] * 500, *["b"] * 500, filler="x" * 2000)
+    scene.stand_in.script = lambda connection, _: connection.send(long)
+    for stream, option in (scene.stream, socket.SO_SNDBUF), (scene.client, socket.SO_RCVBUF):
+        stream.tls.setsockopt(socket.SOL_SOCKET, option, 8 * 1024)
+    permitted = caller.permitted("/api/v1/namespaces")
+    running = asyncio.get_running_loop().create_task(caller.forwarding.forward(permitted))
+    async with asyncio.timeout(10):
+        while not scene.stream.owes:
+            await asyncio.sleep(0.01)
+    return permitted, running
+
+
+async def test_a_list_that_is_cut_while_its_client_lags_goes_no_further(caller: Caller) -> None:
+    scene = caller.scene
+    permitted, running = await lagging(caller)
+    sent_before = scene.stream.bytes_sent
+    caller.administrator.install(PolicyEngine(AccessPolicySet(rules=())), caller.trust)
+    with pytest.raises(StreamBroken):
+        await everything(scene)
+    with pytest.raises(Forbidden):
+        await running
+
+    assert scene.stream.bytes_sent <= sent_before + RECORD_BYTES
+    assert permitted.case.termination is Termination.POLICY_CUT
+    assert not permitted.exchange.reusable
+
+
+async def test_what_is_shown_of_a_list_counts_until_its_client_has_it(caller: Caller) -> None:
+    _, running = await lagging(caller)
+    left = caller.held._bytes
+    whole = await received_while(running, caller.scene)
+    body = whole.partition(b"\r\n\r\n")[2]
+
+    assert b'"b"' not in body
+    assert left == len(body) > 1_000_000
+    assert caller.held._bytes == 0
+
+
+async def test_a_list_that_finds_no_room_beside_another_is_not_read(caller: Caller) -> None:
+    permitted, running = await lagging(caller)
+    caller.held.max_bytes_each = caller.held._bytes
+    with pytest.raises(TooManyRequests):
+        await caller.forwarding.forward(caller.permitted("/api/v1/namespaces"))
+    await received_while(running, caller.scene)
+    assert permitted.case.status_code == 200

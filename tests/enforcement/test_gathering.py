@@ -9,11 +9,18 @@ import pytest
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.schema import Termination
-from kzproxy.enforcement.gathering import Gathering
-from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated, UpstreamInvalid
-from kzproxy.http.messages import ResponseHead
+from kzproxy.enforcement.gathering import Gathering, held_answers
+from kzproxy.enforcement.held_bytes import HeldBytes
+from kzproxy.errors.kinds import (
+    ServiceUnavailable,
+    TooManyRequests,
+    Unauthenticated,
+    UpstreamInvalid,
+)
+from kzproxy.http.messages import Length, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from tests.enforcement.conftest import ENDED, Scene
+from tests.policy.samples import subject
 from tests.servers.scripted_api_server import ACCOUNT, json_answer
 
 NAMESPACES = "/api/v1/namespaces"
@@ -21,9 +28,13 @@ _NAMED = quote(f'User "{ACCOUNT}"', safe="")
 DRAINED = Ending(cause=EndCause.DRAIN, error=ServiceUnavailable("restarted"))
 
 
-def gathering(scene: Scene) -> Gathering:
+def gathering(
+    scene: Scene, held: HeldBytes | None = None, metrics: Metrics | None = None
+) -> Gathering:
     scene.case.info = RequestInfo.parse("GET", NAMESPACES)
-    return Gathering(scene.api_server, ACCOUNT, Metrics(version=""), scene.case)
+    counted = (held or held_answers()).of(subject())
+    told = metrics or Metrics(version="")
+    return Gathering(scene.api_server, ACCOUNT, told, scene.case, counted)
 
 
 async def under_way(scene: Scene) -> tuple[Gathering, "asyncio.Task[tuple[ResponseHead, bytes]]"]:
@@ -88,7 +99,7 @@ async def test_a_403_that_names_our_account_is_not_given_out_unless_the_user_nam
     scene.stand_in.script = lambda connection, _: connection.send(json_answer(403, message))
     _, outgoing = scene.relay("GET", target)
     metrics = Metrics(version="")
-    gathered = Gathering(scene.api_server, ACCOUNT, metrics, scene.case)
+    gathered = gathering(scene, metrics=metrics)
     running = gathered.run(outgoing, b"", RequestInfo.parse("GET", target), max_bytes=1000)
     if is_ours:
         with pytest.raises(UpstreamInvalid, match="not yours"):
@@ -97,3 +108,25 @@ async def test_a_403_that_names_our_account_is_not_given_out_unless_the_user_nam
         assert (await running)[0].status == 403
 
     assert ('rejections_total{code="403"} 1.0' in metrics.exposition().decode()) is is_ours
+
+
+async def test_what_was_cut_before_it_is_answered_is_not_answered(scene: Scene) -> None:
+    """A list has been judged meanwhile, or a review."""
+    scene.relay("GET", NAMESPACES)
+    gathered = gathering(scene)
+    gathered.cut(ENDED)
+    head = ResponseHead(status=200, reason="OK", headers=(), body=Length(2))
+    with pytest.raises(Unauthenticated):
+        await gathered.answer(scene.exchange, head, b"{}")
+    assert not scene.exchange.started
+
+
+async def test_an_answer_for_which_there_is_no_room_is_not_read_on(scene: Scene) -> None:
+    whole = json_answer(200, {"items": ["x" * 100_000]})
+    scene.stand_in.script = lambda connection, _: connection.send(whole)
+    _, outgoing = scene.relay("GET", NAMESPACES)
+    held = HeldBytes("answers", max_bytes=1_000_000, max_bytes_each=60_000)
+    info = RequestInfo.parse("GET", NAMESPACES)
+    with pytest.raises(TooManyRequests):
+        await gathering(scene, held).run(outgoing, b"", info, max_bytes=1_000_000)
+    assert scene.api_server._idle == []

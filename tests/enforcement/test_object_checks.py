@@ -8,6 +8,7 @@ import pytest
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.held_bodies import HeldBodies
+from kzproxy.enforcement.held_bytes import HeldBytes
 from kzproxy.enforcement.object_checks import (
     MAX_DELETE_OPTIONS_BYTES,
     MAX_JSON_BYTES,
@@ -148,18 +149,18 @@ async def test_a_body_that_does_not_come_is_not_waited_for(scene: Scene) -> None
 
 
 async def test_all_that_is_held_is_bounded(scene: Scene) -> None:
-    held = HeldBodies(max_bytes=10)
+    held = HeldBodies(HeldBytes("request bodies", max_bytes=10, max_bytes_each=10_000))
     body = json.dumps(POD).encode()
     with pytest.raises(ServiceUnavailable):
         await Asked(scene, "POST", PODS, JSON, length(body), held=held).object(body)
-    held.max_bytes = 10_000
+    held.counted.max_bytes = 10_000
     again = Asked(scene, "POST", PODS, JSON, length(body), held=held)
     assert await again.object(body) == PRIVILEGED
 
 
 async def test_what_is_held_counts_until_it_is_sent_or_its_request_ends(scene: Scene) -> None:
     body = json.dumps(POD).encode()
-    held = HeldBodies(max_bytes=len(body) + 1)
+    held = HeldBodies(HeldBytes("request bodies", len(body) + 1, max_bytes_each=10_000))
 
     def again() -> Asked:
         return Asked(scene, "POST", PODS, JSON, length(body), held=held)
@@ -180,7 +181,7 @@ async def test_what_is_held_counts_until_it_is_sent_or_its_request_ends(scene: S
 
 async def test_nobody_may_keep_all_others_from_theirs(scene: Scene) -> None:
     body = json.dumps(POD).encode()
-    held = HeldBodies(max_bytes_each=len(body) + 1)
+    held = HeldBodies(HeldBytes("request bodies", 10_000, max_bytes_each=len(body) + 1))
     await Asked(scene, "POST", PODS, JSON, length(body), held=held).object(body)
     with pytest.raises(TooManyRequests):
         await Asked(scene, "POST", PODS, JSON, length(body), held=held).object(body)
