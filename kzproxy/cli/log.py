@@ -1,5 +1,6 @@
 """``kzproxy log``: read and verify a decision log."""
 
+import contextlib
 import json
 import os
 import time
@@ -10,6 +11,7 @@ from typing import BinaryIO
 import click
 
 from kzproxy.audit.chain import GENESIS, BrokenChain, verify_chain
+from kzproxy.audit.rotation import moved_files
 from kzproxy.audit.summary import Tone, summarize
 
 _POLL_SECONDS = 0.2
@@ -79,10 +81,33 @@ def _lines(files: tuple[Path, ...], places: list[tuple[Path, int]]) -> Iterator[
 
 
 def _followed(file: Path) -> Iterator[bytes]:
-    """Read ``file`` for ever, and go on in what takes its place."""
-    while True:
-        with file.open("rb") as log:
+    """Read ``file`` for ever, and go on in what takes its place, one after the other."""
+    older = set(moved_files(file))
+    with contextlib.ExitStack() as opened:
+        log = opened.enter_context(file.open("rb"))
+        while True:
             yield from _until_replaced(file, log)
+            # Held before the moved ones are listed, so that none is passed over or comes twice.
+            present = opened.enter_context(file.open("rb"))
+            yield from _moved_between(file, log, present, older)
+            log.close()
+            log = present
+
+
+def _moved_between(
+    file: Path, log: BinaryIO, present: BinaryIO, older: set[Path]
+) -> Iterator[bytes]:
+    """Read what was moved aside after ``log`` and before ``present``, and count it as older."""
+    since = [each for each in moved_files(file) if each not in older]
+    places = [place for place, each in enumerate(since) if _is_same(each, log)]
+    first = places[0] + 1 if places else 0
+    older.update(since[:first])
+    for each in since[first:]:
+        if _is_same(each, present):
+            return
+        older.add(each)
+        with contextlib.suppress(FileNotFoundError):  # removed by now, as the oldest are
+            yield from _lines((each,), [])
 
 
 def _until_replaced(file: Path, log: BinaryIO) -> Iterator[bytes]:
@@ -102,7 +127,13 @@ def _until_replaced(file: Path, log: BinaryIO) -> Iterator[bytes]:
 def _is_replaced(file: Path, log: BinaryIO) -> bool:
     """Return whether the writer has gone on in another file: its first line is there."""
     try:
-        named = file.stat()
+        return file.stat().st_size > 0 and not _is_same(file, log)
     except FileNotFoundError:
         return False
-    return named.st_size > 0 and not os.path.samestat(named, os.fstat(log.fileno()))
+
+
+def _is_same(file: Path, log: BinaryIO) -> bool:
+    try:
+        return os.path.samestat(file.stat(), os.fstat(log.fileno()))
+    except FileNotFoundError:
+        return False

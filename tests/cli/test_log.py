@@ -1,9 +1,13 @@
 """``kzproxy log`` on real files."""
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -11,7 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from kzproxy.audit.chain import GENESIS, seal
+from kzproxy.audit.rotation import move_aside, moved_files
 from kzproxy.audit.schema import json_schema
+from kzproxy.cli.log import _followed as followed
 from kzproxy.cli.log import command
 from tests.audit.samples import completed_record, permit_record
 
@@ -110,3 +116,41 @@ def test_following_goes_on_as_the_file_grows_and_after_a_rotation(log: Path) -> 
         log.write_bytes(LINES[2])
         assert b"permit" in process.stdout.readline()
         process.terminate()
+
+
+def rotated(log: Path, lines: list[bytes]) -> None:
+    """Go on in another file, as kzproxy does."""
+    seq = json.loads(log.read_bytes().splitlines()[-1])["seq"]
+    move_aside(log, seq=seq, now=datetime(2026, 5, 4, 9, 30, tzinfo=UTC))
+    log.write_bytes(b"".join(lines))
+
+
+def read(reading: Iterator[bytes], count: int) -> list[bytes]:
+    return list(itertools.islice(reading, count))
+
+
+def test_following_passes_over_no_file_however_often_the_log_rotates(log: Path) -> None:
+    log.write_bytes(LINES[0])
+    rotated(log, LINES[1:3])
+    with closing(followed(log)) as reading:
+        assert read(reading, 1) == [LINES[1]]
+        rotated(log, [LINES[3]])
+        rotated(log, [LINES[4]])
+        rotated(log, [LINES[5]])
+        assert read(reading, 2) == LINES[2:4]
+        moved_files(log)[0].unlink()
+        assert read(reading, 2) == LINES[4:6]
+
+
+def test_following_goes_on_with_what_is_left_where_the_oldest_were_removed(log: Path) -> None:
+    log.write_bytes(LINES[0])
+    with closing(followed(log)) as reading:
+        assert read(reading, 1) == [LINES[0]]
+        for lines in (LINES[1:2], LINES[2:3], LINES[3:5]):
+            rotated(log, lines)
+        for old in moved_files(log)[:2]:
+            old.unlink()
+        assert read(reading, 2) == LINES[2:4]
+        assert read(reading, 1) == [LINES[4]]
+        rotated(log, LINES[5:])
+        assert read(reading, 1) == LINES[5:]
