@@ -67,6 +67,11 @@ class _Plan:
     ended: tuple[SessionRecord, ...] = ()
     writes: tuple[Put | Delete, ...] = ()
 
+    @property
+    def told(self) -> tuple[Outcome, str, frozenset[str]]:
+        """What the log says of it."""
+        return self.outcome, self.words, frozenset(self.sessions)
+
 
 class _Changed(NamedTuple):
     before: SessionRecord
@@ -103,13 +108,13 @@ class Signals:
         Raises:
             ServiceUnavailable: It could not be written down; nothing was done.
         """
-        is_recorded = False
+        recorded = None
         for _ in range(_TRIES):
             await self._following.catch_up()
             plan = await self._plan(signal, source)
-            if not is_recorded:
+            if plan.told != recorded:
                 await self._record(signal, source, plan)
-                is_recorded = True
+                recorded = plan.told
             if not plan.writes:
                 return plan.outcome
             try:

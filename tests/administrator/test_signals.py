@@ -1,8 +1,10 @@
 """What each signal does, over a real store: to sessions, to streams, to those who come later."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from kzproxy.administrator.signal_effects import KEPT
 from kzproxy.administrator.signals import Outcome
 from kzproxy.attributes.device import CheckResult, Fact
 from kzproxy.attributes.identity import Identity
+from kzproxy.audit.decision_log import DecisionLog
+from kzproxy.audit.schema import SignalRecord
 from kzproxy.authentication.settings import ValidationRule
 from kzproxy.devices.serial_numbers import new_serial_number
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
@@ -336,6 +340,50 @@ async def test_two_workers_take_one_signal_once(
 
 
 # Tokens of an issuer's own
+
+
+class SlowLog:
+    """The decision log, with something that happens elsewhere while it writes the first signal."""
+
+    def __init__(self, decisions: DecisionLog, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        self._decisions = decisions
+        self._meanwhile = meanwhile
+
+    async def record_signal(self, record: SignalRecord, *, durable: bool) -> None:
+        await self._decisions.record_signal(record, durable=durable)
+        meanwhile, self._meanwhile = self._meanwhile, partial(asyncio.sleep, 0)
+        await meanwhile()
+
+
+@pytest.mark.parametrize("elsewhere", ["ended", "repeated", "seen"])
+async def test_what_came_between_is_in_the_log_too(
+    worker: Worker, other: Worker, elsewhere: str
+) -> None:
+    """A signal is written down before it is done; where that turns out otherwise it says so."""
+    one, two = await worker.signed_in(1), await worker.signed_in(2)
+    await other.kept.following.catch_up()
+
+    async def meanwhile() -> None:
+        if elsewhere == "ended":
+            await other.sessions.end(two.id, SessionEnd.REVOKED, "", by="carol")
+        elif elsewhere == "repeated":
+            await other.take(SignalKind.SESSION_REVOKED, signal_id="24c6")
+        else:
+            other.sessions.used(two.id, other.clock.now() + SECOND)
+            await other.sessions.note_used()
+
+    worker.signals._decisions = SlowLog(worker.decisions, meanwhile)  # type: ignore[assignment]
+    await worker.take(SignalKind.SESSION_REVOKED, signal_id="24c6")
+    told = [(line["outcome"], sorted(line.get("sessions", []))) for line in worker.records()]
+    first = ("applied", [one.id, two.id])
+    assert (
+        told
+        == {
+            "ended": [first, ("applied", [one.id])],
+            "repeated": [first, ("repeated", [])],
+            "seen": [first],
+        }[elsewhere]
+    )
 
 
 async def test_tokens_from_before_are_refused_and_their_streams_end(
