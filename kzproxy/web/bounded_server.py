@@ -5,6 +5,7 @@ connection for ever, whether it asks something or not.
 """
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,11 +15,15 @@ from datetime import timedelta
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from kzproxy.policy.network import Addresses
 from kzproxy.transport.alongside import alongside
 from kzproxy.web.client_connections import ClientConnections, NamedTransport, Proxies, Shake
 from kzproxy.web.connection_shares import ConnectionShares, PeerName, Place
+from kzproxy.web.sign_in_pages import EVERY_ANSWER
+
+log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 2000
 MAX_CONNECTIONS_PER_ADDRESS = 200
@@ -60,6 +65,30 @@ class _Open:
     def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
         self.places: dict[object, Place] = {}
+
+
+class _Handler(web.RequestHandler):
+    """aiohttp's own, but any stranger can send what is no request: that is no error of ours."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what nobody else answers; a bug is in the log with its traceback."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        # Nothing of its message, which shows what was sent: that may be a credential.
+        log.info("%s sent what is no request: %s", request.remote, type(exc).__name__)
+        response = web.Response(
+            status=status, text="the request cannot be read\n", headers=EVERY_ANSWER
+        )
+        response.force_close()
+        return response
 
 
 class _Bounded(asyncio.Protocol):
@@ -165,16 +194,19 @@ async def serving_bounded(
     open_connections = _Open(limits)
     application[_CONNECTIONS] = open_connections
     application.middlewares.insert(0, _noted)
-    runner = web.AppRunner(
-        application,
-        access_log=None,
-        auto_decompress=False,  # or a stranger's kilobyte is a megabyte's work
-        keepalive_timeout=limits.idle.total_seconds(),
-        shutdown_timeout=_CLOSING_SECONDS,
-    )
+    runner = web.AppRunner(application, shutdown_timeout=_CLOSING_SECONDS)
     await runner.setup()
-    make = runner.server
-    assert make is not None  # noqa: S101 - set up
+    server = runner.server
+    assert server is not None  # noqa: S101 - set up
+
+    def handler() -> web.RequestHandler:
+        return _Handler(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # None is for none
+            auto_decompress=False,  # or a stranger's kilobyte is a megabyte's work
+            keepalive_timeout=limits.idle.total_seconds(),
+        )
 
     connections = ClientConnections(
         sock=sock,
@@ -186,7 +218,7 @@ async def serving_bounded(
             seconds=limits.handshake.total_seconds(),
             closing_seconds=_CLOSING_SECONDS,
         ),
-        protocol=lambda place: _Bounded(make(), open_connections, place),
+        protocol=lambda place: _Bounded(handler(), open_connections, place),
         proxies=None if proxies is None else Proxies(addresses=proxies, most=limits.connections),
     )
     try:

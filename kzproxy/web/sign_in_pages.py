@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 _DIRECTORY = Path(__file__).with_name("pages")
 _FILES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
 
-_EVERY_ANSWER = {
+EVERY_ANSWER = {
     "Cache-Control": "no-store",
     "Pragma": "no-cache",  # RFC 6749 section 5.1 asks for it by name
     "Server": "kzproxy",
@@ -28,7 +28,7 @@ _EVERY_ANSWER = {
 
 def add_security_headers(response: web.StreamResponse, host: str) -> None:
     """Add what belongs on every answer of ``host``, page or not."""
-    response.headers.update(_EVERY_ANSWER)
+    response.headers.update(EVERY_ANSWER)
     name = host.partition(":")[0]
     # It holds for all ports of a name, and on localhost others serve without TLS.
     if name != "localhost" and not name.endswith(".localhost"):

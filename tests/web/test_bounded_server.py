@@ -58,8 +58,12 @@ async def serving(scene: Scene, limits: ServerLimits = LIMITS) -> AsyncIterator[
     async def measure(request: web.Request) -> web.Response:
         return web.Response(text=f"{len(await request.read())} bytes")
 
+    async def fail(_: web.Request) -> web.Response:
+        raise RuntimeError("a bug")
+
     application = web.Application()
     application.router.add_get("/", answer)
+    application.router.add_get("/bug", fail)
     application.router.add_post("/", measure)
     sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
@@ -146,6 +150,47 @@ async def test_a_body_is_never_decompressed(scene: Scene):
         answer = await asyncio.wait_for(reader.readuntil(b" bytes"), 10)
         assert answer.endswith(f"\r\n\r\n{len(bomb)} bytes".encode())
         await let_go(writer)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: secret\x00\r\n\r\n",
+        b"GET / HTTP/1.1\r\nAuthorization: " + b"secret" * 4000 + b"\r\n\r\n",
+        b"GET /" + b"secret" * 4000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: secret\r\n\r\n",
+    ],
+)
+async def test_what_is_no_request_is_a_line_of_the_log(
+    scene: Scene, caplog: pytest.LogCaptureFixture, head: bytes
+):
+    """Any stranger can send it: no traceback, nothing of it, and the headers of every answer."""
+    caplog.set_level("INFO")
+    async with serving(scene) as port:
+        reader, writer = await opened(scene, port)
+        writer.write(head)
+        answer = await asyncio.wait_for(reader.read(), 10)
+        await let_go(writer)
+    assert answer.startswith(b"HTTP/1.0 400 ")
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in answer
+    assert b"\r\nServer: kzproxy\r\n" in answer
+    [line] = [one for one in caplog.records if one.name != "asyncio"]
+    assert (line.levelname, line.exc_info) == ("INFO", None)
+    assert line.getMessage().startswith("127.0.0.1 sent what is no request: ")
+    assert "secret" not in f"{answer!r}{caplog.text}"
+
+
+async def test_a_bug_is_in_the_log_with_its_traceback(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+):
+    async with serving(scene) as port:
+        reader, writer = await opened(scene, port)
+        writer.write(ASK.replace(b"/", b"/bug", 1))
+        assert await asyncio.wait_for(reader.readline(), 10) == (
+            b"HTTP/1.1 500 Internal Server Error\r\n"
+        )
+        await let_go(writer)
+    assert "RuntimeError: a bug" in caplog.text
 
 
 async def test_one_address_has_its_share_and_no_more(scene: Scene):
