@@ -1,14 +1,20 @@
 """What a client certificate says, read strictly; what cannot be read is a ``Fault``."""
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from kzproxy.devices.names import DEVICE_ID, DEVICE_URN, key_thumbprint
 
 MAX_CHAIN = 8
 """Device CAs have a root and one or two intermediates."""
+
+_Extensions = dict[x509.ObjectIdentifier, x509.Extension[x509.ExtensionType]]
+_KEY_NAMES = (ExtensionOID.SUBJECT_KEY_IDENTIFIER, ExtensionOID.AUTHORITY_KEY_IDENTIFIER)
 
 
 class Fault(Exception):
@@ -41,6 +47,43 @@ def check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> Non
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise Fault("the client certificate is not from the device CA") from error
+
+
+def held_by(
+    authority: x509.Certificate, among: Iterable[x509.Certificate]
+) -> list[x509.Certificate]:
+    """Return all certificates of an authority, its own too; the one that ends last comes first."""
+    known = [each for each in among if each == authority or _is_renewal(each, authority)]
+    return sorted(known, key=lambda each: each.not_valid_after_utc, reverse=True)
+
+
+def _is_renewal(certificate: x509.Certificate, other: x509.Certificate) -> bool:
+    """Whether two certificates of authorities differ in nothing but when they hold.
+
+    Name, key and what they may do are the same: whatever leads to the one leads to the other.
+    """
+    if certificate.subject != other.subject:
+        return False
+    try:
+        same_key = thumbprint_of_key(certificate) == thumbprint_of_key(other)
+        return same_key and _powers(certificate) == _powers(other)
+    except Fault:
+        return False
+
+
+def _powers(certificate: x509.Certificate) -> _Extensions:
+    """Return the extensions, without those that only say how a key is called."""
+    return {each.oid: each for each in extensions_of(certificate) if each.oid not in _KEY_NAMES}
+
+
+def one_after_the_other(certificates: Iterable[x509.Certificate]) -> tuple[datetime, datetime]:
+    """Return from when to when one of them holds; the last such time, if there are gaps."""
+    times = [(each.not_valid_after_utc, each.not_valid_before_utc) for each in certificates]
+    (ends, begins), *earlier = sorted(times, reverse=True)
+    for end, begin in earlier:
+        if end >= begins:
+            begins = min(begins, begin)
+    return begins, ends
 
 
 def thumbprint_of_key(certificate: x509.Certificate) -> str:

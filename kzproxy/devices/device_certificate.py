@@ -24,7 +24,9 @@ from kzproxy.devices.certificate_reading import (
     device_named,
     extensions_of,
     fingerprint,
+    held_by,
     is_authority,
+    one_after_the_other,
     thumbprint_of_key,
     urn_names,
 )
@@ -51,8 +53,8 @@ class DeviceCertificate:
         not_before: The latest beginning in the chain; None where it cannot be read.
         not_after: The earliest end in the chain; None where it cannot be read.
         fault: Why it is not a device's, whatever the time is; empty where it is one.
-        authority: SHA-256 of the CA certificate that its chain led to, hex; empty where ``fault``
-            is not.
+        authority: SHA-256 of the CA certificate that its chain led to, or of the one that has
+            renewed it, hex; empty where ``fault`` is not.
         in_time: What it says while the time is right; None where ``fault`` is.
     """
 
@@ -91,11 +93,11 @@ class DeviceAuthority:
             ValueError: There is no certificate in a PEM text, one cannot be read, or one is in
                 both.
         """
-        own, foreign = bundle(certificate_authority_pem), bundle(managed_authority_pem)
-        self.managed = frozenset(fingerprint(authority) for authority in foreign)
-        if any(fingerprint(authority) in self.managed for authority in own):
+        self._own, self._foreign = bundle(certificate_authority_pem), bundle(managed_authority_pem)
+        self.managed = frozenset(fingerprint(authority) for authority in self._foreign)
+        if any(fingerprint(authority) in self.managed for authority in self._own):
             raise ValueError("the same certificate is in both CAs")
-        self._authorities = own + foreign
+        self._authorities = self._own + self._foreign
         self._read_before: dict[tuple[bytes, ...], DeviceCertificate] = {}
         self.fingerprints = frozenset(fingerprint(authority) for authority in self._authorities)
 
@@ -121,12 +123,14 @@ class DeviceAuthority:
         try:
             certificates = certificates_of(chain)
             key = thumbprint_of_key(certificates[0])
-            path = self._path(certificates)
-            authority = fingerprint(path[-1])
+            *path, root = self._path(certificates)
+            held = self._held_by(root)
+            authority = fingerprint(held[0])
             device_id = self._holder(path[0], authority)
         except Fault as fault:
             return DeviceCertificate(thumbprint=thumbprint, key_thumbprint=key, fault=str(fault))
-        not_after = min(certificate.not_valid_after_utc for certificate in path)
+        begins, ends = one_after_the_other(held)
+        not_after = min(ends, *(certificate.not_valid_after_utc for certificate in path))
         known = DevicePosture(
             enrolled=Fact.UNKNOWN,
             thumbprint=thumbprint,
@@ -139,7 +143,7 @@ class DeviceAuthority:
             device_id=device_id,
             thumbprint=thumbprint,
             key_thumbprint=key,
-            not_before=max(certificate.not_valid_before_utc for certificate in path),
+            not_before=max(begins, *(certificate.not_valid_before_utc for certificate in path)),
             not_after=not_after,
             authority=authority,
             in_time=self._vouched_for(known, device_id, authority) if device_id else known,
@@ -205,6 +209,13 @@ class DeviceAuthority:
         if len(path) == 1:
             raise Fault("the certificate presented is the device CA's own")
         return path
+
+    def _held_by(self, authority: x509.Certificate) -> list[x509.Certificate]:
+        """Return an authority's configured certificates; it may have been renewed.
+
+        TLS does not look at the time, and leads to any of them. What is an MDM's stays an MDM's.
+        """
+        return held_by(authority, self._foreign if authority in self._foreign else self._own)
 
     def _authority_of(self, certificate: x509.Certificate) -> x509.Certificate:
         for authority in self._authorities:

@@ -290,17 +290,21 @@ def test_an_x509_version_that_does_not_exist_is_a_fault():
     assert "cannot be read" in posture.reason
 
 
-@pytest.fixture
-def listener(tmp_path):
-    """TLS as the API listener is set up, with the device CA that the tests use."""
-    certificate, key = ROOT.server("localhost").write_to(tmp_path, "server")
-    authority = tmp_path / "device-ca.crt"
-    authority.write_bytes(ROOT.pem)
+def listening(directory, devices_pem):
+    """Set TLS up as the API listener does, with this device CA."""
+    certificate, key = ROOT.server("localhost").write_to(directory, "server")
+    authority = directory / "device-ca.crt"
+    authority.write_bytes(devices_pem)
     return listener_context(
         ListenerTls(
             certificate_file=certificate, private_key_file=key, device_authority_file=authority
         )
     )
+
+
+@pytest.fixture
+def listener(tmp_path):
+    return listening(tmp_path, ROOT.pem)
 
 
 def chain_over_tls(listener, directory, issued):
@@ -340,6 +344,80 @@ def test_an_expired_certificate_comes_through_tls_and_is_refused_here(listener, 
     posture = DEVICES.assess(DEVICES.read(chain), NOW)
     assert posture.enrolled is Fact.FAILED
     assert "expired at 2024-02-01T00:00:00Z" in posture.reason
+
+
+DAY = timedelta(days=1)
+ENDED = Authority.root("device CA", not_before=NOW - 900 * DAY, not_after=NOW - DAY)
+RENEWED = ENDED.renewed(not_before=NOW - 30 * DAY, not_after=NOW + 900 * DAY)
+
+
+@pytest.mark.parametrize("bundle", [(ENDED, RENEWED), (RENEWED, ENDED)])
+def test_a_renewed_authority_holds_beside_its_predecessor_that_has_ended(bundle, tmp_path):
+    """OpenSSL does not look at the time, and takes whichever comes first."""
+    pem = b"".join(authority.pem for authority in bundle)
+    devices = DeviceAuthority(pem)
+    issued = RENEWED.device("laptop-1")
+    for chain in (
+        chain_over_tls(listening(tmp_path, pem), tmp_path, issued),
+        issued.der_chain[:1],
+        ENDED.device("laptop-1").der_chain,
+    ):
+        posture = devices.assess(devices.read(chain), NOW)
+        assert (posture.enrolled, posture.device_id) == (Fact.PASSED, "laptop-1")
+        assert posture.vouched_by == hashlib.sha256(RENEWED.issued.der_chain[0]).hexdigest()
+        assert posture.expires_at == NOW + 900 * DAY
+
+
+def test_a_renewed_authority_that_is_not_valid_yet_does_not_end_its_predecessor():
+    before = Authority.root("device CA", not_before=NOW - 900 * DAY, not_after=NOW + 30 * DAY)
+    after = before.renewed(not_before=NOW + DAY, not_after=NOW + 900 * DAY)
+    issued = before.device("laptop-1")
+    for pem in (before.pem + after.pem, after.pem + before.pem):
+        devices = DeviceAuthority(pem)
+        for days, enrolled in ((-901, False), (-1, True), (2, True), (31, True), (901, False)):
+            posture = posture_of(issued, now=NOW + days * DAY, devices=devices)
+            assert (posture.enrolled is Fact.PASSED) is enrolled
+
+
+def test_what_lies_between_two_certificates_of_an_authority_is_in_neither():
+    after = ENDED.renewed(not_before=NOW + DAY, not_after=NOW + 900 * DAY)
+    devices = DeviceAuthority(ENDED.pem + after.pem)
+    assert posture_of(ENDED.device("a"), devices=devices).enrolled is Fact.FAILED
+    assert posture_of(ENDED.device("a"), NOW + 2 * DAY, devices).enrolled is Fact.PASSED
+
+
+LATER = {"not_before": NOW - 30 * DAY, "not_after": NOW + 900 * DAY}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Authority.root("device CA", **LATER),
+        ENDED.renewed(**LATER, name="another CA"),
+        ENDED.renewed(**LATER, usages=[ExtendedKeyUsageOID.SERVER_AUTH]),
+    ],
+    ids=["another key", "another name", "less power"],
+)
+def test_e7_an_authority_that_has_ended_is_not_held_up_by_one_that_is_not_the_same(other):
+    for pem in (ENDED.pem + other.pem, other.pem + ENDED.pem):
+        devices = DeviceAuthority(pem)
+        posture = posture_of(ENDED.device("a"), devices=devices)
+        assert posture.enrolled is Fact.FAILED
+        assert "expired" in posture.reason
+
+
+def test_e7_a_renewed_authority_counts_only_where_it_is_configured():
+    """Its holder may show it: with the same key it can sign what it likes about itself."""
+    issued = RENEWED.device("a")
+    assert posture_of(issued, devices=DeviceAuthority(ENDED.pem)).enrolled is Fact.FAILED
+
+
+def test_e7_the_devices_of_an_authority_are_not_the_mdms_because_it_has_been_renewed_there():
+    devices = DeviceAuthority(ENDED.pem, RENEWED.pem)
+    chain = (*RENEWED.device("a").der_chain[:1], ENDED.issued.der_chain[0])
+    posture = devices.assess(devices.read(chain), NOW)
+    assert posture.enrolled is Fact.FAILED
+    assert posture.managed is Fact.UNKNOWN
 
 
 MDM = Authority.root("MDM root")

@@ -72,6 +72,23 @@ class Authority:
         certificate = signed(builder, issuer_name=named, issuer_key=key)
         return cls(Issued(certificate=certificate, key=key, chain=()))
 
+    def renewed(
+        self,
+        *,
+        not_before: datetime,
+        not_after: datetime,
+        name: str = "",
+        usages: Sequence[x509.ObjectIdentifier] = (),
+    ) -> "Authority":
+        """Make a root with the same key; with the same name and extensions, if not told others."""
+        key = self.issued.key
+        named = subject([name]) if name else self.issued.certificate.subject
+        builder = as_authority(unsigned(named, key, not_before, not_after))
+        if usages:
+            builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+        certificate = signed(builder, issuer_name=named, issuer_key=key)
+        return Authority(Issued(certificate=certificate, key=key, chain=()))
+
     @property
     def pem(self) -> bytes:
         return self.issued.pem
