@@ -164,7 +164,9 @@ class Enrolment:
         record = self._new(request, owner)
         record = self._judged(record, request, found)
         await self._events.record_event(enrolment_event("device.enrolled", record, request))
-        await self._registry.add(record, *turn, *used_up(record, found))
+        # Of nobody's devices, tokens alone bound how many there are: one each, approved or not.
+        uses = (found.use,) if found is not None else ()
+        await self._registry.add(record, *turn, *uses)
         return record
 
     async def _turn_of(self, owner: Owner) -> tuple[Put, ...]:

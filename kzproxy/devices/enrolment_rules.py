@@ -49,7 +49,7 @@ def theirs(record: DeviceRecord, owner: Owner) -> DeviceRecord:
 
 
 def used_up(record: DeviceRecord, found: FoundToken | None) -> tuple[Delete, ...]:
-    """Return the write that uses the token up, where it was what approved the device."""
+    """Return the write that uses the token up, where it approved a device that was there before."""
     is_used = found is not None and record.approved_how is ApprovedBy.TOKEN
     return (found.use,) if found is not None and is_used else ()
 

@@ -269,11 +269,32 @@ async def test_the_store_does_not_hold_a_token(kept: KeptDevices, tmp_path: Path
         assert token.encode() not in file.read_bytes()
 
 
-async def test_a_token_that_was_not_needed_is_not_used_up(kept: KeptDevices) -> None:
+@pytest.mark.parametrize("owner", [BOB, None])
+async def test_a_token_adds_one_device_also_where_it_cannot_approve_it(
+    kept: KeptDevices, owner: Owner | None
+) -> None:
+    """Nothing else bounds how many there are of nobody's."""
     token = await kept.token()
     first = await kept.enrol(Machine(), ALICE, "trusted", serial="S1")
     await kept.administration.block(first.record.id, "", kept.doing())
-    await kept.enrol(Machine(), BOB, token=token, serial="S1")
+    machine = Machine()
+    pending = await kept.enrol(machine, owner, token=token, serial="S1")
+    assert pending.record.state is DeviceState.PENDING
+    for serial in ("S1", ""):
+        with pytest.raises(Forbidden, match="not good"):
+            await kept.enrol(Machine(), owner, token=token, serial=serial)
+    assert len(kept.registry.all()) == 2
+    await kept.administration.approve(pending.record.id, kept.doing())
+    assert (await kept.enrolment.certificate(machine.key.public_key(), None)).certificate
+
+
+async def test_a_token_that_changes_nothing_is_not_used_up(kept: KeptDevices) -> None:
+    token = await kept.token()
+    first = await kept.enrol(Machine(), ALICE, "trusted", serial="S1")
+    await kept.administration.block(first.record.id, "", kept.doing())
+    machine = Machine()
+    await kept.enrol(machine, BOB, serial="S1")
+    await kept.enrol(machine, BOB, token=token, serial="S1")
     assert (await kept.enrol(Machine(), None, token=token)).certificate is not None
 
 
