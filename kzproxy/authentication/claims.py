@@ -39,20 +39,32 @@ _BASE64URL_SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 def identity_of(
-    claims: VerifiedClaims, issuer: JwtIssuerSettings, expires_at: datetime
+    claims: VerifiedClaims,
+    issuer: JwtIssuerSettings,
+    expires_at: datetime,
+    *,
+    person: VerifiedClaims | None = None,
 ) -> Identity:
     """Map claims to an identity.
+
+    Args:
+        claims: Of a sign-in.
+        issuer: Whose they are.
+        expires_at: Until when they hold.
+        person: What the issuer says elsewhere of whoever has signed in. The issuer's mappings and
+            rules are then about these claims alone; None where they are about ``claims``.
 
     Raises:
         Unauthenticated: A claim is missing, or is not what a name may be.
     """
-    _check_required(claims, issuer)
-    check_claim_rules(claims, issuer.claim_rules)
-    username = _username(claims, issuer.username)
-    groups = _groups(claims, issuer.groups)
-    uid = _uid(claims, issuer)
-    extra = mapped_extra(claims, issuer.extra)
-    check_user_rules(issuer, claims, username, uid, groups, extra)
+    named = claims if person is None else person
+    _check_required(named, issuer)
+    check_claim_rules(named, issuer.claim_rules)
+    username = _username(named, issuer.username)
+    groups = _groups(named, issuer.groups)
+    uid = _uid(named, issuer)
+    extra = mapped_extra(named, issuer.extra)
+    check_user_rules(issuer, named, username, uid, groups, extra)
     _check_reserved(username, groups, issuer)
     return Identity(
         username=username,

@@ -9,7 +9,7 @@ All of it ends in one of three ways besides well: ``ProviderRefusal`` is the pro
 
 import base64
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import assert_never
 from urllib.parse import quote_plus, urlencode
@@ -24,7 +24,7 @@ from kzproxy.authentication.provider_authorization import (
 )
 from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
 from kzproxy.authentication.provider_http import Answer, ProviderHttp
-from kzproxy.authentication.provider_id_token import IdTokenJudge, JudgedIdToken
+from kzproxy.authentication.provider_id_token import IdTokenJudge
 from kzproxy.authentication.provider_metadata import Discovery, ProviderMetadata
 from kzproxy.authentication.provider_settings import (
     DEFAULT_PROVIDER_LIMITS,
@@ -134,10 +134,13 @@ class ProviderClient:
                 f"{self.settings.issuer.url} gave no refresh token, without which kzproxy cannot"
                 " ask again whether the sign-in holds; let the client have `offline_access`"
             )
+        person = await self._person(first.claims, tokens)
         return SignedIn(
-            identity=await self._first_identity(first, tokens),
+            identity=identity_of(
+                first.claims, self.settings.issuer, first.expires_at, person=person
+            ),
             idp_session=_text(first.claims, "sid"),
-            email=_text(first.claims, "email") if _is_verified(first.claims) else "",
+            email=_text(person, "email") if _is_verified(person) else "",
             refresh_token=tokens.refresh_token,
             id_token=tokens.id_token,
         )
@@ -173,9 +176,11 @@ class ProviderClient:
         match way:
             case Reverify.REFRESH:
                 token = self._required_id_token(tokens)
-                return (await self._id_tokens.judge_next(token, subject=subject)).identity
+                next_one = await self._id_tokens.judge_next(token, subject=subject)
+                return identity_of(next_one.claims, self.settings.issuer, next_one.expires_at)
             case Reverify.USERINFO:
-                return await self._identity_by_userinfo(tokens.access_token, subject)
+                person = await self._userinfo(tokens.access_token, subject)
+                return identity_of(person, self.settings.issuer, self._clock.now())
             case _:
                 assert_never(way)
 
@@ -241,23 +246,16 @@ class ProviderClient:
             )
         return tokens.id_token
 
-    async def _first_identity(self, first: JudgedIdToken, tokens: ProviderTokens) -> Identity:
-        """Return who signed in, by the same source that is asked again later.
+    async def _person(self, claims: VerifiedClaims, tokens: ProviderTokens) -> VerifiedClaims:
+        """Return what says who signed in with an ID token: the same that is asked again later.
 
         Else groups could seem to change a minute later only because two places tell of them.
         """
         if self.settings.reverify is not Reverify.USERINFO:
-            return first.identity
-        told = await self._identity_by_userinfo(tokens.access_token, first.identity.subject)
-        return replace(
-            first.identity,
-            username=told.username,
-            groups=told.groups,
-            uid=told.uid,
-            extra=told.extra,
-        )
+            return claims
+        return await self._userinfo(tokens.access_token, _text(claims, "sub"))
 
-    async def _identity_by_userinfo(self, access_token: str, subject: str) -> Identity:
+    async def _userinfo(self, access_token: str, subject: str) -> VerifiedClaims:
         url = (await self._metadata()).userinfo_endpoint
         answer = await self._http.get(url, f"Bearer {access_token}")
         if answer.status == _UNAUTHORIZED:
@@ -267,9 +265,7 @@ class ProviderClient:
         # OpenID Connect Core 1.0 section 5.3.2: or one person's claims could be put under another.
         if answer.document.get("sub") != subject:
             raise Unauthenticated("userinfo of the identity provider answered for another person")
-        issuer = self.settings.issuer
-        claims = VerifiedClaims({**answer.document, "iss": issuer.url})
-        return identity_of(claims, issuer, self._clock.now())
+        return VerifiedClaims({**answer.document, "iss": self.settings.issuer.url})
 
     async def _introspect(self, token: str, subject: str) -> None:
         metadata = await self._metadata()

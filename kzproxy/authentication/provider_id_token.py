@@ -1,35 +1,23 @@
-"""Judge the ID tokens that a provider gives to kzproxy itself (OpenID Connect Core 3.1.3.7)."""
+"""Judge the ID tokens that a provider gives to kzproxy itself (OpenID Connect Core 3.1.3.7).
+
+Whether they hold, and nothing else: who the person is may be asked of another place.
+"""
 
 import hmac
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.authentication.provider_settings import ProviderSettings
 from kzproxy.authentication.signed_token import SignedToken, read_signed_token
 from kzproxy.authentication.validity import MAX_LEEWAY, MayHoldLater, VerifiedClaims, numeric_date
-from kzproxy.authentication.verifier import Judgement, TokenVerifier
+from kzproxy.authentication.verifier import TokenVerifier, VerifiedToken
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedIdToken:
-    """An ID token that holds.
-
-    Attributes:
-        identity: Whose it is; ``vouched_by`` names the issuer as the operator has configured it.
-        claims: What it says.
-    """
-
-    identity: Identity
-    claims: VerifiedClaims = field(repr=False)
-
-
 class IdTokenJudge:
-    """Judges ID tokens of one provider, by its keys and its issuer's claim mappings."""
+    """Judges ID tokens of one provider, by its keys."""
 
     def __init__(self, settings: ProviderSettings, keys: IssuerKeys, clock: Clock) -> None:
         """Take ``keys``, which somebody else keeps fresh."""
@@ -39,7 +27,7 @@ class IdTokenJudge:
 
     async def judge_first(
         self, token: str, *, nonce: str, max_age: timedelta | None
-    ) -> JudgedIdToken:
+    ) -> VerifiedToken:
         """Judge the token of a sign-in.
 
         Raises:
@@ -55,7 +43,7 @@ class IdTokenJudge:
         self._check_age(judged.claims, max_age)
         return judged
 
-    async def judge_next(self, token: str, *, subject: str) -> JudgedIdToken:
+    async def judge_next(self, token: str, *, subject: str) -> VerifiedToken:
         """Judge the token of a refresh (section 12.2).
 
         A nonce in it is not looked at: it ties a token to a browser's way, and this one came
@@ -66,11 +54,11 @@ class IdTokenJudge:
             ProviderSilence: It cannot be judged now.
         """
         judged = await self.judge(token)
-        if judged.identity.subject != subject:
+        if judged.claims.get("sub") != subject:
             raise Unauthenticated("the identity provider answered with another person's ID token")
         return judged
 
-    async def judge(self, token: str) -> JudgedIdToken:
+    async def judge(self, token: str) -> VerifiedToken:
         """Judge what every ID token must be.
 
         Raises:
@@ -80,16 +68,15 @@ class IdTokenJudge:
         signed = read_signed_token(token)
         if signed.claims.get("iss") != self._settings.issuer.url:
             raise Unauthenticated("the ID token is another issuer's")
-        judgement = await self._judgement(signed)
+        verified = await self._verified(signed)
         # Section 3.1.3.7, 5: where it is there, whoever the token is for.
-        if judgement.claims.get("azp", self._settings.client_id) != self._settings.client_id:
+        if verified.claims.get("azp", self._settings.client_id) != self._settings.client_id:
             raise Unauthenticated("the ID token's `azp` is another client")
-        identity = replace(judgement.identity, vouched_by=self._settings.issuer.revision)
-        return JudgedIdToken(identity=identity, claims=judgement.claims)
+        return verified
 
-    async def _judgement(self, signed: SignedToken) -> Judgement:
+    async def _verified(self, signed: SignedToken) -> VerifiedToken:
         try:
-            return await self._verifier.judge(signed)
+            return await self._verifier.verify(signed)
         except (MayHoldLater, ServiceUnavailable) as error:
             raise ProviderSilence(error.message) from error
 

@@ -1,7 +1,7 @@
 """Judge the tokens of one issuer: signature first, then everything that the claims say."""
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.claims import identity_of
@@ -22,12 +22,26 @@ from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VerifiedToken:
+    """A token that holds, whomever it names.
+
+    Attributes:
+        key: That signed it.
+        claims: What it says.
+        expires_at: Its end.
+    """
+
+    key: VerificationKey
+    claims: VerifiedClaims = field(repr=False)
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """A token that holds, what it says, and the key that says so."""
+    """A token that holds, whom it names, and the key that says so."""
 
     identity: Identity
     key: VerificationKey
-    claims: VerifiedClaims = field(repr=False)
 
 
 class TokenVerifier:
@@ -54,7 +68,19 @@ class TokenVerifier:
         self._leeway = leeway
 
     async def judge(self, token: SignedToken) -> Judgement:
-        """Verify a token whose ``iss`` is this issuer.
+        """Say whom a token names whose ``iss`` is this issuer.
+
+        Raises:
+            Unauthenticated: It does not hold, or names nobody who may come in.
+            MayHoldLater: It does not hold now.
+            ServiceUnavailable: The keys that it would be judged with cannot be had.
+        """
+        verified = await self.verify(token)
+        identity = identity_of(verified.claims, self.issuer, verified.expires_at)
+        return Judgement(identity=identity, key=verified.key)
+
+    async def verify(self, token: SignedToken) -> VerifiedToken:
+        """Verify a token whose ``iss`` is this issuer, and map nothing.
 
         Raises:
             Unauthenticated: It does not hold.
@@ -65,7 +91,10 @@ class TokenVerifier:
         if key is None:
             raise self._unsigned(token)
         claims = VerifiedClaims(token.claims)
-        return Judgement(identity=self._identity(claims), key=key, claims=claims)
+        check_purpose(claims)
+        check_audience(claims, self.issuer)
+        end = check_times(claims, self._clock.now(), self._leeway)
+        return VerifiedToken(key=key, claims=claims, expires_at=end)
 
     def _unsigned(self, token: SignedToken) -> Unauthenticated | ServiceUnavailable:
         """Say why no key was found: three cases that want three different things done."""
@@ -82,9 +111,3 @@ class TokenVerifier:
             " run `kzproxy login`, or try again in a few seconds if the issuer has just changed"
             " its keys"
         )
-
-    def _identity(self, claims: VerifiedClaims) -> Identity:
-        check_purpose(claims)
-        check_audience(claims, self.issuer)
-        end = check_times(claims, self._clock.now(), self._leeway)
-        return identity_of(claims, self.issuer, end)

@@ -386,6 +386,75 @@ async def test_userinfo_is_mapped_like_a_token(client_of, provider, clock):
             await confirm(client)
 
 
+NAMELESS = {"name": None, "groups": None, "employed": None}
+"""An ID token without what the mapping and its rules ask for."""
+
+PERSON = {"sub": "s-1", "name": "alice", "groups": ["ops"], "employed": "yes"}
+"""The same person's userinfo, with it."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "email"),
+    [
+        ({"email": "a@x.example", "email_verified": True}, "a@x.example"),
+        ({"email": "a@x.example", "email_verified": False}, ""),
+        ({}, ""),
+    ],
+)
+async def test_with_userinfo_the_id_token_need_not_name_the_person(
+    client_of, provider, clock, changes, email
+):
+    client = await client_of(reverify=Reverify.USERINFO)
+    more = {"email": "another@x.example", "sid": "sid-1", "amr": ["mfa"]}
+    provider.answer("token", tokens(provider, clock, **NAMELESS, **more))
+    told = {"sid": "x", "amr": ["x"], "auth_time": 1, "exp": 1}  # of a sign-in it says nothing
+    provider.answer("userinfo", PERSON | told | changes)
+    signed_in = await redeem(client)
+    identity = signed_in.identity
+    assert (identity.username, identity.groups, identity.subject) == ("alice", ("ops",), "s-1")
+    assert signed_in.email == email
+    assert identity.vouched_by == client.settings.issuer.revision
+    assert (signed_in.idp_session, identity.sign_in) == ("sid-1", "sid-1")
+    assert identity.authentication_methods == ("mfa",)
+    assert identity.authenticated_at == clock.now().replace(microsecond=0)
+    assert identity.expires_at == identity.authenticated_at + timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "kubernetes"},
+        {"azp": "x"},
+        {"nonce": "other"},
+        {"exp": 1},
+        {"auth_time": 1},
+        {"sub": None},
+        {"sub": "s-2"},
+        {"events": {}},
+    ],
+)
+async def test_with_userinfo_all_else_of_the_id_token_is_checked_all_the_same(
+    client_of, provider, clock, changes
+):
+    client = await client_of(reverify=Reverify.USERINFO)
+    provider.answer("userinfo", PERSON)
+    provider.answer("token", tokens(provider, clock, **changes))
+    with pytest.raises(Unauthenticated):
+        await redeem(client, max_age=timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("changes", [{"sub": "s-2"}, {"employed": "no"}, {"name": "system:admin"}])
+async def test_with_userinfo_a_person_who_may_not_come_in_is_not_signed_in(
+    client_of, provider, clock, changes
+):
+    """Whatever the ID token says of them."""
+    client = await client_of(reverify=Reverify.USERINFO)
+    provider.answer("token", tokens(provider, clock))
+    provider.answer("userinfo", PERSON | changes)
+    with pytest.raises(Unauthenticated):
+        await redeem(client)
+
+
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
