@@ -7,7 +7,7 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
@@ -42,6 +42,8 @@ _SWITCHING_PROTOCOLS = 101
 _OK = 200
 # How long a client may take to hear why it is cut, before it is cut all the same.
 FAREWELL_SECONDS = 0.25
+# How long what kube-apiserver said last is read, once it takes nothing of a tunnel any more.
+_LAST_WORDS_SECONDS = 1.0
 # A Status is a few hundred bytes; a 403 longer than this is not kube-apiserver's.
 _MAX_REFUSAL_BYTES = 64 * 1024
 
@@ -52,6 +54,19 @@ class _Cut(Exception):
 
 class _OtherSideEnded(Exception):
     """One direction of a tunnel came to its end."""
+
+
+class _UpstreamBroken(StreamBroken):
+    """The connection to kube-apiserver takes nothing any more."""
+
+
+@contextlib.contextmanager
+def _sending_up() -> Iterator[None]:
+    """Tell a connection to kube-apiserver that broke from a client's that did."""
+    try:
+        yield
+    except StreamBroken as error:
+        raise _UpstreamBroken(str(error)) from None
 
 
 class Relay:
@@ -348,23 +363,32 @@ class Relay:
 
     async def _tunnel_up(self, connection: UpstreamConnection, followed: StreamCut) -> None:
         """Relay towards kube-apiserver; the end of it ends the other direction too."""
+        stream, upstream = self._exchange.stream, connection.stream
 
         def pass_up(data: bytes) -> bool:
             followed.feed_client(data)
-            return connection.stream.send_now(data)
+            with _sending_up():
+                return upstream.send_now(data)
 
-        stream = self._exchange.stream
         try:
             if data := self._exchange.take_rest():
                 pass_up(data)
-            await connection.stream.flush()
+            with _sending_up():
+                await upstream.flush()
             while await stream.receive_into(pass_up):
-                await connection.stream.flush()
+                with _sending_up():
+                    await upstream.flush()
         except _Cut:
             return  # It has failed the other direction too; that must not look like an end.
-        except StreamBroken:
-            pass
-        connection.stream.interrupt(_OtherSideEnded())
+        except _UpstreamBroken as error:
+            # The other direction finds what it said last, and how it ended: it may have closed in
+            # order with input unread, as where a command takes less than it is given.
+            await asyncio.sleep(_LAST_WORDS_SECONDS)
+            upstream.fail(anew(error))
+        except StreamBroken as error:
+            upstream.interrupt(DownstreamClosed(str(error)))
+        else:
+            upstream.interrupt(_OtherSideEnded())
 
     async def _broken_off(self, error: Exception) -> None:
         """End an exchange that did not come to its own end, so that it cannot look complete."""

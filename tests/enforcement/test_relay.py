@@ -11,7 +11,12 @@ import pytest
 
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.audit.schema import Termination
-from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated, UpstreamTimeout
+from kzproxy.errors.kinds import (
+    DownstreamClosed,
+    ServiceUnavailable,
+    Unauthenticated,
+    UpstreamTimeout,
+)
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.spdy_frames import FrameType
 from kzproxy.transport.broken import StreamBroken
@@ -19,7 +24,7 @@ from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_stream import TlsStream
 from tests.enforcement.conftest import ENDED, Scene
 from tests.http.spdy import control
-from tests.servers.scripted_api_server import Connection, answer
+from tests.servers.scripted_api_server import Connection, Script, answer
 
 PODS = "/api/v1/namespaces/a/pods"
 UNTOLD = Ending(
@@ -35,6 +40,7 @@ SWITCHED = (
 ERROR_STREAM, OUTPUT_STREAM = 1, 3
 OPENED = control(FrameType.SYN_STREAM, ERROR_STREAM) + control(FrameType.SYN_STREAM, OUTPUT_STREAM)
 LIST_CHUNKS = 8000
+LAST_WORDS = struct.pack(">II", ERROR_STREAM, 6) + b"exit 0"
 OUTPUT = struct.pack(">II", OUTPUT_STREAM, RECORD_BYTES - 8) + bytes(RECORD_BYTES - 8)
 
 
@@ -69,7 +75,7 @@ async def everything(client: TlsStream) -> bytes:
 
 async def end(scene: Scene, running: "asyncio.Task[None]") -> bytes:
     """End the connection as its server does after the exchange; return what its client gets."""
-    reading = started(everything(scene.client))
+    reading = asyncio.get_running_loop().create_task(everything(scene.client))
     await running
     assert not scene.exchange.reusable
     await scene.stream.linger()
@@ -190,7 +196,7 @@ def long_list(connection: Connection, _: bytes) -> None:
 async def test_a_list_in_many_records_comes_as_it_was_sent(scene: Scene) -> None:
     scene.stand_in.script = long_list
     relay, outgoing = scene.relay("GET", PODS)
-    reading = started(everything(scene.client))
+    reading = asyncio.get_running_loop().create_task(everything(scene.client))
     await relay.run(outgoing)
     scene.stream.close()
 
@@ -228,6 +234,87 @@ async def test_an_exec_that_is_cut_while_its_client_lags_is_told_why(scene: Scen
 
     assert scene.case.termination is Termination.POLICY_CUT
     assert b"the sign-in has ended" in received
+
+
+async def upload(client: TlsStream) -> None:
+    """Send input for as long as it is taken."""
+    with contextlib.suppress(StreamBroken):
+        while True:
+            await client.send(OUTPUT)
+
+
+async def tunnelled(scene: Scene, script: Script) -> bytes:
+    """Run an exec whose client sends without end; return what it gets."""
+    scene.stand_in.script = script
+    relay, outgoing = scene.relay("POST", EXEC, *SPDY)
+    running = started(relay.run(outgoing))
+    await scene.client.receive()
+    uploading = started(upload(scene.client))
+    reading = asyncio.get_running_loop().create_task(everything(scene.client))
+    await running
+    uploading.cancel()
+    await scene.stream.linger()
+    return await reading
+
+
+@pytest.mark.parametrize("_", range(5))
+async def test_a_tunnel_that_is_reset_while_its_client_sends_is_reset(scene: Scene, _: int) -> None:
+    """It is mostly the sending that learns of it first."""
+
+    def reset(connection: Connection, _: bytes) -> None:
+        connection.send(SWITCHED)
+        connection.body(2_000_000)
+        connection.reset()
+
+    with pytest.raises(StreamBroken):
+        await tunnelled(scene, reset)
+    assert scene.case.termination is Termination.UPSTREAM_RESET
+
+
+@pytest.mark.parametrize("_", range(5))
+async def test_what_a_tunnel_says_last_is_passed_on_though_it_takes_no_more(
+    scene: Scene, _: int
+) -> None:
+    """A command takes less than it is given; closing with input unread resets the connection."""
+
+    def finish(connection: Connection, _: bytes) -> None:
+        connection.send(SWITCHED)
+        connection.body(2_000_000)
+        connection.send(LAST_WORDS)
+        with contextlib.suppress(OSError):
+            connection.tls.unwrap()
+        connection.tls.close()
+
+    assert await tunnelled(scene, finish) == LAST_WORDS
+    assert scene.case.termination is Termination.NORMAL
+
+
+async def quiet_tunnel(scene: Scene) -> "asyncio.Task[None]":
+    """Run an exec that neither side says anything on."""
+
+    def wait(connection: Connection, _: bytes) -> None:
+        connection.send(SWITCHED)
+        connection.tls.recv(1)
+
+    scene.stand_in.script = wait
+    relay, outgoing = scene.relay("POST", EXEC, *SPDY)
+    running = started(relay.run(outgoing))
+    await scene.client.receive()
+    return running
+
+
+async def test_a_client_that_resets_its_tunnel_is_gone(scene: Scene) -> None:
+    running = await quiet_tunnel(scene)
+    scene.client.abort()
+    with pytest.raises(DownstreamClosed):
+        await running
+
+
+async def test_a_client_that_closes_its_tunnel_in_order_ends_it(scene: Scene) -> None:
+    running = await quiet_tunnel(scene)
+    scene.client.close()
+    await running
+    assert scene.case.termination is Termination.NORMAL
 
 
 async def test_a_farewell_is_not_destroyed_by_what_the_client_still_sends(scene: Scene) -> None:
