@@ -102,9 +102,11 @@ class Forwarding:
         info = permitted.permit.attributes.request
         if self.self_inspection.concerns(info):
             return self._inspect(permitted)
-        if not permitted.permit.by_namespace or info.method == "HEAD":
-            # kube-apiserver answers HEAD with 405.
+        if not permitted.permit.by_namespace:
             return self._relay(permitted, permitted.request)
+        if info.method == "HEAD":
+            # kube-apiserver answers it with 405; there is nothing in a 200 that could be sieved.
+            return self._relay(permitted, permitted.request, is_sieved=True)
         if info.verb == "watch":
             request = _readable(permitted.request)
             return self._relay(permitted, request, is_sieved=True)

@@ -8,7 +8,7 @@ from kzproxy.enforcement.case import Case
 from kzproxy.errors.bearer_challenge import bearer_challenge
 from kzproxy.errors.kinds import DownstreamClosed, Forbidden, ProxyError, StepUpRequired
 from kzproxy.errors.status import status_body
-from kzproxy.http.messages import Length, ResponseHead
+from kzproxy.http.messages import Length, ResponseBody, ResponseHead, Unsent
 from kzproxy.policy.decision import Cause, Challenge, Deny, NotPermitted
 from kzproxy.transport.exchange import Exchange
 
@@ -87,13 +87,14 @@ async def refuse(exchange: Exchange, error: ProxyError, case: Case) -> None:
         headers.append(("www-authenticate", bearer_challenge(error)))
     if error.retry_after_seconds is not None:
         headers.append(("retry-after", str(error.retry_after_seconds)))
+    framing: ResponseBody = Length(len(body))
     if case.request is not None and case.request.method == "HEAD":
-        body = b""
+        framing, body = Unsent(len(body)), b""
     head = ResponseHead(
         status=error.code,
         reason=_PHRASES.get(error.code, "Error"),
         headers=tuple(headers),
-        body=Length(len(body)),
+        body=framing,
     )
     with contextlib.suppress(DownstreamClosed, TimeoutError):
         await exchange.respond(head, body)

@@ -268,6 +268,7 @@ class Relay:
             await self._relay_stream(connection, answer)
 
     async def _relay_body(self, connection: UpstreamConnection, answer: Answer) -> None:
+        self._sieve_of(answer.head)  # Only streams are sieved; of another answer, 200 is refused.
         first = connection.buffered_body()
         if may_name_account(answer.head, self._info):
             first = await self._refusal_body(connection, answer.head, first)

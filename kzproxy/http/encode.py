@@ -20,6 +20,7 @@ from kzproxy.http.messages import (
     RequestHead,
     ResponseBody,
     ResponseHead,
+    Unsent,
     UntilClose,
 )
 
@@ -162,8 +163,8 @@ def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:
 def encode_response_head(head: ResponseHead) -> bytes:
     """Write an answer's head; values are Latin-1, as they were read.
 
-    ``NoBody`` writes no framing at all: it is only for answers that have no body by their status or
-    to HEAD. An empty body is ``Length(0)``.
+    ``NoBody`` writes no framing at all: it and ``Unsent`` are only for answers that have no body by
+    their status or to HEAD. An empty body is ``Length(0)``.
 
     Raises:
         InternalError: A part must not be written as it is, or ``headers`` holds one of the headers
@@ -228,7 +229,7 @@ def _require_safe(name: str, value: str, unsafe: re.Pattern[str]) -> None:
 
 def _framing(body: RequestBody | ResponseBody) -> str:
     match body:
-        case Length(size_bytes):
+        case Length(size_bytes) | Unsent(size_bytes):
             return f"content-length: {size_bytes}\r\n"
         case Chunked():
             return "transfer-encoding: chunked\r\n"

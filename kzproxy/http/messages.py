@@ -16,6 +16,16 @@ class NoBody:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """The message ends with its head, which says what length a body would have.
+
+    Only in answers: to HEAD, and with 304 (RFC 9110 section 8.6).
+    """
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Length:
     """The body has exactly ``size_bytes`` bytes."""
 
@@ -33,7 +43,7 @@ class UntilClose:
 
 
 RequestBody = NoBody | Length | Chunked
-ResponseBody = NoBody | Length | Chunked | UntilClose
+ResponseBody = NoBody | Unsent | Length | Chunked | UntilClose
 
 
 # A struct, since one is made for each request, and outside of the garbage collector's rounds: it

@@ -16,9 +16,11 @@ from kzproxy.http.fields import (
 )
 from kzproxy.http.messages import (
     Headers,
+    Length,
     NoBody,
     ResponseBody,
     ResponseHead,
+    Unsent,
     UntilClose,
 )
 
@@ -110,7 +112,7 @@ def _body(status: int, method: str, noted: dict[str, list[str]]) -> ResponseBody
             raise _Malformed(f"a {status} with a body")
         return NoBody()
     if method == "HEAD" or status == 304:
-        return NoBody()
+        return Unsent(declared.size_bytes) if isinstance(declared, Length) else NoBody()
     return UntilClose() if declared is None else declared
 
 

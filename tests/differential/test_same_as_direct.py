@@ -101,9 +101,7 @@ def _answer(client: httpx.Client, doors: Doors, asked: Asked) -> Answer:
         asked.method, target, headers=headers | asked.headers, content=asked.body or None
     ) as answer:
         body = b"".join(answer.iter_raw())
-    head = compared_head(
-        asked.method, answer.status_code, dict(answer.headers), is_fresh=asked.is_fresh
-    )
+    head = compared_head(answer.status_code, dict(answer.headers), is_fresh=asked.is_fresh)
     return head, compared_body(body, is_fresh=asked.is_fresh)
 
 

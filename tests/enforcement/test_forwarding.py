@@ -26,7 +26,7 @@ from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
-from kzproxy.errors.kinds import Forbidden, TooManyRequests
+from kzproxy.errors.kinds import Forbidden, TooManyRequests, UpstreamInvalid
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.request_head import parse_request_head
 from kzproxy.metrics.registry import Metrics
@@ -107,10 +107,10 @@ class Caller:
             held=self.held,
         )
 
-    def permitted(self, target: str) -> Permitted:
+    def permitted(self, target: str, method: str = "GET") -> Permitted:
         """Return the request once it is permitted, with the facts as they are by now."""
         scene, who = self.scene, subject()
-        attributes = asked("GET", target, who=who, device=ENROLLED, at=scene.clock.now())
+        attributes = asked(method, target, who=who, device=ENROLLED, at=scene.clock.now())
         who = replace(who, expires_at=scene.clock.now().replace(year=2100))
         attributes = replace(attributes, subject=who)
         permit = self.administrator.decide(attributes)
@@ -121,7 +121,7 @@ class Caller:
             peer=peer,
             stream=scene.stream,
             deadlines=scene.deadlines,
-            head=parse_request_head(request("GET", target)),
+            head=parse_request_head(request(method, target)),
             rest=b"",
         )
         head = exchange.read_request()
@@ -139,7 +139,7 @@ class Caller:
             caller=caller_of(who, "s"),
         )
         case = Case(audit_id="a-1", peer=peer, received_at=scene.clock.now(), started=0.0)
-        case.info = RequestInfo.parse("GET", target)
+        case.info = RequestInfo.parse(method, target)
         return Permitted(
             exchange=exchange, request=head, permit=permit, standing=standing, case=case
         )
@@ -266,3 +266,21 @@ async def test_a_list_that_finds_no_room_beside_another_is_not_read(caller: Call
         await caller.forwarding.forward(caller.permitted("/api/v1/namespaces"))
     await received_while(running, caller.scene)
     assert permitted.case.status_code == 200
+
+
+@pytest.mark.parametrize("query", ["", "?watch=1"])
+async def test_no_length_of_all_namespaces_is_told_to_head(caller: Caller, query: str) -> None:
+    """kube-apiserver has no HEAD for resources; of one that had, only a refusal would be told."""
+    told = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1234\r\n\r\n"
+    caller.scene.stand_in.script = lambda connection, _: connection.send(told)
+    with pytest.raises(UpstreamInvalid):
+        await caller.forwarding.forward(caller.permitted(f"/api/v1/namespaces{query}", "HEAD"))
+    assert not await received(caller.scene)
+
+
+async def test_head_of_all_namespaces_is_refused_as_kube_apiserver_does(caller: Caller) -> None:
+    refused = b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 12\r\n\r\n"
+    caller.scene.stand_in.script = lambda connection, _: connection.send(refused)
+    await caller.forwarding.forward(caller.permitted("/api/v1/namespaces", "HEAD"))
+
+    assert (await received(caller.scene)).startswith(b"HTTP/1.1 405 ")

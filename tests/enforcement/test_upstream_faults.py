@@ -225,6 +225,42 @@ def test_a_tunnel_nobody_asked_for_is_refused(scripted: Scripted) -> None:
         assert client.ask(asked).status == 502
 
 
+@pytest.mark.parametrize(
+    ("framing", "told"),
+    [
+        ("content-length: 1234", {"content-length": ["1234"]}),
+        ("transfer-encoding: chunked", {}),
+        ("x-none: of-them", {}),
+    ],
+)
+@pytest.mark.parametrize(("status", "method"), [(200, "HEAD"), (304, "GET")])
+def test_the_length_of_what_is_not_sent_is_told_and_the_connections_go_on(
+    scripted: Scripted, method: str, status: int, framing: str, told: dict[str, list[str]]
+) -> None:
+    head = f"HTTP/1.1 {status} Whatever\r\n{framing}\r\n\r\n".encode()
+    scripted.api_server.script = lambda c, _: c.send(head)
+    asked = request(method, PROXIED, scripted.world.token("al", "testers"))
+    with scripted.world.client() as client:
+        answers = [client.ask(asked, to_head=True) for _ in range(3)]
+        scripted.api_server.script = lambda c, _: c.send(json_answer(200, {"a": "b"}))
+        before = scripted.api_server.connections
+        last = client.ask(request("GET", PODS, scripted.world.token("al", "testers")))
+
+    for got in answers:
+        framed = got.headers.keys() & {"content-length", "transfer-encoding", "connection"}
+        assert (got.status, {name: got.headers[name] for name in framed}) == (status, told)
+    assert (last.status, last.json, scripted.api_server.connections) == (200, {"a": "b"}, before)
+
+
+def test_a_refusal_of_head_tells_the_length_that_get_has(scripted: Scripted) -> None:
+    with scripted.world.client() as client:
+        told = client.ask(request("HEAD", PODS), to_head=True)
+        whole = client.ask(request("GET", PODS))
+
+    assert told.status == whole.status == 401
+    assert told.headers["content-length"] == whole.headers["content-length"]
+
+
 def test_a_body_cut_short_does_not_look_complete(scripted: Scripted) -> None:
     def cut(connection: Connection, _: bytes) -> None:
         connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n")

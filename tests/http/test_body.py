@@ -5,8 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.errors.kinds import BadRequest, InternalError, UpstreamInvalid
-from kzproxy.http.body import LAST_CHUNK, RequestBodyDecoder, ResponseBodyScanner, chunk
-from kzproxy.http.messages import Chunked, Length, NoBody, UntilClose
+from kzproxy.http.body import (
+    LAST_CHUNK,
+    RequestBodyDecoder,
+    ResponseBodyScanner,
+    chunk,
+    is_whole,
+)
+from kzproxy.http.messages import Chunked, Length, NoBody, Unsent, UntilClose
 
 CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
@@ -103,3 +109,14 @@ def test_trailers_of_an_answer_are_refused():
     scanner = ResponseBodyScanner(Chunked())
     with pytest.raises(UpstreamInvalid):
         scanner.scan(b"0\r\nGrpc-Status: 0\r\n\r\n")
+
+
+@pytest.mark.parametrize("body", [NoBody(), Unsent(5)])
+def test_what_follows_an_answer_whose_body_is_not_sent_is_none_of_it(body):
+    scanner = ResponseBodyScanner(body)
+
+    assert scanner.done
+    assert scanner.scan(b"hello") == 0
+    assert is_whole(body, b"")
+    assert not is_whole(body, b"hello")
+    scanner.end_of_stream()

@@ -18,6 +18,7 @@ from kzproxy.http.messages import (
     NoBody,
     RequestHead,
     ResponseHead,
+    Unsent,
     UntilClose,
 )
 from kzproxy.http.request_head import parse_request_head
@@ -78,6 +79,11 @@ def test_an_answer_is_written_with_the_bytes_of_its_values():
         (
             response(keep_alive=False),
             b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
+        ),
+        (response(body=Unsent(5)), b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n"),
+        (
+            response(body=Unsent(0), status=304, reason="N"),
+            b"HTTP/1.1 304 N\r\ncontent-length: 0\r\n\r\n",
         ),
         (response(body=UntilClose()), b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n"),
         (

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.errors.kinds import UpstreamInvalid
-from kzproxy.http.messages import Chunked, Length, NoBody, ResponseBody, UntilClose
+from kzproxy.http.messages import Chunked, Length, NoBody, ResponseBody, Unsent, UntilClose
 from kzproxy.http.response_head import (
     MAX_RESPONSE_HEAD_BYTES,
     MAX_RESPONSE_HEADERS,
@@ -55,14 +55,18 @@ def test_only_blanks_are_stripped_from_a_value():
         pytest.param(b"200 OK", (b"Transfer-Encoding: chunked",), "GET", Chunked(), id="chunked"),
         pytest.param(b"200 OK", (), "GET", UntilClose(), id="until-close"),
         pytest.param(b"500 Oh", (), "POST", UntilClose(), id="until-close-error"),
-        pytest.param(b"200 OK", (b"Content-Length: 5",), "HEAD", NoBody(), id="head-length"),
+        pytest.param(b"200 OK", (b"Content-Length: 5",), "HEAD", Unsent(5), id="head-length"),
         pytest.param(b"200 OK", (b"Transfer-Encoding: chunked",), "HEAD", NoBody(), id="head-te"),
         pytest.param(b"405 No", (), "HEAD", NoBody(), id="head-nothing"),
         pytest.param(b"100 Continue", (), "POST", NoBody(), id="100"),
         pytest.param(b"103 Early Hints", (), "GET", NoBody(), id="103"),
         pytest.param(b"204 No Content", (), "DELETE", NoBody(), id="204"),
         pytest.param(b"304 Not Modified", (), "GET", NoBody(), id="304"),
-        pytest.param(b"304 Not Modified", (b"Content-Length: 5",), "GET", NoBody(), id="304-len"),
+        pytest.param(b"304 Not Modified", (b"Content-Length: 5",), "GET", Unsent(5), id="304-len"),
+        pytest.param(
+            b"304 Not Modified", (b"Transfer-Encoding: chunked",), "GET", NoBody(), id="304-te"
+        ),
+        pytest.param(b"204 No Content", (), "HEAD", NoBody(), id="head-204"),
     ],
 )
 def test_the_end_of_the_body_follows_from_method_status_and_framing(status, lines, method, body):
@@ -70,6 +74,23 @@ def test_the_end_of_the_body_follows_from_method_status_and_framing(status, line
     head = parse_response_head(answer(*lines, status=status), method=method)
     assert head.body == body
     assert head.keep_alive == (body != UntilClose())
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (b"Content-Length: 5", b"Content-Length: 5"),
+        (b"Content-Length: 5", b"Content-Length: 6"),
+        (b"Content-Length: 5, 5",),
+        (b"Content-Length: +5",),
+        (b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+        (b"Content-Length: 9223372036854775808",),
+    ],
+)
+@pytest.mark.parametrize(("status", "method"), [(b"200 OK", "HEAD"), (b"304 N", "GET")])
+def test_a_length_with_two_readings_is_refused_though_no_body_follows(lines, status, method):
+    with pytest.raises(UpstreamInvalid):
+        parse_response_head(answer(*lines, status=status), method=method)
 
 
 @pytest.mark.parametrize("line", [b"Connection: close", b"Connection: x, Close"])
@@ -240,7 +261,7 @@ def test_what_is_accepted_h11_reads_alike(lines, status, method):
 def body_bytes(body: ResponseBody) -> tuple[bytes, bytes]:
     """Return a body framed so, and its payload."""
     match body:
-        case NoBody():
+        case NoBody() | Unsent():
             return b"", b""
         case Length(size_bytes):
             return b"x" * size_bytes, b"x" * size_bytes
