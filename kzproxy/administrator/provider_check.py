@@ -9,9 +9,11 @@ from functools import partial
 
 import msgspec
 
+from kzproxy.administrator.end_event import end_event
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.attributes.identity import Identity
+from kzproxy.audit.events import EventLog
 from kzproxy.authentication.provider_client import ProviderClient
 from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
 from kzproxy.clock.system import Clock
@@ -58,12 +60,18 @@ class ProviderCheck:
     """Asks about sessions, one at a time for each session."""
 
     def __init__(
-        self, directory: SessionDirectory, sealer: Sealer, providers: Providers, clock: Clock
+        self,
+        directory: SessionDirectory,
+        sealer: Sealer,
+        providers: Providers,
+        events: EventLog,
+        clock: Clock,
     ) -> None:
         """Take the collaborators."""
         self._directory = directory
         self._sealer = sealer
         self._providers = providers
+        self._events = events
         self._clock = clock
         # New refresh tokens that the store did not take: the old one is spent, so these are all
         # that is left of the sign-in until they can be written.
@@ -153,11 +161,14 @@ class ProviderCheck:
 
     async def _end(self, record: SessionRecord, words: str) -> Outcome:
         present = self._directory.find(record.id)
-        if present is not None and present.began_at != record.began_at:
+        if present is None or present.ended_at is not None:
+            return Outcome.OVER  # and whoever ended it has written that down
+        if present.began_at != record.began_at:
             return Outcome.OVER  # another sign-in stands behind it by now
         log.info("session %s of %s ends: %s", record.id, record.username, words)
         self._unwritten.pop(record.id, None)
         try:
+            await self._events.record_event(end_event(record.id, present, words, by=BY))
             await self._directory.end(record.id, SessionEnd.DISABLED, words, by=BY)
         except ServiceUnavailable as error:
             log.warning("session %s could not be ended: %s", record.id, _words(error))

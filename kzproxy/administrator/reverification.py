@@ -20,6 +20,7 @@ from kzproxy.administrator.provider_check import Outcome, ProviderCheck, Provide
 from kzproxy.administrator.provider_pace import ProviderPace
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.audit.events import EventLog
 from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
@@ -65,6 +66,7 @@ class Shared:
     directory: SessionDirectory
     sealer: Sealer
     providers: Providers
+    events: EventLog
     clock: Clock
     metrics: Metrics
 
@@ -85,7 +87,9 @@ class Reverification:
         self._with = shared
         self._limits = limits
         self._due = DueSessions(shared.directory, shared.clock)
-        self._check = ProviderCheck(shared.directory, shared.sealer, shared.providers, shared.clock)
+        self._check = ProviderCheck(
+            shared.directory, shared.sealer, shared.providers, shared.events, shared.clock
+        )
         self._paces: dict[str, ProviderPace] = {}
         self._asked_about: set[str] = set()
         # Whoever asked before may just have kept a new refresh token; ask with no older one.

@@ -172,7 +172,7 @@ class SessionDirectory:
         self._tell(frozenset({session_id}))
 
     async def begin(self, record: SessionRecord, *others: Put | Delete) -> None:
-        """Keep a new session; the oldest of a person who has too many are ended.
+        """Keep a new session; ``too_many`` says which others are to be ended then.
 
         Args:
             record: The session.
@@ -183,10 +183,12 @@ class SessionDirectory:
             ServiceUnavailable: It cannot be written.
         """
         await self._following.write(session_put(record, None), *others)
+
+    def too_many(self, record: SessionRecord) -> tuple[SessionRecord, ...]:
+        """Return what a person has beyond ``per_user``, used least recently, but for ``record``."""
         theirs = sorted(self.of_user(*record.user), key=lambda one: one.seen_at, reverse=True)
         older = [one for one in theirs if one.id != record.id]
-        for one in older[max(self.settings.per_user - 1, 0) :]:
-            await self.end(one.id, SessionEnd.EVICTED, "", by="kzproxy")
+        return tuple(older[max(self.settings.per_user - 1, 0) :])
 
     async def stored(self, session_id: str) -> StoredSession | None:
         """Return a session as the store has it now; None where it has ended or cannot be read.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kzproxy.administrator.giving_back import GivingBack
 from kzproxy.administrator.reverification import Reverification, Shared
+from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.proxy import ProxySettings
 from kzproxy.metrics.registry import Metrics
@@ -41,7 +42,7 @@ class Confirming:
             await self.providers.close()
 
 
-def confirming(kept: Kept, clock: Clock, metrics: Metrics) -> Confirming:
+def confirming(kept: Kept, events: EventLog, clock: Clock, metrics: Metrics) -> Confirming:
     """Put it together; before ``kept`` is started."""
     providers = Providers(clock)
     shared = Shared(
@@ -50,6 +51,7 @@ def confirming(kept: Kept, clock: Clock, metrics: Metrics) -> Confirming:
         directory=kept.sessions,
         sealer=kept.sealer,
         providers=providers.find,
+        events=events,
         clock=clock,
         metrics=metrics,
     )

@@ -83,7 +83,7 @@ def build_services(
         deadlines=Deadlines(clock),
         metrics=metrics,
         kept=kept,
-        confirming=_confirming(settings, kept, clock, metrics),
+        confirming=_confirming(settings, kept, decisions, clock, metrics),
         sign_in=_sign_in(settings, kept, clock),
     )
 
@@ -121,13 +121,17 @@ def _kept(
 
 
 def _confirming(
-    settings: ProxySettings, kept: "Kept | None", clock: Clock, metrics: Metrics
+    settings: ProxySettings,
+    kept: "Kept | None",
+    decisions: DecisionLog,
+    clock: Clock,
+    metrics: Metrics,
 ) -> "Confirming | None":
     if settings.sign_in is None or kept is None:
         return None
     from kzproxy.server.confirming import confirming  # for those who sign people in
 
-    return confirming(kept, clock, metrics)
+    return confirming(kept, decisions, clock, metrics)
 
 
 def _sign_in(settings: ProxySettings, kept: "Kept | None", clock: Clock) -> "SignIn | None":

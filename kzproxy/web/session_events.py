@@ -1,7 +1,10 @@
 """Sign-ins and what becomes of them, as the decision log has them."""
 
+from dataclasses import replace
+
 from aiohttp import web
 
+from kzproxy.administrator.end_event import end_event
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.audit.events import Event, EventLog
 from kzproxy.web.sign_in_desk import address_of, client_details, port_of
@@ -39,17 +42,9 @@ class SessionEvents:
         self, request: web.Request, session_id: str, record: SessionRecord | None, message: str
     ) -> None:
         """Say that a session is about to end by kzproxy's own doing; it may be unknown here."""
-        known = ("", "", "")
-        if record is not None:
-            known = (record.username, record.issuer, record.subject)
         await self._events.record_event(
-            Event(
-                name="auth.session-ended",
-                message=message,
-                by=BY,
-                user=known,
-                session=session_id,
-                device_id="" if record is None else record.device_id,
+            replace(
+                end_event(session_id, record, message, by=BY),
                 address=address_of(request),
                 port=port_of(request),
                 details=client_details(request),

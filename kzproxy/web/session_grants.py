@@ -22,6 +22,8 @@ from kzproxy.web.sign_in_flows import Person
 
 _SESSION_ID_BYTES = 16
 _MAX_USER_AGENT = 256
+_SOMEBODY_ELSE = "somebody else signed in on this client"
+_TOO_MANY = "its user has signed in more often than `sessions.perUser` allows"
 
 Used = Callable[[str], Put]
 """Returns the write that says that a code gave the session of this id."""
@@ -75,7 +77,7 @@ class SessionGrants:
                 raise
             # It ended while they signed in.
             granted = await self._begun(request, person, key, used, bound, None)
-        await self._end_others_of(person, granted.record.key_thumbprint)
+        await self._end_others_of(request, person, granted.record.key_thumbprint)
         return granted
 
     async def answer(self, granted: Granted, posture: str) -> dict[str, object]:
@@ -138,6 +140,7 @@ class SessionGrants:
         await self._events.signed_in(request, record, bound.thumbprint, again=before is not None)
         if before is None:
             await self._directory.begin(record, used(session_id))
+            await self._end_too_many(request, record)
         else:
             record = await self._goes_on(record, used(session_id))
         return Granted(record=record, renewal=renewal, bound=bound, key=key)
@@ -201,10 +204,14 @@ class SessionGrants:
         user = (person.issuer, person.subject)
         return next((one for one in self._directory.of_key(thumbprint) if one.user == user), None)
 
-    async def _end_others_of(self, person: Person, thumbprint: str) -> None:
+    async def _end_too_many(self, request: web.Request, record: SessionRecord) -> None:
+        for one in self._directory.too_many(record):
+            await self._events.ended(request, one.id, one, _TOO_MANY)
+            await self._directory.end(one.id, SessionEnd.EVICTED, "", by=BY)
+
+    async def _end_others_of(self, request: web.Request, person: Person, thumbprint: str) -> None:
         """A client is signed in as one person: what it was as another ends."""
         for one in self._directory.of_key(thumbprint):
             if one.user != (person.issuer, person.subject):
-                await self._directory.end(
-                    one.id, SessionEnd.SIGNED_OUT, "somebody else signed in on this client", by=BY
-                )
+                await self._events.ended(request, one.id, one, _SOMEBODY_ELSE)
+                await self._directory.end(one.id, SessionEnd.SIGNED_OUT, _SOMEBODY_ELSE, by=BY)

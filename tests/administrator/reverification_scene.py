@@ -1,16 +1,20 @@
 """Workers that keep sessions in one store and ask a real provider about them."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kzproxy.administrator.giving_back import GivingBack
 from kzproxy.administrator.provider_check import refresh_context
 from kzproxy.administrator.reverification import Reverification, ReverificationLimits, Shared
 from kzproxy.administrator.session import SessionRecord, SessionSettings
 from kzproxy.attributes.identity import Identity
+from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
+from kzproxy.audit.events import EventLog
 from kzproxy.authentication.provider_client import ProviderClient, SignedIn
 from kzproxy.clock.system import Clock
 from kzproxy.metrics.registry import Metrics
@@ -30,6 +34,12 @@ class ConfirmingWorker:
     giving_back: GivingBack
     metrics: Metrics
     clock: Clock
+    log_file: Path
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return what is written down of an event."""
+        records = map(json.loads, self.log_file.read_bytes().splitlines())
+        return [one for one in records if one.get("event") == name]
 
     def outcomes(self, outcome: str) -> float:
         shown = self.metrics.exposition().decode()
@@ -81,9 +91,12 @@ async def confirming_worker(
     name: str = "worker-1",
     settings: SessionSettings = SETTINGS,
     limits: ReverificationLimits | None = None,
+    events: EventLog | None = None,
 ) -> AsyncIterator[ConfirmingWorker]:
     kept = KeptSessions(file, clock, settings)
     metrics = Metrics("1")
+    log_file = file.with_name(f"{file.stem}-{name}.jsonl")
+    decisions = DecisionLog.open(DecisionLogSettings(file=log_file, stdout=False), clock)
 
     def providers(issuer: str) -> ProviderClient | None:
         return client if issuer == client.settings.issuer.url else None
@@ -94,6 +107,7 @@ async def confirming_worker(
         directory=kept.directory,
         sealer=SEALER,
         providers=providers,
+        events=events or decisions,
         clock=clock,
         metrics=metrics,
     )
@@ -107,6 +121,8 @@ async def confirming_worker(
             giving_back=giving_back,
             metrics=metrics,
             clock=clock,
+            log_file=log_file,
         )
     finally:
+        await decisions.close()
         await kept.store.close()

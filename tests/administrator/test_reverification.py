@@ -13,6 +13,7 @@ from kzproxy.authentication.provider_errors import ProviderRefusal
 from kzproxy.authentication.provider_settings import Reverify
 from kzproxy.errors.kinds import Unauthenticated
 from tests.administrator.reverification_scene import ConfirmingWorker, confirming_worker
+from tests.audit.full_log import full_log
 from tests.authentication.provider_scene import (
     Kept,
     RunningProvider,
@@ -114,6 +115,23 @@ async def test_a_disabled_account_ends_the_session_and_says_so(worker, talk, clo
     clock.move(seconds=55)
     await worker.turn()
     assert worker.outcomes("refused") == 1
+    [event] = worker.events("auth.session-ended")
+    assert (event["session"], event["by"]) == (record.id, "identity provider")
+    assert event["user"]["name"] == record.username
+    assert event["message"].startswith("the identity provider no longer confirms it")
+
+
+async def test_no_session_is_ended_that_cannot_be_written_down(talk, tmp_path, clock):
+    async with (
+        full_log(clock) as full,
+        confirming_worker(tmp_path / "kept.db", clock, talk.client, events=full) as worker,
+    ):
+        record = await worker.begin(await talk.signed_in())
+        talk.provider.disable()
+        clock.move(seconds=55)
+        await worker.turn()
+        assert worker.found(record).ended_at is None
+        assert worker.outcomes("failed") == 1
 
 
 async def test_a_stolen_refresh_token_ends_the_session_of_thief_and_owner(worker, talk, clock):

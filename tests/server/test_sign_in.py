@@ -417,6 +417,10 @@ def test_another_person_on_the_same_client_ends_the_first_ones_session(world: Si
     refused = machine.ask(token=str(before["access_token"]))
     assert refused.status == 401
     assert "somebody else signed in on this client" in message_of(refused)
+    record = world.events("auth.session-ended")[-1]
+    assert (record["session"], record["user"]["name"]) == (before["session_id"], "idp:developer")
+    assert record["message"] == "somebody else signed in on this client"
+    assert (record["by"], record["source"]["address"]) == ("sign-in", "127.0.0.1")
 
 
 def test_so_does_it_end_one_whose_provider_is_silent(world: SignInWorld):
@@ -706,6 +710,9 @@ def test_who_has_too_many_sessions_loses_the_oldest(world: SignInWorld):
     assert refused.status == 401
     assert "signed in more often" in message_of(refused)
     assert machines[1].ask().status == 403
+    record = world.events("auth.session-ended")[-1]
+    assert (record["session"], record["user"]["name"]) == (machines[0].session, "idp:guest")
+    assert "more often than `sessions.perUser` allows" in record["message"]
 
 
 def test_no_word_of_an_address_is_shown_as_ours(world: SignInWorld):

@@ -14,10 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.administrator.session import SessionRecord
-from kzproxy.audit.chain import GENESIS
-from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
 from kzproxy.audit.events import EventLog
-from kzproxy.audit.sink import StreamSink
 from kzproxy.authentication.session_keys import SigningKeys
 from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.demo.certificate_parts import new_key, signed, subject, unsigned
@@ -35,6 +32,7 @@ from kzproxy.web.session_renewal import SessionRenewal
 from kzproxy.web.sign_in_desk import SignInDesk, SignInLimits
 from kzproxy.web.sign_in_flows import SignInFlows
 from kzproxy.web.sign_in_pages import Pages
+from tests.audit.full_log import full_log
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import KeptDevices
 from tests.servers.authority import NOT_AFTER, NOT_BEFORE, Authority, Issued
@@ -190,14 +188,6 @@ async def renewals(tmp_path: Path) -> AsyncIterator[Renewals]:
             yield made
     finally:
         await kept.close()
-
-
-@asynccontextmanager
-async def full_log(clock: ManualClock) -> AsyncIterator[DecisionLog]:
-    """Give a decision log whose disk is full."""
-    with Path("/dev/full").open("wb", buffering=0) as full:
-        settings = DecisionLogSettings(file=None, stdout=True)
-        yield DecisionLog(StreamSink(full.fileno()), GENESIS, settings=settings, clock=clock)
 
 
 async def a_while_later(renewals: Renewals) -> None:
