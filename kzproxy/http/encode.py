@@ -37,7 +37,6 @@ _UNSAFE_IN_RESPONSE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 _WARNING = re.compile(r"[ !#-\[\]-~]{1,300}")
 _AUDIT_ID = re.compile(r"[\x21-\x7e]{1,64}")
 _BLANKS = (" ", "\t")
-_EXPECT_LINE = "expect: 100-continue\r\n"
 _UPGRADE_LINES = {
     "": "",
     "websocket": "connection: Upgrade\r\nupgrade: websocket\r\n",
@@ -134,8 +133,8 @@ def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:
     """Write a request head to kube-apiserver; values are encoded as UTF-8.
 
     The ``ready`` blocks go in after the head's own headers. ``Content-Length``,
-    ``Transfer-Encoding``, ``Connection``, ``Upgrade`` and ``Expect`` are written from the head's
-    other attributes.
+    ``Transfer-Encoding``, ``Connection`` and ``Upgrade`` are written from the head's other
+    attributes; ``Expect`` never is.
 
     Raises:
         InternalError: A part must not be written as it is, or ``headers`` holds one of the headers
@@ -155,7 +154,6 @@ def encode_request_head(head: RequestHead, *ready: EncodedHeaders) -> bytes:
     text = (
         f"{line} HTTP/1.1\r\n{_lines(head.headers, _UNSAFE_IN_REQUEST)}"
         f"{_framing(head.body)}{_connection(head.upgrade, keep_alive=head.keep_alive)}"
-        f"{_EXPECT_LINE if head.expects_continue else ''}"
     )
     return b"".join([text.encode(), *[block.block for block in ready], b"\r\n"])
 

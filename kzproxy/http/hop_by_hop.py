@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from kzproxy.http.messages import Headers
 
 # RFC 9110 section 7.6.1 with the framing, and what older software still sends. ``expect`` is met
-# by us, and asked of kube-apiserver by us.
+# by us, and asked of nobody: kube-apiserver is sent the body as it comes.
 REBUILT_HEADERS = frozenset(
     {
         "connection",

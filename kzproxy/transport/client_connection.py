@@ -7,9 +7,9 @@ from collections.abc import Coroutine
 from typing import Any, Protocol
 
 from kzproxy.errors.anew import anew
-from kzproxy.errors.kinds import HeadTooLarge, ProxyError
+from kzproxy.errors.kinds import ProxyError
 from kzproxy.http.messages import RequestHead
-from kzproxy.http.request_head import MAX_HEAD_BYTES, head_end
+from kzproxy.http.request_head import head_end
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.connection_limits import ConnectionLimits
@@ -259,8 +259,6 @@ class ClientConnection:
         buffer, searched = self._buffer, 0
         self._stream.deadline = self._deadlines.after(self._limits.head_seconds)
         while (end := head_end(buffer, searched)) < 0:
-            if len(buffer) > MAX_HEAD_BYTES:
-                raise HeadTooLarge(f"the request head is over {MAX_HEAD_BYTES // 1024} KiB")
             searched = len(buffer)
             data = await self._stream.receive_next()
             if not data:
