@@ -14,7 +14,7 @@ from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.posture.asked_device import AskedDevice
 from kzproxy.posture.keeper import PostureKeeper
 from kzproxy.posture.provider_answer import provider_record
-from kzproxy.posture.provider_http import NotAnswered, NotKnownThere, ProviderHttp
+from kzproxy.posture.provider_http import NotAnswered, NotAsked, NotKnownThere, ProviderHttp
 from kzproxy.posture.settings import ProviderSettings
 from kzproxy.store.store import Store
 
@@ -131,17 +131,24 @@ class PostureProvider:
             some, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             async with asyncio.TaskGroup() as group:
                 asked = [group.create_task(self._ask(devices[one])) for one in some]
-            failures = 0 if any(task.result() for task in asked) else failures + 1
+            answered = [task.result() for task in asked]
+            if any(answered):
+                failures = 0
+            elif False in answered:
+                failures += 1
             if not await self._hold():
                 break
         self._left = waiting
 
-    async def _ask(self, device: AskedDevice) -> bool:
-        """Ask about one device; whether the provider answered."""
+    async def _ask(self, device: AskedDevice) -> bool | None:
+        """Ask about one device; whether the provider answered, None where it was not asked."""
         try:
             document = await self._http.ask(device.id, device.serial)
             record = provider_record(document, device.id, self._settings, self._clock.now())
             await self._keeper.keep(record)
+        except NotAsked:
+            await self._forget(device)
+            return None
         except NotKnownThere:
             await self._forget(device)
         except NotAnswered as failure:

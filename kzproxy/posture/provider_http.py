@@ -25,6 +25,10 @@ class NotKnownThere(Exception):
     """The provider says that it does not know the device."""
 
 
+class NotAsked(Exception):
+    """There is no way to ask about the device, and nobody has."""
+
+
 class ProviderHttp:
     """The way to one provider. Used on one event loop; ended by ``close``."""
 
@@ -50,12 +54,13 @@ class ProviderHttp:
 
         Raises:
             NotAnswered: It does not say anything that could be read.
-            NotKnownThere: It does not know the device, or has no way to.
+            NotKnownThere: It does not know the device.
+            NotAsked: It has no way to.
         """
         if not serial and "{serial}" in self._settings.url:
-            raise NotKnownThere
+            raise NotAsked
         if {device_id, serial} & _STEPS:  # would be asked for somewhere else than the operator says
-            raise NotKnownThere
+            raise NotAsked
         url = self._settings.url.replace("{id}", quote(device_id, safe="")).replace(
             "{serial}", quote(serial, safe="")
         )

@@ -188,6 +188,36 @@ async def test_a_provider_that_is_down_is_not_asked_about_everybody(mdm, ask, sc
     assert not first & {path for path, _ in mdm.asked[12:40]}
 
 
+async def test_devices_that_nobody_asks_about_do_not_make_it_answer(mdm, ask, scene, caplog):
+    mdm.status, mdm.raw = 503, b"{}"
+    devices = [(f"d-{number}", f"S{number}" if number % 4 else "") for number in range(40)]
+    provider = ask(devices=devices)
+
+    for _ in range(2):
+        await provider.look()
+        scene.clock.advance(5 * MINUTE)
+
+    assert 0 < len(mdm.asked) <= 24, "each time it is down after three fours"
+    assert scene.counts.provider_answers == {}
+    assert scene.counts.provider_failures == {"mdm": len(mdm.asked)}
+    assert provider.problem == "the answer is 503, not 200"
+    assert [line.message for line in caplog.records] == [
+        "posture provider mdm: the answer is 503, not 200"
+    ]
+
+
+async def test_a_device_that_cannot_be_asked_about_has_none_of_its_facts(mdm, ask, scene):
+    mdm.answers[PATH] = {"security": {"firewall": True}}
+    await ask().look()
+    scene.clock.advance(5 * MINUTE)
+    assert scene.facts() == {"firewall": PASSED}
+
+    await ask(devices=(("laptop-1", ""),)).look()
+
+    assert scene.facts() == {}
+    assert len(mdm.asked) == 1
+
+
 async def test_a_device_that_it_no_longer_knows_has_none_of_its_facts(mdm, ask, scene):
     mdm.answers[PATH] = {"security": {"firewall": True}}
     provider = ask()
