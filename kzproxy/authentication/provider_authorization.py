@@ -57,7 +57,7 @@ class AuthorizationWish:
         challenge: Of the flow's verifier, S256.
         acr_values: Authentication classes, the most wanted first; none for the provider's choice.
         max_age: Show again who you are if it was longer ago.
-        prompt: Such as ``login``; empty for the provider's choice.
+        prompt: Such as ``login``, beside what is asked for always; empty for nothing more.
         login_hint: Who is expected.
     """
 
@@ -75,7 +75,7 @@ def authorization_url(
     metadata: ProviderMetadata, settings: ProviderSettings, wish: AuthorizationWish
 ) -> str:
     """Return where to send the browser."""
-    # Ours last: what the operator adds can replace none of them.
+    # Ours last: what the operator adds can replace none of them, but for what `_prompt` says.
     parameters = dict(settings.parameters) | {
         "response_type": "code",
         "client_id": settings.client_id,
@@ -87,7 +87,7 @@ def authorization_url(
         "code_challenge_method": "S256",
         "acr_values": " ".join(wish.acr_values),
         "max_age": "" if wish.max_age is None else str(int(wish.max_age.total_seconds())),
-        "prompt": wish.prompt or _usual_prompt(metadata),
+        "prompt": _prompt(metadata, settings, wish),
         "login_hint": wish.login_hint,
     }
     query = urlencode({name: value for name, value in parameters.items() if value})
@@ -136,6 +136,9 @@ def _check_issuer(
         )
 
 
-def _usual_prompt(metadata: ProviderMetadata) -> str:
-    # OpenID Connect Core 1.0 section 11: without consent no refresh token.
-    return "consent" if "offline_access" in metadata.scopes else ""
+def _prompt(metadata: ProviderMetadata, settings: ProviderSettings, wish: AuthorizationWish) -> str:
+    # OpenID Connect Core 1.0 section 11: without consent no refresh token. Some need none for that
+    # and take one value only, others need it for another scope: so the operator may say otherwise.
+    usual = "consent" if "offline_access" in metadata.scopes else ""
+    always = dict(settings.parameters).get("prompt", usual)
+    return " ".join(dict.fromkeys([*wish.prompt.split(), *always.split()]))

@@ -38,6 +38,7 @@ class ProviderSettings:
         certificate_authority_pem: Who vouches for the provider's TLS; empty for the system's trust.
         reverify: How a sign-in is confirmed.
         parameters: What this provider wants in an authorization request besides the standard ones.
+            A ``prompt`` among them, which may be empty, is asked for in place of ``consent``.
     """
 
     issuer: JwtIssuerSettings

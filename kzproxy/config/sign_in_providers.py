@@ -19,7 +19,6 @@ _OWN_PARAMETERS = frozenset(
         "login_hint",
         "max_age",
         "nonce",
-        "prompt",
         "redirect_uri",
         "request",
         "request_uri",
@@ -29,6 +28,8 @@ _OWN_PARAMETERS = frozenset(
         "state",
     }
 )
+
+_PROMPTS = ("", "consent", "login", "select_account")  # not `none`: somebody is to sign in
 
 
 def load_providers(
@@ -98,7 +99,7 @@ def _parameters(node: Node) -> tuple[tuple[str, str], ...]:
         name = key.string()
         if name in _OWN_PARAMETERS:
             key.mistake(f"{name} is set by kzproxy, or has a field of its own")
-        found.append((name, value.string()))
+        found.append((name, value.choice(_PROMPTS) if name == "prompt" else value.string()))
     return tuple(sorted(found))
 
 

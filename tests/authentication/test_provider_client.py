@@ -7,8 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from kzproxy.authentication.provider_authorization import AuthorizationWish, authorization_url
 from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
-from kzproxy.authentication.provider_settings import ProviderLimits, Reverify
+from kzproxy.authentication.provider_metadata import ProviderMetadata
+from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSettings, Reverify
+from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.clock.system import SystemClock
 from kzproxy.errors.kinds import Unauthenticated
 from tests.authentication.provider_scene import (
@@ -84,16 +87,60 @@ async def test_the_authorization_request_says_what_it_must(talk):
         "code_challenge_method": "S256",
         "acr_values": "a b",
         "max_age": "300",
-        "prompt": "login",
+        "prompt": "login consent",
     }
 
 
 async def test_what_the_operator_adds_to_the_request_replaces_nothing(provider):
-    added = (("access_type", "offline"), ("state", "x"), ("prompt", "none"))
+    added = (("access_type", "offline"), ("state", "x"))
     async with talking(provider, provider.settings(parameters=added)) as talk:
         query = parse_qs(urlsplit(await talk.client.authorization_url(talk.wish())).query)
         assert query["access_type"] == ["offline"]
         assert (query["state"], query["prompt"]) == ([talk.flow.state], ["consent"])
+
+
+async def test_a_client_that_has_the_person_sign_in_anew_has_a_refresh_token_too(talk):
+    """OpenID Connect Core section 11: no consent, no offline access."""
+    signed_in = await talk.redeemed(await talk.code(prompt="login"))
+    assert await talk.client.confirm(signed_in.refresh_token, signed_in.identity.subject, Kept())
+
+
+OFFLINE = ("openid", "offline_access")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "always", "asked", "sent"),
+    [
+        (OFFLINE, None, "", ["consent"]),
+        (OFFLINE, None, "login", ["login consent"]),
+        (OFFLINE, None, "consent", ["consent"]),
+        (("openid",), None, "", None),
+        (("openid",), None, "login", ["login"]),
+        # Of a provider that takes one value only, and of one that wants it for another scope.
+        (OFFLINE, "", "", None),
+        (OFFLINE, "", "login", ["login"]),
+        (OFFLINE, "select_account", "", ["select_account"]),
+        (("openid",), "consent", "login", ["login consent"]),
+    ],
+)
+def test_the_operator_says_what_is_asked_for_besides_what_the_client_wants(
+    scopes, always, asked, sent
+):
+    issuer = JwtIssuerSettings(
+        url="https://idp", audiences=("k",), username=PrefixedClaim(claim="sub", prefix="")
+    )
+    parameters = () if always is None else (("prompt", always),)
+    settings = ProviderSettings(
+        issuer=issuer, client_id="kz", client_secret="s", parameters=parameters
+    )
+    metadata = ProviderMetadata(
+        authorization_endpoint="https://idp/a", token_endpoint="https://idp/t", scopes=scopes
+    )
+    wish = AuthorizationWish(
+        redirect_uri="https://kz/cb", state="s", nonce="n", challenge="c", prompt=asked
+    )
+    url = authorization_url(metadata, settings, wish)
+    assert parse_qs(urlsplit(url).query).get("prompt") == sent
 
 
 async def test_an_answer_with_another_state_is_refused(talk):

@@ -62,6 +62,13 @@ def test_everything(directory):
     assert found[0].parameters == (("a", "1"), ("b", "x y"))
 
 
+@pytest.mark.parametrize("prompt", ["", "consent", "login", "select_account"])
+def test_a_provider_may_be_asked_for_something_else_than_consent(directory, prompt):
+    found, mistakes = load(directory, LEAST + f", parameters: {{prompt: '{prompt}'}}}}")
+    assert mistakes == []
+    assert found[0].parameters == (("prompt", prompt),)
+
+
 def test_the_names_between_certificates_may_be_in_any_language(directory):
     pem = Authority.root().pem.decode()
     (directory / "ca.crt").write_text(f"# F\u0151tan\u00fas\u00edtv\u00e1ny\n{pem}", "utf-8")
@@ -81,6 +88,8 @@ def test_the_names_between_certificates_may_be_in_any_language(directory):
         (LEAST + ", scopes: [openid, a b]}", "one word"),
         (LEAST + ", parameters: {state: x}}", "state is set by kzproxy"),
         (LEAST + ", parameters: {a: [x]}}", "must be a string"),
+        (LEAST + ", parameters: {a: ''}}", "must not be empty"),
+        (LEAST + ", parameters: {prompt: none}}", '"none" is not one of'),
         (LEAST + ", scopes: []}", "must not be empty"),
         (LEAST + ", reverify: never}", "refresh, userinfo, introspection"),
         (LEAST + ", certificateAuthorityFile: none.crt}", "is not a file"),
