@@ -6,7 +6,6 @@ import shutil
 import ssl
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 
@@ -14,6 +13,7 @@ from kzproxy.cli.plugin_options import plugin_arguments, plugin_options
 from kzproxy.client.bounded_file import read_bounded
 from kzproxy.client.device_pair import read_device_pair
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.https_url import host_and_port
 from kzproxy.client.kubeconfig import ProxyContext
 from kzproxy.client.kubeconfig_files import KubeconfigFiles, kubeconfig_paths, locked
 from kzproxy.client.plugin_arguments import Misused, parse_arguments
@@ -58,7 +58,7 @@ def command(
         given["issuer_ca"] = server_ca
     settings = _checked(plugin_arguments(given))
     context = ProxyContext(
-        name=name or urlsplit(settings.server).netloc,
+        name=name or settings.server.partition("://")[2].partition("/")[0],
         settings=settings,
         server_ca=_authorities(server_ca),
         namespace=namespace,
@@ -88,8 +88,7 @@ def plugin_command(program: str) -> list[str]:
 
 def _checked(arguments: list[str]) -> PluginSettings:
     settings = parse_arguments(arguments)
-    url = urlsplit(settings.server)
-    if url.scheme != "https" or not url.hostname or url.query or url.fragment or url.username:
+    if not _is_servers(settings.server):
         raise Misused(f"--server must be kzproxy's https:// URL, not {settings.server!r}")
     if settings.client.ca_file:
         _authorities(settings.client.ca_file)
@@ -98,6 +97,14 @@ def _checked(arguments: list[str]) -> PluginSettings:
     if settings.device_certificate:
         read_device_pair(settings.device_certificate, settings.device_key)
     return settings
+
+
+def _is_servers(url: str) -> bool:
+    try:
+        host_and_port(url)
+    except ValueError:
+        return False
+    return "@" not in url
 
 
 def _authorities(path: str) -> str:

@@ -80,7 +80,7 @@ class IssuerHttp:
         Raises:
             IssuerUnreachable: There was no usable answer.
         """
-        return self._answer(self._client.build_request("GET", url))
+        return self._answer(self._request("GET", url))
 
     def post(self, url: str, form: dict[str, str], authorization: str = "") -> Answer:
         """Post a form to ``url``.
@@ -89,7 +89,19 @@ class IssuerHttp:
             IssuerUnreachable: There was no usable answer.
         """
         headers = {"authorization": authorization} if authorization else None
-        return self._answer(self._client.build_request("POST", url, data=form, headers=headers))
+        return self._answer(self._request("POST", url, form, headers))
+
+    def _request(
+        self,
+        method: str,
+        url: str,
+        form: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Request:
+        try:
+            return self._client.build_request(method, url, data=form, headers=headers)
+        except httpx.InvalidURL:  # as an issuer's document may have one
+            raise _nowhere(url) from None
 
     def _answer(self, request: httpx.Request) -> Answer:
         place = f"{request.url.scheme}://{request.url.netloc.decode()}{request.url.path}"
@@ -104,6 +116,8 @@ class IssuerHttp:
                 response.close()
         except httpx.HTTPError as error:
             raise _failure(error, place) from None
+        except UnicodeError:  # the look-up of a name that there cannot be
+            raise _nowhere(place) from None
         if response.is_redirect or response.status_code >= 500 or response.status_code == 429:
             said = _document(body).get("error_description")
             why = f": {said[:500]}" if isinstance(said, str) and said else ""
@@ -137,6 +151,10 @@ def _trust(ca_file: str) -> ssl.SSLContext:
         if paths.cafile or paths.capath
         else (httpx.create_ssl_context())
     )
+
+
+def _nowhere(url: str) -> IssuerUnreachable:
+    return IssuerUnreachable(f"{url.partition('?')[0]} is no URL that can be asked")
 
 
 def _failure(error: httpx.HTTPError, place: str) -> ClientFailure:

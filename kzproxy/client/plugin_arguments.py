@@ -7,6 +7,7 @@ Read by hand: importing argparse takes as long as the whole of a warm run
 from collections.abc import Sequence
 
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.https_url import MAX_PORT, host_and_port
 from kzproxy.client.plugin_settings import (
     DEFAULT_PROMPT,
     DEFAULT_TIMEOUT_SECONDS,
@@ -20,7 +21,6 @@ from kzproxy.client.plugin_settings import (
 )
 
 MAX_TIMEOUT_SECONDS = 3600
-MAX_PORT = 65535
 
 # name: (what follows it, or "" for a switch; what it is for)
 OPTIONS = {
@@ -187,10 +187,11 @@ def _session_client(values: Values) -> IssuerClient:
 def _https_url(values: Values, name: str) -> str:
     # OpenID Connect Discovery 1.0 section 3: https, and neither query nor fragment.
     url = _required(values, name)
-    scheme, _, rest = url.partition("://")
-    odd = any(character in "?# " or not character.isprintable() for character in url)
-    if scheme != "https" or not rest.partition("/")[0] or odd:
-        raise Misused(f"{name} must be an https:// URL without ? and #, not {url!r}")
+    try:
+        host_and_port(url)
+    except ValueError:
+        message = f"{name} must be an https:// URL of a host, without ? and #, not {url!r}"
+        raise Misused(message) from None
     return url
 
 

@@ -5,12 +5,13 @@ import binascii
 import http.client
 import json
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from kzproxy.client.bounded_file import read_bounded
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.https_url import host_and_port
 from kzproxy.client.kubeconfig import context_settings
 from kzproxy.client.kubeconfig_document import Entry
 from kzproxy.client.kubeconfig_files import KubeconfigFiles
@@ -24,7 +25,6 @@ _TIMEOUT_SECONDS = 15.0
 _OK = 200
 _UNAUTHORIZED = 401
 _NOT_FOUND = 404
-_DEFAULT_PORT = 443
 
 Document = dict[str, object]
 
@@ -115,11 +115,8 @@ def ask(
         TokenRefused: It does not take the token.
         ClientFailure: It refused, with its reason, or could not be asked.
     """
-    url = urlsplit(server.settings.server)
-    if url.scheme != "https" or not url.hostname or url.path:
-        raise ClientFailure(f"{server.settings.server} is not https://HOST:PORT")
-    tls = _context(server)
-    connection = _Connection(server, url, tls, timeout_seconds)
+    host, port = _place(server.settings.server)
+    connection = _Connection(server, host, port, _context(server), timeout_seconds)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     content = None
     if body is not None:
@@ -130,7 +127,7 @@ def ask(
         with connection.getresponse() as answer:
             received = answer.read(_MAX_ANSWER_BYTES + 1)
             return _document(answer.status, received, server)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:
         raise ClientFailure(f"{server.settings.server} cannot be asked: {error}") from None
     finally:
         connection.close()
@@ -140,9 +137,13 @@ class _Connection(http.client.HTTPSConnection):
     """As its base, with the name from the kubeconfig."""
 
     def __init__(
-        self, server: ProxyServer, url: SplitResult, tls: ssl.SSLContext, timeout_seconds: float
+        self,
+        server: ProxyServer,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext,
+        timeout_seconds: float,
     ) -> None:
-        host, port = url.hostname or "", url.port or _DEFAULT_PORT
         self._tls = tls
         self._server_name = server.server_name or host
         super().__init__(host, port, timeout=timeout_seconds, context=tls)
@@ -151,6 +152,13 @@ class _Connection(http.client.HTTPSConnection):
         """Connect, and check the certificate."""
         http.client.HTTPConnection.connect(self)
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
+
+
+def _place(url: str) -> tuple[str, int]:
+    if "/" not in url.partition("://")[2]:
+        with suppress(ValueError):
+            return host_and_port(url)
+    raise ClientFailure(f"{url} is not https://HOST:PORT")
 
 
 def _context(server: ProxyServer) -> ssl.SSLContext:

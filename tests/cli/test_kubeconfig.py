@@ -100,6 +100,8 @@ def test_a_differing_entry_needs_force(tmp_path: Path) -> None:
         (REQUIRED[1:], "--server must be kzproxy's https:// URL, not ''", 2),
         (["--server=http://x", *REQUIRED[1:]], "--server must be kzproxy's https:// URL", 2),
         (["--server=https://u@x", *REQUIRED[1:]], "--server must be kzproxy's https:// URL", 2),
+        (["--server=https://[::1", *REQUIRED[1:]], "--server must be kzproxy's https:// URL", 2),
+        (["--server=https://x:abc", *REQUIRED[1:]], "--server must be kzproxy's https:// URL", 2),
         ([*REQUIRED, "--server-ca=missing.crt"], "missing.crt cannot be opened", 1),
         ([*REQUIRED, "--server-ca=not-pem"], "holds no certificates in PEM", 1),
         ([*REQUIRED, "--issuer-ca=not-pem"], "holds no certificates in PEM", 1),

@@ -90,6 +90,12 @@ def test_the_failure_names_the_place_without_its_query(http: IssuerHttp) -> None
     assert "secret" not in said
 
 
+@pytest.mark.parametrize("url", ["https://a:b/x", "https://[::1/x", "https://a..b/x"])
+def test_a_url_of_the_issuers_that_leads_nowhere_is_named(http: IssuerHttp, url: str) -> None:
+    """As its discovery document may have one."""
+    assert refused(http, f"{url}?code=secret") == f"{url} is no URL that can be asked"
+
+
 @pytest.mark.parametrize("content", [None, b"no certificate"])
 def test_authorities_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "ca.crt"

@@ -26,7 +26,10 @@ REQUIRED = ["--issuer=https://issuer.test", "--client-id=kzproxy"]
 
 texts = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 optional_texts = st.just("") | texts
-urls = st.from_regex(r"https://[a-z0-9.:-]{1,20}(/[a-z0-9/]{0,10})?", fullmatch=True)
+urls = st.from_regex(
+    r"https://([a-z0-9-]{1,20}(\.[a-z0-9]{1,9})?|\[::[0-9a-f]\])(:[1-9][0-9]{0,3})?(/[a-z0-9/]{0,10})?",
+    fullmatch=True,
+)
 
 
 def prompting(flows: list[str]) -> st.SearchStrategy[Prompting]:
@@ -104,6 +107,9 @@ def test_a_value_may_follow_its_option() -> None:
         (["--issuer"], "--issuer needs a value: URL"),
         (["--issuer=http://issuer.test"], "must be an https:// URL"),
         (["--issuer=https://"], "must be an https:// URL"),
+        (["--issuer=https://issuer.test:abc"], "must be an https:// URL"),
+        (["--issuer=https://[::1"], "must be an https:// URL"),
+        (["--sign-in-url=https://kz.test:65536"], "--sign-in-url must be an https:// URL"),
         (["--issuer=https://issuer.test/?a=b"], "must be an https:// URL"),
         (["--issuer=https://issuer.test/#a"], "must be an https:// URL"),
         (["--issuer=https://issuer.test/\x1b]0;"], "must be an https:// URL"),
