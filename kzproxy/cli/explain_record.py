@@ -15,11 +15,10 @@ from kzproxy.audit.chain import MAX_LINE_BYTES
 from kzproxy.audit.replayable import NotReplayable, attributes_of, check_replayed
 from kzproxy.audit.schema import DecisionRecord
 from kzproxy.cli.policy_explanation import explanation_json, explanation_lines
-from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy_tools.explain import explain_decision
-from kzproxy.policy_tools.policy_text import read_policy_text
+from kzproxy.policy_tools.policy_text import load_policy_text
 
 _CANNOT = 2
 
@@ -39,9 +38,9 @@ def main() -> None:
 def _explained(paths: list[Path], record: DecisionRecord) -> dict[str, object]:
     attributes = attributes_of(record)
     mistakes = Mistakes()
-    policies = load_access_policies(paths, mistakes)
+    policies, text = load_policy_text(paths, mistakes)
     mistakes.raise_if_any()
-    explanation = explain_decision(policies, read_policy_text(paths), attributes)
+    explanation = explain_decision(policies, text, attributes)
     check_replayed(record, explanation.decision)
     return {
         "policyRevision": explanation.decision.revision,

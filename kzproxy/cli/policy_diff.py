@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 import yaml
 
-from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.policy_tools.definitions_used import Name
@@ -18,7 +17,7 @@ from kzproxy.policy_tools.difference import (
     difference,
 )
 from kzproxy.policy_tools.field_changes import FieldChange
-from kzproxy.policy_tools.policy_text import Place, read_policy_text
+from kzproxy.policy_tools.policy_text import Place, PolicyText, load_policy_text
 from kzproxy.policy_tools.rule_change import Became, RuleChange
 from kzproxy.policy_tools.shift import Shift
 
@@ -78,13 +77,13 @@ def command(old: Path, new: Path, *, common: tuple[Path, ...], output: str) -> N
     """
     files = [(*_files(old), *common), (*_files(new), *common)]
     mistakes = Mistakes()
-    was, is_now = (load_access_policies(each, mistakes) for each in files)
+    (was, old_text), (is_now, new_text) = (load_policy_text(each, mistakes) for each in files)
     mistakes.raise_if_any()
     found = difference(was, is_now)
     if output == "json":
         click.echo(json.dumps(_as_json(found), indent=2))
     else:
-        _show(found, [_places(each) for each in files], (was, is_now))
+        _show(found, [_places(old_text), _places(new_text)], (was, is_now))
     raise SystemExit(0 if found.is_empty else 1)
 
 
@@ -98,9 +97,8 @@ def _files(path: Path) -> tuple[Path, ...]:
     return files
 
 
-def _places(files: Sequence[Path]) -> Places:
-    """Return where everything stands; nothing of a file that can be read once, as a pipe."""
-    text = read_policy_text(files)
+def _places(text: PolicyText) -> Places:
+    """Return where everything stands."""
     rules = {("rules", rule.id): rule.place for rule in text.rules}
     return rules | {(each.section, each.name): each.place for each in text.definitions}
 

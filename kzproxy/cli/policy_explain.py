@@ -12,7 +12,6 @@ from kzproxy.attributes.attributes import Attributes
 from kzproxy.cli.policy_explanation import explanation_json, explanation_lines
 from kzproxy.cli.policy_options import now_or
 from kzproxy.cli.policy_question import FILE, QUESTION
-from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.errors.kinds import BadRequest, NotServed
 from kzproxy.policy.decision import Permit
@@ -21,7 +20,7 @@ from kzproxy.policy_tools.asked_object import asked_object, read_manifest
 from kzproxy.policy_tools.case_file import load_case_file
 from kzproxy.policy_tools.explain import PolicyExplanation, explain_decision
 from kzproxy.policy_tools.logged import NotInLog, logged_decision
-from kzproxy.policy_tools.policy_text import read_policy_text
+from kzproxy.policy_tools.policy_text import load_policy_text
 from kzproxy.policy_tools.replay import UnreadableLog
 
 _EPILOG = """\b
@@ -89,7 +88,7 @@ def _of_case(path: Path, name: str) -> PolicyExplanation:
     if case is None:
         names = "".join(f"\n  {one.name}" for one in file.cases)
         raise click.UsageError(f"--case must be one of the cases of {path}:{names}")
-    return explain_decision(file.policies, read_policy_text(file.policy_paths), case.attributes)
+    return explain_decision(file.policies, file.text, case.attributes)
 
 
 def _of_record(
@@ -150,9 +149,9 @@ def _require(needed: dict[str, object], otherwise: str) -> None:
 
 def _explain(paths: tuple[Path, ...], attributes: Attributes) -> PolicyExplanation:
     mistakes = Mistakes()
-    policies = load_access_policies(paths, mistakes)
+    policies, text = load_policy_text(paths, mistakes)
     mistakes.raise_if_any()
-    return explain_decision(policies, read_policy_text(paths), attributes)
+    return explain_decision(policies, text, attributes)
 
 
 def _attributes(asked: dict[str, object]) -> Attributes:

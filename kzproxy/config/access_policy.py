@@ -35,6 +35,17 @@ def load_access_policies(paths: Sequence[Path], mistakes: Mistakes) -> AccessPol
     latter two after they are defined. If anything is wrong the mistakes are recorded and the policy
     is one without rules, which denies everything.
     """
+    return load_with_documents(paths, mistakes)[0]
+
+
+def load_with_documents(
+    paths: Sequence[Path], mistakes: Mistakes
+) -> tuple[AccessPolicySet, list[dict[str, Node]]]:
+    """Do as ``load_access_policies`` does, and return the fields of each document too.
+
+    For who speaks of the text: a second reading may be another text, and of a pipe it is none. No
+    document comes back where a mistake was recorded.
+    """
     before = len(mistakes)
     documents = [_fields(document) for path in paths for document in read_documents(path, mistakes)]
     _check_unique([fields["metadata"] for fields in documents])
@@ -43,14 +54,15 @@ def load_access_policies(paths: Sequence[Path], mistakes: Mistakes) -> AccessPol
     nodes = [rule for fields in documents for rule in fields["rules"].sequence()]
     rules = _rules(nodes, reader)
     if len(mistakes) > before:
-        return AccessPolicySet(rules=())
-    return AccessPolicySet(
+        return AccessPolicySet(rules=()), []
+    policies = AccessPolicySet(
         rules=rules,
         networks=reader.contexts.all_networks,
         calendars=reader.contexts.all_calendars,
         tiers=tuple(tier for _, tier in sorted(reader.tiers.items())),
         conditions=tuple(reader.named.values()),
     )
+    return policies, documents
 
 
 def _fields(document: Node) -> dict[str, Node]:

@@ -6,12 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from kzproxy.attributes.attributes import Attributes
-from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes, Node, read_document
 from kzproxy.policy.decision import Cause
 from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.policy_tools.case_fields import FIELDS, Facts, facts_of, merged, read_attributes
-from kzproxy.policy_tools.policy_text import Place
+from kzproxy.policy_tools.policy_text import Place, PolicyText, load_policy_text
 
 API_VERSION = "kzproxy.dev/v1"
 KIND = "PolicyTest"
@@ -59,14 +58,14 @@ class CaseFile:
     Attributes:
         path: As the operator named it.
         policies: That its cases are put to.
-        policy_paths: Where those come from.
+        text: What stands in their files.
         rule_coverage: BOTH asks for each rule matched and not matched, FIRST for matched.
         obligation_coverage: BOTH asks for each obligation met and unmet, FIRST for met.
     """
 
     path: Path
     policies: AccessPolicySet
-    policy_paths: tuple[Path, ...]
+    text: PolicyText
     cases: tuple[Case, ...]
     rule_coverage: Coverage
     obligation_coverage: Coverage
@@ -93,12 +92,12 @@ def load_case_file(path: Path, mistakes: Mistakes) -> CaseFile:
     fields["apiVersion"].choice([API_VERSION])
     fields["kind"].choice([KIND])
     paths = tuple(path.parent / name for name in fields["policyFiles"].strings() if name)
-    policies = load_access_policies(paths, mistakes)
+    policies, text = load_policy_text(paths, mistakes)
     rules, obligations = _coverage(fields.get("coverage"))
     return CaseFile(
         path=path,
         policies=policies,
-        policy_paths=paths,
+        text=text,
         cases=_cases(fields, {rule.id for rule in policies.rules}),
         rule_coverage=rules,
         obligation_coverage=obligations,

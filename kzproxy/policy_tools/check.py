@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy_tools.finding import Finding
 from kzproxy.policy_tools.lint_conditions import (
@@ -26,7 +25,7 @@ from kzproxy.policy_tools.lint_posture import (
     posture_of_any_age,
     unknown_checks,
 )
-from kzproxy.policy_tools.policy_text import PolicyText, read_policy_text
+from kzproxy.policy_tools.policy_text import PolicyText, load_policy_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +67,8 @@ def check_policies(paths: Sequence[Path], options: CheckOptions) -> tuple[Findin
         ConfigurationError: They are no policy; all mistakes at once.
     """
     mistakes = Mistakes()
-    load_access_policies(paths, mistakes)
+    _, text = load_policy_text(paths, mistakes)
     mistakes.raise_if_any()
-    text = read_policy_text(paths)
     found = [finding for lint in _LINTS for finding in lint(text)]
     found += expired(text, options.at)
     if not options.allow_network_only:

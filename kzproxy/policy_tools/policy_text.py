@@ -1,15 +1,17 @@
 """What stands in policy files, with its places, for tools that speak of the text.
 
 The values that the engine reads have no places and every name in them is resolved, so that nobody
-can say any more where something stands or which names nobody used. Read only after
-``load_access_policies`` found no mistake; nothing is checked here a second time.
+can say any more where something stands or which names nobody used. Both are made of one reading of
+the files, so that they cannot differ; nothing is checked here a second time.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kzproxy.config.document import Mistakes, Node, read_documents
+from kzproxy.config.access_policy import load_with_documents
+from kzproxy.config.document import Mistakes, Node
+from kzproxy.policy.rules import AccessPolicySet
 
 # The kinds of subjects that are no people.
 WORKLOADS = frozenset({"serviceAccounts", "spiffeIDs"})
@@ -84,19 +86,17 @@ class PolicyText:
     rules: tuple[RuleText, ...]
 
 
-def read_policy_text(paths: Sequence[Path]) -> PolicyText:
-    """Read files that ``load_access_policies`` found to be without mistakes."""
-    documents = [
-        _fields(document) for path in paths for document in read_documents(path, Mistakes())
-    ]
-    return PolicyText(
+def load_policy_text(
+    paths: Sequence[Path], mistakes: Mistakes
+) -> tuple[AccessPolicySet, PolicyText]:
+    """Read files as ``load_access_policies`` does, and return what stands in them too.
+
+    Each is read once, so a pipe will do. Where there are mistakes nothing stands in them.
+    """
+    policies, documents = load_with_documents(paths, mistakes)
+    return policies, PolicyText(
         definitions=tuple(found for fields in documents for found in _definitions(fields)),
-        rules=tuple(
-            _rule(rule)
-            for fields in documents
-            if "rules" in fields
-            for rule in fields["rules"].sequence()
-        ),
+        rules=tuple(_rule(rule) for fields in documents for rule in fields["rules"].sequence()),
     )
 
 

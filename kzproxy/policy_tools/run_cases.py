@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy_tools.case_file import Case, CaseFile, Coverage, Expectation
-from kzproxy.policy_tools.policy_text import Place, RuleText, read_policy_text
+from kzproxy.policy_tools.policy_text import Place, RuleText
 
 # Kept while a request runs, so that no case can fail to meet them.
 _KEPT_LATER = frozenset({"maxSession", "idle"})
@@ -57,7 +57,7 @@ def run_case_file(file: CaseFile) -> FileResult:
     """Judge every case of ``file`` by its policies."""
     engine = PolicyEngine(file.policies)
     results = tuple(_run(case, engine) for case in file.cases)
-    rules = read_policy_text(file.policy_paths).rules
+    rules = file.text.rules
     return FileResult(
         file=file,
         results=results,

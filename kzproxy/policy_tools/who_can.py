@@ -16,7 +16,6 @@ from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
-from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy.reach import LISTING_VERBS
 from kzproxy.policy.rules import EVERYONE, AccessPolicySet, Effect, Match, Rule
@@ -24,7 +23,7 @@ from kzproxy.policy.scope import CLUSTER_SCOPED
 from kzproxy.policy.vocabulary import COLLECTION_VERBS
 from kzproxy.policy_tools.alone import bare, matches
 from kzproxy.policy_tools.case_request import resource_target
-from kzproxy.policy_tools.policy_text import MatchText, Place, RuleText, read_policy_text
+from kzproxy.policy_tools.policy_text import MatchText, Place, RuleText, load_policy_text
 
 _EVERYONE = ("groups", EVERYONE)
 # None of them is looked at: the rules that are asked have no conditions.
@@ -94,9 +93,9 @@ def load_and_ask(paths: Sequence[Path], question: Question) -> Answer:
         BadRequest: Likewise.
     """
     mistakes = Mistakes()
-    policies = load_access_policies(paths, mistakes)
+    policies, text = load_policy_text(paths, mistakes)
     mistakes.raise_if_any()
-    return who_can(policies, read_policy_text(paths).rules, question)
+    return who_can(policies, text.rules, question)
 
 
 def who_can(policies: AccessPolicySet, texts: Iterable[RuleText], question: Question) -> Answer:

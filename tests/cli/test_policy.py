@@ -1,6 +1,7 @@
 """``kzproxy policy``: what the commands print and how they exit."""
 
 import json
+import os
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -76,6 +77,44 @@ def test_check_names_each_finding_with_its_place(suspicious):
 def test_warnings_fail_only_a_strict_check(suspicious):
     assert kzproxy("check", "--allow-network-only", suspicious).exit_code == 0
     assert kzproxy("check", "--allow-network-only", "--strict", suspicious).exit_code == 1
+
+
+def from_a_pipe(text):
+    """Return a path like that of <(...), which gives ``text`` once."""
+    end, begin = os.pipe()
+    with os.fdopen(begin, "w") as written:
+        written.write(text)
+    return f"/dev/fd/{end}"
+
+
+@pytest.fixture
+def piped(suspicious):
+    path = from_a_pipe(Path(suspicious).read_text())
+    yield path
+    os.close(int(Path(path).name))
+
+
+def test_a_policy_from_a_pipe_is_linted_like_a_file(suspicious, piped):
+    of_file = kzproxy("check", suspicious)
+    assert kzproxy("check", piped).output == of_file.output.replace(suspicious, piped)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        ("explain", "--user", "ana", "--group", "g", "get", "pods", "web", "-n", "dev"),
+        ("who-can", "get", "pods", "-n", "dev"),
+    ],
+)
+def test_a_policy_from_a_pipe_is_asked_like_a_file(suspicious, piped, question):
+    command, *arguments = question
+    of_file = kzproxy(command, "-p", suspicious, *arguments)
+    result = kzproxy(command, "-p", piped, *arguments)
+    assert (result.exit_code, result.output) == (
+        of_file.exit_code,
+        of_file.output.replace(suspicious, piped),
+    )
+    assert "rule a" in result.output
 
 
 def test_check_speaks_json_github_and_sarif(suspicious):

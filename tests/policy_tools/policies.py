@@ -5,6 +5,7 @@ from pathlib import Path
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.policy_tools.policy_text import PolicyText, load_policy_text
 
 HEAD = "apiVersion: kzproxy.dev/v1\nkind: AccessPolicy\nmetadata: {name: p}\n"
 
@@ -22,6 +23,14 @@ def loaded(path: Path) -> AccessPolicySet:
     policies = load_access_policies([path], mistakes)
     mistakes.raise_if_any()
     return policies
+
+
+def text_of(path: Path) -> PolicyText:
+    """Return what stands in a policy that must be one."""
+    mistakes = Mistakes()
+    _, text = load_policy_text([path], mistakes)
+    mistakes.raise_if_any()
+    return text
 
 
 def rule(name: str, effect: str, match: str, more: str = "", groups: str = "[g]") -> str:

@@ -6,8 +6,7 @@ from kzproxy.policy.decision import Cause
 from kzproxy.policy_tools.asked import Asked, attributes_of
 from kzproxy.policy_tools.change_candidates import ChangeKind
 from kzproxy.policy_tools.explain import explain_decision
-from kzproxy.policy_tools.policy_text import read_policy_text
-from tests.policy_tools.policies import EVERYTHING, PODS, loaded, rule, written
+from tests.policy_tools.policies import EVERYTHING, PODS, loaded, rule, text_of, written
 from tests.policy_tools.random_policies import NETWORKS
 
 
@@ -32,7 +31,7 @@ def asked(**more):
 
 
 def explained(path, attributes):
-    return explain_decision(loaded(path), read_policy_text([path]), attributes)
+    return explain_decision(loaded(path), text_of(path), attributes)
 
 
 def test_the_first_condition_that_fails_is_named_with_what_was_found(tmp_path):

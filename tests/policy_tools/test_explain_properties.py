@@ -20,10 +20,9 @@ from kzproxy.policy.decision import Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy_tools.change_candidates import ChangeKind
 from kzproxy.policy_tools.explain import explain_decision
-from kzproxy.policy_tools.policy_text import read_policy_text
 from kzproxy.policy_tools.told_device import ToldDevice, posture_of
 from tests.policy_tools.asking import AT, PATHS
-from tests.policy_tools.policies import loaded, written
+from tests.policy_tools.policies import loaded, text_of, written
 from tests.policy_tools.rich_world import BUILDER, DEFINITIONS, NETWORKS, policies, questions
 
 ENROLLED = DevicePosture(enrolled=Fact.PASSED, device_id="d")
@@ -40,7 +39,7 @@ def read(rules):
     with TemporaryDirectory() as directory:
         path = written(Path(directory), rules, DEFINITIONS)
         try:
-            return loaded(path), read_policy_text([path])
+            return loaded(path), text_of(path)
         except ConfigurationError:
             assume(condition=False)
 

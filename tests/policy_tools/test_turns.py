@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from kzproxy.policy_tools.policy_text import read_policy_text
 from kzproxy.policy_tools.turns import next_turns
+from tests.policy_tools.policies import text_of
 
 NIGHT = """
 apiVersion: kzproxy.dev/v1
@@ -33,7 +33,7 @@ def test_what_lasts_to_the_end_of_time_is_for_good(tmp_path: Path) -> None:
     file.write_text(FOR_GOOD)
     at = datetime(2026, 3, 7, 1, tzinfo=UTC)
 
-    assert next_turns(read_policy_text([file]), at) == [datetime(2026, 3, 8, tzinfo=UTC)]
+    assert next_turns(text_of(file), at) == [datetime(2026, 3, 8, tzinfo=UTC)]
 
 
 def test_a_window_that_began_yesterday_ends_today(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_window_that_began_yesterday_ends_today(tmp_path: Path) -> None:
     file.write_text(NIGHT)
     saturday = datetime(2026, 3, 7, 1, tzinfo=UTC)
 
-    assert next_turns(read_policy_text([file]), saturday) == [
+    assert next_turns(text_of(file), saturday) == [
         datetime(2026, 3, 7, 6, tzinfo=UTC),
         datetime(2026, 3, 13, 22, tzinfo=UTC),
         datetime(2026, 3, 14, 6, tzinfo=UTC),

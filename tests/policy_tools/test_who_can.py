@@ -10,10 +10,9 @@ from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import EVERYONE
-from kzproxy.policy_tools.policy_text import read_policy_text
 from kzproxy.policy_tools.who_can import Question, load_and_ask, who_can
 from tests.policy_tools.asking import questions
-from tests.policy_tools.policies import PODS, loaded, rule, written
+from tests.policy_tools.policies import PODS, loaded, rule, text_of, written
 from tests.policy_tools.random_policies import DEFINITIONS, policies
 
 DEVICE = "conditions: {device: {enrolled: true}}"
@@ -83,7 +82,7 @@ def test_it_agrees_with_the_engine(rules, attributes):
             policy = loaded(path)
         except ConfigurationError:  # a rule that the loader refuses is no example
             return
-        texts = read_policy_text([path]).rules
+        texts = text_of(path).rules
     question = Question(
         verb=request.verb,
         resource=request.qualified_resource if request.is_resource else request.path,
