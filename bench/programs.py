@@ -25,7 +25,7 @@ def say(line: str) -> None:
 
 def cache_directory() -> Path:
     """Return where builds and runs are kept: a disk, not a file system in memory."""
-    directory = Path.home() / ".cache" / "kzproxy" / "bench"
+    directory = Path.home() / ".cache" / "kzproxy-build" / "bench"
     directory.mkdir(parents=True, exist_ok=True)
     return directory
 

@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--directory",
         type=Path,
-        default=Path.home() / ".cache" / "kzproxy" / "soak",
+        default=Path.home() / ".cache" / "kzproxy-build" / "soak",
         help=f"where each run makes a directory of its own, of which the last {KEPT} are kept",
     )
     return parser.parse_args()

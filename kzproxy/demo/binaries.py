@@ -56,7 +56,7 @@ class Binaries:
 
 def _cache(environment: Mapping[str, str]) -> Path:
     given = environment.get(CACHE_VARIABLE)
-    return Path(given).resolve() if given else Path.home() / ".cache" / "kzproxy" / "controlplane"
+    return Path(given or Path.home() / ".cache" / "kzproxy-build" / "controlplane").resolve()
 
 
 def _assets(directory: Path) -> Path:

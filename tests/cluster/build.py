@@ -3,9 +3,10 @@
 
 The binaries are etcd, kube-apiserver, kube-controller-manager, the test node ("nodelet") and the
 RequestInfo oracle, linked as one, and kubectl, which starts faster alone. They are kept in
-``${KZPROXY_CONTROLPLANE_CACHE:-~/.cache/kzproxy/controlplane}/KEY``, where KEY covers everything
-that goes into them. ``current`` beside it leads to the last one built or found: the demo, which
-cannot work out a key, uses that.
+``${KZPROXY_CONTROLPLANE_CACHE:-~/.cache/kzproxy-build/controlplane}/KEY``, where KEY covers
+everything that goes into them; ``~/.cache/kzproxy`` is the client's, which takes it only where
+nobody else may read it. ``current`` beside KEY leads to the last one built or found: the demo,
+which cannot work out a key, uses that.
 
 Only the standard library is used: this runs before the virtual environment exists. Progress goes to
 stderr; the last line of stdout is the directory.
@@ -49,7 +50,7 @@ def main() -> int:
 def cache_directory() -> Path:
     """Return the directory that holds one directory per key."""
     given = os.environ.get("KZPROXY_CONTROLPLANE_CACHE")
-    return Path(given).resolve() if given else Path.home() / ".cache" / "kzproxy" / "controlplane"
+    return Path(given or Path.home() / ".cache" / "kzproxy-build" / "controlplane").resolve()
 
 
 def build(cache: Path) -> Path:

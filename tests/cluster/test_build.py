@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from bench import programs
+from kzproxy.client.token_cache import cache_directory
+from kzproxy.demo.binaries import Binaries
+from kzproxy.demo.component import ControlPlaneError
+from soak import run
 from tests.cluster import build
 
 SCRIPT = Path(build.__file__)
@@ -175,3 +180,19 @@ def test_the_go_sources_are_formatted_and_pass_their_tests():
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_no_build_or_run_makes_the_directory_of_the_users_sign_ins(tmp_path, monkeypatch):
+    """The client refuses it where others may read it, as what a build makes."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KZPROXY_CONTROLPLANE_CACHE", raising=False)
+    monkeypatch.setattr(sys, "argv", ["soak"])
+    of_client = Path(cache_directory({}))
+    assert of_client.is_relative_to(tmp_path)
+    kept = [build.cache_directory(), programs.cache_directory(), run._options().directory]
+    for directory in kept:
+        assert directory.is_relative_to(tmp_path)
+        assert of_client not in (directory, *directory.parents)
+    with pytest.raises(ControlPlaneError) as nothing:
+        Binaries.find({})
+    assert str(kept[0] / "current") in str(nothing.value)
