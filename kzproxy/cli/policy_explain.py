@@ -81,6 +81,7 @@ def command(
 
 
 def _of_case(path: Path, name: str) -> PolicyExplanation:
+    _refuse_others(("case_file", "case_name"), "the case says it")
     mistakes = Mistakes()
     file = load_case_file(path, mistakes)
     mistakes.raise_if_any()
@@ -95,17 +96,8 @@ def _of_record(
     paths: tuple[Path, ...], logs: tuple[Path, ...], audit_id: str, asked: dict[str, object]
 ) -> tuple[PolicyExplanation, list[str]]:
     _require({"--policy": paths, "--log": logs}, "with --from-record")
-    context = click.get_current_context()
-    wrong = [
-        parameter.human_readable_name
-        if isinstance(parameter, click.Argument)
-        else parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name in asked.keys() - {"namespace_labels", "object_file"}
-        and context.get_parameter_source(str(parameter.name)) is not _DEFAULT
-    ]
-    if wrong:
-        raise click.UsageError(f"{', '.join(wrong)}: the record says it; leave it out")
+    not_logged = ("namespace_labels", "object_file")
+    _refuse_others(("from_record", "logs", "policies", *not_logged), "the record says it")
     try:
         logged = logged_decision(logs, audit_id)
         attributes = _with_what_is_not_logged(logged.attributes, asked)
@@ -113,6 +105,21 @@ def _of_record(
         raise click.UsageError(str(error)) from error
     explanation = _explain(paths, attributes)
     return explanation, logged.notes(explanation.decision)
+
+
+def _refuse_others(known: tuple[str, ...], why: str) -> None:
+    """Refuse what was given besides the parameters that are looked at."""
+    context = click.get_current_context()
+    wrong = [
+        parameter.human_readable_name
+        if isinstance(parameter, click.Argument)
+        else parameter.opts[-1]
+        for parameter in context.command.params
+        if parameter.name not in (*known, "show_all", "output")
+        and context.get_parameter_source(str(parameter.name)) is not _DEFAULT
+    ]
+    if wrong:
+        raise click.UsageError(f"{', '.join(wrong)}: {why}; leave it out")
 
 
 _DEFAULT = click.core.ParameterSource.DEFAULT
@@ -131,6 +138,8 @@ def _with_what_is_not_logged(attributes: Attributes, asked: dict[str, object]) -
 
 
 def _of_options(paths: tuple[Path, ...], asked: dict[str, object]) -> PolicyExplanation:
+    together = "--case goes with --case-file, and --log goes with --from-record"
+    _refuse_others(("policies", *asked), together)
     needed = {
         "--policy": paths,
         "--user": asked["user"],

@@ -317,6 +317,23 @@ def test_explain_shows_an_expression_part_by_part(every_fact):
     assert found["standing"] == {"denies": [], "needsAllow": True, "nearest": "list"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--case-file CASES --case x -p other.yaml --user bob list", "VERB, --policy, --user: the"),
+        ("--case-file CASES --case x --at 2026-03-04T10:00:00Z", "--at: the case says it"),
+        ("--case-file CASES --case x --from-record id --log l", "--from-record, --log: the case"),
+        ("-p p.yaml --from-record id --log l --case x", "--case: the record says it"),
+        ("-p p.yaml --user ana --log l list pods", "--log goes with --from-record"),
+        ("-p p.yaml --user ana --case x list pods", "--case goes with --case-file"),
+    ],
+)
+def test_explain_refuses_what_it_would_not_look_at(arguments, said):
+    """Or the answer would be to another question than the one that was put."""
+    result = kzproxy("explain", *arguments.replace("CASES", str(CASES)).split())
+    assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
 def test_explain_says_what_is_missing():
     result = kzproxy("explain", "list", "pods")
     assert result.exit_code == 2
