@@ -31,6 +31,7 @@ from kzproxy.enforcement.refusal import denial
 from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
+from kzproxy.enforcement.turns import Turns
 from kzproxy.errors.kinds import BadRequest, ProxyError
 from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
@@ -91,6 +92,7 @@ class Forwarding:
     settings: ForwardingSettings
     self_inspection: SelfInspection
     held: HeldBytes
+    turns: Turns
 
     def forward(self, permitted: Permitted) -> Coroutine[Any, Any, None]:
         """Do so, to the end of the answer.
@@ -147,7 +149,7 @@ class Forwarding:
             outgoing, info = self.outgoing(permitted, request), permitted.permit.attributes.request
             head, body = await gathering.run(outgoing, b"", info, max_bytes=MAX_LIST_BYTES)
             if head.status == _OK:
-                body = await sieved_list(head, body, self._shows(lease))
+                body = await sieved_list(head, body, self._shows(lease), self.turns)
             await gathering.answer(permitted.exchange, head, body)
 
     def _in_one_piece(self, permitted: Permitted) -> Permitted:

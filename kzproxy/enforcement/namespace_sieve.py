@@ -4,12 +4,12 @@ Policy judges each namespace as if it was asked for by its name. That takes an a
 kube-apiserver is asked for; what the rest of each object says is passed on as it came.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator
 
 import msgspec
 
 from kzproxy.attributes.api_object import Labels
+from kzproxy.enforcement.turns import Turns
 from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http.chunked_lines import ChunkedLines
 from kzproxy.http.chunks import LAST_CHUNK, chunk
@@ -18,7 +18,7 @@ from kzproxy.http.messages import Chunked, ResponseHead
 MAX_LIST_BYTES = 64 * 1024 * 1024
 _MAX_EVENT_BYTES = 4 * 1024 * 1024
 _JSON = "application/json"
-# Between two of these others get their turn: some 2 ms of judging.
+# In a turn of the loop: some 2 ms of judging.
 _JUDGED_AT_ONCE = 100
 
 # Whether the namespace of this name and with these labels may be shown.
@@ -85,8 +85,14 @@ _GONE = msgspec.json.Decoder(_Gone)
 _GONE_ROWS = msgspec.json.Decoder(_GoneRows)
 
 
-async def sieved_list(head: ResponseHead, body: bytes, shows: Shows) -> bytes:
+async def sieved_list(head: ResponseHead, body: bytes, shows: Shows, turns: Turns) -> bytes:
     """Return a list of namespaces, or the Table of one, with those that may be shown.
+
+    Args:
+        head: Of the answer.
+        body: Of it.
+        shows: Judges each.
+        turns: In which it does.
 
     Raises:
         UpstreamInvalid: It is nothing of the kind, so that nobody can tell what it shows.
@@ -100,7 +106,7 @@ async def sieved_list(head: ResponseHead, body: bytes, shows: Shows) -> bytes:
         shown: list[msgspec.Raw] = []
         for number, raw in enumerate(entries or ()):
             if number % _JUDGED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+                await turns.take()
             entry = decoder.decode(raw).object if decoder is not None else _OBJECTS.decode(raw)
             if shows(entry.metadata.name, _labels(entry)):
                 shown.append(raw)

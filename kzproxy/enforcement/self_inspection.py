@@ -6,7 +6,6 @@ made to say what would really happen here: to this caller, from this address, at
 rules ask of an object, and what admission would say, is not looked at; the answer says so.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,6 +22,7 @@ from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.gathering import accepting_json
 from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.refusal import why_denied
+from kzproxy.enforcement.turns import Turns
 from kzproxy.errors.kinds import UnsupportedMediaType, UpstreamInvalid
 from kzproxy.http.messages import Length, RequestHead, ResponseHead
 from kzproxy.policy.access_review import (
@@ -49,9 +49,9 @@ _ACCESS, _RULES = "selfsubjectaccessreviews", "selfsubjectrulesreviews"
 _JSON = "application/json"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAX_REVIEW_BYTES = 64 * 1024
-# Between two of these others get their turn: some 2 ms of judging.
-_JUDGED_AT_ONCE = 100
-# Of one list of rules: a second or two. A wildcard of RBAC times all that the cluster serves times
+# In a turn of the loop: some 2 ms of judging.
+_JUDGED_AT_ONCE = 25
+# Of one list of rules: some seconds. A wildcard of RBAC times all that the cluster serves times
 # all names in the policy can be millions.
 MAX_JUDGED = 50_000
 _CREATED = 201
@@ -71,12 +71,14 @@ class SelfInspection:
         facts: Finds out what judging takes besides.
         discovery: What the cluster serves.
         held: Reads bodies.
+        turns: For judging, of which there may be much.
     """
 
     administrator: Administrator
     facts: FurtherFacts
     discovery: Discovery
     held: HeldBodies
+    turns: Turns
 
     @staticmethod
     def concerns(info: RequestInfo) -> bool:
@@ -195,8 +197,10 @@ class _Judging:
         if await self._is_permitted(statement):
             return [statement]
         outline = self._outline
+        candidates: Iterable[Question]
         if statement.is_wide:
-            candidates = list(narrowed(statement, self.served, outline.paths))
+            # One by one: there may be a hundred thousand.
+            candidates = narrowed(statement, self.served, outline.paths)
         else:
             candidates = named(statement, outline.names)
         held: list[Question] = []
@@ -228,9 +232,9 @@ class _Judging:
         return permit or "kzproxy: nothing is asked"
 
     async def _decided(self, request: RequestInfo) -> Decision:
-        self._judged += 1
         if self._judged % _JUDGED_AT_ONCE == 0:
-            await asyncio.sleep(0)
+            await self.inspection.turns.take()
+        self._judged += 1
         administrator, facts = self.inspection.administrator, self.inspection.facts
         asked = replace(self.attributes, request=request, namespace_labels=None, api_object=None)
         known = administrator.informed(asked)

@@ -137,8 +137,10 @@ def _point(
             facts=facts,
             discovery=way.discovery,
             held=services.held_bodies,
+            turns=services.turns,
         ),
         held=services.held_answers,
+        turns=services.turns,
     )
     hops = settings.client_address.hop_addresses
     signals = None if services.kept is None else services.kept.signals

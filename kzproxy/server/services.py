@@ -17,6 +17,7 @@ from kzproxy.enforcement.gathering import held_answers
 from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.held_bytes import HeldBytes
 from kzproxy.enforcement.limits import UnderWay
+from kzproxy.enforcement.turns import Turns
 from kzproxy.metrics.registry import Metrics
 from kzproxy.server.parts import Parts
 from kzproxy.transport.deadlines import Deadlines
@@ -37,6 +38,7 @@ class Services:
     under_way: UnderWay
     held_bodies: HeldBodies
     held_answers: HeldBytes
+    turns: Turns
     administrator: Administrator
     whereabouts: Whereabouts
     decisions: DecisionLog
@@ -76,6 +78,7 @@ def build_services(
         under_way=UnderWay(settings.limits.identities),
         held_bodies=HeldBodies(),
         held_answers=held_answers(),
+        turns=Turns(),
         administrator=administrator,
         whereabouts=Whereabouts(),
         decisions=decisions,

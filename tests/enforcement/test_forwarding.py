@@ -26,6 +26,7 @@ from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
+from kzproxy.enforcement.turns import Turns
 from kzproxy.errors.kinds import Forbidden, TooManyRequests, UpstreamInvalid
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.request_head import parse_request_head
@@ -91,7 +92,7 @@ class Caller:
             objects=ObjectChecks(PodObjects(scene.api_server), HeldBodies()),
             reasons=None,
         )
-        self.held = held_answers()
+        self.held, turns = held_answers(), Turns()
         self.forwarding = Forwarding(
             clock=scene.clock,
             administrator=self.administrator,
@@ -103,8 +104,10 @@ class Caller:
                 facts=facts,
                 discovery=Discovery(scene.api_server, scene.clock),
                 held=HeldBodies(),
+                turns=turns,
             ),
             held=self.held,
+            turns=turns,
         )
 
     def permitted(self, target: str, method: str = "GET") -> Permitted:

@@ -1,5 +1,6 @@
 """Of namespaces a caller is shown those that it may see, however kube-apiserver lists them."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +9,12 @@ import pytest
 
 from kzproxy.attributes.api_object import Labels
 from kzproxy.enforcement.namespace_sieve import WatchSieve, sieved_list
+from kzproxy.enforcement.turns import Turns
 from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http.chunked_lines import ChunkedLines
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.messages import Chunked, Length, ResponseHead
+from tests.enforcement.ticks import Ticks
 
 HEAD = ResponseHead(
     status=200, reason="OK", headers=(("content-type", "application/json"),), body=Chunked()
@@ -45,7 +48,7 @@ DEV, PROD, SHARED = namespace("dev"), namespace("prod"), namespace("tools", shar
 
 
 async def sieved(document: dict[str, Any]) -> dict[str, Any]:
-    body = await sieved_list(HEAD, json.dumps(document).encode(), shows)
+    body = await sieved_list(HEAD, json.dumps(document).encode(), shows, Turns())
     found: dict[str, Any] = json.loads(body)
     return found
 
@@ -82,7 +85,27 @@ async def test_a_page_is_not_shown_since_where_to_go_on_names_the_last_of_it() -
 )
 async def test_what_nobody_can_read_is_not_shown(body: bytes) -> None:
     with pytest.raises(UpstreamInvalid):
-        await sieved_list(HEAD, body, shows)
+        await sieved_list(HEAD, body, shows, Turns())
+
+
+async def test_many_lists_at_once_leave_others_their_turns() -> None:
+    """Of all of them together a turn of the loop has a hundred judged, and each gets on."""
+    ticks, turns, ended = Ticks(), Turns(), []
+
+    def counted(name: str, _: Labels) -> bool:
+        ticks.note()
+        return name == "dev"
+
+    async def one(number: int) -> None:
+        body = json.dumps(listing(*[DEV] * 300)).encode()
+        await sieved_list(HEAD, body, counted, turns)
+        ended.append(number)
+
+    with ticks:
+        await asyncio.gather(*[one(number) for number in range(20)])
+    assert max(ticks.noted.values()) == 100
+    assert sum(ticks.noted.values()) == 6000
+    assert ended == list(range(20))
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,16 @@ import pytest
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import Reason, ReasonSettings, ReasonStore
+from kzproxy.attributes.attributes import Attributes
 from kzproxy.enforcement import self_inspection
 from kzproxy.enforcement.further_facts import FurtherFacts
 from kzproxy.enforcement.held_bodies import HeldBodies
 from kzproxy.enforcement.object_checks import ObjectChecks
 from kzproxy.enforcement.self_inspection import SelfInspection
+from kzproxy.enforcement.turns import Turns
 from kzproxy.http.messages import Length, RequestHead, ResponseHead
 from kzproxy.http.request_head import parse_request_head
+from kzproxy.policy.decision import Decision
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import AccessPolicySet, Rule
@@ -27,6 +30,7 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 from tests.administrator.test_administrator import TRUST
 from tests.enforcement.conftest import Scene
+from tests.enforcement.ticks import Ticks
 from tests.policy.samples import WEDNESDAY_MORNING, allow, asked, match
 from tests.proxy.world import request
 from tests.servers.scripted_api_server import Connection, json_answer
@@ -55,6 +59,16 @@ SERVED = {
 }
 
 
+class Counted(Administrator):
+    """Notes in which turn of the loop it judges."""
+
+    ticks: Ticks
+
+    def decide_without_object(self, attributes: Attributes) -> tuple[Decision, bool]:
+        self.ticks.note()
+        return super().decide_without_object(attributes)
+
+
 class Review:
     """A list of rules that is asked for, before a stand-in that knows no namespaces."""
 
@@ -63,7 +77,9 @@ class Review:
         clock, api_server = scene.clock, scene.api_server
         clock.jump(WEDNESDAY_MORNING - clock.now())
         engine = PolicyEngine(AccessPolicySet(rules=rules))
-        administrator = Administrator(engine, TRUST, clock)
+        self.ticks = Ticks()
+        administrator = Counted(engine, TRUST, clock)
+        administrator.ticks = self.ticks
         self.namespaces = NamespaceLabels(api_server, clock, administrator.judge_namespaces_again)
         administrator.install(engine, TRUST, self.namespaces)
         held = HeldBodies()
@@ -78,6 +94,7 @@ class Review:
             facts=facts,
             discovery=Discovery(api_server, clock),
             held=held,
+            turns=Turns(),
         )
         scene.stand_in.script = self.answer
 
@@ -147,3 +164,23 @@ async def test_a_list_that_is_cut_short_says_so(
     assert cut["incomplete"] is True
     assert "500 requests" in cut["evaluationError"]
     assert 0 < sum(len(each["resources"]) for each in cut["resourceRules"]) < 50 * len(KINDS)
+
+
+async def test_many_reviews_at_once_leave_others_their_turns(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(self_inspection, "MAX_JUDGED", 200)
+    rules = [allow("some", match("get", "*", names=" ".join(f"n{n}" for n in range(50))))]
+    review = Review(scene, *rules)
+    inspection, facts = review.inspection, asked("POST", RULES_REVIEW)
+    served = await inspection.discovery.served()
+    status = {"resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]}
+
+    async def one() -> None:
+        judging = self_inspection._Judging(inspection, facts, "session", served)
+        await judging.rules("dev", status)
+
+    with review.ticks as ticks:
+        await asyncio.gather(*[one() for _ in range(10)])
+    assert sum(ticks.noted.values()) >= 2000
+    assert max(ticks.noted.values()) == self_inspection._JUDGED_AT_ONCE
