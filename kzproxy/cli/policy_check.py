@@ -15,12 +15,13 @@ from kzproxy.policy_tools.finding import Finding, Severity
 _EPILOG = """\b
 Examples:
   kzproxy policy check config/policy.yaml
-  kzproxy policy check --strict --at 2026-12-01T00:00:00Z policies/*.yaml
+  kzproxy policy check --strict --at 2026-12-01T00:00:00Z networks.yaml rules.yaml
   kzproxy policy check -o github policies/*.yaml    # annotations in a pull request
 
 \b
 Exits 0 where nothing is wrong, 1 where a lint found something (--strict: warnings too),
 2 where the files are no policy; every mistake is named at once, as file:line:column.
+Name policies alone: files of test cases are for `kzproxy policy test`, and a mistake here.
 docs/policy.md explains each lint.
 """
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 API_VERSION = "kzproxy.dev/v1"
 KIND = "AccessPolicy"
+_TEST_KIND = "PolicyTest"
+_FIELDS = ("apiVersion", "kind", "metadata", "rules")
 
 _NO_OBJECT = (
     "no request that this rule reaches has an object to look at: that is what a create, update or"
@@ -66,13 +68,25 @@ def load_with_documents(
 
 
 def _fields(document: Node) -> dict[str, Node]:
+    if _is_test(document):
+        document.mistake(
+            "is a PolicyTest and no policy; `kzproxy policy test` takes it, leave it out"
+        )
+        return dict.fromkeys(_FIELDS, Node(None, document.source, Mistakes()))
     fields = document.mapping(
-        required=("apiVersion", "kind", "metadata", "rules"),
-        optional=("networks", "calendars", "conditions", "tiers"),
+        required=_FIELDS, optional=("networks", "calendars", "conditions", "tiers")
     )
     fields["apiVersion"].choice([API_VERSION])
     fields["kind"].choice([KIND])
     return fields
+
+
+def _is_test(document: Node) -> bool:
+    """Whether it holds cases, which stand beside policies: policies/*.yaml names both."""
+    return document.is_mapping() and any(
+        key.string() == "kind" and value.is_text() and value.string(may_be_empty=True) == _TEST_KIND
+        for key, value in document.entries()
+    )
 
 
 def _define(documents: Sequence[dict[str, Node]], reader: Reader) -> None:

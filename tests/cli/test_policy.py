@@ -136,6 +136,17 @@ def test_check_reports_a_file_that_is_no_policy(tmp_path):
     assert isinstance(kzproxy("check", str(path)).exception, ConfigurationError)
 
 
+def test_check_says_of_each_test_file_what_it_is_and_no_more():
+    """As policies/*.yaml names them where they stand beside the policies; none is passed over."""
+    with pytest.raises(ConfigurationError) as error:
+        CliRunner().invoke(
+            group, ["policy", "check", ROLES, str(CASES)], catch_exceptions=False, prog_name="k"
+        )
+    assert [str(mistake) for mistake in error.value.mistakes] == [
+        f"{CASES}:1:1: is a PolicyTest and no policy; `kzproxy policy test` takes it, leave it out"
+    ]
+
+
 def test_a_time_without_an_offset_is_refused(suspicious):
     result = kzproxy("check", "--at", "2026-03-04T10:00:00", suspicious)
     assert result.exit_code == 2
