@@ -104,7 +104,7 @@ def _features(fields: dict[str, Node]) -> DeviceFeatures:
     checks, max_age = _checks(fields["checks"]) if "checks" in fields else (frozenset[str](), None)
     return DeviceFeatures(
         managed="managed" in fields and _true(fields["managed"]),
-        state=fields["state"].choice(STATES) if "state" in fields else "",
+        state=_state(fields["state"]) if "state" in fields else "",
         own="owner" in fields and bool(fields["owner"].choice([OWNER_SELF])),
         checks=checks,
         checks_max_age=max_age,
@@ -112,6 +112,16 @@ def _features(fields: dict[str, Node]) -> DeviceFeatures:
         platforms=_platforms(fields["os"]) if "os" in fields else (),
         max_risk=_risk(fields["risk"]) if "risk" in fields else "",
     )
+
+
+def _state(node: Node) -> str:
+    if node.is_text() and node.string() == "pending":
+        node.mistake(
+            "a device that is pending is not enrolled yet, and never shown to be there: this would"
+            " never hold; write approved"
+        )
+        return ""
+    return node.choice(STATES)
 
 
 def _enrolled(node: Node, effect: Effect | None) -> bool:

@@ -9,7 +9,9 @@ RISKS = (LOW, MEDIUM, HIGH)
 """From the least."""
 
 OWNER_SELF = "self"
-STATES = ("approved", "pending")
+STATES = ("approved",)
+"""What can be shown: a device that is pending or blocked has no certificate that holds."""
+
 KNOWN_CHECKS = (
     "auto_update",
     "compliant",

@@ -442,6 +442,27 @@ def test_the_device_condition_is_one_that_nobody_escapes(
     assert bool(messages(mistakes)) is bool(message)
 
 
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ("approved", ""),
+        ("pending", "this would never hold; write approved"),
+        ("blocked", '"blocked" is not one of approved'),
+        ("[pending]", "must be a string"),
+    ],
+)
+def test_a_rule_asks_for_no_state_that_no_device_is_ever_shown_in(
+    load_rule, mistakes, state, message
+):
+    load_rule(
+        "{verbs: [get], nonResourceURLs: [/version]}",
+        more=f"conditions: {{device: {{state: {state}}}}}",
+    )
+
+    assert message in " ".join(messages(mistakes))
+    assert bool(messages(mistakes)) is bool(message)
+
+
 NAMESPACE = "/api/v1/namespaces/"
 
 

@@ -190,7 +190,7 @@ object_features = st.builds(
 device_features = st.builds(
     DeviceFeatures,
     managed=rarely(st.just(True), otherwise=False),
-    state=rarely(st.sampled_from(["approved", "pending"]), ""),
+    state=rarely(st.just("approved"), ""),
     own=rarely(st.just(True), otherwise=False),
     checks=few(["firewall", "patched"]).map(frozenset),
     checks_max_age=rarely(st.sampled_from([HOUR / 2, HOUR])),
