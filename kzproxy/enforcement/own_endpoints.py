@@ -143,7 +143,9 @@ class OwnEndpoints:
         else:
             await leave.write_down(plan)
         answer = await endpoint.answer(asked)
-        leave.check()
+        if asked.method == "GET":
+            # What was done is done, also where it ended its caller's own leave.
+            leave.check()
         await _send_json(exchange, case, answer)
 
     def _endpoint(self, info: RequestInfo) -> tuple[OwnEndpoint, str]:

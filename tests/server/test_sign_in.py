@@ -798,6 +798,14 @@ def revoked(world: SignInWorld, by: Machine, user: str) -> Answer:
         return client.ask(request("DELETE", target, by.token))
 
 
+def test_an_administrator_who_ends_their_own_sessions_is_told_which(world: SignInWorld):
+    administrator, other = world.machine().signed_in(), world.machine().signed_in()
+    told = revoked(world, administrator, "idp:operator")
+    assert told.status == 200
+    assert len(told.json["ended"]) >= 2
+    assert (administrator.ask().status, other.ask().status) == (401, 401)
+
+
 def test_a_sign_in_that_was_begun_before_a_revocation_gives_no_session(world: SignInWorld):
     administrator, machine = world.machine().signed_in(), world.machine()
     with world.browser() as browser:
