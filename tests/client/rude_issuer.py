@@ -15,6 +15,9 @@ from urllib.parse import parse_qs
 
 from tests.servers.authority import Authority
 
+# A name that only a proxy can lead to.
+FAR_AWAY = "far-away.test"
+
 Body = bytes | Callable[[], Iterator[bytes]]
 
 
@@ -45,6 +48,11 @@ class RudeIssuer:
     forms: list[dict[str, str]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
+    @property
+    def far_away(self) -> str:
+        """Its URL beyond a proxy."""
+        return self.issuer.replace("localhost", FAR_AWAY)
+
     def answers(self, path: str, answers: Sequence[Scripted]) -> None:
         self.script[path] = list(answers)
 
@@ -63,11 +71,11 @@ class RudeIssuer:
 
 @contextmanager
 def running_rude_issuer(directory: Path, authority: Authority) -> Iterator[RudeIssuer]:
-    """Run one for the block on a free port of 127.0.0.1, named ``localhost``."""
+    """Run one for the block on a free port of 127.0.0.1, named ``localhost``, or ``FAR_AWAY``."""
     server = _Server(("127.0.0.1", 0), _Handler)
     issuer = RudeIssuer(issuer=f"https://localhost:{server.server_port}")
     server.rude = issuer
-    certificate, key = authority.server("localhost").write_to(directory, "rude")
+    certificate, key = authority.server("localhost", FAR_AWAY).write_to(directory, "rude")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True)

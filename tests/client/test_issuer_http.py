@@ -1,14 +1,21 @@
 """HTTP to an issuer that means no good (protocol catalogue E6.4, from the client's side)."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from kzproxy.client.failure import ClientFailure
-from kzproxy.client.issuer_http import MAX_ANSWER_BYTES, IssuerHttp, IssuerUnreachable
+from kzproxy.client.issuer_http import (
+    MAX_ANSWER_BYTES,
+    AnswerLost,
+    IssuerHttp,
+    IssuerUnreachable,
+)
 from tests.client.rude_issuer import RudeIssuer, Scripted
 from tests.client.stepping_clock import SteppingClock
+from tests.servers.outgoing_proxies import running_connect_proxy, running_socks_proxy
 
 
 def refused(http: IssuerHttp, url: str) -> str:
@@ -94,6 +101,84 @@ def test_the_failure_names_the_place_without_its_query(http: IssuerHttp) -> None
 def test_a_url_of_the_issuers_that_leads_nowhere_is_named(http: IssuerHttp, url: str) -> None:
     """As its discovery document may have one."""
     assert refused(http, f"{url}?code=secret") == f"{url} is no URL that can be asked"
+
+
+def got(ca_file: Path, url: str) -> dict[str, object]:
+    """Return what a client of this moment's environment is answered."""
+    http = IssuerHttp(str(ca_file), SteppingClock())
+    try:
+        return http.get(url).document
+    finally:
+        http.close()
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_leads_to_the_issuer(
+    monkeypatch: pytest.MonkeyPatch, ca_file: Path, rude_issuer: RudeIssuer, name: str
+) -> None:
+    rude_issuer.answers("/x", [Scripted.json({"a": 1})])
+    with running_connect_proxy() as proxy:
+        monkeypatch.setenv(name, f"http://{proxy.address}")
+        assert got(ca_file, f"{rude_issuer.far_away}/x") == {"a": 1}
+    assert proxy.asked == [rude_issuer.far_away.removeprefix("https://")]
+
+
+def test_a_socks_proxy_leads_to_the_issuer(
+    monkeypatch: pytest.MonkeyPatch, ca_file: Path, rude_issuer: RudeIssuer
+) -> None:
+    rude_issuer.answers("/x", [Scripted.json({"a": 1})])
+    with running_socks_proxy() as proxy:
+        monkeypatch.setenv("ALL_PROXY", f"socks5h://{proxy.address}")
+        assert got(ca_file, f"{rude_issuer.far_away}/x") == {"a": 1}
+    assert proxy.asked == [rude_issuer.far_away.removeprefix("https://")]
+
+
+@pytest.mark.parametrize("exceptions", ["fd00::/8", "::1/128", "[", "a/b,::", "far-away.test"])
+def test_exceptions_from_the_proxy_of_any_kind_are_no_mistake(
+    monkeypatch: pytest.MonkeyPatch, ca_file: Path, rude_issuer: RudeIssuer, exceptions: str
+) -> None:
+    monkeypatch.setenv("NO_PROXY", exceptions)
+    rude_issuer.answers("/x", [Scripted.json({"a": 1})])
+    assert got(ca_file, f"{rude_issuer.issuer}/x") == {"a": 1}
+
+
+@pytest.mark.parametrize("value", ["socks4://proxy.test", "http://u:secret@[::1", "http://a..b"])
+def test_a_proxy_that_cannot_be_used_is_told_by_its_variable(
+    monkeypatch: pytest.MonkeyPatch, ca_file: Path, value: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", value)
+    with pytest.raises(IssuerUnreachable) as failure:
+        got(ca_file, "https://far-away.test/x")
+    said = str(failure.value)
+    assert "HTTPS_PROXY names" in said
+    assert "secret" not in said
+
+
+# httpcore leaves the connection of a greeting that fails in SOCKS to the garbage collector.
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+@pytest.mark.parametrize(
+    ("kind", "refusal", "why"),
+    [
+        ("http", b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "407 Proxy Auth"),
+        ("socks5", b"\x05\xff", "NO ACCEPTABLE METHODS"),
+        ("socks5", b"HTTP/1.1 400 Bad Request\r\n\r\n", "speak"),
+    ],
+)
+def test_a_proxy_that_refuses_is_told_from_the_issuer(
+    monkeypatch: pytest.MonkeyPatch, ca_file: Path, kind: str, refusal: bytes, why: str
+) -> None:
+    running = running_connect_proxy if kind == "http" else running_socks_proxy
+    with running() as proxy:
+        proxy.refusal = refusal
+        monkeypatch.setenv("ALL_PROXY", f"{kind}://{proxy.address}")
+        with pytest.raises(IssuerUnreachable) as failure:
+            got(ca_file, "https://far-away.test/x")
+    said, kind_of_failure = str(failure.value), failure.type
+    del failure
+    gc.collect()
+    assert said.startswith("https://far-away.test/x cannot be reached, by way of ALL_PROXY: ")
+    assert why in said
+    assert kind_of_failure is not AnswerLost, "the issuer cannot have done anything"
 
 
 @pytest.mark.parametrize("content", [None, b"no certificate"])

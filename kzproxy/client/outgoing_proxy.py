@@ -1,0 +1,97 @@
+"""Which proxy leads out of this network, as kubectl finds it (golang.org/x/net/http/httpproxy)."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Self
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from kzproxy.client.failure import ClientFailure
+
+HTTP = "http"
+SOCKS = ("socks5", "socks5h")
+SCHEMES = (HTTP, "https", *SOCKS)
+
+# Which variables count, in their order: kubectl asks the first alone.
+AS_KUBECTL = ("https",)
+AS_BROWSERS = ("https", "all")
+
+
+class UnusableProxy(ClientFailure):
+    """A proxy is named that nothing can be sent through."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingProxy:
+    """A proxy.
+
+    Attributes:
+        url: One of ``SCHEMES``, with a host; may hold a password.
+        named_by: Where it stands, for messages.
+    """
+
+    url: SplitResult = field(repr=False)
+    named_by: str
+
+    @classmethod
+    def parse(cls, text: str, named_by: str) -> Self:
+        """Read a variable's or a kubeconfig's value; without a scheme it is http.
+
+        Raises:
+            UnusableProxy: It names none. What it says is not repeated: it may hold a password.
+        """
+        with suppress(ValueError):
+            url = urlsplit(text if "://" in text else f"{HTTP}://{text}")
+            names_one = url.scheme in SCHEMES and bool(url.hostname) and url.port != 0
+            if names_one and text.isprintable() and " " not in text:
+                return cls(url=url, named_by=named_by)
+        raise UnusableProxy(
+            f"{named_by} names no proxy that can be used; write it as SCHEME://HOST:PORT, where SCHEME is one of"
+            f" {', '.join(SCHEMES)}"
+        )
+
+    @property
+    def user(self) -> tuple[str, str] | None:
+        """Return the name and the password that the proxy asks for; None: it asks for none."""
+        if self.url.username is None:
+            return None
+        return unquote(self.url.username), unquote(self.url.password or "")
+
+
+def environment_proxy(host: str, port: int, kinds: tuple[str, ...]) -> OutgoingProxy | None:
+    """Return the proxy to a host that the environment names, or else the system; None: none.
+
+    Raises:
+        UnusableProxy: One is named that cannot be used.
+    """
+    named = getproxies()
+    kind = next((kind for kind in kinds if named.get(kind)), None)
+    if kind is None or _goes_straight(host.lower(), port, named.get("no", "")):
+        return None
+    return OutgoingProxy.parse(named[kind], f"{kind.upper()}_PROXY")
+
+
+def _goes_straight(host: str, port: int, exceptions: str) -> bool:
+    address = _address(host)
+    if host == "localhost" or (address is not None and address.is_loopback):
+        return True
+    named = (one.strip().lower() for one in exceptions.split(","))
+    return any(_covers(one, host, address) for one in named) or bool(proxy_bypass(f"{host}:{port}"))
+
+
+def _covers(exception: str, host: str, address: IPv4Address | IPv6Address | None) -> bool:
+    """Return whether a part of NO_PROXY is for ``host`` that urllib does not understand."""
+    if address is None:
+        return exception == "*" or (exception.startswith("*.") and host.endswith(exception[1:]))
+    try:
+        return address in ip_network(exception, strict=False)
+    except ValueError:
+        return exception == "*"
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
