@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from kzproxy.clock.system import SystemClock
+from kzproxy.policy_tools.told_time import instant_in
 
 POLICY_FILES = click.argument(
     "files", type=click.Path(path_type=Path, dir_okay=False), nargs=-1, required=True
@@ -32,12 +33,9 @@ class _Instant(click.ParamType[datetime]):
     ) -> datetime:
         """Read ``value``; a time without an offset has two readings and is refused."""
         try:
-            instant = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail("write it as 2026-03-04T10:00:00+01:00", param, ctx)
-        if instant.tzinfo is None:
-            self.fail(f"{value} has no offset; write {value}Z or another offset", param, ctx)
-        return instant
+            return instant_in(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 AT = _Instant()

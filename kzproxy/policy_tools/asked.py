@@ -13,9 +13,9 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.location import COUNTRY
 from kzproxy.policy.vocabulary import RESOURCE_VERBS
 from kzproxy.policy_tools.asked_object import asked_object
-from kzproxy.policy_tools.case_fields import duration_in
 from kzproxy.policy_tools.case_request import resource_target
 from kzproxy.policy_tools.told_device import THUMBPRINT, ToldDevice, posture_of
+from kzproxy.policy_tools.told_time import duration_in
 
 _RESOURCE = re.compile(r"(?P<plural>[^./]+)(\.(?P<group>[^/]+))?(/(?P<subresource>.+))?")
 

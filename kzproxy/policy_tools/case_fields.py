@@ -4,7 +4,6 @@ A fixture and a case have the same fields. What is not written is not known, as 
 kzproxy: a case without ``device`` has no device.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address, ip_address
@@ -24,6 +23,7 @@ from kzproxy.policy.device_features import RISKS
 from kzproxy.policy.location import COUNTRY, MAX_ASN
 from kzproxy.policy_tools.case_request import read_request
 from kzproxy.policy_tools.told_device import THUMBPRINT, ToldDevice, posture_of
+from kzproxy.policy_tools.told_time import duration_in, instant_in
 
 MAPPINGS = {
     "user": ("name", "groups", "uid", "extra", "issuer", "spiffeID"),
@@ -50,8 +50,6 @@ MAPPINGS = {
 VALUES = ("at", "from", "country", "asn", "userAgent", "reason", "namespaceLabels")
 FIELDS = (*MAPPINGS, *VALUES)
 
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ANY_ADDRESS = ip_address("192.0.2.1")
 _SIGNED_IN_FOR = timedelta(hours=1)
 
@@ -123,30 +121,14 @@ def duration_of(node: Node) -> timedelta:
         return timedelta()
 
 
-def duration_in(text: str) -> timedelta:
-    """Read ``90s``, ``15m``, ``8h`` or ``30d``.
-
-    Raises:
-        ValueError: It is none of that kind.
-    """
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ValueError(f'{text} is no duration; write "90s", "15m", "8h" or "30d"')
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
-
-
 def instant_of(node: Node) -> datetime | None:
     """Read a time with its offset; one without has two readings."""
     text = node.string()
     try:
-        instant = datetime.fromisoformat(text)
-    except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
-        if text:
-            node.mistake(f'{text} is no time; write "2026-03-04T10:00:00+01:00", with its offset')
+        return instant_in(text).astimezone(UTC) if text else None
+    except ValueError as error:
+        node.mistake(str(error))
         return None
-    return instant.astimezone(UTC)
 
 
 def _mapping(facts: Facts, name: str) -> dict[str, Node]:

@@ -187,6 +187,13 @@ def test_test_shows_what_differs_and_fails(tmp_path):
     assert sum(not case["ok"] for case in found["files"][0]["cases"]) == 1
 
 
+@pytest.mark.parametrize("place", ["nowhere/report.xml", ""])
+def test_a_report_that_cannot_be_written_takes_no_result_with_it(tmp_path, place):
+    result = kzproxy("test", "--junit", str(tmp_path / place), str(CASES))
+    assert (result.exit_code, result.stdout) == (2, kzproxy("test", str(CASES)).stdout)
+    assert f"{tmp_path / place} cannot be written" in result.stderr
+
+
 def test_explain_shows_the_first_condition_that_fails_and_what_would_help():
     arguments = ("-p", ROLES, "--user", "dana", "--group", "oidc:developers")
     asked = ("delete", "pods", "web", "-n", "dev-web")
@@ -298,6 +305,11 @@ def test_explain_is_told_every_fact_that_a_rule_looks_at(every_fact, tmp_path, a
     [
         ("--object POD list pods", "looks at no object of a request to list pods"),
         ("--object POD create deployments.apps", "holds a Pod, and the request is for deployments"),
+        ("--signed-in 999999d list pods", "999999d is too long; write 36500d at most"),
+        ("--session-age 999999d list pods", "too long"),
+        ("--device-enrolled --posture-age 999999d list pods", "too long"),
+        ("--at 9999-12-31T23:59:59Z list pods", "write a year from 1970 to 9998"),
+        ("--at 0001-01-01T00:00:00+14:00 list pods", "too far away"),
         ("--country de list pods", "de is no ISO 3166-1 code"),
         ("--device-id x list pods", "add --device-enrolled"),
         ("--namespace-label env list pods", "env must be written KEY=VALUE"),
@@ -313,6 +325,13 @@ def test_explain_says_what_does_not_go_together(every_fact, tmp_path, arguments,
         assert said in str(result.exception)
     else:
         assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize("at", ["1970-01-01T00:00:00+14:00", "9998-12-31T23:59:59-12:00"])
+def test_explain_reckons_with_the_longest_age_at_both_ends_of_time(every_fact, at):
+    oldest = "--signed-in 36500d --session-age 36500d --device-enrolled --posture-age 36500d"
+    result = kzproxy(*every_fact, "--at", at, *oldest.split(), "list", "pods")
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit), result.output
 
 
 def test_explain_shows_an_expression_part_by_part(every_fact):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from kzproxy.attributes.device import Fact
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy_tools.asked import request_of
-from kzproxy.policy_tools.case_fields import duration_in
 from kzproxy.policy_tools.case_file import load_case_file
 from kzproxy.policy_tools.run_cases import run_case_file
+from kzproxy.policy_tools.told_time import duration_in
 from tests.policy_tools.policies import PODS, rule, written
 
 HEAD = "apiVersion: kzproxy.dev/v1\nkind: PolicyTest\npolicyFiles: [policy.yaml]\n"
@@ -110,6 +110,16 @@ def test_what_is_not_said_is_not_known(directory):
             f"user: {{name: a}}, authentication: {{age: soon}}, {REQUEST},"
             " expect: {decision: deny}",
             "is no duration",
+        ),
+        *(
+            (f"user: {{name: a}}, {field}, {REQUEST}, expect: {{decision: deny}}", said)
+            for field, said in [
+                ("authentication: {age: 999999d}", "999999d is too long; write 36500d at most"),
+                ("session: {age: 36501d}", "too long"),
+                ("device: {enrolled: true, postureAge: 999999d}", "too long"),
+                ('at: "9999-12-31T23:59:59Z"', "a year from 1970 to 9998"),
+                ('at: "0001-01-01T00:00:00+14:00"', "too far away"),
+            ]
         ),
         (f"user: {{name: a}}, devise: {{}}, {REQUEST}, expect: {{decision: deny}}", "did you mean"),
     ],
