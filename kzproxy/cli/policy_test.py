@@ -20,7 +20,7 @@ Examples:
 
 \b
 Exits 0 where every case came out as expected and every rule and obligation was tried,
-1 where not, 2 where a file cannot be read; every mistake is named, as file:line:column.
+1 where not, 2 where a file cannot be read or written; every mistake is named, as file:line:column.
 docs/policy.md shows how to write a file.
 """
 
@@ -48,15 +48,24 @@ def command(
     loaded = [load_case_file(path, mistakes) for path in files]
     mistakes.raise_if_any()
     results = [run_case_file(file) for file in loaded]
-    if report is not None:
-        report.write_text(junit(results), encoding="utf-8")
     if output == "json":
         click.echo(json.dumps(_json(results), indent=2))
     else:
         for result in results:
             for line in _lines(result, only or "", verbose=verbose):
                 click.echo(line)
+    if report is not None:
+        _write(report, junit(results))
     raise SystemExit(0 if all(result.passed for result in results) else 1)
+
+
+def _write(report: Path, text: str) -> None:
+    """Write the report, after the results have been shown: they are not lost with it."""
+    try:
+        report.write_text(text, encoding="utf-8")
+    except OSError as error:
+        click.echo(f"kzproxy policy test: {report} cannot be written: {error.strerror}", err=True)
+        raise SystemExit(2) from None
 
 
 def _lines(result: FileResult, only: str, *, verbose: bool) -> Iterator[str]:
