@@ -18,16 +18,19 @@ def decision_in(line: bytes) -> DecisionRecord | None:
     Raises:
         msgspec.MsgspecError: It is no record of a decision log.
     """
-    if msgspec.json.decode(line, type=_Kind).kind != "decision":
-        return None
-    return msgspec.json.decode(_record(line), type=DecisionRecord)
+    try:
+        if msgspec.json.decode(line, type=_Kind).kind != "decision":
+            return None
+        return msgspec.json.decode(_record(line), type=DecisionRecord)
+    except RecursionError as error:
+        raise msgspec.DecodeError("it is nested too deeply") from error
 
 
 def told_in(line: bytes) -> DecisionRecord | CompletedRecord | None:
     """Return the decision or its outcome; None where the line holds neither, or is torn."""
     try:
         return msgspec.json.decode(_record(line), type=DecisionRecord | CompletedRecord)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
 
 

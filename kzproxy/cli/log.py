@@ -12,7 +12,7 @@ import click
 
 from kzproxy.audit.chain import GENESIS, BrokenChain, verify_chain
 from kzproxy.audit.rotation import moved_files
-from kzproxy.audit.summary import Tone, summarize
+from kzproxy.audit.summary import Summary, Tone, summarize
 
 _POLL_SECONDS = 0.2
 _COLOURS = {Tone.GOOD: "green", Tone.BAD: "red", Tone.QUIET: "bright_black"}
@@ -51,15 +51,10 @@ def verify(files: tuple[Path, ...]) -> None:
 def show(file: Path, *, follow: bool, refused: bool) -> None:
     """Show FILE with a line for each record."""
     for line in _followed(file) if follow else _lines((file,), []):
-        try:
-            record = json.loads(line)
-        except ValueError:
-            record = None
-        if not isinstance(record, dict):
+        summary = _summary(line)
+        if summary is None:
             click.secho("(a line that is no record)", fg="red", bold=True)
-            continue
-        summary = summarize(record)
-        if not refused or summary.tone is Tone.BAD:
+        elif not refused or summary.tone is Tone.BAD:
             click.secho(summary.text, fg=_COLOURS[summary.tone])
 
 
@@ -69,6 +64,15 @@ def schema() -> None:
     from kzproxy.audit.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _summary(line: bytes) -> Summary | None:
+    """Return what to show of ``line``; None where it is no record, or nested as none is."""
+    try:
+        record = json.loads(line)
+        return summarize(record) if isinstance(record, dict) else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _lines(files: tuple[Path, ...], places: list[tuple[Path, int]]) -> Iterator[bytes]:

@@ -190,3 +190,7 @@ def test_a_line_is_read_as_what_it_holds() -> None:
     assert told_in(ended) == completed_record()
     assert told_in(b'{"kind":"stopped","ts":"2026-01-01T00:00:00Z"}\n') is None
     assert told_in(b"{") is None
+    nested = b'{"kind":"decision","rule":%s%s}\n' % (b"[" * 9999, b"]" * 9999)
+    assert told_in(nested) is None
+    with pytest.raises(msgspec.MsgspecError, match="nested too deeply"):
+        decision_in(nested)

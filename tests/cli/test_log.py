@@ -81,6 +81,14 @@ def test_show_prints_a_line_for_each_record(log: Path) -> None:
     assert lines[6] == "(a line that is no record)"
 
 
+@pytest.mark.parametrize("depth", range(100, 1100, 5))
+def test_show_goes_on_after_a_line_that_is_nested_deeply(log: Path, depth: int) -> None:
+    log.write_bytes(b'{"kind": "x", "after": %s%s}\n' % (b"[" * depth, b"]" * depth) + LINES[0])
+    result = CliRunner().invoke(command, ["show", str(log)])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()) == 2
+
+
 def test_show_can_leave_out_what_was_permitted(log: Path) -> None:
     assert CliRunner().invoke(command, ["show", "--refused", str(log)]).output == ""
 
