@@ -50,12 +50,13 @@ def verify(files: tuple[Path, ...]) -> None:
 @click.option("--refused", is_flag=True, help="Only what was denied or refused.")
 def show(file: Path, *, follow: bool, refused: bool) -> None:
     """Show FILE with a line for each record."""
+    colour = _colour()
     for line in _followed(file) if follow else _lines((file,), []):
         summary = _summary(line)
         if summary is None:
-            click.secho("(a line that is no record)", fg="red", bold=True)
+            click.secho("(a line that is no record)", fg="red", bold=True, color=colour)
         elif not refused or summary.tone is Tone.BAD:
-            click.secho(summary.text, fg=_COLOURS[summary.tone])
+            click.secho(summary.text, fg=_COLOURS[summary.tone], color=colour)
 
 
 @command.command()
@@ -64,6 +65,15 @@ def schema() -> None:
     from kzproxy.audit.schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _colour() -> bool | None:
+    """Return False where the user wants no colours (no-color.org), None where a terminal has them.
+
+    A dumb terminal is one that would show the escapes.
+    """
+    is_unwanted = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return False if is_unwanted else None
 
 
 def _summary(line: bytes) -> Summary | None:

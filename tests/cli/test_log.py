@@ -89,6 +89,21 @@ def test_show_goes_on_after_a_line_that_is_nested_deeply(log: Path, depth: int) 
     assert len(result.output.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [
+        ({"TERM": "xterm", "NO_COLOR": ""}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb", "NO_COLOR": ""}, False),
+    ],
+)
+def test_show_has_no_colours_where_none_are_wanted(
+    log: Path, environment: dict[str, str], coloured: bool
+) -> None:
+    result = CliRunner(env=environment).invoke(command, ["show", str(log)], color=True)
+    assert ("\x1b[" in result.output) is coloured
+
+
 def test_show_can_leave_out_what_was_permitted(log: Path) -> None:
     assert CliRunner().invoke(command, ["show", "--refused", str(log)]).output == ""
 
