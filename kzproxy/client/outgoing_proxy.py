@@ -47,8 +47,8 @@ class OutgoingProxy:
             if names_one and text.isprintable() and " " not in text:
                 return cls(url=url, named_by=named_by)
         raise UnusableProxy(
-            f"{named_by} names no proxy that can be used; write it as SCHEME://HOST:PORT, where SCHEME is one of"
-            f" {', '.join(SCHEMES)}"
+            f"{named_by} names no proxy that can be used; write it as SCHEME://HOST:PORT, where"
+            f" SCHEME is one of {', '.join(SCHEMES)}"
         )
 
     @property
