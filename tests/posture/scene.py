@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kzproxy.attributes.device import DevicePosture, Fact
+from kzproxy.jws.compact import key_id
 from kzproxy.posture.book import PostureBook
 from kzproxy.posture.intake import PostureIntake
 from kzproxy.posture.keeper import PostureKeeper
 from kzproxy.posture.metrics import PostureCounts
 from kzproxy.posture.record import KeptCheck, PostureRecord
-from kzproxy.posture.report import REPORT_TYPE, key_id
+from kzproxy.posture.report import REPORT_TYPE
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.posture.source import SourceKind
 from kzproxy.store.following import Following

@@ -3,6 +3,8 @@ from datetime import timedelta
 import pytest
 
 from kzproxy.attributes.device import Fact
+from kzproxy.jws.compact import key_id
+from kzproxy.posture.report import REPORT_TYPE
 from kzproxy.posture.source import SourceKind
 from tests.posture.scene import LAPTOP, DeviceKey, claims, record
 
@@ -55,7 +57,8 @@ async def test_an_old_nonce_does_not_serve(scene):
 
 async def test_a_report_that_is_refused_uses_up_no_nonce(scene):
     nonce = scene.nonces.new()
-    forged = DeviceKey().jws(claims(scene.clock, nonce))
+    named = {"typ": REPORT_TYPE, "alg": "ES256", "kid": key_id(scene.key.public_key)}
+    forged = DeviceKey().jws(claims(scene.clock, nonce), named)
 
     assert "not signed" in await scene.take(forged)
 
