@@ -45,7 +45,9 @@ class DeviceSettings:
     enrolment: EnrolmentSettings = field(default_factory=EnrolmentSettings)
 
 
-def load_devices(node: Node | None, base: Path, *, has_store: bool) -> DeviceSettings:
+def load_devices(
+    node: Node | None, base: Path, *, has_store: bool, has_sign_in: bool
+) -> DeviceSettings:
     """Read the section; None is a configuration without it."""
     if node is None:
         return DeviceSettings()
@@ -59,12 +61,15 @@ def load_devices(node: Node | None, base: Path, *, has_store: bool) -> DeviceSet
             "set certificateAuthorityFile or managedAuthorityFile: who vouches for devices"
         )
     issuing = _issuing(fields["issuing"], base) if "issuing" in fields else None
-    if issuing is not None and own is None:
-        fields["issuing"].mistake(
-            "needs certificateAuthorityFile, by which kzproxy believes what it issues"
-        )
-    if issuing is not None and not has_store:
-        fields["issuing"].mistake("needs a store, which keeps the devices: set store.file")
+    needs = (
+        (own is not None, "certificateAuthorityFile, by which kzproxy believes what it issues"),
+        (has_store, "a store, which keeps the devices: set store.file"),
+        # Nothing but what is enrolled is a device then, and nothing could be.
+        (has_sign_in, "signIn, on whose listener devices are enrolled"),
+    )
+    for is_there, what in needs:
+        if issuing is not None and not is_there:
+            fields["issuing"].mistake(f"needs {what}")
     enrolment = EnrolmentSettings()
     if "enrolment" in fields:
         enrolment = _enrolment(fields["enrolment"])

@@ -156,7 +156,12 @@ class _Loader:
         )
         fields["apiVersion"].choice((API_VERSION,))
         fields["kind"].choice((KIND,))
-        devices = load_devices(fields.get("devices"), self._base, has_store="store" in fields)
+        devices = load_devices(
+            fields.get("devices"),
+            self._base,
+            has_store="store" in fields,
+            has_sign_in="signIn" in fields,
+        )
         address, tls, client_address = self._listen(fields["listen"], devices)
         upstream = load_upstream(fields["upstream"], self._base, self._mistakes)
         policy_files = self._policy_files(fields["policyFiles"])
@@ -188,7 +193,7 @@ class _Loader:
             reasons=self._reasons(fields["reasons"]) if "reasons" in fields else None,
             location=location,
             store=load_store(fields["store"], self._base) if "store" in fields else None,
-            sessions=load_sessions(fields.get("sessions")),
+            sessions=load_sessions(fields.get("sessions"), has_sign_in="signIn" in fields),
             signals=self._signals(fields, issuers),
             sign_in=self._sign_in(fields, issuers, tls, address) if "signIn" in fields else None,
             limits=load_limits(fields.get("limits")),

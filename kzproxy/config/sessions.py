@@ -10,9 +10,11 @@ _DAY_SECONDS = 24 * 3600
 _MAX_PER_USER = 1000
 
 
-def load_sessions(node: Node | None) -> SessionSettings:
+def load_sessions(node: Node | None, *, has_sign_in: bool) -> SessionSettings:
     """Read the section; None is a configuration without it."""
     fields = {} if node is None else _fields(node)
+    if node is not None and not has_sign_in:
+        node.mistake("needs signIn: without it kzproxy keeps no sessions, and nothing here holds")
     default = SessionSettings()
     settings = SessionSettings(
         token=_seconds(fields, "tokenSeconds", 10, _MAX_TOKEN_SECONDS, default.token),

@@ -22,17 +22,22 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(directory: Path, section: Any, *, has_store: bool = True) -> DeviceSettings:
+def load(
+    directory: Path, section: Any, *, has_store: bool = True, has_sign_in: bool = True
+) -> DeviceSettings:
     file = directory / "section.yaml"
     file.write_text(yaml.safe_dump(section))
     mistakes = Mistakes()
-    settings = load_devices(read_document(file, mistakes), directory, has_store=has_store)
+    settings = load_devices(
+        read_document(file, mistakes), directory, has_store=has_store, has_sign_in=has_sign_in
+    )
     mistakes.raise_if_any()
     return settings
 
 
 def test_without_the_section_nobody_vouches_for_devices(directory: Path) -> None:
-    assert load_devices(None, directory, has_store=True) == DeviceSettings()
+    settings = load_devices(None, directory, has_store=False, has_sign_in=False)
+    assert settings == DeviceSettings()
 
 
 def test_every_field_is_read(directory: Path) -> None:
@@ -63,7 +68,8 @@ def test_what_is_left_out_has_its_default(directory: Path) -> None:
 
 
 def test_an_mdm_alone_may_vouch_for_devices(directory: Path) -> None:
-    settings = load(directory, {"managedAuthorityFile": "mdm.crt"}, has_store=False)
+    section = {"managedAuthorityFile": "mdm.crt"}
+    settings = load(directory, section, has_store=False, has_sign_in=False)
     assert (settings.authority_file, settings.issuing) == (None, None)
 
 
@@ -99,3 +105,10 @@ def test_issuing_needs_a_store(directory: Path) -> None:
     section = {"certificateAuthorityFile": "ca.crt", "issuing": ISSUING}
     with pytest.raises(ConfigurationError, match="needs a store"):
         load(directory, section, has_store=False)
+
+
+def test_issuing_needs_a_listener_where_devices_enrol(directory: Path) -> None:
+    """Only what is enrolled is a device then, so nobody would have one."""
+    section = {"certificateAuthorityFile": "ca.crt", "issuing": ISSUING}
+    with pytest.raises(ConfigurationError, match="needs signIn"):
+        load(directory, section, has_sign_in=False)

@@ -213,6 +213,17 @@ def test_a_rule_that_asks_for_a_reason_needs_a_place_for_reasons(directory: Path
     assert settings.reasons is not None
 
 
+def test_sessions_need_a_sign_in_that_begins_them(directory: Path) -> None:
+    """Left to be, a bound that an operator has set would hold for nobody."""
+    store = {"file": "kept.db", "keysFile": "store.keys"}
+    (directory / "store.keys").write_text(base64.b64encode(bytes(32)).decode())
+    file = changed(directory, store=store, sessions={"absoluteSeconds": 3600})
+
+    (mistake,) = mistakes_of(file)
+    assert "needs signIn" in mistake
+    assert f"{file}:" in mistake
+
+
 def test_signals_need_a_store_and_a_listener(directory: Path) -> None:
     found = "\n".join(mistakes_of(changed(directory, signals={"backChannelLogout": True})))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kzproxy.clock.system import SystemClock
 from kzproxy.devices.device_record import ApprovedBy, DeviceRecord, DeviceState, Owner, device_put
@@ -61,6 +62,15 @@ def with_devices(settings: dict[str, Any], directory: Path, authority: Authority
     (directory / "store.keys").write_bytes(made.stdout)
     authority.issued.write_to(directory, "device-ca")
     (directory / "mdm.crt").write_bytes(MDM.pem)
+    (directory / "idp.secret").write_text("a secret")
+    authentication = yaml.safe_load((directory / "authentication.yaml").read_text())
+    issuer = authentication["jwt"][0]["issuer"]["url"]
+    provider = {"issuer": issuer, "clientID": "kz", "clientSecretFile": "idp.secret"}
+    settings["signIn"] = {
+        "address": "127.0.0.1:0",
+        "url": "https://localhost:8444",
+        "providers": [provider],
+    }
     settings["store"] = {"file": "kept.db", "keysFile": "store.keys"}
     settings["devices"] = {
         "certificateAuthorityFile": "ca.crt",
