@@ -32,7 +32,12 @@ from kzproxy.authentication.provider_settings import (
     ProviderSettings,
     Reverify,
 )
-from kzproxy.authentication.provider_tokens import ProviderTokens, read_tokens, refuse_error
+from kzproxy.authentication.provider_tokens import (
+    ProviderTokens,
+    read_refresh_token,
+    read_tokens,
+    refuse_error,
+)
 from kzproxy.authentication.validity import VerifiedClaims
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import Unauthenticated
@@ -125,7 +130,8 @@ class ProviderClient:
             ProviderSilence: No usable answer.
         """
         form = {"code": code, "redirect_uri": redirect_uri, "code_verifier": verifier}
-        tokens = await self._tokens({"grant_type": "authorization_code", **form})
+        url, answer = await self._redeemed({"grant_type": "authorization_code", **form})
+        tokens = read_tokens(url, answer)
         first = await self._id_tokens.judge_first(
             self._required_id_token(tokens), nonce=nonce, max_age=max_age
         )
@@ -168,11 +174,13 @@ class ProviderClient:
         if way is Reverify.INTROSPECTION:
             await self._introspect(refresh_token, subject)
             return None
-        tokens = await self._tokens(
-            {"grant_type": "refresh_token", "refresh_token": refresh_token}, refresh_token
+        url, answer = await self._redeemed(
+            {"grant_type": "refresh_token", "refresh_token": refresh_token}
         )
-        if tokens.refresh_token != refresh_token:
-            await keep(tokens.refresh_token)
+        newer = read_refresh_token(url, answer)
+        if newer not in ("", refresh_token):
+            await keep(newer)
+        tokens = read_tokens(url, answer)
         match way:
             case Reverify.REFRESH:
                 token = self._required_id_token(tokens)
@@ -225,10 +233,11 @@ class ProviderClient:
     async def _metadata(self) -> ProviderMetadata:
         return await self._discovery.metadata()
 
-    async def _tokens(self, form: Mapping[str, str], redeemed: str = "") -> ProviderTokens:
+    async def _redeemed(self, form: Mapping[str, str]) -> tuple[str, Answer]:
+        """Return the token endpoint, and what it answers to a grant."""
         metadata = await self._metadata()
-        answer = await self._post(metadata, metadata.token_endpoint, form)
-        return read_tokens(metadata.token_endpoint, answer, redeemed)
+        url = metadata.token_endpoint
+        return url, await self._post(metadata, url, form)
 
     async def _post(self, metadata: ProviderMetadata, url: str, form: Mapping[str, str]) -> Answer:
         """Post as this client (RFC 6749 section 2.3.1)."""
@@ -256,6 +265,8 @@ class ProviderClient:
         return await self._userinfo(tokens.access_token, _text(claims, "sub"))
 
     async def _userinfo(self, access_token: str, subject: str) -> VerifiedClaims:
+        if not access_token:
+            raise ProviderSilence(f"{self.settings.issuer.url} gave no access token for userinfo")
         url = (await self._metadata()).userinfo_endpoint
         answer = await self._http.get(url, f"Bearer {access_token}")
         if answer.status == _UNAUTHORIZED:

@@ -29,7 +29,7 @@ class ProviderTokens:
     Attributes:
         access_token: For userinfo.
         id_token: Not judged yet; empty where none came.
-        refresh_token: The next one; where none came it is the one that was redeemed.
+        refresh_token: Empty where none came.
     """
 
     access_token: str = field(repr=False)
@@ -37,21 +37,34 @@ class ProviderTokens:
     refresh_token: str = field(repr=False)
 
 
-def read_tokens(url: str, answer: Answer, redeemed: str = "") -> ProviderTokens:
-    """Read an answer of the token endpoint at ``url``; ``redeemed`` is the refresh token sent.
+def read_refresh_token(url: str, answer: Answer) -> str:
+    """Read the refresh token alone out of an answer; empty where none came.
+
+    The one that was redeemed for it may be spent, so it must not be lost by what else is there.
 
     Raises:
         ProviderRefusal: The provider says no.
         ProviderSilence: It says nothing about the person.
     """
     refuse_error(url, answer)
+    return _token(url, answer.document, "refresh_token")
+
+
+def read_tokens(url: str, answer: Answer) -> ProviderTokens:
+    """Read an answer of the token endpoint at ``url``.
+
+    Raises:
+        ProviderRefusal: The provider says no.
+        ProviderSilence: It says nothing about the person.
+    """
+    refresh_token = read_refresh_token(url, answer)
     document = answer.document
     if str(document.get("token_type")).lower() != "bearer":
         raise ProviderSilence(f"{url}: gave a token of type {told(document.get('token_type'))!r}")
     return ProviderTokens(
         access_token=_token(url, document, "access_token"),
         id_token=_token(url, document, "id_token"),
-        refresh_token=_token(url, document, "refresh_token") or redeemed,
+        refresh_token=refresh_token,
     )
 
 
@@ -73,7 +86,9 @@ def refuse_error(url: str, answer: Answer) -> None:
 
 
 def _token(url: str, document: Mapping[str, object], name: str) -> str:
-    value = document.get(name, "")
+    value = document.get(name)
+    if value is None:
+        return ""  # some write null for what they do not give
     if not isinstance(value, str) or len(value) > _MAX_TOKEN_CHARACTERS or not value.isascii():
         raise ProviderSilence(f"{url}: gave an `{name}` that is not one")
     return value

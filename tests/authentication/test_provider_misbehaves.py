@@ -201,6 +201,49 @@ async def test_a_refresh_token_that_stays_is_not_kept_anew(client, provider, clo
     assert kept.tokens == []
 
 
+@pytest.mark.parametrize("name", ["refresh_token", "id_token", "expires_in", "scope"])
+async def test_null_in_a_token_answer_is_as_if_it_were_not_there(client_of, provider, clock, name):
+    client = await client_of(reverify=Reverify.USERINFO)
+    provider.answer("token", tokens(provider, clock) | {name: None})
+    person = {"sub": "s-1", "name": "alice", "groups": ["ops"], "employed": "yes"}
+    provider.answer("userinfo", person)
+    kept = Kept()
+    assert await confirm(client, kept)
+    assert kept.tokens == ([] if name == "refresh_token" else ["refresh-2"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"token_type": None},
+        {"token_type": "DPoP"},
+        {"access_token": 7},
+        {"id_token": ["x"]},
+        {"id_token": "\u00e9"},
+    ],
+)
+async def test_a_new_refresh_token_is_kept_whatever_else_cannot_be_read(
+    client, provider, clock, wrong
+):
+    """The one before is spent: without this one the sign-in would be lost."""
+    provider.answer("token", tokens(provider, clock) | wrong)
+    kept = Kept()
+    with pytest.raises(ProviderSilence):
+        await confirm(client, kept)
+    assert kept.tokens == ["refresh-2"]
+
+
+async def test_no_access_token_for_userinfo_is_no_word(client_of, provider, clock):
+    """Asked without one, userinfo would say 401, which is a no."""
+    client = await client_of(reverify=Reverify.USERINFO)
+    provider.answer("userinfo", {"error": "invalid_token"}, 401)
+    without = {k: v for k, v in tokens(provider, clock).items() if k != "access_token"}
+    for answer in (without, without | {"access_token": None}):
+        provider.answer("token", answer)
+        with pytest.raises(ProviderSilence, match="gave no access token"):
+            await confirm(client)
+
+
 async def test_no_id_token_at_a_refresh_is_no_word_and_says_what_to_set(client, provider, clock):
     answer = tokens(provider, clock)
     del answer["id_token"]
