@@ -16,7 +16,9 @@ from kzproxy.client.kubeconfig import context_settings
 from kzproxy.client.kubeconfig_document import Entry
 from kzproxy.client.kubeconfig_files import KubeconfigFiles
 from kzproxy.client.notices import visible
+from kzproxy.client.outgoing_proxy import AS_KUBECTL, OutgoingProxy, environment_proxy
 from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.proxy_tunnel import tunnel
 from kzproxy.client.tls_identity import TlsIdentity
 
 _MAX_CA_BYTES = 1024 * 1024
@@ -53,12 +55,14 @@ class ProxyServer:
         settings: Of the sign-in; ``settings.server`` is the URL.
         authorities: PEM; None means the system's.
         server_name: What its certificate must name; empty: the URL's host.
+        proxy: The one that the kubeconfig names; None: that of the environment, if any.
         identity: The certificate that a session's token is bound to; None: the device's, if any.
     """
 
     settings: PluginSettings
     authorities: str | None = field(repr=False)
     server_name: str
+    proxy: OutgoingProxy | None = None
     identity: TlsIdentity | None = None
 
 
@@ -80,6 +84,7 @@ def proxy_server(files: KubeconfigFiles, context: str) -> ProxyServer:
         settings=settings,
         authorities=_authorities(cluster, files.directory("clusters", name)),
         server_name=str(cluster.get("tls-server-name") or ""),
+        proxy=_named_proxy(cluster, name),
     )
 
 
@@ -96,6 +101,11 @@ def _authorities(cluster: Entry, directory: Path) -> str | None:
         except UnicodeDecodeError:
             raise ClientFailure(f"{path} is not PEM") from None
     return None
+
+
+def _named_proxy(cluster: Entry, name: str) -> OutgoingProxy | None:
+    url = cluster.get("proxy-url")
+    return OutgoingProxy.parse(str(url), f"proxy-url of the cluster {name!r}") if url else None
 
 
 def ask(
@@ -115,8 +125,7 @@ def ask(
         TokenRefused: It does not take the token.
         ClientFailure: It refused, with its reason, or could not be asked.
     """
-    host, port = _place(server.settings.server)
-    connection = _Connection(server, host, port, _context(server), timeout_seconds)
+    connection = _Connection(server, timeout_seconds)
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     content = None
     if body is not None:
@@ -134,23 +143,23 @@ def ask(
 
 
 class _Connection(http.client.HTTPSConnection):
-    """As its base, with the name from the kubeconfig."""
+    """As its base, with the name and the proxy from the kubeconfig."""
 
-    def __init__(
-        self,
-        server: ProxyServer,
-        host: str,
-        port: int,
-        tls: ssl.SSLContext,
-        timeout_seconds: float,
-    ) -> None:
-        self._tls = tls
+    def __init__(self, server: ProxyServer, timeout_seconds: float) -> None:
+        host, port = _place(server.settings.server)
+        self._tls = _context(server)
         self._server_name = server.server_name or host
-        super().__init__(host, port, timeout=timeout_seconds, context=tls)
+        # As client-go: what NO_PROXY says is for the environment's alone.
+        self._proxy = server.proxy or environment_proxy(host, port, AS_KUBECTL)
+        self._seconds = timeout_seconds
+        super().__init__(host, port, timeout=timeout_seconds, context=self._tls)
 
     def connect(self) -> None:
         """Connect, and check the certificate."""
-        http.client.HTTPConnection.connect(self)
+        if self._proxy is None:
+            http.client.HTTPConnection.connect(self)
+        else:
+            self.sock = tunnel(self._proxy, self.host, self.port, self._seconds)
         self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
 
 
