@@ -139,7 +139,8 @@ def _key(settings: PluginSettings, cache: TokenCache) -> str:
 
 def _seems_refused(cache: TokenCache, key: str, entry: CacheEntry, session: HeldSession) -> bool:
     again = handed_out_before(cache, key, entry, os.getppid())
-    return again and _now() >= session.suspected_at + PAUSE_SECONDS
+    # A suspicion of a later time than now is of a clock that has been set back since.
+    return again and not 0 <= _now() - session.suspected_at < PAUSE_SECONDS
 
 
 def _now() -> float:

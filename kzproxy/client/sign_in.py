@@ -138,7 +138,8 @@ class SignIn:
     def _share_failure(self, began: datetime) -> None:
         """Fail as the process failed that was waited for, rather than ask the user once more."""
         last = self._attempts.last()
-        if last is not None and last.at >= began:
+        # What is of a later time than now is of a clock that has been set back since.
+        if last is not None and began <= last.at <= self._clock.now():
             raise ClientFailure(f"signing in failed in another process: {last.message}")
 
     @contextmanager

@@ -243,6 +243,15 @@ def test_a_program_that_runs_the_plugin_for_every_request_does_not_renew_with_ea
     assert len(session.stand_in.renewals) == 2
 
 
+def test_a_suspicion_from_a_clock_that_was_ahead_keeps_no_later_one_back(
+    session: SessionPlugin,
+) -> None:
+    session.status()
+    session.change_session(suspected_at=int(time.time()) + 7200)
+    session.runs_of_one_parent(2)
+    assert len(session.stand_in.renewals) == 1
+
+
 def test_a_session_that_was_ended_says_why_and_asks_to_sign_in(session: SessionPlugin) -> None:
     session.status()
     session.let_time_pass()

@@ -126,6 +126,18 @@ def test_who_waits_long_is_told_once_if_they_are_there(
     assert plugin.tabs == 0
 
 
+def test_a_failure_from_a_clock_that_was_ahead_stops_no_renewal(plugin: Plugin) -> None:
+    """As after a start without a network: the clock is put right once there is one."""
+    plugin.token()
+    plugin.change_entry(refresh_at=0, expires_at=int(time.time()))
+    ahead = {"version": 1, "count": 0, "at": time.time() + 7200, "message": "no route to host"}
+    attempt = plugin.entry_file.with_suffix(".attempt")
+    attempt.write_text(json.dumps(ahead))
+    attempt.chmod(0o600)
+    plugin.token()
+    assert plugin.tabs == 1
+
+
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
 def test_a_cache_file_that_others_can_read_is_refused(plugin: Plugin, mode: int) -> None:
     plugin.token()
