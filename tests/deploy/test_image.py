@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -45,6 +46,16 @@ def test_what_it_copies_is_there_and_is_not_ignored(source: str) -> None:
         line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
     ]
     assert any(fnmatch.fnmatch(source, pattern) for pattern in kept)
+
+
+def test_a_wheel_of_a_checkout_installs_no_package_but_our_own(tmp_path: Path) -> None:
+    """The checkout has bench and soak beside it, which are names that others have too."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with ZipFile(wheel) as file:
+        installed = {name.split("/")[0] for name in file.namelist()}
+    assert installed == {"kzproxy", f"kzproxy-{__version__}.dist-info"}
 
 
 def test_everything_is_ignored_that_is_not_named() -> None:
