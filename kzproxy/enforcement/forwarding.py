@@ -15,7 +15,6 @@ from kzproxy.administrator.known_end import known_end
 from kzproxy.administrator.lease import Ending, Lease, aged
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.request_info import StreamKind
-from kzproxy.audit.schema import Termination
 from kzproxy.clock.system import Clock
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.gathering import Gathering, accepting_json
@@ -32,7 +31,7 @@ from kzproxy.enforcement.relay import Relay
 from kzproxy.enforcement.self_inspection import SelfInspection
 from kzproxy.enforcement.standing import Standing
 from kzproxy.enforcement.turns import Turns
-from kzproxy.errors.kinds import BadRequest, ProxyError
+from kzproxy.errors.kinds import BadRequest
 from kzproxy.http.messages import RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.decision import Challenge, Deny, Permit
@@ -197,12 +196,7 @@ class Forwarding:
         Raises:
             ProxyError: It is no longer permitted.
         """
-        try:
-            return self.administrator.open_for(permitted.standing.caller, permitted.permit, cut)
-        except ProxyError:
-            # By us: nothing has been sent upstream.
-            permitted.case.termination = Termination.REFUSED
-            raise
+        return self.administrator.open_for(permitted.standing.caller, permitted.permit, cut)
 
     def _shows(self, lease: Lease) -> Shows:
         """Judge each namespace by the facts as they are when it comes, as the lease has them."""

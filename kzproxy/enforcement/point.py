@@ -35,7 +35,7 @@ from kzproxy.enforcement.further_facts import FurtherFacts, Judged, as_sent
 from kzproxy.enforcement.limits import UnderWay
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.enforcement.own_leave import OwnLeave
-from kzproxy.enforcement.refusal import denial, refuse
+from kzproxy.enforcement.refusal import denial, ended_by, refuse
 from kzproxy.enforcement.repeat import Repeat
 from kzproxy.enforcement.standing import RememberedPermit, Standing
 from kzproxy.enforcement.step_ups import StepUps
@@ -46,7 +46,6 @@ from kzproxy.errors.kinds import (
     DownstreamClosed,
     InternalError,
     ProxyError,
-    UpstreamTimeout,
 )
 from kzproxy.http.messages import RequestHead
 from kzproxy.http.refused_headers import ImpersonationRefused
@@ -371,14 +370,9 @@ class EnforcementPoint:
         self.accounts.count_decision(record)
 
     async def _refuse(self, exchange: Exchange, error: ProxyError, case: Case) -> None:
-        if case.permit is None or case.is_own:
-            case.termination = Termination.REFUSED
-        elif case.termination is Termination.NORMAL:
-            case.termination = (
-                Termination.UPSTREAM_TIMEOUT
-                if isinstance(error, UpstreamTimeout)
-                else Termination.UPSTREAM_REFUSED
-            )
+        if case.termination is Termination.NORMAL:  # Not where it was cut.
+            is_sent_on = case.permit is not None and not case.is_own
+            case.termination = ended_by(error, is_sent_on=is_sent_on)
         case.ended_because = error.message
         if error.detail:
             log.warning("%s: %s: %s", case.audit_id, error.message, error.detail)

@@ -4,9 +4,19 @@ import contextlib
 
 from kzproxy.administrator.step_up_required import step_up_required
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.audit.schema import Termination
 from kzproxy.enforcement.case import Case
 from kzproxy.errors.bearer_challenge import bearer_challenge
-from kzproxy.errors.kinds import DownstreamClosed, Forbidden, ProxyError, StepUpRequired
+from kzproxy.errors.kinds import (
+    DownstreamClosed,
+    Forbidden,
+    InternalError,
+    ProxyError,
+    StepUpRequired,
+    UpstreamInvalid,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from kzproxy.errors.status import status_body
 from kzproxy.http.messages import Length, ResponseBody, ResponseHead, Unsent
 from kzproxy.policy.decision import Cause, Challenge, Deny, NotPermitted
@@ -69,6 +79,24 @@ def why_denied(deny: NotPermitted) -> str:
             return f"kzproxy {deny.hint or f'rule {deny.rule} denies this'}"
         case Cause.RULE_ERROR:
             return f"kzproxy rule {deny.rule} could not be judged, and so denies this"
+
+
+def ended_by(error: ProxyError, *, is_sent_on: bool) -> Termination:
+    """Say whose doing it is that a request is answered with ``error``.
+
+    Args:
+        error: What is answered.
+        is_sent_on: Whether the request is one for kube-apiserver, and permitted.
+    """
+    match error:
+        case InternalError():
+            return Termination.ERROR
+        case UpstreamTimeout() if is_sent_on:
+            return Termination.UPSTREAM_TIMEOUT
+        case UpstreamInvalid() | UpstreamUnreachable() if is_sent_on:
+            return Termination.UPSTREAM_REFUSED
+        case _:
+            return Termination.REFUSED
 
 
 async def refuse(exchange: Exchange, error: ProxyError, case: Case) -> None:

@@ -17,6 +17,7 @@ ProxyError
     InternalError           500  a bug; the traceback is in the diagnostic log
     UpstreamInvalid         502  kube-apiserver answered something kzproxy must not relay
     ServiceUnavailable      503  kzproxy cannot do its job now
+        UpstreamUnreachable 503  since kube-apiserver cannot be reached
     UpstreamTimeout         504
 DownstreamClosed            the client has gone; there is nobody to answer
 """
@@ -171,6 +172,10 @@ class ServiceUnavailable(ProxyError):
 
     code = 503
     reason = "ServiceUnavailable"
+
+
+class UpstreamUnreachable(ServiceUnavailable):
+    """kube-apiserver cannot be reached; nothing was sent to it."""
 
 
 class UpstreamTimeout(ProxyError):

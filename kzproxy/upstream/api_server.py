@@ -7,7 +7,7 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from kzproxy.errors.kinds import ServiceUnavailable, UpstreamInvalid, UpstreamTimeout
+from kzproxy.errors.kinds import UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable
 from kzproxy.http.body import payload
 from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
 from kzproxy.metrics.registry import Metrics
@@ -78,7 +78,7 @@ class ApiServer:
                 no longer may.
 
         Raises:
-            ServiceUnavailable: kube-apiserver cannot be reached.
+            UpstreamUnreachable: kube-apiserver cannot be reached.
             UpstreamTimeout: It cannot be reached in time.
         """
         connection = self._take_idle()
@@ -287,8 +287,8 @@ def _may_repeat(connection: UpstreamConnection, outgoing: Outgoing) -> bool:
     )
 
 
-def _unreachable(why: str) -> ServiceUnavailable:
-    return ServiceUnavailable(
+def _unreachable(why: str) -> UpstreamUnreachable:
+    return UpstreamUnreachable(
         "kzproxy cannot reach kube-apiserver; nothing was done",
         detail=why,
         retry_after_seconds=1,
