@@ -29,29 +29,22 @@ class Facts:
     that is not known: what needs it fails.
     """
 
-    __slots__ = ("_activations", "_language", "_lookup", "_together", "_values")
+    __slots__ = ("_activations", "_language", "_lookup", "_values")
 
-    def __init__(
-        self, language: "Language", lookup: Lookup, *, together: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, language: "Language", lookup: Lookup) -> None:
         """Take where values come from.
 
         Args:
             language: That the expressions are compiled in.
             lookup: Gives the value of a variable; asked at most once for each.
-            together: Variables that the expressions to come read between them. They are looked up
-                at the first evaluation, which is cheaper than by and by; others are taken later.
         """
         self._language = language
-        self._together = together
         self._lookup = lookup
         self._values: dict[str, Value | None] = {}
         self._activations: dict[frozenset[str], Any] = {}
 
     def activation(self, reads: frozenset[str]) -> Any:
         """Return what the library takes for the values of ``reads``."""
-        if reads <= self._together:
-            reads = self._together
         activation = self._activations.get(reads)
         if activation is None:
             values = {name: self.value(name) for name in reads}

@@ -191,11 +191,6 @@ class Expression:
         return [node.value for node in nodes if isinstance(node.value, str)]
 
     @property
-    def turns_with_time(self) -> bool:
-        """Whether the passing of time alone can change what it gives."""
-        return Dependency.TIME in self.depends_on
-
-    @property
     def needs_object(self) -> bool:
         """Whether it reads the object of the request."""
         return Dependency.OBJECT in self.depends_on

@@ -39,17 +39,8 @@ class Circumstances:
     conditions: Callable[[], Mapping[str, bool]]
 
 
-def facts_of(
-    attributes: Attributes,
-    circumstances: Circumstances,
-    *,
-    together: frozenset[str] = frozenset(),
-) -> Facts:
-    """Return the values for one request; nothing is computed before it is read.
-
-    ``together``: what the expressions that may be asked for this request read between them (the
-    union of their ``reads``), where it is known; passing values on once is cheaper than by and by.
-    """
+def facts_of(attributes: Attributes, circumstances: Circumstances) -> Facts:
+    """Return the values for one request; nothing is computed before it is read."""
 
     def lookup(name: str) -> Value | None:
         of_policy = _OF_POLICY.get(name)
@@ -57,16 +48,7 @@ def facts_of(
             return of_policy(circumstances)
         return _OF_REQUEST[name](attributes)
 
-    return Facts(LANGUAGE, lookup, together=together)
-
-
-def attribute_value(attributes: Attributes, name: str) -> Value | None:
-    """Return one attribute as expressions read it; None where it is not known.
-
-    Raises:
-        KeyError: It comes from the policy (``device.tier`` and so on), or there is none.
-    """
-    return _OF_REQUEST[name](attributes)
+    return Facts(LANGUAGE, lookup)
 
 
 _OF_POLICY: dict[str, Callable[[Circumstances], Value | None]] = {

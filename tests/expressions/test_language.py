@@ -224,22 +224,6 @@ def test_any_text_is_compiled_or_refused(text: str) -> None:
         assert LANGUAGE.compile(text).text == text
 
 
-def test_values_that_are_read_together_are_passed_on_together() -> None:
-    asked: list[str] = []
-
-    def lookup(name: str) -> object:
-        asked.append(name)
-        return {"a": True, "n": 3}.get(name)
-
-    facts = Facts(LANGUAGE, lookup, together=frozenset({"a", "n", "b"}))
-    assert LANGUAGE.compile("a").truth(facts)
-    assert sorted(asked) == ["a", "b", "n"]
-    assert LANGUAGE.compile("n == 3").truth(facts)
-    with pytest.raises(ExpressionFailedError):
-        LANGUAGE.compile("b || text.one == 'x'").truth(facts)
-    assert sorted(asked) == ["a", "b", "n", "text.one"]
-
-
 def test_the_library_refuses_a_part_that_ends_with_its_text() -> None:
     # kube-apiserver's library gives "ad". Told in docs/reference/authentication.md; where this
     # fails the library is mended, and that line and what claim_cases.py says of it can go.

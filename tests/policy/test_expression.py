@@ -197,7 +197,6 @@ def test_an_expression_says_what_it_rests_on() -> None:
         Dependency.TIME,
         Dependency.REASON,
     }
-    assert expression.turns_with_time
     assert not expression.needs_object
     assert compile_expression("object.privileged", NAMES).needs_object
 
