@@ -101,17 +101,20 @@ class IssuerKeys:
             await self._rest()
 
     async def fetch(self) -> None:
-        """Fetch once; a failure is kept in ``failure`` and leaves the present keys standing."""
+        """Fetch once; a failure is kept in ``failure`` and leaves the present keys standing.
+
+        One that is cancelled is as if it had never been: who waits for it waits for the next one.
+        """
         self._fetching = True
         self._wanted.clear()
         try:
             await self._try_to_fetch()
         finally:
-            self.tried = True
             self._fetching = False
-            self._next_fetch_at = self._clock.monotonic() + self._limits.cool_down.total_seconds()
-            self._round_ended.set()
-            self._round_ended = asyncio.Event()
+        self.tried = True
+        self._next_fetch_at = self._clock.monotonic() + self._limits.cool_down.total_seconds()
+        self._round_ended.set()
+        self._round_ended = asyncio.Event()
 
     async def sought(self) -> None:
         """Wait for newer keys than the present ones, unless the last fetch is too young for that.

@@ -315,6 +315,25 @@ async def test_a_client_that_hangs_up_does_not_end_the_fetch(issuer, clock):
         assert issuer.key_fetches == 1
 
 
+async def test_who_waits_for_a_fetch_that_is_cut_off_waits_for_the_next_one(issuer, clock):
+    """A reload ends what fetches, and the next configuration goes on with the same keys."""
+    issuer.keys_answer = Answer(hang=True)
+    keys = IssuerKeys(settings_of(issuer), clock)
+    async with asyncio.TaskGroup() as group:
+        async with running(keys):
+            waiting = group.create_task(keys.sought())
+            await issuer.fetched(1)
+        later = group.create_task(keys.sought())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert not later.done()  # no cool-down has begun
+        assert not keys.tried  # nothing is known of its keys, so nobody is refused by them
+        issuer.keys_answer = Answer()
+        async with running(keys), asyncio.timeout(5):
+            await asyncio.gather(waiting, later)
+            assert key_ids(keys) == ["key-1"]
+
+
 async def test_who_seeks_does_not_wait_longer_than_a_fetch_may_take(issuer, clock):
     """Nothing runs that would fetch."""
     keys = IssuerKeys(settings_of(issuer), clock, KeyLimits(fetch_timeout=timedelta(seconds=-0.99)))

@@ -556,6 +556,18 @@ async def test_the_default_wiring_judges_tokens(issuer, clock):
     assert isinstance(identity, Identity)
 
 
+async def test_a_token_that_waits_for_keys_at_a_reload_is_judged_by_them(issuer, clock):
+    issuer.keys_answer = Answer(hang=True)
+    before = authenticator_of(settings_of(issuer), clock=clock)
+    async with asyncio.TaskGroup() as group:
+        async with running(before):
+            waiting = group.create_task(before.authenticate(issuer.token(good_claims(clock))))
+            await issuer.fetched(1)
+        issuer.keys_answer = Answer()
+        async with running(before.successor([settings_of(issuer)])), asyncio.timeout(5):
+            assert (await waiting).username == "alice"
+
+
 async def test_a_successor_has_the_keys_of_unchanged_issuers_at_once(issuer, second_issuer, clock):
     kept, dropped = settings_of(issuer), settings_of(second_issuer)
     before = authenticator_of(kept, dropped, clock=clock)
