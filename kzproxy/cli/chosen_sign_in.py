@@ -1,5 +1,6 @@
 """Which sign-in a command is about: that of a kubeconfig context, or one given by options."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from kzproxy.client.kubeconfig import context_settings
 from kzproxy.client.kubeconfig_files import KubeconfigFiles, kubeconfig_paths
 from kzproxy.client.plugin_arguments import parse_arguments
 from kzproxy.client.plugin_settings import PluginSettings
+
+
+def at_terminal() -> bool:
+    """Return whether a person types here, who can be asked to sign in."""
+    # None where the program was started with it closed.
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def context_options(function: Function) -> Function:

@@ -15,7 +15,7 @@ from kzproxy.cli.device_enroll import enroll, status
 from kzproxy.cli.device_posture import command as posture
 from kzproxy.cli.device_report import device_lines, moment, print_devices
 from kzproxy.cli.duration import Duration
-from kzproxy.cli.own_endpoint import ask_own_endpoint
+from kzproxy.cli.own_endpoint import ask_own_endpoint, completing_answer
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.notices import visible
 from kzproxy.client.proxy_server import Document, NotThere
@@ -33,12 +33,10 @@ _yes = click.option("--yes", is_flag=True, help="Do not ask whether you are sure
 def _known_devices(
     given: click.Context, _: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Complete a device's id, for whom policy shows them; asks nobody to sign in."""
+    """Complete a device's id, for whom policy shows them and who is signed in already."""
     context, kubeconfig = given.params.get("context") or "", given.params.get("kubeconfig")
     try:
-        answer = ask_own_endpoint(
-            "GET", "devices", context, kubeconfig, timeout_seconds=2, interactive=False
-        )
+        answer = completing_answer("devices", context, kubeconfig, timeout_seconds=2)
     except ClientFailure:
         return []
     return [

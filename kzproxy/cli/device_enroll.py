@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kzproxy.cli.chosen_sign_in import context_options
+from kzproxy.cli.chosen_sign_in import at_terminal, context_options
 from kzproxy.cli.device_report import device_lines, moment
 from kzproxy.cli.duration import Duration
 from kzproxy.cli.own_endpoint import ask_own_endpoint
@@ -150,7 +150,8 @@ def _enrolling(context: str, kubeconfig: Path | None) -> Iterator["Enrolling"]:
     paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
     settings = context_settings(KubeconfigFiles(paths), context)
     cache = TokenCache(cache_directory(os.environ))
-    with Enrolling(settings, cache, os.environ, SystemClock()) as enrolling:
+    clock, interactive = SystemClock(), at_terminal()
+    with Enrolling(settings, cache, os.environ, clock, interactive=interactive) as enrolling:
         yield enrolling
 
 

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from kzproxy.cli.chosen_sign_in import at_terminal
 from kzproxy.client.kubeconfig_files import KubeconfigFiles, kubeconfig_paths
 from kzproxy.client.own_request import TIMEOUT_SECONDS, OwnRequests
 from kzproxy.client.proxy_server import Document, proxy_server
@@ -17,15 +18,30 @@ def ask_own_endpoint(
     body: Document | None = None,
     *,
     timeout_seconds: float = TIMEOUT_SECONDS,
-    interactive: bool = True,
 ) -> Document:
     """Return the answer of an endpoint below ``/kzproxy.dev/v1/``.
 
     Raises:
         ClientFailure: It refused, with its reason, or could not be asked.
     """
+    requests = _requests(context, kubeconfig)
+    return requests.ask(method, path, body, timeout_seconds=timeout_seconds)
+
+
+def completing_answer(
+    path: str, context: str, kubeconfig: Path | None, *, timeout_seconds: float
+) -> Document:
+    """Return the same while a shell completes a word: nothing is shown or asked then.
+
+    Raises:
+        ClientFailure: Nobody is signed in at this moment, or there is no answer.
+    """
+    requests = _requests(context, kubeconfig)
+    return requests.ask_as_held(path, timeout_seconds=timeout_seconds)
+
+
+def _requests(context: str, kubeconfig: Path | None) -> OwnRequests:
     paths = (kubeconfig,) if kubeconfig else kubeconfig_paths(os.environ)
     server = proxy_server(KubeconfigFiles(paths), context)
     cache = TokenCache(cache_directory(os.environ))
-    requests = OwnRequests(server, cache, os.environ, interactive=interactive)
-    return requests.ask(method, path, body, timeout_seconds=timeout_seconds)
+    return OwnRequests(server, cache, os.environ, interactive=at_terminal())

@@ -19,6 +19,13 @@ from kzproxy.clock.system import Clock
 class Enrolling:
     """This machine at one kzproxy. A context manager: leaving it closes the connections.
 
+    Args:
+        settings: Of the sign-in.
+        cache: Where it is kept.
+        environ: The environment.
+        clock: This machine's.
+        interactive: Whether a person can be asked on a terminal; see ``Asking``.
+
     Raises:
         ClientFailure: The context's kzproxy keeps no sessions, and so enrols nothing; or the
             context has a device certificate of others.
@@ -30,6 +37,8 @@ class Enrolling:
         cache: TokenCache,
         environ: Mapping[str, str],
         clock: Clock,
+        *,
+        interactive: bool,
     ) -> None:
         if not settings.client.keeps_session:
             raise ClientFailure(
@@ -46,6 +55,7 @@ class Enrolling:
         self._cache = cache
         self._environ = environ
         self._clock = clock
+        self._interactive = interactive
         self._opened: list[IssuerHttp] = []
         self._asking: DeviceEnrolment | None = None  # as often as the user waits
 
@@ -94,7 +104,8 @@ class Enrolling:
             IssuerUnreachable: Ask again later; the session is as it was.
             ClientFailure: It cannot be renewed.
         """
-        session = sign_in(self._settings, self._cache, self._environ, interactive=True)
+        interactive = self._interactive
+        session = sign_in(self._settings, self._cache, self._environ, interactive=interactive)
         try:
             session.with_new_certificate()
         except SessionEnded:  # Whoever signs in next does so on this device.
@@ -110,7 +121,8 @@ class Enrolling:
         return client_key(self._cache, self._settings.client.issuer, self._clock)
 
     def _signed_in(self) -> CacheEntry:
-        return signed_in(self._settings, self._cache, self._environ, interactive=True)
+        interactive = self._interactive
+        return signed_in(self._settings, self._cache, self._environ, interactive=interactive)
 
     def _entry(self) -> CacheEntry | None:
         """Return the session that there is and whose token holds."""

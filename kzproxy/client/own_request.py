@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from kzproxy.client.failure import ClientFailure
 from kzproxy.client.kept_key import key_in_use
 from kzproxy.client.proxy_server import Document, ProxyServer, TokenRefused, ask
 from kzproxy.client.sign_in import signed_in
 from kzproxy.client.tls_identity import TlsIdentity
-from kzproxy.client.token_cache import CacheEntry, TokenCache
+from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_key
+from kzproxy.clock.system import SystemClock
 
 TIMEOUT_SECONDS = 15.0
 
@@ -15,7 +17,11 @@ TIMEOUT_SECONDS = 15.0
 class OwnRequests:
     """Asks one kzproxy as whoever is signed in there, signing them in where that is needed.
 
-    Not where ``interactive`` is false: then nobody is asked anything.
+    Args:
+        server: Which one.
+        cache: Where the sign-in is.
+        environ: The environment.
+        interactive: Whether a person can be asked on a terminal; see ``Asking``.
     """
 
     def __init__(
@@ -24,7 +30,7 @@ class OwnRequests:
         cache: TokenCache,
         environ: Mapping[str, str],
         *,
-        interactive: bool = True,
+        interactive: bool,
     ) -> None:
         self._server = server
         self._cache = cache
@@ -57,6 +63,18 @@ class OwnRequests:
             if again.bearer == entry.bearer:
                 raise
         return self._ask(again, method, path, body, timeout_seconds)
+
+    def ask_as_held(self, path: str, *, timeout_seconds: float) -> Document:
+        """Return the answer to a GET with the token that is here.
+
+        Raises:
+            ClientFailure: There is none that holds, or no answer; nobody was asked to sign in.
+        """
+        settings = self._server.settings
+        entry = self._cache.read(cache_key(settings.client, settings.server))
+        if entry is None or entry.expires_at <= SystemClock().now().timestamp():
+            raise ClientFailure("there is no token here that holds")
+        return self._ask(entry, "GET", path, None, timeout_seconds)
 
     def _signed_in(self, refused: str = "") -> CacheEntry:
         settings, cache = self._server.settings, self._cache

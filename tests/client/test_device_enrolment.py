@@ -130,7 +130,7 @@ def test_a_context_that_cannot_enroll_is_said(
         client=client, prompting=Prompting(), server="https://kz.example.com", **settings
     )
     with pytest.raises(ClientFailure, match=said):
-        Enrolling(context, TokenCache(str(tmp_path)), {}, SystemClock())
+        Enrolling(context, TokenCache(str(tmp_path)), {}, SystemClock(), interactive=False)
 
 
 def test_a_machine_says_what_it_is_called(tmp_path: Path) -> None:

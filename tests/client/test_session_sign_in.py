@@ -105,7 +105,8 @@ def taken_into_use(session: SessionPlugin) -> bool:
     """Do what ``kzproxy device enroll`` does once the device is approved."""
     settings = parse_arguments([*session.issuer_arguments, *session.arguments])
     cache = TokenCache(str(session.cache))
-    with Enrolling(settings, cache, session.environ, SystemClock()) as enrolling:
+    clock = SystemClock()
+    with Enrolling(settings, cache, session.environ, clock, interactive=False) as enrolling:
         return enrolling.taken_into_use()
 
 
