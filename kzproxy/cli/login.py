@@ -64,7 +64,7 @@ def command(
 
 
 def _as_text(entry: CacheEntry, settings: PluginSettings, now: datetime) -> list[str]:
-    name = signed_in_user(entry).name
+    name = signed_in_user(entry, settings).name
     lines = [f"You are signed in as {name} for {settings.server or 'any cluster'}."]
     if entry.session is not None:
         ends_at = datetime.fromtimestamp(entry.session.ends_at, UTC)
@@ -76,13 +76,13 @@ def _as_text(entry: CacheEntry, settings: PluginSettings, now: datetime) -> list
 
 
 def _as_json(entry: CacheEntry, settings: PluginSettings) -> dict[str, object]:
-    user = signed_in_user(entry)
+    user = signed_in_user(entry, settings)
     document: dict[str, object] = {
         "name": user.name,
         "server": settings.server,
         "issuer": settings.client.issuer,
         "tokenExpiresAt": user.expires_at.isoformat(),
-        "refreshable": user.refreshable,
+        "refreshable": user.refreshable(SystemClock().now()),
     }
     if entry.session is not None:
         ends_at = datetime.fromtimestamp(entry.session.ends_at, UTC)

@@ -53,7 +53,7 @@ def command(
         raise ClientFailure("you are not signed in; run `kzproxy login`")
     if entry.session is not None and entry.session.end_message:
         raise ClientFailure(with_command(entry.session.end_message))
-    user, now = signed_in_user(entry), SystemClock().now()
+    user, now = signed_in_user(entry, settings), SystemClock().now()
     device = _device(settings, entry)
     if output == "json":
         click.echo(json.dumps(_as_json(user, settings, device, entry.session), indent=2))
@@ -77,15 +77,16 @@ def _as_json(
     device: DevicePair | None,
     session: HeldSession | None,
 ) -> dict[str, object]:
+    now = SystemClock().now()
     document: dict[str, object] = {
-        "signedIn": user.holds(SystemClock().now()),
+        "signedIn": user.holds(now),
         "name": user.name,
         "claims": user.claims,
         "issuer": settings.client.issuer,
         "clientID": settings.client.client_id,
         "server": settings.server,
         "tokenExpiresAt": user.expires_at.isoformat(),
-        "refreshable": user.refreshable,
+        "refreshable": user.refreshable(now),
         "device": None
         if device is None
         else {
@@ -141,7 +142,7 @@ def _session_lines(session: HeldSession) -> list[str]:
 
 def _token_state(user: SignedInUser, now: datetime) -> str:
     verb = "ended" if user.expires_at <= now else "ends"
-    then = "renewed by itself" if user.refreshable else "then you sign in again"
+    then = "renewed by itself" if user.refreshable(now) else "then you sign in again"
     return f"{verb} {user.expires_at.astimezone():{WHEN}}, {then}"
 
 

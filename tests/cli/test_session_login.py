@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -214,6 +214,46 @@ def test_a_session_that_is_over_is_said_to_be_with_the_reason(
     done = user.runs("whoami")
     assert done.returncode == 1
     assert done.stderr == "kzproxy: Ended by root.; run `kzproxy login`\n"
+
+
+@pytest.mark.parametrize("what", ["ends_at", "certificate_ends_at"])
+@pytest.mark.parametrize("token_holds", [True, False])
+def test_a_session_that_this_machine_knows_to_be_over_is_no_sign_in(
+    user: User, what: str, *, token_holds: bool
+) -> None:
+    user.runs("login")
+    now = int(time.time())
+    user.plugin.change_session(**{what: now - 60})
+    if not token_holds:
+        user.plugin.change_entry(expires_at=now - 90, refresh_at=now - 150)
+    done = user.runs("whoami")
+    assert done.returncode == 1
+    assert "renewed by itself" not in done.stdout
+    assert "then you sign in again" in done.stdout
+    machine = user.runs("whoami", "-o", "json")
+    assert machine.returncode == 1
+    said = json.loads(machine.stdout)
+    assert (said["signedIn"], said["refreshable"]) == (False, False)
+
+
+def test_a_certificate_that_an_mdm_has_replaced_counts_as_it_is_now(
+    user: User, sign_in: SignInStandIn, tmp_path: Path
+) -> None:
+    device = sign_in.devices.device("laptop-7")
+    certificate, key = device.write_to(tmp_path, "device")
+    done = user.runs(
+        *("kubeconfig", "--context=kz", f"--server={SERVER}", "--force"),
+        *("--sign-in-url", sign_in.url, "--server-ca", str(sign_in.ca_file)),
+        *(f"--device-cert={certificate}", f"--device-key={key}"),
+        f"--browser-command={user.plugin.browser_command}",
+    )
+    assert done.returncode == 0, done.stderr
+    user.runs("login")
+    user.plugin.change_session(certificate_ends_at=int(time.time()) - 60)
+    assert user.runs("whoami").returncode == 0, "the next one is in the file already"
+    ended = datetime.now(UTC) - timedelta(minutes=5)
+    certificate.write_bytes(sign_in.devices.issue(not_after=ended).pem)
+    assert user.runs("whoami").returncode == 1
 
 
 def test_signing_out_ends_the_session_at_kzproxy_and_keeps_the_key(
