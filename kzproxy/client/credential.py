@@ -21,7 +21,7 @@ from kzproxy.client.exec_credential import (
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.handed_out import PAUSE_SECONDS, handed_out_before
 from kzproxy.client.held_session import HeldSession
-from kzproxy.client.kept_key import key_in_use
+from kzproxy.client.kept_key import fits_this_machine, key_in_use
 from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
@@ -121,7 +121,8 @@ def _entry(settings: PluginSettings, info: ExecInfo, environ: Mapping[str, str])
     if entry is not None and _now() < entry.refresh_at:
         if entry.session is None:
             return entry
-        if not _seems_refused(cache, key, entry, entry.session) and _key(settings, cache):
+        fits = fits_this_machine(cache, settings, entry.session)
+        if not _seems_refused(cache, key, entry, entry.session) and fits:
             return entry
         refused = entry.bearer
     from kzproxy.client.sign_in import signed_in

@@ -6,7 +6,8 @@ out where it is, without being told by an option. See ``plugin_settings`` for wh
 
 import hashlib
 
-from kzproxy.client.device_files import read_device_key
+from kzproxy.client.device_files import read_device_files, read_device_key
+from kzproxy.client.held_session import HeldSession
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import TokenCache
 
@@ -33,6 +34,21 @@ def key_in_use(cache: TokenCache, settings: PluginSettings) -> str | None:
     if settings.device_key:
         return read_device_key(settings.device_key)
     return read_client_key(cache, settings.client.issuer)
+
+
+def fits_this_machine(cache: TokenCache, settings: PluginSettings, session: HeldSession) -> bool:
+    """Return whether the session's certificate can be shown with the key that is here.
+
+    It cannot where somebody has removed the key, or where whoever manages this machine has
+    replaced its certificate, as that may have come with another key.
+
+    Raises:
+        ClientFailure: What is here cannot be read.
+    """
+    if not settings.device_certificate:
+        return key_in_use(cache, settings) is not None
+    files = read_device_files(settings.device_certificate, settings.device_key)
+    return files.certificate == session.certificate
 
 
 def read_client_key(cache: TokenCache, sign_in_url: str) -> str | None:

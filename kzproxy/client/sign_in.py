@@ -11,7 +11,7 @@ from kzproxy.client.attempts import Attempts
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.file_lock import FileLock
 from kzproxy.client.handed_out import forget
-from kzproxy.client.kept_key import key_in_use
+from kzproxy.client.kept_key import fits_this_machine
 from kzproxy.client.notices import Notices
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.step_up import ANY_SIGN_IN, CANNOT_GO_ON, SessionEnded, StepUp, with_command
@@ -168,7 +168,7 @@ class SignIn:
             with self._conversation() as issuer:
                 return self._refreshed_or_asked(issuer, entry)
         except IssuerUnreachable:
-            if entry is None or entry.expires_at <= self._seconds():
+            if entry is None or entry.expires_at <= self._seconds() or not self._fits(entry):
                 raise
             return entry  # it holds a little longer; perhaps the issuer is back by then
 
@@ -254,10 +254,11 @@ class SignIn:
 
     def _holds(self, entry: CacheEntry) -> bool:
         """Return whether ``entry`` can be handed out as it is."""
-        if self._seconds() >= entry.refresh_at:
-            return False
-        # Without its key a certificate is of no use; somebody has removed it.
-        return entry.session is None or key_in_use(self._cache, self._settings) is not None
+        return self._seconds() < entry.refresh_at and self._fits(entry)
+
+    def _fits(self, entry: CacheEntry) -> bool:
+        session = entry.session
+        return session is None or fits_this_machine(self._cache, self._settings, session)
 
     def _revoked(self, entry: CacheEntry) -> str:
         if not entry.refresh_token:

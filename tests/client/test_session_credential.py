@@ -328,6 +328,39 @@ def test_a_device_that_brings_its_certificate_is_given_no_other(
     assert key_files(session) == []
 
 
+def test_a_key_that_an_mdm_has_replaced_is_never_given_with_the_old_certificate(
+    session: SessionPlugin, tmp_path: Path
+) -> None:
+    """The stand-in binds a session to its key: another one has to sign in again."""
+    certificate, key = session.stand_in.devices.device("laptop-7").write_to(tmp_path, "device")
+    session.arguments = (f"--device-cert={certificate}", f"--device-key={key}")
+    session.status()
+    new = session.stand_in.devices.device("laptop-7")
+    new.write_to(tmp_path, "device")
+    status = session.status()
+    assert str(status["clientCertificateData"]).encode() == new.pem
+    assert str(status["clientKeyData"]).encode() == new.key_pem
+    asked = len(session.stand_in.forms)
+    session.status()
+    assert len(session.stand_in.forms) == asked, "once is enough"
+
+
+def test_a_replaced_certificate_whose_server_is_away_is_said(
+    session: SessionPlugin, tmp_path: Path
+) -> None:
+    """What is held still holds, but its certificate is not that of the key."""
+    certificate, key = session.stand_in.devices.device("laptop-7").write_to(tmp_path, "device")
+    session.arguments = (f"--device-cert={certificate}", f"--device-key={key}")
+    session.status()
+    session.stand_in.devices.device("laptop-7").write_to(tmp_path, "device")
+    other = tmp_path / "other.crt"
+    other.write_bytes(Authority.root("another").pem)
+    session.ca_file = other
+    done = session.run()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "cannot be reached" in done.stderr
+
+
 def test_a_server_that_is_away_costs_nothing_while_the_token_holds(
     session: SessionPlugin, tmp_path: Path
 ) -> None:
