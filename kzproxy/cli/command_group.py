@@ -8,6 +8,7 @@ import click
 from kzproxy.cli.lazy_group import Entry, LazyGroup
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.plugin_arguments import Misused
+from kzproxy.client.standard_output import UNWRITTEN, unwritten
 from kzproxy.errors.configuration import ConfigurationError
 
 EXIT_FAILED = 1
@@ -60,3 +61,6 @@ def run(arguments: Sequence[str]) -> NoReturn:
         click.echo(f"kzproxy: {failure}", err=True)
         code = EXIT_MISTAKEN if isinstance(failure, Misused) else EXIT_FAILED
         raise SystemExit(code) from None
+    except UNWRITTEN as error:
+        click.echo(f"kzproxy: {unwritten(error)}", err=True)
+        raise SystemExit(EXIT_FAILED) from None

@@ -42,7 +42,12 @@ class LazyGroup(click.Group):
             return None
         # The first word is the program's own name.
         path = " ".join([*ctx.command_path.split()[1:], cmd_name])
-        command = imported(entry.module, path).command
+        try:
+            command = imported(entry.module, path).command
+        except click.ClickException:
+            if not ctx.resilient_parsing:
+                raise
+            return click.Command(cmd_name)  # a shell completes a word of it: there is none to offer
         assert isinstance(command, click.Command)  # noqa: S101 - a slip of ours, not of the user
         return command
 

@@ -1,77 +1,15 @@
-"""``kzproxy store``."""
-
-import asyncio
-import base64
-import os
-from pathlib import Path
+"""``kzproxy store``: the tools for what kzproxy keeps, each in a module of its own."""
 
 import click
 
-from kzproxy.client.failure import ClientFailure
+from kzproxy.cli.lazy_group import Entry, LazyGroup
 
-_KEY_BYTES = 32
+SUBCOMMANDS = {
+    "new-key": Entry("kzproxy.cli.store_new_key", "Print a new key that seals secrets."),
+    "drop": Entry("kzproxy.cli.store_drop", "Drop an entry that cannot be read."),
+}
 
 
-@click.group(name="store")
+@click.group(name="store", cls=LazyGroup, table=SUBCOMMANDS)
 def command() -> None:
     """The store in which kzproxy keeps sessions and devices: its keys, and what cannot be read."""
-
-
-@command.command(name="new-key")
-def new_key() -> None:
-    """Print a new key that seals secrets in the store.
-
-    \b
-    (umask 077; kzproxy store new-key > store.keys)
-    (umask 077; kzproxy store new-key | cat - store.keys > new; mv new store.keys)
-
-    The second line exchanges the key: the first one in the file seals from the next start on, and
-    the others still open what they sealed.
-    """  # noqa: D301 - click's mark for a paragraph that keeps its lines
-    click.echo(base64.b64encode(os.urandom(_KEY_BYTES)).decode())
-
-
-@command.command(name="drop")
-@click.argument("kind")
-@click.argument("key")
-@click.option(
-    "--file",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
-    help="The store: `store.file` in the configuration.",
-)
-def drop(kind: str, key: str, file: Path) -> None:
-    """Drop an entry that cannot be read.
-
-    kzproxy's log and /readyz name KIND and KEY. What the entry said holds no longer: if it was a
-    revocation, what that ended is taken again. Workers that run know of it at once.
-    """
-    if not asyncio.run(_dropped(file, kind, key)):
-        raise ClientFailure(f"{file} has no entry {kind} {key}")
-    click.echo(f"dropped {kind} {key}")
-
-
-async def _dropped(file: Path, kind: str, key: str) -> bool:
-    from kzproxy.clock.system import SystemClock  # with SQLite, for those who drop something
-    from kzproxy.devices.device_record import KEY_KIND
-    from kzproxy.devices.device_record import KIND as DEVICE_KIND
-    from kzproxy.store.sqlite import SqliteStore
-    from kzproxy.store.store import Delete
-
-    try:
-        store = SqliteStore.open(file, SystemClock())
-    except OSError as error:
-        raise ClientFailure(str(error)) from error
-    try:
-        if await store.get(kind, key) is None:
-            return False
-        keys = await store.entries(KEY_KIND) if kind == DEVICE_KIND else ()
-        taken = [one for one in keys if one.value == key.encode()]
-        # A device's key with it, or its machine could not be enrolled again.
-        await store.write(
-            Delete(kind=kind, key=key), *(Delete(kind=KEY_KIND, key=one.key) for one in taken)
-        )
-    finally:
-        await store.close()
-    return True

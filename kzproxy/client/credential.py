@@ -24,6 +24,7 @@ from kzproxy.client.held_session import HeldSession
 from kzproxy.client.kept_key import fits_this_machine, key_in_use
 from kzproxy.client.plugin_arguments import parse_arguments, plugin_help
 from kzproxy.client.plugin_settings import PluginSettings
+from kzproxy.client.standard_output import UNWRITTEN, unwritten
 from kzproxy.client.token_cache import CacheEntry, TokenCache, cache_directory, cache_key
 
 EXIT_FAILED = 1
@@ -32,16 +33,19 @@ EXIT_INTERRUPTED = 130
 
 def main(arguments: Sequence[str]) -> int:
     """Answer kubectl; return the exit code. A failure is one line on stderr."""
-    if any(argument in ("-h", "--help") for argument in arguments):
-        sys.stdout.write(plugin_help())
-        return 0
     try:
-        sys.stdout.write(_answer(parse_arguments(arguments), os.environ))
+        is_help = any(argument in ("-h", "--help") for argument in arguments)
+        sys.stdout.write(
+            plugin_help() if is_help else _answer(parse_arguments(arguments), os.environ)
+        )
         sys.stdout.flush()
     except ClientFailure as failure:
         sys.stderr.write(f"kzproxy: {failure}\n")
         return EXIT_FAILED
-    except BrokenPipeError:  # kubectl has gone
+    except UNWRITTEN as error:
+        line = unwritten(error)
+        if not isinstance(error, BrokenPipeError):  # kubectl has gone
+            sys.stderr.write(f"kzproxy: {line}\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED

@@ -28,7 +28,7 @@ class KubeconfigFiles:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = tuple(paths)
-        self._documents = {path: _read(path) for path in self._paths if path.exists()}
+        self._documents = {path: _read(path) for path in self._paths if _is_there(path)}
         self._changed: set[Path] = set()
 
     def entry(self, section: str, name: str) -> Entry | None:
@@ -87,7 +87,7 @@ def locked(paths: Sequence[Path]) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for path in sorted(set(paths)):
-            if path.parent.is_dir():
+            if _is_there(path.parent):
                 stack.enter_context(_locked(path))
         yield
 
@@ -108,6 +108,14 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.unlink(missing_ok=True)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # as of a directory that may not be entered
+        message = f"the kubeconfig {path} cannot be looked at: {error.strerror}"
+        raise ClientFailure(message) from None
 
 
 def _read(path: Path) -> KubeconfigDocument:

@@ -265,7 +265,13 @@ class TokenCache:
             os.close(descriptor)
 
     def _set_aside(self, name: str) -> None:
-        os.replace(self.path(name), self.path(f"{name}.corrupt"))  # noqa: PTH105
+        try:
+            os.replace(self.path(name), self.path(f"{name}.corrupt"))  # noqa: PTH105
+        except FileNotFoundError:  # another process has done so
+            return
+        except OSError as error:
+            message = f"{self.path(name)} cannot be set aside: {error.strerror}; remove it"
+            raise ClientFailure(message) from None
 
 
 def _entry(document: dict[str, object]) -> CacheEntry:

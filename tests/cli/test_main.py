@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,6 +106,68 @@ def test_a_package_of_the_server_that_is_missing_is_named(
     assert result.exit_code == 1
     assert "`kzproxy serve` needs the Python package a_package_that_is_not_there" in result.output
     assert "pip install 'kzproxy[server]'" in result.output
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["--help"], ["policy", "schema"]])
+def test_output_that_cannot_be_written_is_a_line_and_exit_1(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kzproxy", *arguments],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "kzproxy: No space left on device\n")
+
+
+def test_an_argument_that_is_not_utf_8_is_a_line_and_exit_1() -> None:
+    """A shell hands over any bytes."""
+    done = kzproxy("device", "list", "--user", "\udcff", "--kubeconfig", "/dev/null")
+    assert done.returncode == 1
+    assert done.stderr == "kzproxy: '\\udcff' cannot be written in utf-8\n"
+
+
+# What only the server's part of the installation brings.
+WITHOUT_THE_SERVERS = """
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("msgspec", "cel_expr_python", "aiohttp", "jwt"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
+sys.meta_path.insert(0, Missing())
+from kzproxy.cli.main import main
+main()
+"""
+
+
+def in_the_base_install(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_SERVERS, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_dropping_from_the_store_names_the_package_that_the_base_install_lacks(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "store.db").touch()
+    done = in_the_base_install("store", "drop", "a", "b", "--file", str(tmp_path / "store.db"))
+    assert done.returncode == 1
+    assert "`kzproxy store drop` needs the Python package" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert in_the_base_install("store", "new-key").returncode == 0
+
+
+def test_a_word_of_a_command_that_the_base_install_lacks_is_completed_with_nothing() -> None:
+    words = {"COMP_WORDS": "kzproxy policy check ", "COMP_CWORD": "3"}
+    done = in_the_base_install(_KZPROXY_COMPLETE="bash_complete", **words)
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
 def test_the_plugin_is_dispatched_before_click() -> None:

@@ -281,6 +281,26 @@ def test_what_is_not_kubectls_question_is_refused_in_one_line(
     assert said in failure(plugin)
 
 
+def test_output_that_cannot_be_written_is_one_line(plugin: Plugin) -> None:
+    plugin.token()
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            plugin.command(),
+            cwd=ROOT,
+            env=plugin.environ,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "kzproxy: No space left on device\n")
+
+
+def test_an_argument_that_is_not_utf_8_is_one_line(plugin: Plugin) -> None:
+    plugin.client_id = "\udcff"
+    assert failure(plugin) == "kzproxy: '\\udcff' cannot be written in utf-8"
+
+
 def test_help_helps(plugin: Plugin) -> None:
     done = plugin.run("--help")
     assert done.returncode == 0

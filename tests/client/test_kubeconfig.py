@@ -281,6 +281,15 @@ def test_a_context_that_is_not_ours_is_said(config: Path, name: str, said: str) 
         context_settings(KubeconfigFiles([config]), name)
 
 
+def test_a_path_that_cannot_be_looked_at_is_said(tmp_path: Path) -> None:
+    """As one in a directory that may not be entered."""
+    path = tmp_path / ("x" * 300) / "config"
+    with pytest.raises(ClientFailure, match=r"the kubeconfig .* cannot be looked at: File name"):
+        KubeconfigFiles([path])
+    with pytest.raises(ClientFailure, match="cannot be looked at"), locked([path]):
+        pytest.fail("it cannot be locked")
+
+
 def test_no_current_context_is_said(tmp_path: Path) -> None:
     with pytest.raises(ClientFailure, match="has no current context"):
         context_settings(KubeconfigFiles([tmp_path / "missing"]), "")

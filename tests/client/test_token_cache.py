@@ -124,6 +124,23 @@ def test_a_file_that_is_not_understood_is_set_aside(
     assert cache.sign_ins() == []
 
 
+def test_a_file_that_another_process_has_set_aside_already_is_no_error(
+    cache: TokenCache, directory: Path
+) -> None:
+    cache.write(KEY, entry())
+    cache._set_aside(f"{KEY}.json")
+    cache._set_aside(f"{KEY}.json")
+    assert cache.read(KEY) is None
+
+
+def test_a_file_that_cannot_be_set_aside_is_said(cache: TokenCache, directory: Path) -> None:
+    cache.write(KEY, entry())
+    (directory / f"{KEY}.json").write_text("{")
+    (directory / f"{KEY}.json.corrupt").mkdir()
+    with pytest.raises(ClientFailure, match="cannot be set aside"):
+        cache.read(KEY)
+
+
 @given(st.binary(max_size=200))
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_are_an_entry_or_none(
