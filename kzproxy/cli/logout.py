@@ -42,6 +42,7 @@ def command(
                 forget_client_keys(cache, settings.client.issuer)
         return
     failures = [failure for key in cache.sign_ins() if (failure := _forget_entry(key, cache))]
+    cache.forget_set_aside()
     if forget_key:
         forget_client_keys(cache)
     for failure in failures:
@@ -64,5 +65,5 @@ def _forget_entry(key: str, cache: TokenCache) -> str:
     except ClientFailure as failure:
         return str(failure)
     finally:
-        cache.remove(f"{key}.json")
+        cache.forget(key)
     return ""

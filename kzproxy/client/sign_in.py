@@ -122,9 +122,9 @@ class SignIn:
         with self._alone():
             entry = self._cache.read(self._key)
             self._attempts.clear()
+            self._cache.forget(self._key)
             if entry is None:
                 return "Nobody was signed in."
-            self._cache.remove(f"{self._key}.json")
             forget(self._cache, self._key)
             return self._revoked(entry)
 

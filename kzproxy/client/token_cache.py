@@ -21,6 +21,9 @@ VERSION = 1
 # An ID token may name hundreds of groups; a whole request head may have 128 KiB.
 MAX_ENTRY_BYTES = 1024 * 1024
 
+_ENTRY = ".json"
+_SET_ASIDE = ".corrupt"
+
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -152,13 +155,13 @@ class TokenCache:
         Raises:
             ClientFailure: The file is not this user's alone, or cannot be read.
         """
-        document = self.read_document(f"{key}.json")
+        document = self.read_document(f"{key}{_ENTRY}")
         if document is None:
             return None
         try:
             return _entry(document)
         except (KeyError, TypeError):
-            self._set_aside(f"{key}.json")
+            self._set_aside(f"{key}{_ENTRY}")
             return None
 
     def write(self, key: str, entry: CacheEntry) -> None:
@@ -166,7 +169,7 @@ class TokenCache:
         fields = {name: getattr(entry, name) for name in CacheEntry.__slots__}
         if entry.session is not None:
             fields["session"] = session_fields(entry.session)
-        self.write_document(f"{key}.json", fields)
+        self.write_document(f"{key}{_ENTRY}", fields)
 
     def remove(self, name: str) -> None:
         """Delete a file of the directory; one that is not there is no error."""
@@ -176,6 +179,16 @@ class TokenCache:
             return
         except OSError as error:
             raise ClientFailure(f"{self.path(name)} cannot be deleted: {error.strerror}") from None
+
+    def forget(self, key: str) -> None:
+        """Delete the sign-in ``key``, and what was set aside of it: tokens stand there too."""
+        self.remove(f"{key}{_ENTRY}")
+        self.remove(f"{key}{_ENTRY}{_SET_ASIDE}")
+
+    def forget_set_aside(self) -> None:
+        """Delete whatever was set aside of sign-ins."""
+        for name in self.names(f"{_ENTRY}{_SET_ASIDE}"):
+            self.remove(name)
 
     def names(self, suffix: str) -> list[str]:
         """Return the names of the files that end so, sorted."""
@@ -187,7 +200,7 @@ class TokenCache:
     def sign_ins(self) -> list[str]:
         """Return the keys of all sign-ins, sorted."""
         length = hashlib.sha256().digest_size * 2
-        return [name[:length] for name in self.names(".json") if name[length:] == ".json"]
+        return [name[:length] for name in self.names(_ENTRY) if name[length:] == _ENTRY]
 
     def read_document(self, name: str) -> dict[str, object] | None:
         """Return a file of the directory as JSON; None where there is none or it is not JSON."""
@@ -266,7 +279,7 @@ class TokenCache:
 
     def _set_aside(self, name: str) -> None:
         try:
-            os.replace(self.path(name), self.path(f"{name}.corrupt"))  # noqa: PTH105
+            os.replace(self.path(name), self.path(f"{name}{_SET_ASIDE}"))  # noqa: PTH105
         except FileNotFoundError:  # another process has done so
             return
         except OSError as error:

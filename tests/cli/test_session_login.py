@@ -281,6 +281,27 @@ def test_signing_out_everywhere_ends_every_session(user: User, sign_in: SignInSt
     assert left <= {".lock"}
 
 
+@pytest.mark.parametrize("everywhere", [(), ("--all",)])
+def test_signing_out_leaves_no_token_in_a_file_that_was_set_aside(
+    user: User, everywhere: tuple[str, ...]
+) -> None:
+    """It was not understood, but the renewal token stands in it all the same."""
+    user.runs("login")
+    file = user.plugin.entry_file
+    file.write_text(file.read_text()[:-1])
+    user.runs("whoami")
+    assert len(list(user.plugin.cache.glob("*.corrupt"))) == 1
+    assert user.runs("logout", *everywhere).returncode == 0
+    assert list(user.plugin.cache.glob("*.json*")) == []
+
+
+def test_signing_out_everywhere_forgets_what_is_set_aside_meanwhile(user: User) -> None:
+    user.runs("login")
+    user.plugin.entry_file.write_text("{")
+    assert user.runs("logout", "--all").returncode == 0
+    assert list(user.plugin.cache.glob("*.json*")) == []
+
+
 def read_until(screen: int, wanted: str) -> str:
     shown = ""
     deadline = time.monotonic() + PATIENCE_SECONDS
