@@ -36,7 +36,7 @@ def command(kind: str, key: str, file: Path) -> None:
 
 async def _dropped(file: Path, kind: str, key: str) -> bool:
     try:
-        store = SqliteStore.open(file, SystemClock())
+        store = SqliteStore.open(file, SystemClock(), begin=False)
     except OSError as error:
         raise ClientFailure(str(error)) from error
     try:

@@ -43,18 +43,24 @@ class SqliteStore:
         self._ahead: dict[str, tuple[float, float]] = {}
 
     @classmethod
-    def open(cls, path: Path, clock: Clock) -> "SqliteStore":
+    def open(cls, path: Path, clock: Clock, *, begin: bool = True) -> "SqliteStore":
         """Open the file, or begin it, readable by its owner alone.
+
+        Args:
+            path: Of the file.
+            clock: By which entries expire.
+            begin: False: what is no store yet is left as it is.
 
         Raises:
             OSError: It cannot be opened, or is not a store of this version of kzproxy.
         """
-        path.touch(mode=_MODE, exist_ok=True)
+        if begin:
+            path.touch(mode=_MODE, exist_ok=True)
         try:
             connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            _prepare(connection)
+            _prepare(connection, begin=begin)
         except sqlite3.Error as error:
             raise OSError(f"{path} cannot be used as a store: {error}") from error
         return cls(connection, clock)
@@ -242,13 +248,15 @@ class SqliteStore:
         return len(over)
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection, *, begin: bool) -> None:
+    if not begin and _version(connection) == 0:
+        connection.close()
+        raise sqlite3.DatabaseError("it is none")
     connection.execute("PRAGMA journal_mode = WAL")
     # A revocation that was answered for must be there after a power cut.
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("BEGIN IMMEDIATE")
-    with closing(connection.execute("PRAGMA user_version")) as found:
-        version = int(found.fetchone()[0])
+    version = _version(connection)
     if version == 0:
         for table in TABLES:
             connection.execute(table)
@@ -258,6 +266,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(
             f"its version is {version}, and this kzproxy knows version {VERSION}"
         )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    with closing(connection.execute("PRAGMA user_version")) as found:
+        return int(found.fetchone()[0])
 
 
 def _entry(row: _Row) -> Entry:
