@@ -14,7 +14,7 @@ def command() -> None:
 
     \b
     (umask 077; kzproxy store new-key > store.keys)
-    (umask 077; kzproxy store new-key | cat - store.keys > new; mv new store.keys)
+    (umask 077; kzproxy store new-key | cat - store.keys > new && mv new store.keys)
 
     The second line exchanges the key: the first one in the file seals from the next start on, and
     the others still open what they sealed.

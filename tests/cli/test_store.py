@@ -35,3 +35,12 @@ def test_a_file_that_is_no_store_is_left_as_it_is(tmp_path: Path, *, is_database
     assert done.stderr == f"kzproxy: {file} cannot be used as a store: it is none\n"
     assert file.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_the_keys_are_replaced_only_where_the_new_ones_were_written() -> None:
+    exchange = next(
+        line for line in store("new-key", "--help").stdout.splitlines() if "cat" in line
+    )
+    assert exchange.strip() == (
+        "(umask 077; kzproxy store new-key | cat - store.keys > new && mv new store.keys)"
+    )
