@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 5.0
 _STANDARD_INPUT = "-"
+_MAX_TOKEN = 4096
 _ENVIRONMENT = "KZPROXY_ENROLMENT_TOKEN"
 _BY = {
     "admin": "an administrator approved it",
@@ -90,7 +91,7 @@ def enroll(
     from kzproxy.client.this_machine import this_machine
 
     with _enrolling(context, kubeconfig) as enrolling:
-        one_time = sys.stdin.readline().strip() if token == _STANDARD_INPUT else token
+        one_time = _token_on_standard_input() if token == _STANDARD_INPUT else token
         device = enrolling.enrol(this_machine(name, serial), one_time)
         if wait and not device.is_approved:
             device = _waited_for(enrolling, device, seconds)
@@ -141,6 +142,13 @@ def _status_lines(presented: Document, answer: Document) -> Iterator[str]:
         yield "Your devices:"
     for one in theirs:
         yield from device_lines(one)
+
+
+def _token_on_standard_input() -> str:
+    token = sys.stdin.readline(_MAX_TOKEN).strip() if sys.stdin is not None else ""
+    if not token:  # the user meant one: this is no time to sign in instead
+        raise ClientFailure("there is no token on standard input")
+    return token
 
 
 @contextmanager

@@ -71,3 +71,14 @@ def test_without_a_browser_or_a_terminal_nobody_is_asked(
     assert done.returncode == 1
     assert "neither a browser nor a terminal to ask at; run `kzproxy login` first" in done.stderr
     assert sign_in.device_asked == []
+
+
+@pytest.mark.parametrize("typed", ["", "\n", "  \n"])
+def test_standard_input_without_a_token_enrols_nothing(
+    user: User, sign_in: SignInStandIn, typed: str
+) -> None:
+    """As where the command that should print it has failed."""
+    done = user.runs("device", "enroll", "--token", "-", typed=typed)
+    assert (done.returncode, done.stderr) == (1, "kzproxy: there is no token on standard input\n")
+    assert user.plugin.tabs == 0
+    assert sign_in.nonces == 0
