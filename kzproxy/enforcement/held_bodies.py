@@ -29,11 +29,12 @@ class HeldBodies:
     seconds: float = READ_SECONDS
 
     async def read(
-        self, exchange: Exchange, request: RequestHead, limit_bytes: int, whose: Identity
+        self, exchange: Exchange, request: RequestHead, limit_bytes: int, whose: Identity, why: str
     ) -> bytes:
         """Return the whole body, which ``exchange`` then gives once more to be sent on.
 
-        ``Expect: 100-continue`` is answered, unless the body is over its bound already.
+        ``Expect: 100-continue`` is answered, unless the body is over its bound already. ``why`` it
+        is read is told to whoever sends too much.
 
         Raises:
             PayloadTooLarge: It is over ``limit_bytes``.
@@ -42,20 +43,20 @@ class HeldBodies:
             DownstreamClosed: It did not come, or too slowly.
         """
         held = self.counted.of(whose)
-        body = await self._read(exchange, request, limit_bytes, held)
+        body = await self._read(exchange, request, limit_bytes, held, why)
         exchange.put_back(body, held.let_go)
         return body
 
     async def _read(
-        self, exchange: Exchange, request: RequestHead, limit_bytes: int, held: Held
+        self, exchange: Exchange, request: RequestHead, limit_bytes: int, held: Held, why: str
     ) -> bytes:
         if isinstance(request.body, Length):
-            _require_room(request.body.size_bytes, limit_bytes)
+            _require_room(request.body.size_bytes, limit_bytes, why)
         body = bytearray()
         try:
             async with asyncio.timeout(self.seconds):
                 while data := await exchange.receive_body():
-                    _require_room(len(body) + len(data), limit_bytes)
+                    _require_room(len(body) + len(data), limit_bytes, why)
                     held.hold(len(body) + len(data))
                     body += data
         except BaseException as error:
@@ -66,8 +67,6 @@ class HeldBodies:
         return bytes(body)
 
 
-def _require_room(size: int, limit_bytes: int) -> None:
+def _require_room(size: int, limit_bytes: int, why: str) -> None:
     if size > limit_bytes:
-        raise PayloadTooLarge(
-            f"the body is over {limit_bytes} bytes, and a kzproxy rule asks for what is in it"
-        )
+        raise PayloadTooLarge(f"the body is over {limit_bytes} bytes, and {why}")

@@ -28,6 +28,7 @@ MAX_JSON_BYTES = 3 * 1024 * 1024
 # Read by Python at 100 KiB a second or so; kubectl never sends any.
 MAX_YAML_BYTES = 64 * 1024
 MAX_DELETE_OPTIONS_BYTES = 64 * 1024
+_WHY_READ = "a kzproxy rule asks for what is in it"
 # What takes longer to read than a request may wait is read on a thread.
 _THREAD_BYTES = 64 * 1024
 
@@ -118,7 +119,8 @@ class ObjectChecks:
         max_bytes: int = MAX_JSON_BYTES,
     ) -> object:
         chosen = _format(request)
-        body = await self.held.read(exchange, request, min(max_bytes, chosen.max_bytes), whose)
+        limit_bytes = min(max_bytes, chosen.max_bytes)
+        body = await self.held.read(exchange, request, limit_bytes, whose, _WHY_READ)
         if len(body) <= _THREAD_BYTES and chosen.read is read_json:
             return chosen.read(body)
         return await asyncio.to_thread(chosen.read, body)

@@ -49,6 +49,7 @@ _ACCESS, _RULES = "selfsubjectaccessreviews", "selfsubjectrulesreviews"
 _JSON = "application/json"
 _PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAX_REVIEW_BYTES = 64 * 1024
+_WHY_READ = "kzproxy reads it to complete the answer"
 # In a turn of the loop: some 2 ms of judging.
 _JUDGED_AT_ONCE = 25
 # Of one list of rules: some seconds. A wildcard of RBAC times all that the cluster serves times
@@ -104,7 +105,8 @@ class SelfInspection:
             ProxyError: It cannot be read, or not be answered.
             DownstreamClosed: Its body did not come.
         """
-        body = await self.held.read(exchange, request, MAX_REVIEW_BYTES, attributes.subject)
+        whose = attributes.subject
+        body = await self.held.read(exchange, request, MAX_REVIEW_BYTES, whose, _WHY_READ)
         is_on_access = attributes.request.resource == _ACCESS
         namespace = "" if is_on_access else _namespace(request, body)
         sent = msgspec.structs.replace(

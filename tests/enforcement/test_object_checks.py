@@ -132,7 +132,7 @@ async def test_two_content_types_are_refused(scene: Scene) -> None:
 
 @pytest.mark.parametrize(("kind", "limit"), [(JSON, MAX_JSON_BYTES), (YAML, MAX_YAML_BYTES)])
 async def test_a_body_over_its_bound_is_refused_unread(scene: Scene, kind: str, limit: int) -> None:
-    with pytest.raises(PayloadTooLarge):
+    with pytest.raises(PayloadTooLarge, match="a kzproxy rule asks for what is in it"):
         await Asked(scene, "POST", PODS, kind, f"Content-Length: {limit + 1}").object()
 
 

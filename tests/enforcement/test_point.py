@@ -87,3 +87,14 @@ async def test_a_bug_of_an_own_endpoint_is_an_error(
     monkeypatch.setattr("kzproxy.enforcement.own_endpoints._send_json", fail)
     head = served.get("ann", "/kzproxy.dev/v1/session")
     assert await ended(served, head, 500) == "error"
+
+
+async def test_a_review_that_is_too_long_is_told_that_kzproxy_completes_its_answer(
+    served: Served,
+) -> None:
+    """Not that a rule asks for what is in it, as of a body that one does ask for."""
+    client = await served.connect()
+    line, body = "Content-Type: application/json", b"x" * 100_000
+    _, _, told = await client.ask(request("POST", REVIEWS, served.token("ann"), line, body=body))
+    assert b"the body is over 65536 bytes, and kzproxy reads it to complete the answer" in told
+    assert b"a kzproxy rule asks" not in told
