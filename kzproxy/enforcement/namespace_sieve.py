@@ -123,7 +123,8 @@ class WatchSieve:
     def __init__(self, shows: Shows) -> None:
         self._shows = shows
         self._lines = ChunkedLines(_MAX_EVENT_BYTES)
-        # Those shown in this watch: where one may be seen no longer its end must be told.
+        # Those shown in this watch: where one may be seen no longer its end must be told. Those of
+        # the list that it goes on from are not known: of others the end would tell the name.
         self._shown: set[str] = set()
         # What a Table's columns are is said with its first event alone, which may not be shown.
         self._columns: msgspec.Raw | None = None
