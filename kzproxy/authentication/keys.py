@@ -7,6 +7,7 @@ ids come in there is at most one fetch in each cool-down.
 
 import asyncio
 import logging
+import math
 from typing import Protocol
 
 from kzproxy.authentication.fetch import Documents, FetchFailed
@@ -20,6 +21,10 @@ from kzproxy.errors.kinds import ServiceUnavailable
 _log = logging.getLogger(__name__)
 
 _NO_KEYS = KeySet(())
+
+
+class KeyNotYetKnown(ServiceUnavailable):
+    """A key that may be the issuer's: it is too soon after the last fetch to ask for newer ones."""
 
 
 class KeyPublisher(Protocol):
@@ -82,6 +87,37 @@ class IssuerKeys:
             key = self._signer(token)
         return key
 
+    async def sure_signer(self, token: SignedToken) -> VerificationKey | None:
+        """Return the key that signed ``token``; None only where it is sure that none has.
+
+        For what its sender sends once, and not again after a refusal.
+
+        Raises:
+            KeyNotYetKnown: The token may be signed with a key that was published just now.
+            ServiceUnavailable: The keys cannot be had.
+        """
+        has_newer = False
+        if (key := self._signer(token)) is None:
+            has_newer = await self.sought()
+            key = self._signer(token)
+        if key is None and (self.failure or not self.tried):
+            raise self.unavailable()
+        if key is None and not has_newer and not self._knows_key_of(token):
+            raise self._not_yet_known()
+        return key
+
+    def _knows_key_of(self, token: SignedToken) -> bool:
+        # Without a name nobody can tell that it is none of the keys that are still unknown here.
+        named = token.key_id is not None
+        return named and bool(self.current().candidates(token.key_id, token.algorithm))
+
+    def _not_yet_known(self) -> KeyNotYetKnown:
+        left = self._next_fetch_at - self._clock.monotonic()
+        return KeyNotYetKnown(
+            f"signed with a key of {self.url} that is not known here yet; send it again",
+            retry_after_seconds=max(1, math.ceil(left)),
+        )
+
     def _signer(self, token: SignedToken) -> VerificationKey | None:
         keys = self.current()
         return keys.signer(token.key_id, token.algorithm, token.signing_input, token.signature)
@@ -116,21 +152,23 @@ class IssuerKeys:
         self._round_ended.set()
         self._round_ended = asyncio.Event()
 
-    async def sought(self) -> None:
+    async def sought(self) -> bool:
         """Wait for newer keys than the present ones, unless the last fetch is too young for that.
 
-        Returns in any case, at the latest a little after the fetch time-out.
+        Returns in any case, at the latest a little after the fetch time-out: whether a fetch has
+        ended since.
         """
         round_ended = self._round_ended
         if not self._fetching:
             if self._clock.monotonic() < self._next_fetch_at:
-                return
+                return False
             self._wanted.set()
         try:
             async with asyncio.timeout(self._limits.fetch_timeout.total_seconds() + 1):
                 await round_ended.wait()
         except TimeoutError:
-            return
+            return False
+        return True
 
     async def _rest(self) -> None:
         limits = self._limits

@@ -61,11 +61,10 @@ class LogoutTokenVerifier:
 
         Raises:
             Unauthenticated: It does not hold.
+            KeyNotYetKnown: It may be signed with a key that was published just now.
             ServiceUnavailable: The issuer's keys cannot be had.
         """
-        if await self._keys.signer(token) is None:
-            if self._keys.failure or not self._keys.tried:
-                raise self._keys.unavailable()
+        if await self._keys.sure_signer(token) is None:
             raise Unauthenticated(
                 f"the logout token's signature does not hold under the keys of {self._issuer}"
             )

@@ -124,12 +124,10 @@ class SecurityEventVerifier:
 
         Raises:
             SetRefused: It does not hold.
-            ServiceUnavailable: The transmitter's keys cannot be had.
+            ServiceUnavailable: The transmitter's keys cannot be had, or not yet.
         """
         token = self._read(text)
-        if await self.keys.signer(token) is None:
-            if self.keys.failure or not self.keys.tried:
-                raise self.keys.unavailable()
+        if await self.keys.sure_signer(token) is None:
             raise _refused(SetError.INVALID_KEY, "the signature holds under none of your keys")
         claims = VerifiedClaims(token.claims)
         try:

@@ -12,6 +12,7 @@ from aiohttp import web
 from kzproxy.administrator.signal import Signal, SignalKind, SignalSource, SignalSubject
 from kzproxy.administrator.signals import Signals
 from kzproxy.audit.schema import SignalRefusedRecord
+from kzproxy.authentication.keys import KeyNotYetKnown
 from kzproxy.authentication.logout_token import LOGOUT_TYPES, LogoutToken, LogoutTokenVerifier
 from kzproxy.authentication.signed_token import SignedToken, read_signed_token
 from kzproxy.clock.system import Clock
@@ -68,6 +69,9 @@ class LogoutReceiver:
             logout = await self._verifier(token).verify(token)
         except (Unauthenticated, BadRequest, PayloadTooLarge) as error:
             return await self._refuse(request, error.message)
+        except KeyNotYetKnown as error:
+            # Anybody can name a key that nobody knows, so it is counted as what is refused is.
+            return await self._refuse(request, error.message, error.retry_after_seconds)
         signal, source = _signal(logout)
         outcome = await self._signals.take(signal, source)
         self._metrics.count_signal(STREAM, signal.kind.value, outcome.value)
@@ -81,7 +85,9 @@ class LogoutReceiver:
             raise Unauthenticated("the logout token's `iss` is not an issuer that is known here")
         return verifier
 
-    async def _refuse(self, request: web.Request, why: str) -> web.Response:
+    async def _refuse(
+        self, request: web.Request, why: str, again_after: int | None = None
+    ) -> web.Response:
         self._metrics.count_signal(STREAM, SignalKind.SIGNED_OUT.value, "refused")
         record = SignalRefusedRecord(
             ts=self._clock.now(),
@@ -91,6 +97,8 @@ class LogoutReceiver:
             address=request.remote or "",
         )
         status, headers = _BAD_REQUEST, dict(_NO_STORE)
+        if again_after is not None:
+            status, headers["Retry-After"] = _UNAVAILABLE, str(again_after)
         too_many = await self._refused.note(record)
         if too_many is not None:
             status, headers["Retry-After"] = too_many.code, str(too_many.retry_after_seconds)

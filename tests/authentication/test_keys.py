@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from kzproxy.authentication.keys import IssuerKeys
+from kzproxy.authentication.keys import IssuerKeys, KeyNotYetKnown
 from kzproxy.authentication.settings import KeyLimits
+from kzproxy.authentication.signed_token import read_signed_token
 from kzproxy.errors.kinds import ServiceUnavailable
 from tests.authentication.scene import running, settings_of
 from tests.servers.authority import Authority
@@ -299,6 +300,35 @@ async def test_e4_6_each_cool_down_allows_one_more_fetch(issuer, clock):
             await keys.sought()
             assert issuer.key_fetches == expected
             clock.advance(timedelta(seconds=10))
+
+
+async def test_whether_a_key_signed_is_said_only_where_it_is_known(issuer, clock):
+    """For what is sent once: a no is final."""
+    new, unnamed = SigningKey.make("key-2"), SigningKey.make("key-3")
+    named, forged = (read_signed_token(key.token({})) for key in (new, SigningKey.make("key-1")))
+    nameless = read_signed_token(unnamed.token({}, kid=None))
+    keys = IssuerKeys(settings_of(issuer), clock)
+    async with running(keys):
+        await keys.sought()
+        clock.advance(timedelta(seconds=4))
+        issuer.keys.append(new)
+        for token in (named, nameless):
+            with pytest.raises(KeyNotYetKnown) as refused:
+                await keys.sure_signer(token)
+            assert refused.value.retry_after_seconds == 6
+        assert await keys.sure_signer(forged) is None  # its key is known, and has not signed it
+        assert issuer.key_fetches == 1
+        clock.advance(timedelta(seconds=6))
+        assert (await keys.sure_signer(named)).key_id == "key-2"
+        with pytest.raises(KeyNotYetKnown):
+            await keys.sure_signer(nameless)
+        clock.advance(timedelta(seconds=10))
+        assert await keys.sure_signer(nameless) is None
+        assert issuer.key_fetches == 3
+        issuer.keys_answer = Answer(status=500, body=b"")
+        clock.advance(timedelta(seconds=10))
+        with pytest.raises(ServiceUnavailable, match="could not be fetched"):
+            await keys.sure_signer(nameless)
 
 
 async def test_a_client_that_hangs_up_does_not_end_the_fetch(issuer, clock):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.web.refused_signals import WRITTEN_PER_MINUTE
 from tests.administrator.signal_world import IDP, Worker, direct
 from tests.authentication.manual_clock import ManualClock
 from tests.servers.tokens import SigningKey, base64url, hmac_token, json_bytes
@@ -88,8 +89,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_what_does_not_hold_is_refused_and_changes_nothing(
-    receiver: Receiving, name: str
+    receiver: Receiving, clock: ManualClock, name: str
 ) -> None:
+    clock.advance(timedelta(seconds=10))  # the issuer can be asked for its keys again
     record = await signed_in(receiver)
     before = await receiver.worker.kept.store.revision()
     status, answer, cached = await receiver.log_out(REFUSED[name](receiver))
@@ -137,3 +139,34 @@ async def test_keys_that_cannot_be_had_have_it_sent_again(
     clock.advance(timedelta(hours=13))
     status, _, cached = await receiver.log_out(KEY.token(receiver.logout_claims()))
     assert (status, cached) == (503, "no-store")
+
+
+async def test_a_token_under_a_key_that_is_too_new_is_sent_again_and_taken(
+    receiver: Receiving, clock: ManualClock
+) -> None:
+    record = await signed_in(receiver)
+    new = SigningKey.make("rsa-2", "RS256")
+    receiver.issuer.keys.append(new)
+    token = new.token(receiver.logout_claims())
+    async with receiver.client.post("/backchannel_logout", data={"logout_token": token}) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+        assert answer.headers["Cache-Control"] == "no-store"
+    assert not ended(receiver.worker, record)
+    clock.advance(timedelta(seconds=10))
+    assert (await receiver.log_out(token))[0] == 200
+    assert ended(receiver.worker, record)
+
+
+async def test_e4_6_invented_keys_make_no_more_work_than_what_else_is_refused(
+    receiver: Receiving, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No fetch, no line in the diagnostic log, and few in the decision log."""
+    fetches = receiver.issuer.key_fetches
+    statuses = [
+        (await receiver.log_out(SigningKey.make(f"x{number}").token(receiver.logout_claims())))[0]
+        for number in range(WRITTEN_PER_MINUTE + 5)
+    ]
+    assert statuses == [503] * WRITTEN_PER_MINUTE + [429] * 5
+    assert len(receiver.worker.records("signal.refused")) == WRITTEN_PER_MINUTE
+    assert receiver.issuer.key_fetches == fetches
+    assert not caplog.records

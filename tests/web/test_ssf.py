@@ -170,8 +170,9 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_what_does_not_hold_is_refused_and_changes_nothing(
-    receiver: Receiving, watched: Watched, name: str
+    receiver: Receiving, watched: Watched, clock: ManualClock, name: str
 ) -> None:
+    clock.advance(timedelta(seconds=10))  # the transmitter can be asked for its keys again
     error, made = REFUSED[name]
     before = await receiver.worker.kept.store.revision()
     status, answer = await receiver.post(made(receiver))
@@ -411,9 +412,29 @@ async def test_a_new_key_is_fetched_once_and_not_for_each_event(
     assert issuer.key_fetches == 2
     for number in range(5):
         forged = SigningKey(key_id=f"x{number}", algorithm="RS256", private=FORGED.private)
-        status, answer = await receiver.post(receiver.sign(receiver.claims(), forged))
-        assert (status, answer["err"]) == (400, "invalid_key")
+        assert (await receiver.post(receiver.sign(receiver.claims(), forged)))[0] == 503
     assert issuer.key_fetches == 2
+    clock.advance(timedelta(seconds=11))
+    status, answer = await receiver.post(receiver.sign(receiver.claims(), forged))
+    assert (status, answer["err"]) == (400, "invalid_key")
+    assert issuer.key_fetches == 3
+
+
+async def test_an_event_under_a_key_that_is_too_new_is_sent_again_and_taken(
+    receiver: Receiving, issuer: TestIssuer, watched: Watched, clock: ManualClock
+) -> None:
+    """Its transmitter would never send it again after a 400."""
+    new = SigningKey.make("rsa-2", "RS256")
+    issuer.keys.append(new)
+    event = receiver.sign(receiver.claims(), new)
+    headers = {"Content-Type": "application/secevent+jwt", "Authorization": AUTHORIZATION}
+    async with receiver.client.post("/ssf/v1/events/idp", data=event, headers=headers) as answer:
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "10")
+    assert watched.lives
+    assert issuer.key_fetches == 1
+    clock.advance(timedelta(seconds=10))
+    assert (await receiver.post(event))[0] == 202
+    assert not watched.lives
 
 
 async def test_keys_that_cannot_be_had_have_it_sent_again(
