@@ -203,8 +203,8 @@ class Node:
             return self._whole_characters(str(node.value))
         try:
             value: object = yaml.SafeLoader("").construct_object(node)
-        except ValueError:
-            self._wrong("a number that can be read")
+        except (ValueError, LookupError, OverflowError):  # by a tag, a text need not fit
+            self.mistake(f"cannot be read as {_KINDS[kind]}, which YAML takes it for")
             return None
         return value
 

@@ -194,6 +194,10 @@ def test_what_another_program_defines_is_read_as_json_would_be(read, mistakes):
         "a: !!binary eA==",
         "a: " + "9" * 6000,
         "a: !!int x",
+        "a: !!bool v1",
+        "a: !!int ''",
+        "a: !!float ''",
+        "a: 1" + ":30" * 200 + ".0",
     ],
 )
 def test_a_raw_value_still_refuses_what_means_something_else(read, mistakes, text):
