@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from kzproxy.config.document import Node
 
@@ -31,3 +32,14 @@ def read_address(node: Node) -> Address:
     if not 0 <= number <= _MAX_PORT:
         node.mistake(f"{number} is not a port")
     return Address(host=host, port=number)
+
+
+def names_https_host(text: str) -> bool:
+    """Whether a text is an https URL, in plain characters, of a host that it names."""
+    if not text.isascii() or not text.isprintable() or any(mark in text for mark in " \\"):
+        return False
+    try:
+        parts = urlsplit(text)
+        return text.startswith("https://") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

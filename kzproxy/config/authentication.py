@@ -7,9 +7,9 @@ to keep out.
 """
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from kzproxy.authentication.settings import JwtIssuerSettings
+from kzproxy.config.addresses import names_https_host
 from kzproxy.config.claim_mappings import check_email_verified, extra, named_by, uid
 from kzproxy.config.claim_rules import Seen, claim_rules, user_rules
 from kzproxy.config.document import Mistakes, Node, read_document
@@ -91,13 +91,7 @@ def _https_url(node: Node) -> str:
 
 
 def _is_plain_https(text: str) -> bool:
-    if not text.isascii() or not text.isprintable() or any(mark in text for mark in " @?#\\"):
-        return False
-    try:
-        parts = urlsplit(text)
-        return text.startswith("https://") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
+    return names_https_host(text) and not any(mark in text for mark in "@?#")
 
 
 def _discovery_url(issuer: dict[str, Node], url: str, seen: Seen) -> str:

@@ -139,16 +139,20 @@ class Node:
             self.mistake("must not be empty")
         return self._whole_characters(text)
 
+    def filled_sequence(self) -> list["Node"]:
+        """Return the items of a list; an empty one is a mistake: it would not say what it means."""
+        items = self.sequence()
+        if not items and self.is_sequence():
+            self.mistake("the list must not be empty; leave the field out or name something")
+        return items
+
     def strings(self, *, may_be_empty: bool = False) -> tuple[str, ...]:
-        """Return a list of texts. An empty list is a mistake: it would not say what it means.
+        """Return a list of texts; see ``filled_sequence``.
 
         Args:
             may_be_empty: Whether a text in the list may be empty.
         """
-        items = self.sequence()
-        if not items and self.is_sequence():
-            self.mistake("the list must not be empty; leave the field out or name something")
-        return tuple(item.string(may_be_empty=may_be_empty) for item in items)
+        return tuple(item.string(may_be_empty=may_be_empty) for item in self.filled_sequence())
 
     def integer(self, minimum: int, maximum: int) -> int:
         """Return a decimal number within the bounds, both included; ``minimum`` on a mistake."""

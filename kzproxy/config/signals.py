@@ -8,6 +8,7 @@ from pathlib import Path
 from kzproxy.administrator.signal import SignalSource
 from kzproxy.authentication.security_event import DEFAULT_ALGORITHMS, TransmitterSettings
 from kzproxy.authentication.settings import JwtIssuerSettings
+from kzproxy.config.addresses import names_https_host
 from kzproxy.config.document import Node
 from kzproxy.config.files import authority_text, file_text
 
@@ -113,7 +114,7 @@ def _name(node: Node) -> str:
 
 def _url(node: Node) -> str:
     text = node.string()
-    if text and not (text.startswith("https://") and text.isascii() and text.isprintable()):
+    if text and not names_https_host(text):
         node.mistake("must be an https URL, exactly as the transmitter writes it")
     return text
 
@@ -122,7 +123,7 @@ def _users_of(fields: dict[str, Node], issuer: str, known: tuple[str, ...]) -> t
     if "usersOf" not in fields:
         return (issuer,) if issuer in known else ()
     found = []
-    for item in fields["usersOf"].sequence():
+    for item in fields["usersOf"].filled_sequence():
         url = item.string()
         if url and url not in known:
             item.mistake(f"is no issuer of the authenticationFile; those are: {', '.join(known)}")
@@ -133,7 +134,7 @@ def _users_of(fields: dict[str, Node], issuer: str, known: tuple[str, ...]) -> t
 def _algorithms(fields: dict[str, Node]) -> frozenset[str]:
     if "algorithms" not in fields:
         return DEFAULT_ALGORITHMS
-    return frozenset(item.choice(_ALGORITHMS) for item in fields["algorithms"].sequence())
+    return frozenset(item.choice(_ALGORITHMS) for item in fields["algorithms"].filled_sequence())
 
 
 def _critical(fields: dict[str, Node]) -> frozenset[str]:
