@@ -95,7 +95,9 @@ def changed_groups(claims: VerifiedClaims, issuer: JwtIssuerSettings) -> tuple[s
         Unauthenticated: They are not what groups may be.
     """
     mapping = issuer.groups
-    if not isinstance(mapping, PrefixedClaim) or mapping.claim not in claims or issuer.user_rules:
+    if not isinstance(mapping, PrefixedClaim) or issuer.user_rules:
+        return None
+    if claims.get(mapping.claim) is None:
         return None
     groups = _groups(claims, mapping)
     _check_reserved("", groups, issuer)
@@ -140,10 +142,10 @@ def _groups(
         return ()
     if isinstance(mapping, MappingExpression):
         return mapped_names(claims, mapping.expression, "claimMappings.groups")
-    if mapping.claim not in claims:
+    value = claims.get(mapping.claim)
+    if value is None:  # not there, or null, which Go reads into a list of none
         _refuse_groups_elsewhere(claims, mapping.claim)
         return ()
-    value = claims[mapping.claim]
     listed = value if isinstance(value, list) else [value]
     if len(listed) > MAX_GROUPS:
         raise Unauthenticated(

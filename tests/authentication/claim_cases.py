@@ -62,6 +62,8 @@ CASES = [
             {"uid": "1", "hd": "example.com"},
             {"uid": "1", "hd": "example.com", "groups": "one"},
             {"uid": "1", "hd": "example.com", "groups": ["one", "two"]},
+            {"uid": "1", "hd": "example.com", "groups": None},
+            {"uid": "1", "hd": "example.com", "groups": []},
             {"uid": "1", "hd": "example.com", "groups": [1]},
             {"uid": "1", "hd": "example.com", "groups": {"a": "b"}},
             {"uid": 1, "hd": "example.com"},
@@ -70,6 +72,7 @@ CASES = [
             {"hd": "example.com"},
             {"uid": "1", "hd": "example.com", "sub": 5},
         ],
+        [{"uid": "1", "hd": "example.com", "groups": names} for names in ("", ["a", None], [None])],
     ),
     Case(
         "username",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kzproxy.authentication.claims import identity_of
+from kzproxy.authentication.claims import changed_groups, identity_of
 from kzproxy.authentication.mapping import MAX_GROUPS
 from kzproxy.authentication.settings import (
     ExtraClaim,
@@ -199,15 +199,23 @@ def test_e2_10_groups_are_never_split_or_joined(claim, groups):
 
 def test_groups_may_be_absent_or_unmapped():
     assert mapped().groups == ()
+    assert mapped(groups=None).groups == ()  # as kube-apiserver: null is a list of none
     assert mapped(settings(groups=None), groups=["a"]).groups == ()
 
 
 @pytest.mark.parametrize(
-    "claim", [None, 5, True, {"a": "b"}, [None], ["a", 5], [["a"]], [""], ["a", " "], ["a\nb"], ""]
+    "claim", [5, True, {"a": "b"}, [None], ["a", 5], [["a"]], [""], ["a", " "], ["a\nb"], ""]
 )
 def test_groups_that_are_not_clean_names_refuse_the_token(claim):
     with pytest.raises(Unauthenticated, match="claim `groups`, entry"):
         mapped(groups=claim)
+
+
+@pytest.mark.parametrize("claims", [{}, {"groups": None}])
+def test_a_change_that_names_no_groups_says_nothing_of_them(claims):
+    """Whoever has some must not lose them by it, and with them what a deny rule looks at."""
+    assert changed_groups(VerifiedClaims(claims), settings()) is None
+    assert changed_groups(VerifiedClaims({"groups": []}), settings()) == ()
 
 
 def test_too_many_groups_are_refused_and_never_cut_off():
@@ -221,6 +229,8 @@ def test_groups_that_the_issuer_keeps_elsewhere_refuse_the_token():
     """A deny rule may name one of them."""
     with pytest.raises(Unauthenticated, match="refers elsewhere"):
         mapped(_claim_names={"groups": "src1"}, _claim_sources={"src1": {"endpoint": "https://x"}})
+    with pytest.raises(Unauthenticated, match="refers elsewhere"):
+        mapped(groups=None, _claim_names={"groups": "src1"})
     assert mapped(_claim_names={"photos": "src1"}).groups == ()
 
 
