@@ -327,6 +327,14 @@ CASES = [
         mapped("claims.sub", **claim_rule("claims.a.indexOf('é') == 1")),
         [{"a": "xé"}, {"a": "éx"}, {"a": ""}],
     ),
+    # The library has no result beyond a text's end, where kube-apiserver has -1.
+    Case(
+        "indexOf from a place",
+        mapped("claims.sub", **claim_rule("claims.a.indexOf('x', 2) == -1")),
+        [{"a": "ab"}, {"a": "abc"}, {"a": "abx"}],
+        stricter=[{"a": "a"}, {"a": ""}],
+        any_claims=False,
+    ),
     Case(
         "lastIndexOf",
         mapped("claims.sub", **claim_rule("claims.a.lastIndexOf('x') == 2")),
