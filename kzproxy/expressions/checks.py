@@ -173,6 +173,12 @@ def _join(node: Tree, _: Bounds) -> str:
     return ""
 
 
+def _last_index(node: Tree, _: Bounds) -> str:
+    if len(node.arguments) > 1:  # Where that is the text's length, kube-apiserver finds nothing.
+        return "`lastIndexOf` must not be given a place to begin at"
+    return ""
+
+
 def _index(node: Tree, bounds: Bounds) -> str:
     index = node.children[1]
     if index.kind is not Kind.CONSTANT:
@@ -189,6 +195,7 @@ _ARGUMENTS: dict[str, Callable[[Tree, Bounds], str]] = {
     "date": _zone,
     "replace": _replace,
     "join": _join,
+    "lastIndexOf": _last_index,
     "_[_]": _index,
     "_[?_]": _index,
     "_?._": _index,

@@ -62,6 +62,7 @@ def mistake_in(text: str) -> ExpressionError:
         ("ip(text.one) == text.one", 1, 3, "must be followed by a method"),
         ("text.one.replace('x', 'xx') == ''", 1, 17, "must not make the text longer"),
         ("['x'].join(text.one) == ''", 1, 11, "separator as a literal"),
+        ("text.one.lastIndexOf('x', 1) == 1", 1, 21, "must not be given a place to begin at"),
         ("names[n] == 'x'", 1, 6, "named by a literal"),
         ("names.all(x, x in names)", 1, 19, "again at each step"),
         ("names.exists(text, text == 'x')", 1, 13, "must not use `text`"),
