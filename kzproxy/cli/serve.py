@@ -13,6 +13,8 @@ from kzproxy.config.configured import Configured
 from kzproxy.server.worker import Worker
 from kzproxy.transport.readiness import new_event_loop
 
+log = logging.getLogger(__name__)
+
 _MAX_WORKERS = 64
 
 
@@ -70,8 +72,13 @@ def command(
         # free again for what serves, and would otherwise be left behind for good.
         from kzproxy.server.serve import serve
 
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(serve(configured, clock, __version__, worker))
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(serve(configured, clock, __version__, worker))
+        except OSError:
+            # What can go wrong with files and sockets is seen to; of a bug the place matters.
+            log.exception("bug: kzproxy ends")
+            raise SystemExit(1) from None
     else:
         from kzproxy.server.supervise import supervise  # here: a worker does without it
 

@@ -16,4 +16,5 @@ def unwritten(error: OSError | UnicodeEncodeError) -> str:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
-    return error.strerror or str(error)
+    words = error.strerror or str(error)
+    return words if error.filename is None else f"{os.fsdecode(error.filename)}: {words}"

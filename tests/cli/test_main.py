@@ -122,6 +122,18 @@ def test_output_that_cannot_be_written_is_a_line_and_exit_1(arguments: list[str]
     assert (done.returncode, done.stderr) == (1, "kzproxy: No space left on device\n")
 
 
+def test_a_file_that_cannot_be_used_is_named() -> None:
+    says = (
+        "import sys; from kzproxy.client.standard_output import unwritten;"
+        "said = unwritten(FileNotFoundError(2, 'No such file or directory', 'a/b'));"
+        "sys.stderr.write(said)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", says], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "a/b: No such file or directory"
+
+
 def test_an_argument_that_is_not_utf_8_is_a_line_and_exit_1() -> None:
     """A shell hands over any bytes."""
     done = kzproxy("device", "list", "--user", "\udcff", "--kubeconfig", "/dev/null")
