@@ -4,6 +4,7 @@ No session is ever resumed, so that an identity from a certificate never outlive
 no tickets, no renegotiation, and a resumed TLS 1.2 session is closed by either listener.
 """
 
+import errno
 import os
 import ssl
 from dataclasses import dataclass
@@ -99,6 +100,20 @@ class _LightSocket(ssl.SSLSocket):
         "server_side",
         "suppress_ragged_eofs",
     )
+
+    def getpeername(self) -> Any:
+        """Return the peer's name; where it is gone while this is being made, close this first.
+
+        ``SSLSocket`` asks for it then. It would leave itself to the garbage collector, descriptor
+        and all, or (before Python 3.11.4) go on without TLS.
+        """
+        try:
+            return super().getpeername()
+        except OSError as error:
+            if hasattr(self, "_connected"):
+                raise
+            self.close()
+            raise ConnectionResetError(errno.ECONNRESET, "the peer has hung up") from error
 
 
 def _harden(context: ssl.SSLContext, minimum_version: ssl.TLSVersion) -> None:

@@ -24,8 +24,6 @@ def client_stream(sock: socket.socket, context: ssl.SSLContext, server_name: str
         ValueError: No certificate can be for ``server_name``.
     """
     try:
-        # Of one that is gone the ssl module would take the descriptor, and not close it.
-        sock.getpeername()
         tls = context.wrap_socket(
             sock,
             server_hostname=server_name,
