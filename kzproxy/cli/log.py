@@ -97,15 +97,16 @@ def _lines(files: tuple[Path, ...], places: list[tuple[Path, int]]) -> Iterator[
 def _followed(file: Path) -> Iterator[bytes]:
     """Read ``file`` for ever, and go on in what takes its place, one after the other."""
     older = set(moved_files(file))
-    with contextlib.ExitStack() as opened:
-        log = opened.enter_context(file.open("rb"))
+    log = file.open("rb")
+    try:
         while True:
             yield from _until_replaced(file, log)
             # Held before the moved ones are listed, so that none is passed over or comes twice.
-            present = opened.enter_context(file.open("rb"))
-            yield from _moved_between(file, log, present, older)
-            log.close()
-            log = present
+            replaced, log = log, file.open("rb")
+            with replaced:
+                yield from _moved_between(file, replaced, log, older)
+    finally:
+        log.close()
 
 
 def _moved_between(
