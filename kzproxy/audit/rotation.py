@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-_STAMP_AND_SEQ = r"\.(\d{8}T\d{6}Z)-\d{12}"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rotation:
@@ -72,9 +70,14 @@ def moved_files(path: Path) -> list[Path]:
 
 def _stamped(path: Path) -> dict[Path, str]:
     """Return what ``move_aside`` has made of ``path``, with the stamp in the name of each."""
-    ours = re.compile(re.escape(path.name) + _STAMP_AND_SEQ)
+    ours = _ours(path)
     found = {each: ours.fullmatch(each.name) for each in path.parent.iterdir()}
     return {each: match[1] for each, match in found.items() if match is not None}
+
+
+def _ours(path: Path) -> re.Pattern[str]:
+    """Return what the names begin with that ``move_aside`` gives: the first group is the stamp."""
+    return re.compile(re.escape(path.name) + r"\.(\d{8}T\d{6}Z)-\d{12}")
 
 
 def moved_by_anybody(path: Path) -> list[Path]:
@@ -103,7 +106,7 @@ def _written_at(path: Path, moved: Iterable[Path]) -> dict[Path, int]:
 
     The clock may have been set back in between, and names tell their order.
     """
-    ours = re.compile(re.escape(path.name) + _STAMP_AND_SEQ)
+    ours = _ours(path)
     latest, written_at = 0, {}
     for each in sorted(moved):
         written_at[each] = each.lstat().st_mtime_ns
