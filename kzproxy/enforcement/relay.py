@@ -325,7 +325,7 @@ class Relay:
         seconds = self._api_server.timeouts.answer_seconds
         while len(body) < _MAX_REFUSAL_BYTES and (more := await connection.receive_body(seconds)):
             body += more
-        said = payload(answer.body, bytes(body))
+        said = payload(answer.body, body)
         check_refusal(answer, self._info, said, self._account, self._metrics)
         return bytes(body)
 
