@@ -23,7 +23,7 @@ from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.parts import Parts, build_parts
 from kzproxy.server.reload import Reloader
 from kzproxy.server.services import Services, build_services
-from kzproxy.server.startup import checked_account, read_namespaces
+from kzproxy.server.startup import awaited_namespaces, checked_account
 from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
@@ -104,7 +104,7 @@ async def _first(
     """Make the first generation, once kube-apiserver has said what must be known before."""
     account = await _account(settings, parts, services)
     generation = first_generation(settings, parts, authenticator, services, account)
-    await read_namespaces(generation.namespaces)
+    await awaited_namespaces(generation.namespaces, services.clock, log.warning)
     log.info("acting as %s at %s", account, settings.upstream.authority)
     return generation
 

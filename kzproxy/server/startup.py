@@ -2,21 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from kzproxy.clock.system import Clock
 from kzproxy.errors.configuration import ConfigurationError, Mistake
-from kzproxy.errors.kinds import ProxyError
+from kzproxy.errors.kinds import ProxyError, ServiceUnavailable, UpstreamTimeout
 from kzproxy.server.account_checks import AccountReport, check_account
 from kzproxy.upstream.api_server import ApiServer
-from kzproxy.upstream.namespaces import NamespaceLabels
+from kzproxy.upstream.namespaces import NamespaceLabels, NamespacesRefused
 
 # kube-apiserver and kzproxy are often started together.
 _PATIENCE_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
-_SILENCE = AccountReport(
-    reached=False,
-    problems=(f"cannot reach kube-apiserver: no answer within {_PATIENCE_SECONDS:.0f} s",),
-)
+
+_Found = TypeVar("_Found")
 
 
 async def checked_account(
@@ -29,7 +28,17 @@ async def checked_account(
     Raises:
         ConfigurationError: Its account cannot do the job, or can do more than the job.
     """
-    report = await _patiently(lambda: check_account(api_server, send_uid=send_uid), clock, tell)
+
+    async def check() -> AccountReport:
+        report = await check_account(api_server, send_uid=send_uid)
+        if not report.reached:
+            raise ServiceUnavailable(report.problems[0])
+        return report
+
+    try:
+        report = await _patiently(check, clock, tell)
+    except ProxyError as error:
+        raise ConfigurationError([Mistake(source="upstream", message=error.message)]) from error
     if report.problems:
         raise ConfigurationError(
             [Mistake(source="upstream", message=problem) for problem in report.problems]
@@ -37,8 +46,25 @@ async def checked_account(
     return report.username
 
 
-async def read_namespaces(namespaces: NamespaceLabels | None) -> None:
+async def awaited_namespaces(
+    namespaces: NamespaceLabels | None, clock: Clock, tell: Callable[[str], None]
+) -> None:
     """Have the labels of namespaces known before anything is judged by them.
+
+    Waits for kube-apiserver as ``checked_account`` does.
+
+    Raises:
+        ConfigurationError: Rules look at them, and they cannot be had.
+    """
+    if namespaces is not None:
+        try:
+            await _patiently(namespaces.read, clock, tell)
+        except ProxyError as error:
+            raise _not_had(error.message) from error
+
+
+async def read_namespaces(namespaces: NamespaceLabels | None) -> None:
+    """Do the same in one try: who reloads tries again by itself.
 
     Raises:
         ConfigurationError: Rules look at them, and they cannot be had.
@@ -50,28 +76,39 @@ async def read_namespaces(namespaces: NamespaceLabels | None) -> None:
             await namespaces.read()
     except (ProxyError, TimeoutError) as error:
         why = error.message if isinstance(error, ProxyError) else "kube-apiserver is too slow"
-        raise ConfigurationError([Mistake(source="policyFiles", message=why)]) from error
+        raise _not_had(why) from error
+
+
+def _not_had(why: str) -> ConfigurationError:
+    return ConfigurationError([Mistake(source="policyFiles", message=why)])
 
 
 async def _patiently(
-    check: Callable[[], Awaitable[AccountReport]], clock: Clock, tell: Callable[[str], None]
-) -> AccountReport:
-    """Check until there is an answer; when time is up, the last try's failure is what is known."""
+    attempt: Callable[[], Awaitable[_Found]], clock: Clock, tell: Callable[[str], None]
+) -> _Found:
+    """Try until it can be done.
+
+    Raises:
+        ProxyError: Why it cannot; when time is up, what the last try said.
+    """
     ends = clock.monotonic() + _PATIENCE_SECONDS
-    report = _SILENCE
+    known: ProxyError | None = None
     while (left := ends - clock.monotonic()) > 0:
         limit = asyncio.timeout(left)
         try:
             async with limit:
-                found = await check()
+                return await attempt()
         except TimeoutError:
             if limit.expired():
                 break
             raise
-        if found.reached:
-            return found
-        if report is _SILENCE:
-            tell(f"{found.problems[0]}; trying for {_PATIENCE_SECONDS:.0f} s")
-        report = found
+        except NamespacesRefused:
+            raise
+        except (ServiceUnavailable, UpstreamTimeout) as error:
+            if known is None:
+                tell(f"{error.message}; trying for {_PATIENCE_SECONDS:.0f} s")
+            known = error
         await asyncio.sleep(_PAUSE_SECONDS)
-    return report
+    raise known or ServiceUnavailable(
+        f"cannot reach kube-apiserver: no answer within {_PATIENCE_SECONDS:.0f} s"
+    )

@@ -41,7 +41,7 @@ _WATCH_SECONDS = 300
 # kube-apiserver sends a bookmark a minute (apiserver pkg/storage/cacher, bookmarkFrequency).
 _SILENCE_SECONDS = 150.0
 _RETRY_SECONDS = (0.2, 1.0, 2.0, 5.0)
-_OK, _NOT_FOUND, _GONE = 200, 404, 410
+_OK, _NOT_FOUND, _GONE, _TOO_MANY, _FAILED = 200, 404, 410, 429, 500
 
 
 class _Metadata(msgspec.Struct):
@@ -79,6 +79,10 @@ class _Expired(ServiceUnavailable):
 
     def __init__(self) -> None:
         super().__init__("kube-apiserver wants the namespaces to be listed anew")
+
+
+class NamespacesRefused(ServiceUnavailable):
+    """kube-apiserver does not give them to kzproxy's account, which no waiting changes."""
 
 
 class NamespaceLabels:
@@ -291,9 +295,12 @@ def _labels(namespace: _Namespace) -> Labels:
 
 
 def _not_given(status: int) -> ServiceUnavailable:
-    return ServiceUnavailable(
-        f"kube-apiserver answers {status} where kzproxy asks for the namespaces; a rule looks at"
-        " their labels, for which its account needs deploy/rbac/namespaces"
+    answers = f"kube-apiserver answers {status} where kzproxy asks for the namespaces"
+    if status == _TOO_MANY or status >= _FAILED:
+        return ServiceUnavailable(answers)
+    return NamespacesRefused(
+        f"{answers}; a rule looks at their labels, for which its account needs"
+        " deploy/rbac/namespaces"
     )
 
 

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from kzproxy.errors.configuration import ConfigurationError
-from kzproxy.server.startup import checked_account
+from kzproxy.server.startup import awaited_namespaces, checked_account
 from kzproxy.upstream.api_server import ApiServer
+from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.timeouts import UpstreamTimeouts
 from tests.authentication.manual_clock import ManualClock
 from tests.servers.scripted_api_server import (
@@ -45,6 +46,14 @@ class Leaping(ManualClock):
 def fail(connection: Connection, head: bytes) -> None:
     take_body(connection, head)
     connection.send(LEADERLESS)
+
+
+def list_none(connection: Connection, head: bytes) -> None:
+    connection.send(json_answer(200, {"metadata": {"resourceVersion": "7"}, "items": []}))
+
+
+def forbid(connection: Connection, head: bytes) -> None:
+    connection.send(json_answer(403, {"message": "no"}))
 
 
 def say_nothing(connection: Connection, head: bytes) -> None:
@@ -118,3 +127,29 @@ async def test_who_never_answers_is_named_in_time(
     with pytest.raises(ConfigurationError, match="kube-apiserver: no answer within 30 s"):
         async with asyncio.timeout(10):
             await checked_account(api_server, send_uid=True, clock=Leaping(), tell=print)
+
+
+async def test_a_start_takes_while_namespaces_cannot_be_listed_for_a_moment(
+    api_server: ApiServer,  # noqa: F811 - a fixture
+    stand_in: ScriptedApiServer,  # noqa: F811 - a fixture
+) -> None:
+    stand_in.script = at_first(fail, then=list_none)
+    labels, told = NamespaceLabels(api_server, ManualClock(), lambda _: None), list[str]()
+
+    await awaited_namespaces(labels, ManualClock(), told.append)
+    assert labels.problem == ""
+    assert told == [
+        "kube-apiserver answers 503 where kzproxy asks for the namespaces; trying for 30 s"
+    ]
+
+
+async def test_nobody_waits_for_namespaces_that_kzproxy_may_not_list(
+    api_server: ApiServer,  # noqa: F811 - a fixture
+    stand_in: ScriptedApiServer,  # noqa: F811 - a fixture
+) -> None:
+    stand_in.script = forbid
+    labels, told = NamespaceLabels(api_server, ManualClock(), lambda _: None), list[str]()
+
+    with pytest.raises(ConfigurationError, match=r"403.*its account needs deploy/rbac/namespaces"):
+        await awaited_namespaces(labels, ManualClock(), told.append)
+    assert (told, len(stand_in.heads)) == ([], 1)
