@@ -9,6 +9,7 @@ changed again.
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
@@ -129,7 +130,11 @@ class Reloader:
             account = await self._checked_account(settings, parts)
         generation = next_generation(before, settings, parts, self._services, account)
         if generation.namespaces is not before.namespaces:
-            await read_namespaces(generation.namespaces)
+            with ExitStack() as unless_read:
+                if generation.api_server is not before.api_server:
+                    unless_read.callback(generation.api_server.close)
+                await read_namespaces(generation.namespaces)
+                unless_read.pop_all()
         return generation
 
     async def _checked_account(self, settings: ProxySettings, parts: Parts) -> str:

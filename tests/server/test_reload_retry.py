@@ -1,6 +1,7 @@
 """What failed for a reason that no file shows is tried again, on a clock of the test's."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +20,15 @@ from kzproxy.server.reload import RETRY_SECONDS, Reloader
 from kzproxy.server.services import build_services
 from tests.authentication.manual_clock import ManualClock
 from tests.proxy.issuer_thread import issuer_in_thread
-from tests.proxy.world import configuration
+from tests.proxy.world import POLICY, configuration
 from tests.servers.authority import Authority
-from tests.servers.scripted_api_server import ACCOUNT, ScriptedApiServer, scripted_api_server
+from tests.servers.scripted_api_server import (
+    ACCOUNT,
+    Connection,
+    ScriptedApiServer,
+    json_answer,
+    scripted_api_server,
+)
 
 RETRY = timedelta(seconds=RETRY_SECONDS)
 MOMENT = timedelta(milliseconds=1)
@@ -48,6 +55,15 @@ class Reloads:
 
     def write(self, upstream: dict[str, Any]) -> None:
         self._file.write_text(yaml.safe_dump(self._settings | {"upstream": upstream}))
+
+    def look_at_labels(self) -> None:
+        """Have a rule look at the labels of namespaces."""
+        match = {"verbs": ["get"], "namespaceSelector": {"matchLabels": {"tier": "dev"}}}
+        match |= {"apiGroups": [""], "resources": ["pods"]}
+        rule = {"id": "labelled", "effect": "allow", "match": [match]}
+        rule["subjects"] = {"groups": ["developers"]}
+        policy = POLICY | {"rules": [*POLICY["rules"], rule]}
+        (self._file.parent / "policy.yaml").write_text(yaml.safe_dump(policy))
 
     @property
     def authority(self) -> str:
@@ -128,3 +144,22 @@ async def test_each_failure_puts_the_next_try_off_and_the_same_one_is_told_once(
     assert len(told) == 1
     exposition = reloads.services.metrics.exposition().decode()
     assert 'kzproxy_config_reloads_total{outcome="failure"} 3.0' in exposition
+
+
+async def test_a_reload_that_fails_leaves_no_connection_to_the_kube_apiserver_it_asked(
+    reloads: Reloads, other: ScriptedApiServer
+) -> None:
+    ended = threading.Event()
+
+    def forbid(connection: Connection, head: bytes) -> None:
+        connection.send(json_answer(403, {"message": "no"}))
+        assert connection.head() is None
+        ended.set()
+
+    other.script = forbid
+    reloads.look_at_labels()
+    reloads.write(other.upstream())
+    await reloads.reloader.reload()
+
+    assert "needs deploy/rbac/namespaces" in reloads.reloader.notices()["configuration"]
+    assert await asyncio.to_thread(ended.wait, 5)
