@@ -22,6 +22,8 @@ from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.sign_in import SignInSettings
+from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.server.addresses import listening
 from kzproxy.server.confirming import Confirming
 from kzproxy.server.generation import Generation
@@ -71,9 +73,13 @@ class SignIn:
         """Have a key to sign with; the store has been read.
 
         Raises:
-            ServiceUnavailable: The store cannot be reached.
+            ConfigurationError: The store, which could be read, cannot be written.
         """
-        await self.keeper.look()
+        try:
+            await self.keeper.look()
+        except ServiceUnavailable as error:
+            message = f"cannot be written: {error.detail}"
+            raise ConfigurationError([Mistake(source="store.file", message=message)]) from error
 
     async def run(self) -> None:
         """Keep the keys, and write down what is wanted, until cancelled."""

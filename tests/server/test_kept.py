@@ -19,33 +19,54 @@ from tests.servers.scripted_api_server import scripted_api_server
 KZPROXY = (sys.executable, "-m", "kzproxy")
 
 
-async def spoil(file: Path) -> None:
-    """Have a store of this version lack what it keeps."""
+async def spoil(file: Path, statement: str) -> None:
+    """Have a store of this version be other than it was made."""
     await SqliteStore.open(file, SystemClock()).close()
     with closing(sqlite3.connect(file)) as connection:
-        connection.execute("DROP TABLE entries")
+        connection.execute(statement)
 
 
-async def test_a_store_that_can_be_opened_and_not_read_is_named_in_a_line(tmp_path: Path) -> None:
+async def served_with(directory: Path, statement: str) -> "subprocess.CompletedProcess[str]":
+    """Serve where people sign in, with a spoilt store."""
     made = subprocess.run([*KZPROXY, "store", "new-key"], capture_output=True, check=True)
-    (tmp_path / "store.keys").write_bytes(made.stdout)
+    (directory / "store.keys").write_bytes(made.stdout)
+    (directory / "idp.secret").write_text("a client secret")
     authority = Authority.root()
     with (
-        issuer_in_thread(tmp_path, authority) as issuer,
-        scripted_api_server(tmp_path, authority) as api_server,
+        issuer_in_thread(directory, authority) as issuer,
+        scripted_api_server(directory, authority) as api_server,
     ):
-        settings = configuration(tmp_path, authority, issuer, api_server.upstream())
-        settings["listen"]["address"] = f"127.0.0.1:{free_ports(1)[0]}"
+        settings = configuration(directory, authority, issuer, api_server.upstream())
+        ports = free_ports(2)
+        settings["listen"]["address"] = f"127.0.0.1:{ports[0]}"
         settings["store"] = {"file": "kept.db", "keysFile": "store.keys"}
-        (tmp_path / "kzproxy.yaml").write_text(yaml.safe_dump(settings))
-        await spoil(tmp_path / "kept.db")
-        served = subprocess.run(
-            [*KZPROXY, "serve", "--log-level", "error", "--config", tmp_path / "kzproxy.yaml"],
+        provider = {"clientID": "kzproxy", "clientSecretFile": "idp.secret"}
+        settings["signIn"] = {
+            "address": f"127.0.0.1:{ports[1]}",
+            "url": f"https://localhost:{ports[1]}",
+            "providers": [provider | {"issuer": issuer.url}],
+        }
+        (directory / "kzproxy.yaml").write_text(yaml.safe_dump(settings))
+        await spoil(directory / "kept.db", statement)
+        return subprocess.run(
+            [*KZPROXY, "serve", "--log-level", "error", "--config", directory / "kzproxy.yaml"],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
 
-    assert served.stderr == ("kzproxy: store.file: cannot be read: store: no such table: entries\n")
+
+async def test_a_store_that_can_be_opened_and_not_read_is_named_in_a_line(tmp_path: Path) -> None:
+    served = await served_with(tmp_path, "DROP TABLE entries")
+
+    assert served.stderr == "kzproxy: store.file: cannot be read: store: no such table: entries\n"
+    assert served.returncode == 2
+
+
+async def test_a_store_that_can_be_read_and_not_written_is_named_in_a_line(tmp_path: Path) -> None:
+    fails = "CREATE TRIGGER full BEFORE INSERT ON entries BEGIN SELECT RAISE(ABORT, 'full'); END"
+    served = await served_with(tmp_path, fails)
+
+    assert served.stderr == "kzproxy: store.file: cannot be written: store: full\n"
     assert served.returncode == 2
