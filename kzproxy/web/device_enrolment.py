@@ -29,6 +29,7 @@ from kzproxy.errors.kinds import (
 from kzproxy.store.nonces import LIFETIME, Nonces
 from kzproxy.web.address_limits import AddressLimit
 from kzproxy.web.bounded_form import bounded_form
+from kzproxy.web.client_certificates import has_certificate
 from kzproxy.web.sign_in_desk import address_of, remote
 
 log = logging.getLogger(__name__)
@@ -157,7 +158,8 @@ class DeviceEnrolment:
 
         async def answered(request: web.Request) -> web.Response:
             try:
-                self._parts.refused.check(remote(request))
+                # Who renews a device's certificate may show it, which strangers cannot.
+                self._parts.refused.check(remote(request), is_known=has_certificate(request))
             except TooManyRequests as error:
                 return _refusal(error)
             try:

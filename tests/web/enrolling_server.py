@@ -27,13 +27,24 @@ def refusals(kept: KeptDevices) -> AddressLimit:
 
 @asynccontextmanager
 async def enrolling_server(
-    directory: Path, kept: KeptDevices, callers: Callers, path: str = ""
+    directory: Path,
+    kept: KeptDevices,
+    callers: Callers,
+    path: str = "",
+    *,
+    authority: Authority | None = None,
+    refused: AddressLimit | None = None,
 ) -> AsyncIterator[str]:
-    """Serve until the block ends; gives the URL. The CA of its certificate is ``ca.crt``."""
-    authority = Authority.root("server root")
+    """Serve until the block ends; gives the URL.
+
+    The CA of its certificate, and of those that clients may show, is ``ca.crt``.
+    """
+    authority = authority or Authority.root("server root")
     (directory / "ca.crt").write_bytes(authority.pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.server("localhost").write_to(directory, "server"))
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(directory / "ca.crt")
     (port,) = free_ports(1)
     url = f"https://localhost:{port}{path}"
 
@@ -46,7 +57,7 @@ async def enrolling_server(
         nonces=kept.nonces,
         callers=callers,
         changed=changed,
-        refused=refusals(kept),
+        refused=refused or refusals(kept),
     )
     DeviceEnrolment(parts, url=url).add_to(application, path)
     runner = web.AppRunner(application)

@@ -1,10 +1,12 @@
 """Enrolment as a device sees it, over HTTP."""
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -23,7 +25,8 @@ from kzproxy.web.device_enrolment import (
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import ALICE, BOB, KeptDevices
 from tests.devices.machine import URL, Machine
-from tests.web.enrolling_server import refusals
+from tests.servers.authority import Authority
+from tests.web.enrolling_server import enrolling_server, refusals
 
 FORM = "application/x-www-form-urlencoded"
 USERS = {"alice": ALICE, "bob": BOB}
@@ -268,6 +271,29 @@ async def test_who_is_told_to_wait_is_not_told_so_for_asking_again(
         kept.clock.advance(timedelta(milliseconds=500))
         told.append((await machine.client.post("/sign-in/nonce")).status)
     assert told == [429] * 5 + [200] * 55
+
+
+async def test_strangers_keep_nobody_out_who_shows_a_certificate(
+    kept: KeptDevices, tmp_path: Path
+) -> None:
+    authority, refused = Authority.root(), refusals(kept)
+    for address in ["127.0.0.1", "::1"] * 2 + ["198.51.100.1"] * 95:
+        refused.count(address)
+    stranger = ssl.create_default_context(cadata=authority.pem.decode())
+    known = ssl.create_default_context(cadata=authority.pem.decode())
+    known.load_cert_chain(*authority.device("laptop-1").write_to(tmp_path, "device"))
+
+    async with (
+        enrolling_server(
+            tmp_path, kept, TokensOfTests(), authority=authority, refused=refused
+        ) as url,
+        aiohttp.ClientSession() as session,
+    ):
+        statuses = []
+        for shown in (stranger, known):
+            async with session.post(f"{url}/nonce", ssl=shown) as answer:
+                statuses.append(answer.status)
+    assert statuses == [429, 200]
 
 
 async def test_what_kzproxy_cannot_do_is_not_counted_against_who_asks(
