@@ -278,11 +278,6 @@ class SessionDirectory:
         """Write down which sessions were used since this was last called."""
         await self._use.write(self.update)
 
-    @property
-    def pending(self) -> int:
-        """How many times are kept at which a session may end: about one for each."""
-        return self._index.pending
-
     def sweep(self, now: datetime) -> None:
         """Tell of the sessions that have come to their end by themselves since the last time."""
         over, on = set(), []

@@ -166,19 +166,6 @@ async def test_a_session_ends_at_its_end_whatever_happens_in_it(
         kept.directory.identity(record.id, clock.now())
 
 
-async def test_whatever_happens_in_a_session_its_end_is_looked_for_once_at_a_time(
-    kept: KeptSessions, clock: ManualClock
-):
-    await kept.directory.begin(record := kept.record())
-    for _ in range(60):
-        clock.advance(timedelta(minutes=1))
-        await keep_verified(kept, record.id, clock)
-        kept.directory.used(record.id, clock.now())
-        await kept.directory.note_used()
-        kept.directory.sweep(clock.now())
-        assert kept.directory.pending == 1
-
-
 async def test_a_session_that_is_not_used_ends(kept: KeptSessions, clock: ManualClock):
     await kept.directory.begin(record := kept.record())
     kept.told.clear()
