@@ -63,6 +63,7 @@ class Effort:
         lists: Of 5,000 objects from the real kube-apiserver, each time; 0 leaves it out.
         direct_whole: Whether everything is measured without a proxy too, and not only what is
             subtracted from the others.
+        sequential_cold: Whether everything is asked for once over a single connection, too.
     """
 
     repetitions: int
@@ -75,6 +76,7 @@ class Effort:
     events: int
     lists: int
     direct_whole: bool = True
+    sequential_cold: bool = True
 
 
 def at_rest(running: Running) -> Values:
