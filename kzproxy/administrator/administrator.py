@@ -55,6 +55,7 @@ class Administrator:
         self._live = LiveLeases()
         self._restating: list[Restates] = []
         self._due = DueLeases()
+        self._swept_at = clock.now()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
@@ -252,8 +253,11 @@ class Administrator:
 
     def sweep(self) -> None:
         """Judge again every lease that has ended, and cut what is no longer permitted."""
-        now = self._clock.now()
-        self._judge_soon(lease for lease in self._live if lease.until <= now)
+        before, self._swept_at = self._swept_at, self._clock.now()
+        now = self._swept_at
+        # Where the clock was set back, each ends by a time that was another's.
+        is_set_back = now < before
+        self._judge_soon(lease for lease in self._live if is_set_back or lease.until <= now)
         self._forget_callers(now)
 
     def _judge_soon(self, leases: Iterable[Lease]) -> None:

@@ -64,6 +64,7 @@ class Lease:
 
     __slots__ = (
         "_began",
+        "_began_at",
         "_bounds",
         "_cut",
         "_live",
@@ -94,6 +95,7 @@ class Lease:
         self.device_key = permit.attributes.device.key_thumbprint
         self.until = began
         self._began = began
+        self._began_at = monotonic()
         self._monotonic = monotonic
         self._bounds: Bounds | None = None
         self._cut = cut
@@ -120,7 +122,7 @@ class Lease:
     def bounds(self) -> "Bounds":
         """How long it may last at all, and how long without anything moving."""
         if self._bounds is None:
-            self._bounds = Bounds(self._began, self._monotonic)
+            self._bounds = Bounds(self._began, self._began_at, self._monotonic)
         return self._bounds
 
     def rest_on(self, permit: Permit, until: datetime, now: datetime) -> None:
@@ -163,11 +165,12 @@ class Bounds:
     When it is judged again, another rule may permit it: the tighter bound stays.
     """
 
-    __slots__ = ("_began", "_idle", "_max_session", "_monotonic", "_moved")
+    __slots__ = ("_began", "_began_at", "_idle", "_max_session", "_monotonic", "_moved")
 
-    def __init__(self, began: datetime, monotonic: Callable[[], float]) -> None:
-        """Begin to count at ``began``; ``monotonic`` is a clock's, in seconds."""
+    def __init__(self, began: datetime, began_at: float, monotonic: Callable[[], float]) -> None:
+        """Begin to count at ``began``, and ``began_at`` by ``monotonic``, a clock's, in seconds."""
         self._began = began
+        self._began_at = began_at
         self._monotonic = monotonic
         self._moved = 0.0
         self._max_session: _Bound | None = None
@@ -198,7 +201,7 @@ class Bounds:
             return None
         ends: list[datetime] = []
         if self._max_session is not None:
-            ends.append(self._began + self._max_session.duration)
+            ends.append(now + self._max_session.duration - self._lasted(now))
         if self._idle is not None:
             ends.append(now + self._idle.duration - self._idle_for())
         return min(ends, default=None)
@@ -206,11 +209,15 @@ class Bounds:
     def ending(self, now: datetime) -> Ending | None:
         """Return why the request must end at ``now``, if one is reached."""
         longest, idle = self._max_session, self._idle
-        if longest is not None and now >= self._began + longest.duration:
+        if longest is not None and self._lasted(now) >= longest.duration:
             return _reached(EndCause.MAX_SESSION, "it has lasted", longest)
         if idle is not None and self._idle_for() >= idle.duration:
             return _reached(EndCause.IDLE, "nothing has moved for", idle)
         return None
+
+    def _lasted(self, now: datetime) -> timedelta:
+        # By the clock that says more: one is set back, the other stands still while a host sleeps.
+        return max(now - self._began, timedelta(seconds=self._monotonic() - self._began_at))
 
     def _idle_for(self) -> timedelta:
         return timedelta(seconds=self._monotonic() - self._moved)

@@ -186,6 +186,16 @@ def test_a_stream_ends_with_the_time_window_that_permitted_it() -> None:
     assert isinstance(world.cuts[0].error, Forbidden)
 
 
+def test_a_stream_ends_where_the_clock_is_set_back_to_before_its_time_window() -> None:
+    hours = Conditions(time=(OFFICE_HOURS,))
+    world = World(allow("pods", PODS, conditions=hours))
+    with world.open(expiring(WEDNESDAY_MORNING + timedelta(days=1))):
+        world.pass_time(timedelta(minutes=1))
+        world.clock.jump(-timedelta(hours=6))
+        world.pass_time(timedelta(seconds=1))
+    assert [cut.cause for cut in world.cuts] == [EndCause.POLICY]
+
+
 def test_a_stream_goes_on_where_another_rule_permits_it_after_the_window() -> None:
     hours = Conditions(time=(OFFICE_HOURS,))
     world = World(allow("in-hours", PODS, conditions=hours), allow("always", PODS))

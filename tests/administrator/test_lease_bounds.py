@@ -100,3 +100,25 @@ def test_of_two_rules_the_tighter_bound_stays() -> None:
         lease.bounds.tighten(Obligations(), "free")
         world.pass_time(20 * MINUTE)
     assert "rule short" in told(world)
+
+
+def test_a_clock_that_is_set_back_prolongs_no_session() -> None:
+    world = World(allow("pods", PODS))
+    with opened(world, max_session=20 * MINUTE):
+        world.pass_time(10 * MINUTE)
+        world.clock.jump(-60 * MINUTE)
+        world.pass_time(9.9 * MINUTE)
+        assert world.cuts == []
+        world.pass_time(0.2 * MINUTE)
+    assert [cut.cause for cut in world.cuts] == [EndCause.MAX_SESSION]
+
+
+def test_a_clock_that_is_set_back_lets_nothing_be_idle_for_longer() -> None:
+    world = World(allow("pods", PODS))
+    with opened(world, idle=10 * MINUTE):
+        world.pass_time(5 * MINUTE)
+        world.clock.jump(-60 * MINUTE)
+        world.pass_time(4.9 * MINUTE)
+        assert world.cuts == []
+        world.pass_time(0.2 * MINUTE)
+    assert [cut.cause for cut in world.cuts] == [EndCause.IDLE]
