@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.store.settled import SettledClock
 from kzproxy.store.store import Change, Delete, Entry, Put, Store
 from kzproxy.store.unreadable import UnreadableEntries
 
@@ -19,6 +21,8 @@ OUT_OF_TOUCH_SECONDS = 15.0
 """What is remembered counts for no longer than this without a word of the store."""
 
 _SWEEP_SECONDS = 60.0
+# Less is how clocks are kept right, and hides nothing for long.
+_SET_BACK = timedelta(seconds=1)
 
 
 class View(Protocol):
@@ -48,6 +52,7 @@ class Following:
         self._views: list[View] = []
         self._revision = 0
         self._heard_at: float | None = None
+        self._latest = clock.now()
         self._turn = asyncio.Lock()
         self._is_torn = False
         self._failed = ""
@@ -88,14 +93,15 @@ class Following:
 
     async def run(self) -> None:
         """Follow until cancelled; what cannot be reached is asked again."""
-        swept_at = self._clock.monotonic()
+        swept_at, settled = self._clock.monotonic(), SettledClock(self._clock)
         while True:
             await asyncio.sleep(POLL_SECONDS)
             try:
                 await self.catch_up()
                 if self._clock.monotonic() - swept_at > _SWEEP_SECONDS:
                     swept_at = self._clock.monotonic()
-                    await self._store.sweep()
+                    if settled.is_settled():
+                        await self._store.sweep()
             except ServiceUnavailable as error:
                 log.warning("the store cannot be followed: %s", error.detail)
                 await asyncio.sleep(1)
@@ -114,7 +120,7 @@ class Following:
         return f"the store has not been heard of for {silent:.0f} s"
 
     async def _read_anew(self) -> None:
-        began = self._clock.monotonic()
+        began, now = self._clock.monotonic(), self._clock.now()
         # First the revision: what is written meanwhile is told once more, and that does no harm.
         revision, failed = await self._store.revision(), ""
         for view in self._views:
@@ -127,14 +133,17 @@ class Following:
                 log.exception("bug while all of each %s was read", view.kind)
                 failed = view.kind
         # Last: where one view could not be read, all that was missed is still missing.
-        self._revision, self._heard_at = revision, began
+        self._revision, self._heard_at, self._latest = revision, began, now
         self._failed, self._is_torn = failed, bool(failed)
 
     async def _read_on(self) -> bool:
         """Tell of the next changes; whether there may be more."""
-        began = self._clock.monotonic()
+        began, now = self._clock.monotonic(), self._clock.now()
         found = await self._store.changes(self._revision)
-        if found.gap or self._is_torn:
+        # What was over by a clock that was ahead is not, and no change tells of it.
+        is_set_back = now < self._latest - _SET_BACK
+        self._latest = max(self._latest, now)
+        if found.gap or self._is_torn or is_set_back:
             await self._read_anew()
             return False
         for change in found.changes:

@@ -189,3 +189,51 @@ async def test_what_is_known_counts_for_fifteen_seconds_without_a_word(
 
 def test_nothing_counts_before_it_is_read(tmp_path: Path, clock: ManualClock):
     assert Worker(tmp_path / "kept.db", clock).following.problem()
+
+
+def over_in(hours: int, clock: ManualClock, key: str) -> Put:
+    ends = clock.now() + timedelta(hours=hours)
+    return Put(kind="thing", key=key, value=b"1", expires_at=ends)
+
+
+async def test_what_was_over_by_a_clock_that_was_ahead_is_known_once_that_is_right_again(
+    workers: list[Worker], tmp_path: Path, clock: ManualClock
+):
+    one, two = workers
+    await one.following.write(over_in(1, clock, "a"))
+    clock.jump(timedelta(hours=2))
+    await two.following.start()  # as a worker does that begins now
+    assert two.things.values == {}
+    clock.jump(-timedelta(hours=2))
+    await two.following.catch_up()
+    assert two.things.values == {"a": b"1"}
+
+
+async def test_what_is_over_is_deleted(workers: list[Worker], clock: ManualClock):
+    one, two = workers
+    start = await one.store.write(over_in(0, clock, "a"))
+    following = asyncio.create_task(two.following.run())
+    await asyncio.sleep(0)
+    clock.advance(timedelta(minutes=11))
+    async with asyncio.timeout(10):
+        while not (changes := (await one.store.changes(start)).changes):
+            await asyncio.sleep(0.01)
+    assert [(change.key, change.entry) for change in changes] == [("a", None)]
+    following.cancel()
+
+
+async def test_nothing_is_deleted_by_a_clock_that_has_just_been_set_ahead(
+    workers: list[Worker], clock: ManualClock
+):
+    one, two = workers
+    await one.store.write(over_in(24, clock, "a"))
+    following = asyncio.create_task(two.following.run())
+    await asyncio.sleep(0)
+    clock.advance(timedelta(minutes=9))
+    clock.jump(timedelta(days=8))
+    for _ in range(3):
+        clock.advance(timedelta(minutes=2))
+        await asyncio.sleep(0.2)
+    clock.jump(-timedelta(days=8))
+    following.cancel()
+    assert await one.store.get("thing", "a") is not None
