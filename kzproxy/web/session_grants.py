@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 
 import msgspec
 from aiohttp import web
@@ -22,6 +23,9 @@ from kzproxy.web.sign_in_flows import Person
 
 _SESSION_ID_BYTES = 16
 _MAX_USER_AGENT = 256
+# Of a session that ends this very moment. A token opens nothing once its session is over, and who
+# comes back with it is told why.
+_SHORTEST = timedelta(seconds=1)
 _SOMEBODY_ELSE = "somebody else signed in on this client"
 _TOO_MANY = "its user has signed in more often than `sessions.perUser` allows"
 
@@ -83,15 +87,14 @@ class SessionGrants:
     async def answer(self, granted: Granted, posture: str) -> dict[str, object]:
         """Return what the token endpoint answers (RFC 6749 section 5.1)."""
         record, now = granted.record, self._clock.now()
+        life = min(self._directory.settings.token, record.ends_at - now)
         issued = self._sources.tokens.issue(
-            record.id,
-            granted.bound.thumbprint,
-            life=min(self._directory.settings.token, record.ends_at - now),
+            record.id, granted.bound.thumbprint, life=max(life, _SHORTEST)
         )
         answer: dict[str, object] = {
             "access_token": issued.text,
             "token_type": "Bearer",
-            "expires_in": int((issued.expires_at - now).total_seconds()),
+            "expires_in": max(int((issued.expires_at - now).total_seconds()), 1),
             "refresh_token": granted.renewal.text,
             "session_id": record.id,
             "session_ends_at": f"{record.ends_at:%Y-%m-%dT%H:%M:%SZ}",

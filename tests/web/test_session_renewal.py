@@ -101,15 +101,18 @@ class Renewals:
         )
 
     def renewal(self) -> SessionRenewal:
+        return SessionRenewal(self.desk(), self.sources(SigningKeys(SEALER)))
+
+    def sources(self, keys: SigningKeys) -> GrantSources:
         authority = DeviceAuthority(DEVICES.pem)
         certificates = ClientCertificates(
             lambda: CertificateSources(authority=authority, issuer=self.issuer),
             self.kept.registry,
             self.clock,
         )
-        sources = GrantSources(
+        return GrantSources(
             directory=self.kept.directory,
-            tokens=SessionTokens(SigningKeys(SEALER), self.clock, issuer=URL),
+            tokens=SessionTokens(keys, self.clock, issuer=URL),
             sealer=SEALER,
             certificates=certificates,
             nonces=self.kept.nonces,
@@ -118,7 +121,6 @@ class Renewals:
             check_sign_in=lambda _record, _begun: None,
             superseded=lambda _record: None,
         )
-        return SessionRenewal(self.desk(), sources)
 
     def desk(self) -> SignInDesk:
         return SignInDesk(
