@@ -81,14 +81,22 @@ class CertificateIssuer:
         """Until when any certificate of this authority can hold."""
         return min(certificate.not_valid_after_utc for certificate in self._chain)
 
+    @property
+    def begins_at(self) -> datetime:
+        """Return from when on any certificate of this authority can hold."""
+        return max(certificate.not_valid_before_utc for certificate in self._chain)
+
     def sample(self, now: datetime) -> tuple[bytes, ...]:
         """Return a chain, DER, as a client would show it, of a certificate that nobody has.
 
         Raises:
-            ValueError: The authority's own certificate has ended.
+            ValueError: The authority's own certificate has ended, or does not hold yet.
         """
         if self.ends_at <= now:
             raise ValueError(f"the certificate ended at {self.ends_at:%Y-%m-%dT%H:%M:%SZ}")
+        if now < self.begins_at:
+            begins = f"{self.begins_at:%Y-%m-%dT%H:%M:%SZ}"
+            raise ValueError(f"the certificate is valid only from {begins} on; compare the clocks")
         key = ec.generate_private_key(ec.SECP256R1()).public_key()
         issued = self.issue(key, DeviceName(device_id="sample"), now=now)
         certificates = x509.load_pem_x509_certificates(issued.pem.encode("ascii"))
@@ -112,19 +120,15 @@ class CertificateIssuer:
 
         Raises:
             ValueError: The key is of another kind, or ``not_after`` has passed.
-            ServiceUnavailable: The authority's own certificate has ended.
+            ServiceUnavailable: The authority's own certificate has ended, or does not hold yet.
         """
         if not is_p256(public_key):
             raise ValueError("certificates are issued for P-256 keys alone")
-        if self.ends_at <= now:
-            raise ServiceUnavailable(
-                "kzproxy's certificate authority has expired; tell whoever runs kzproxy",
-                detail=f"the issuing certificate ended at {self.ends_at:%Y-%m-%dT%H:%M:%SZ}",
-            )
+        self._check_holds(now)
         ends = min(now + self.lifetime, self.ends_at, not_after or self.ends_at)
         if ends <= now:
             raise ValueError("the certificate would have ended already")
-        begins = max(now - CLOCK_SKEW, self._authority.not_valid_before_utc)
+        begins = max(now - CLOCK_SKEW, self.begins_at)
         builder = _unsigned(public_key, name, begins, ends)
         certificate = (
             builder.issuer_name(self._authority.subject)
@@ -132,6 +136,19 @@ class CertificateIssuer:
             .sign(self._key, hashes.SHA256())
         )
         return self._issued(certificate, name)
+
+    def _check_holds(self, now: datetime) -> None:
+        if self.ends_at <= now:
+            raise ServiceUnavailable(
+                "kzproxy's certificate authority has expired; tell whoever runs kzproxy",
+                detail=f"the issuing certificate ended at {self.ends_at:%Y-%m-%dT%H:%M:%SZ}",
+            )
+        if now < self.begins_at:
+            raise ServiceUnavailable(
+                "kzproxy's certificate authority is not valid yet; have whoever runs kzproxy"
+                " compare its clock",
+                detail=f"the issuing certificate begins at {self.begins_at:%Y-%m-%dT%H:%M:%SZ}",
+            )
 
     def _issued(
         self, certificate: x509.Certificate, name: DeviceName | ClientName

@@ -127,6 +127,18 @@ def test_a_certificate_never_outlives_its_authority():
         issuer.issue(KEY, LAPTOP, now=soon)
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(days=3)], ids=str)
+def test_before_its_authority_begins_no_certificate_is_issued_and_the_clock_is_named(ahead):
+    root = Authority.root("to come", not_before=NOW + ahead)
+    below = root.intermediate()
+    for pem, authority in ((root.pem, root), (below.pem + root.pem, below)):
+        issuer = CertificateIssuer(pem, authority.issued.key_pem)
+        with pytest.raises(ServiceUnavailable, match="compare its clock"):
+            issuer.issue(KEY, LAPTOP, now=NOW)
+        with pytest.raises(ValueError, match=r"valid only from 2026-06-.*compare the clocks"):
+            issuer.sample(NOW)
+
+
 def test_a_certificate_does_not_begin_before_its_authority():
     root = Authority.root("new", not_before=NOW)
     issuer = CertificateIssuer(root.pem, root.issued.key_pem)
