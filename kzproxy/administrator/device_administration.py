@@ -114,9 +114,11 @@ class DeviceAdministration:
         """
         record = self._device(device_id)
         await self._write_down("device.forgotten", record, doing)
-        await self._registry.remove(record)
         words = f"this device ({record.id}) is no longer enrolled"
+        # First: if they cannot all be ended, it is still there, to be forgotten again.
         await self._end_sessions(record, words, doing)
+        await self._registry.remove(record)
+        await self._end_sessions(record, words, doing)  # what has begun meanwhile
         return record
 
     async def make_token(

@@ -1,6 +1,8 @@
 """How a machine becomes a device, and who cannot make it one."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -398,3 +400,24 @@ async def test_so_do_those_whose_provider_is_silent(kept: KeptDevices, how: str)
     else:
         await kept.administration.forget(record.id, kept.doing())
     assert kept.directory.find(kept.record(1).id).end_cause == "device"
+
+
+async def test_a_device_whose_sessions_cannot_be_ended_can_be_forgotten_again(
+    kept: KeptDevices, tmp_path: Path
+) -> None:
+    machine = Machine()
+    record = await kept.approved(machine)
+    await kept.directory.begin(kept.record(1, key_thumbprint=machine.thumbprint))
+    with closing(sqlite3.connect(tmp_path / "kept.db", isolation_level=None)) as beside:
+        beside.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON entries WHEN new.kind = 'session'"
+            " BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+        with pytest.raises(ServiceUnavailable):
+            await kept.administration.forget(record.id, kept.doing())
+        beside.execute("DROP TRIGGER full")
+
+    await kept.administration.forget(record.id, kept.doing())
+
+    assert kept.directory.find(kept.record(1).id).end_cause == "device"
+    assert kept.registry.find(record.id) is None
