@@ -71,7 +71,8 @@ class ExplainingProcess:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            # Not ``wait``: asyncio waits until both pipes have been read to their end too.
+            await process.communicate()
 
 
 async def _talk(process: Process, record: bytes) -> _Ran:
@@ -79,16 +80,18 @@ async def _talk(process: Process, record: bytes) -> _Ran:
         raise AssertionError("not as it was started")
     process.stdin.write(record + b"\n")
     process.stdin.close()
-    printed = await _read_all(process.stdout, _MAX_TREE_BYTES)
-    complaint = await _read_all(process.stderr, _MAX_ERROR_BYTES)
-    return _Ran(await process.wait(), printed, complaint.decode(errors="replace"))
+    async with asyncio.TaskGroup() as reading:
+        printed = reading.create_task(_read_to_end(process.stdout, _MAX_TREE_BYTES))
+        complaint = reading.create_task(_read_to_end(process.stderr, _MAX_ERROR_BYTES))
+    code = await process.wait()
+    return _Ran(code, printed.result(), complaint.result().decode(errors="replace"))
 
 
-async def _read_all(stream: asyncio.StreamReader, limit_bytes: int) -> bytes:
-    """Read to the end, or until there is more than the limit."""
+async def _read_to_end(stream: asyncio.StreamReader, limit_bytes: int) -> bytes:
+    """Return what comes, and no more of it than shows that it is over the limit."""
     read = bytearray()
-    while len(read) <= limit_bytes and (data := await stream.read(64 * 1024)):
-        read += data
+    while data := await stream.read(64 * 1024):
+        read += data[: limit_bytes + 1 - len(read)]
     return bytes(read)
 
 

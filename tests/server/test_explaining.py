@@ -130,3 +130,30 @@ def test_what_cannot_be_started_is_said(policy: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "executable", str(policy))
     tree = asyncio.run(ExplainingProcess([policy]).tree(recorded(policy), in_force="now"))
     assert "cannot be started: Permission denied" in tree.missing
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("prints", "timeout_seconds", "said"),
+    [
+        ("head -c 20000000 /dev/zero", 20, "the tree is over 8 MiB"),
+        ("yes '' | head -c 20000000 >&2; exit 3", 20, "what explains it ended with 3"),
+        ("exec cat /dev/zero >&2", 1, "it took longer than 1 seconds"),
+    ],
+)
+async def test_what_prints_too_much_is_ended_and_keeps_nobody_waiting(
+    policy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prints: str,
+    timeout_seconds: int,
+    said: str,
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\n{prints}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    explaining = ExplainingProcess([policy], timeout=timedelta(seconds=timeout_seconds))
+    async with asyncio.timeout(30):
+        tree = await explaining.tree(recorded(policy), in_force="now")
+    assert tree.missing == said
