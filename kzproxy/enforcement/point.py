@@ -380,7 +380,7 @@ class EnforcementPoint:
 
     async def _refuse_stopped(self, exchange: Exchange, case: Case) -> None:
         """Say that kzproxy stops, where nothing has been said yet."""
-        error = stopped(case.info, is_begun=case.permit is not None)
+        error = stopped(case.info, is_begun=case.permit is not None or case.is_own)
         if case.ending is not None:
             is_unknown = case.info is not None and may_have_been_done(case.info)
             error = unrepeatable(case.ending.error) if is_unknown else case.ending.error

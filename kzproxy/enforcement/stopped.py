@@ -13,7 +13,8 @@ def stopped(info: RequestInfo | None, *, is_begun: bool) -> ProxyError:
 
     Args:
         info: What was asked; None where that is not known.
-        is_begun: Whether it was permitted, and so may have reached kube-apiserver.
+        is_begun: Whether it was permitted, and so may have reached kube-apiserver; or is for an
+            endpoint of kzproxy's own, and so may have been done here.
     """
     if info is None or not is_begun:
         return ServiceUnavailable(

@@ -221,6 +221,12 @@ class Served:
         file.write_text(yaml.safe_dump(policy | {"rules": list(rules)}))
         self.read_again()
 
+    def configure(self, **fields: Any) -> None:
+        """Put a configuration in force that has these fields too."""
+        file = self._made.world.directory / "kzproxy.yaml"
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | fields))
+        self.read_again()
+
     def read_again(self) -> None:
         """Put in force what the files say now."""
         before = self._in_force.generation

@@ -1,5 +1,6 @@
 """The decision log says of each request that was permitted how it ended, and through whom."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -87,6 +88,43 @@ async def test_a_bug_of_an_own_endpoint_is_an_error(
     monkeypatch.setattr("kzproxy.enforcement.own_endpoints._send_json", fail)
     head = served.get("ann", "/kzproxy.dev/v1/session")
     assert await ended(served, head, 500) == "error"
+
+
+@pytest.mark.parametrize(
+    ("method", "said", "retry_after"),
+    [("PUT", b"outcome unknown", None), ("GET", b"run the command again", "1")],
+)
+async def test_what_an_own_endpoint_may_have_done_when_kzproxy_stops_is_not_called_undone(
+    served: Served,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    said: bytes,
+    retry_after: str | None,
+) -> None:
+    done = asyncio.Event()
+
+    async def wait(*_: Any) -> None:
+        done.set()
+        await asyncio.Event().wait()
+
+    served.configure(reasons={"directory": "reasons", "maximumSeconds": 3600})
+    monkeypatch.setattr("kzproxy.enforcement.own_endpoints._send_json", wait)
+    client = await served.connect()
+    lines = ("Content-Type: application/json",) if method == "PUT" else ()
+    body = b'{"reason": "INC-1"}' if method == "PUT" else b""
+    head = request(method, "/kzproxy.dev/v1/reason", served.token("ann"), *lines, body=body)
+    await client.stream.send(head)
+    await done.wait()
+    served.listener.cut_short()
+    status, headers, told = await client.answer()
+
+    assert (status, headers.get("retry-after")) == (503, retry_after)
+    assert said in told
+    assert b"nothing was done" not in told
+    await served.at_rest()
+    outcome = served.last_outcome()
+    assert outcome["termination"] == "drained"
+    assert said.decode() in outcome["message"]
 
 
 async def test_a_review_that_is_too_long_is_told_that_kzproxy_completes_its_answer(
