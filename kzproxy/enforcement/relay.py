@@ -20,7 +20,13 @@ from kzproxy.enforcement.namespace_sieve import WatchSieve
 from kzproxy.enforcement.patience import patience
 from kzproxy.enforcement.unrepeatable import may_have_been_done, unrepeatable
 from kzproxy.errors.anew import anew
-from kzproxy.errors.kinds import DownstreamClosed, ProxyError, UpstreamInvalid
+from kzproxy.errors.kinds import (
+    DownstreamClosed,
+    ProxyError,
+    UpstreamInvalid,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from kzproxy.errors.status import status_body
 from kzproxy.http.body import payload
 from kzproxy.http.chunks import LAST_CHUNK, ChunkScanner
@@ -188,8 +194,10 @@ class Relay:
                 if self._ending is not None:
                     connection.stream.abort()  # A goodbye in TLS is half of what a cut costs.
                 self._api_server.end(connection)
-        except (_Cut, StreamBroken, DownstreamClosed) as error:
-            if isinstance(error, DownstreamClosed) and self._ending is None:
+        except (_Cut, StreamBroken) as error:
+            await self._broken_off(error)
+        except (DownstreamClosed, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable) as error:
+            if self._ending is None:
                 raise
             await self._broken_off(error)
 

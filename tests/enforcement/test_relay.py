@@ -103,6 +103,20 @@ async def test_a_request_that_is_cut_while_it_connects_is_not_sent(scene: Scene)
     assert scene.stand_in.heads == []
 
 
+async def test_a_request_that_is_cut_while_it_connects_in_vain_is_told_of_the_cut(
+    scene: Scene,
+) -> None:
+    """Not of kube-apiserver, with a ``Retry-After`` at which it would be sent again."""
+    relay, outgoing = scene.relay("GET", PODS)
+    with scene.stand_in.down():
+        running = started(relay.run(outgoing))
+        await asyncio.sleep(0)
+        relay.cut(ENDED)
+        with pytest.raises(Unauthenticated):
+            await running
+    assert scene.case.termination is Termination.POLICY_CUT
+
+
 async def test_a_request_that_is_cut_before_its_answer_ends_its_connection(scene: Scene) -> None:
     asked = threading.Event()
     scene.stand_in.script = lambda *_: asked.set()
