@@ -46,9 +46,11 @@ class PastDecisions:
             return Found(decision=recent)
         if self._search is None:
             return None
+        if self._thread is None:  # before the turn, which its search alone gives back
+            self._thread = JobThread("decision-search")
         self._take_turn(caller)
         try:
-            return await self._searched(self._search, audit_id, is_meant, caller)
+            return await self._searched(self._search, self._thread, audit_id, is_meant, caller)
         except OSError as error:
             raise ServiceUnavailable(
                 "the decision log cannot be read now; try again later", detail=str(error)
@@ -57,6 +59,7 @@ class PastDecisions:
     async def _searched(
         self,
         search: LogSearch,
+        thread: JobThread,
         audit_id: str,
         is_meant: Callable[[DecisionRecord], bool],
         caller: Hashable,
@@ -71,9 +74,7 @@ class PastDecisions:
             if not failed.done():
                 failed.set_result(error)
 
-        if self._thread is None:
-            self._thread = JobThread("decision-search")
-        self._thread.submit(loop, lambda: found.append(search.find(audit_id, is_meant)), done)
+        thread.submit(loop, lambda: found.append(search.find(audit_id, is_meant)), done)
         if (error := await failed) is not None:
             try:
                 raise error

@@ -146,3 +146,22 @@ async def test_who_goes_away_has_no_second_search_before_the_first_ends(tmp_path
     # Searches run one after the other: when this one is done, so is the first.
     assert await past.find(record.audit_id, anybodys, caller="bob") is not None
     assert await past.find(record.audit_id, anybodys, caller="ann") is not None
+
+
+@pytest.mark.asyncio
+async def test_who_asked_while_no_thread_could_be_begun_may_ask_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    record = refusal()
+    past = PastDecisions(remembering(), written(tmp_path, record))
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError):
+            await past.find(record.audit_id, anybodys, caller="ann")
+
+    found = await past.find(record.audit_id, anybodys, caller="ann")
+    assert found is not None
+    assert found.decision == record
