@@ -169,11 +169,7 @@ class Administrator:
 
     def upholds(self, permit: Permit, now: datetime) -> bool:
         """Whether ``decide`` would permit the same again at ``now``, for the same attributes."""
-        if permit.revision != self._engine.revision:
-            return False
-        until = permit.valid_until
-        # The clock may have been set back to before the window in which it was judged.
-        return until is None or permit.attributes.environment.received_at <= now < until
+        return permit.revision == self._engine.revision and permit.holds_at(now)
 
     def open(self, permit: Permit, session_id: str, cut: Callable[[Ending], None]) -> Lease:
         """Do as ``open_for`` does, for the caller in a session."""

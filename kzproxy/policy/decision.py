@@ -66,6 +66,16 @@ class Permit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     obligations: Obligations = NO_OBLIGATIONS
     by_namespace: bool = False
 
+    def holds_at(self, now: datetime) -> bool:
+        """Whether time alone would still permit the same at ``now``."""
+        until = self.valid_until
+        if until is None and Dependency.TIME not in self.depends_on:
+            return True
+        # The clock may have been set back to before the window in which it was judged.
+        if now < self.attributes.environment.received_at:
+            return False
+        return until is None or now < until
+
 
 class NotPermitted(msgspec.Struct, frozen=True, kw_only=True):
     """What is said where nothing is permitted.

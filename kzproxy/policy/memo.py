@@ -32,11 +32,9 @@ class DecisionMemo:
         known = self._decisions.get(key)
         if known is None or attributes.api_object is not None:
             return None
-        if not isinstance(known, Permit) or known.valid_until is None:
-            return known
-        now = attributes.environment.received_at
-        is_within = known.attributes.environment.received_at <= now < known.valid_until
-        return known if is_within else None
+        if isinstance(known, Permit) and not known.holds_at(attributes.environment.received_at):
+            return None
+        return known
 
     def keep(self, key: Key, decision: Decision) -> None:
         """Remember a decision, unless time alone may change it and nobody knows when."""

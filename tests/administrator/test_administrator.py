@@ -30,6 +30,7 @@ from tests.policy.samples import (
     WEDNESDAY_MORNING,
     allow,
     asked,
+    dated,
     match,
     subject,
 )
@@ -384,6 +385,18 @@ def test_a_permit_is_upheld_while_its_time_window_is_open_and_its_policy_in_forc
     assert not world.administrator.upholds(permit, before)
     another = msgspec.structs.replace(permit, revision="another")
     assert not world.administrator.upholds(another, last)
+
+
+def test_a_permit_for_good_is_not_upheld_before_the_time_it_was_judged_at() -> None:
+    calendar = replace(OFFICE_HOURS, weekly=(), dated=(dated("2026-01-14", "9999-12-31"),))
+    opened = allow("pods", PODS, conditions=Conditions(time=(calendar,)))
+    for rule, upheld_before in ((opened, False), (allow("pods", PODS), True)):
+        world = World(rule)
+        permit = world.permit(asked("GET", WATCH))
+        assert permit.valid_until is None
+        assert world.administrator.upholds(permit, WEDNESDAY_MORNING + timedelta(days=400))
+        before = WEDNESDAY_MORNING - timedelta(days=1)
+        assert world.administrator.upholds(permit, before) is upheld_before
 
 
 def test_a_stream_that_a_sign_in_would_keep_ends_and_says_which() -> None:

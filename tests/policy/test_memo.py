@@ -1,15 +1,29 @@
 """What the engine remembers of requests, within bounds."""
 
+from dataclasses import replace
+from datetime import timedelta
 from ipaddress import ip_address
+
+import pytest
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.calendar import Calendar
+from kzproxy.policy.decision import Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet
+from kzproxy.policy.rules import AccessPolicySet, Conditions
 from tests.memory import held_bytes
-from tests.policy.samples import WEDNESDAY_MORNING, subject
+from tests.policy.samples import (
+    OFFICE_HOURS,
+    WEDNESDAY_MORNING,
+    allow,
+    dated,
+    deny,
+    match,
+    subject,
+)
 
 ADDRESS = ip_address("192.0.2.7")
 
@@ -52,3 +66,29 @@ def test_no_more_decisions_are_remembered_than_the_memo_has_room_for() -> None:
         return engine
 
     assert held_bytes(lambda: filled(10_000)) < 2 * held_bytes(lambda: filled(1_000))
+
+
+@pytest.mark.parametrize("effect", ["allow", "deny"])
+def test_nothing_is_remembered_from_after_the_clock_was_set_back(effect: str) -> None:
+    """Also where time alone would never have ended it any more."""
+    begin, end = ("2026-01-14", "9999-12-31") if effect == "allow" else ("0001-01-01", "2026-01-14")
+    calendar = Calendar(
+        name="c",
+        zone_name=OFFICE_HOURS.zone_name,
+        zone=OFFICE_HOURS.zone,
+        dated=(dated(begin, end),),
+    )
+    everything, then = match("*", urls="*"), Conditions(time=(calendar,))
+    rules = (
+        (allow("a", everything, conditions=then),)
+        if effect == "allow"
+        else (allow("a", everything), deny("d", everything, conditions=then))
+    )
+    engine = PolicyEngine(AccessPolicySet(rules=rules))
+    known = asked("/version", "")
+    permit = engine.decide(known)
+    assert isinstance(permit, Permit)
+    assert permit.valid_until is None
+    assert engine.decide(known) is permit
+    before = replace(known.environment, received_at=WEDNESDAY_MORNING - timedelta(days=1))
+    assert isinstance(engine.decide(replace(known, environment=before)), Deny)
