@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlencode
 
-from kzproxy.authentication.provider_errors import ProviderRefusal
+from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
 from kzproxy.authentication.provider_metadata import ProviderMetadata
 from kzproxy.authentication.provider_settings import ProviderSettings
 from kzproxy.client.pkce import ProofKey
@@ -74,7 +74,17 @@ class AuthorizationWish:
 def authorization_url(
     metadata: ProviderMetadata, settings: ProviderSettings, wish: AuthorizationWish
 ) -> str:
-    """Return where to send the browser."""
+    """Return where to send the browser.
+
+    Raises:
+        ProviderSilence: Nobody could tell its answer from another provider's.
+    """
+    if settings.shares_callback and not metadata.names_itself:
+        raise ProviderSilence(
+            f"{settings.issuer.url}: its answers do not say whose they are (`iss`, RFC 9207), and"
+            " those of another provider come to the same redirect URI; set `callback` for it, and"
+            " register the redirect URI that this gives"
+        )
     # Ours last: what the operator adds can replace none of them, but for what `_prompt` says.
     parameters = dict(settings.parameters) | {
         "response_type": "code",
@@ -130,7 +140,8 @@ def _check_issuer(
     # RFC 9207 section 2.4: before anything else in the answer is believed, errors too; and where
     # the provider says that it names itself, an answer without is another's.
     issuer = parameters.get("iss", "")
-    if issuer != settings.issuer.url and (issuer or metadata.names_itself):
+    must_be_named = metadata.names_itself or settings.shares_callback
+    if issuer != settings.issuer.url and (issuer or must_be_named):
         raise Unauthenticated(
             f"the answer is not from {settings.issuer.url}, which this sign-in was sent to"
         )

@@ -39,6 +39,9 @@ class ProviderSettings:
         reverify: How a sign-in is confirmed.
         parameters: What this provider wants in an authorization request besides the standard ones.
             A ``prompt`` among them, which may be empty, is asked for in place of ``consent``.
+        callback: Ends the address that its answers come to; empty for the usual one.
+        shares_callback: Whether answers of other providers come there, too. Then each must say
+            whose it is, or one provider could have another's codes brought to itself.
     """
 
     issuer: JwtIssuerSettings
@@ -48,6 +51,8 @@ class ProviderSettings:
     certificate_authority_pem: str = ""
     reverify: Reverify = Reverify.REFRESH
     parameters: tuple[tuple[str, str], ...] = ()
+    callback: str = ""
+    shares_callback: bool = False
 
     @property
     def own_issuer(self) -> JwtIssuerSettings:

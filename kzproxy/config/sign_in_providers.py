@@ -1,6 +1,8 @@
 """``signIn.providers``: the identity providers that kzproxy itself signs people in at."""
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kzproxy.authentication.provider_settings import ProviderSettings, Reverify
@@ -29,6 +31,7 @@ _OWN_PARAMETERS = frozenset(
     }
 )
 
+_CALLBACK = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PROMPTS = ("", "consent", "login", "select_account")  # not `none`: somebody is to sign in
 
 
@@ -47,7 +50,15 @@ def load_providers(
     found = [_provider(item, by_url, seen, base) for item in node.sequence()]
     if not found and node.is_sequence():
         node.mistake("must name at least one provider")
-    return tuple(provider for provider in found if provider is not None)
+    return _beside_each_other([provider for provider in found if provider is not None])
+
+
+def _beside_each_other(providers: Sequence[ProviderSettings]) -> tuple[ProviderSettings, ...]:
+    callbacks = [provider.callback for provider in providers]
+    return tuple(
+        replace(provider, shares_callback=callbacks.count(provider.callback) > 1)
+        for provider in providers
+    )
 
 
 def _provider(
@@ -55,7 +66,7 @@ def _provider(
 ) -> ProviderSettings | None:
     fields = node.mapping(
         required=("issuer", "clientID", "clientSecretFile"),
-        optional=("certificateAuthorityFile", "parameters", "reverify", "scopes"),
+        optional=("callback", "certificateAuthorityFile", "parameters", "reverify", "scopes"),
     )
     url = fields["issuer"].string()
     if url in seen:
@@ -82,7 +93,15 @@ def _provider(
         certificate_authority_pem=pem,
         reverify=Reverify(way or Reverify.REFRESH),
         parameters=_parameters(fields["parameters"]) if "parameters" in fields else (),
+        callback=_callback(fields["callback"]) if "callback" in fields else "",
     )
+
+
+def _callback(node: Node) -> str:
+    name = node.string()
+    if name and not _CALLBACK.fullmatch(name):
+        node.mistake("must be at most 63 small letters, digits and hyphens")
+    return name
 
 
 def _secret(node: Node, base: Path) -> str:

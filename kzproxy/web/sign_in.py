@@ -62,6 +62,7 @@ class SignInApplication:
                 web.get("/jwks", self._jwks),
                 web.get("/authorize", self._page(self._browser.authorize)),
                 web.get("/callback", self._page(self._browser.callback)),
+                web.get("/callback/{name}", self._page(self._browser.callback)),
                 web.get("/code", self._page(self._browser.code_page)),
                 web.get("/device", self._page(self._device.ask_for_code)),
                 web.post("/device", self._page(self._device.check_code)),

@@ -19,7 +19,7 @@ from kzproxy.web.browser_cookie import check_browser, remembered_in, value_or_ne
 from kzproxy.web.oauth_client import CLIENT_ID, is_challenge, is_redirect_uri
 from kzproxy.web.oauth_errors import PageRefusal
 from kzproxy.web.oauth_parameters import Parameters, page_query
-from kzproxy.web.sign_in_desk import SignInDesk, remote
+from kzproxy.web.sign_in_desk import SignInDesk, callback_path, remote
 from kzproxy.web.sign_in_flows import (
     CODE_LIFE,
     FLOW_LIFE,
@@ -82,7 +82,7 @@ class BrowserSignIn:
         try:
             url = await provider.authorization_url(
                 AuthorizationWish(
-                    redirect_uri=self._desk.callback,
+                    redirect_uri=self._desk.callback(provider.settings.callback),
                     state=flow.state,
                     nonce=flow.nonce,
                     challenge=flow.challenge,
@@ -102,6 +102,7 @@ class BrowserSignIn:
             verifier=flow.verifier,
             wish=wish,
             device=device,
+            callback=provider.settings.callback,
             begun_at=self._desk.clock.now(),
         )
         flows = self._desk.flows
@@ -122,6 +123,7 @@ class BrowserSignIn:
         if not await self._desk.flows.spend(flow):
             raise PageRefusal(_GONE)
         try:
+            _check_place(request, flow.value)
             person = await self._person(flow.value, query)
         except ProviderRefusal as no:
             return await self._refused(request, flow.value, f"the identity provider says: {no}")
@@ -167,7 +169,7 @@ class BrowserSignIn:
         code = await provider.code_of_answer(query.all(), query["state"])
         signed_in = await provider.redeem_code(
             code,
-            redirect_uri=self._desk.callback,
+            redirect_uri=self._desk.callback(flow.callback),
             verifier=flow.verifier,
             nonce=flow.nonce,
             max_age=_max_age(flow.wish),
@@ -250,6 +252,18 @@ class BrowserSignIn:
         if refusal:
             raise PageRefusal(_sentence(refusal), title=_NOT_IN, status=403)
         return self._desk.pages.page("code", {"code": code, "username": username})
+
+
+def _check_place(request: web.Request, flow: BrowserFlow) -> None:
+    """Refuse an answer that came to another provider's address, and so is that one's.
+
+    Else one provider could send browsers on to another one, and have kzproxy bring it the codes
+    that they come back with (RFC 9700 section 4.4).
+    """
+    if request.path != callback_path(flow.callback):
+        raise Unauthenticated(
+            f"the answer is not from {flow.provider}, which this sign-in was sent to"
+        )
 
 
 def wish_of(query: Parameters) -> Wish:

@@ -97,10 +97,9 @@ class SignInDesk:
     events: EventLog
     metrics: Metrics
 
-    @property
-    def callback(self) -> str:
-        """Where providers send browsers back to."""
-        return f"{self.url}/callback"
+    def callback(self, name: str) -> str:
+        """Return where providers send browsers back to whose ``callback`` is ``name``."""
+        return f"{self.url}{callback_path(name)}"
 
     @property
     def code_page(self) -> str:
@@ -132,6 +131,11 @@ class SignInDesk:
                 details=client_details(request),
             )
         )
+
+
+def callback_path(name: str) -> str:
+    """Return the path at which browsers come back; see ``ProviderSettings.callback``."""
+    return f"/callback/{name}" if name else "/callback"
 
 
 def user_of(person: Person) -> tuple[str, str, str]:

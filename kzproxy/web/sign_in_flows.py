@@ -91,6 +91,7 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         verifier: Goes with the provider's code.
         wish: The client's.
         device: The key of the device flow that it decides; empty where it is none.
+        callback: Where the provider is to send it back; see ``ProviderSettings``.
         begun_at: Aware, UTC.
     """
 
@@ -100,6 +101,7 @@ class BrowserFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     verifier: str
     wish: Wish
     device: str = ""
+    callback: str = ""
     begun_at: datetime
 
     def __repr__(self) -> str:

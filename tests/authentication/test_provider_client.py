@@ -7,7 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from kzproxy.authentication.provider_authorization import AuthorizationWish, authorization_url
+from kzproxy.authentication.provider_authorization import (
+    AuthorizationWish,
+    authorization_url,
+    code_of_answer,
+)
 from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
 from kzproxy.authentication.provider_metadata import ProviderMetadata
 from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSettings, Reverify
@@ -103,6 +107,22 @@ async def test_a_client_that_has_the_person_sign_in_anew_has_a_refresh_token_too
     """OpenID Connect Core section 11: no consent, no offline access."""
     signed_in = await talk.redeemed(await talk.code(prompt="login"))
     assert await talk.client.confirm(signed_in.refresh_token, signed_in.identity.subject, Kept())
+
+
+def test_where_answers_of_others_come_too_one_must_say_whose_it_is():
+    issuer = JwtIssuerSettings(
+        url="https://idp", audiences=("k",), username=PrefixedClaim(claim="sub", prefix="")
+    )
+    settings = ProviderSettings(
+        issuer=issuer, client_id="kz", client_secret="s", shares_callback=True
+    )
+    metadata = ProviderMetadata(
+        authorization_endpoint="https://idp/a", token_endpoint="https://idp/t"
+    )
+    answer = {"state": "s", "code": "c"}
+    with pytest.raises(Unauthenticated, match="not from https://idp"):
+        code_of_answer(answer, metadata, settings, "s")
+    assert code_of_answer(answer | {"iss": "https://idp"}, metadata, settings, "s") == "c"
 
 
 OFFLINE = ("openid", "offline_access")

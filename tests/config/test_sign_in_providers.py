@@ -1,5 +1,6 @@
 """``signIn.providers``: what is taken, and every mistake at its place."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,26 @@ def test_the_names_between_certificates_may_be_in_any_language(directory):
     assert found[0].certificate_authority_pem.endswith(pem)
 
 
+OTHER = replace(ISSUER, url="https://other.example.com")
+ANOTHER = LEAST.replace("idp.example", "other.example")
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "shares"),
+    [
+        (("", ""), True),
+        (("", ", callback: other"), False),
+        ((", callback: idp", ", callback: other"), False),
+        ((", callback: same", ", callback: same"), True),
+    ],
+)
+def test_it_is_known_whose_answers_come_to_the_same_address(directory, callbacks, shares):
+    text = f"{LEAST}{callbacks[0]}}}\n{ANOTHER}{callbacks[1]}}}"
+    found, mistakes = load(directory, text, issuers=(ISSUER, OTHER))
+    assert mistakes == []
+    assert [each.shares_callback for each in found] == [shares, shares]
+
+
 @pytest.mark.parametrize(
     ("text", "part"),
     [
@@ -91,6 +112,9 @@ def test_the_names_between_certificates_may_be_in_any_language(directory):
         (LEAST + ", parameters: {a: ''}}", "must not be empty"),
         (LEAST + ", parameters: {prompt: none}}", '"none" is not one of'),
         (LEAST + ", scopes: []}", "must not be empty"),
+        (LEAST + ", callback: ''}", "must not be empty"),
+        (LEAST + ", callback: a/b}", "small letters, digits and hyphens"),
+        (LEAST + ", callback: Idp}", "small letters, digits and hyphens"),
         (LEAST + ", reverify: never}", "refresh, userinfo, introspection"),
         (LEAST + ", certificateAuthorityFile: none.crt}", "is not a file"),
         (LEAST + ", certificateAuthorityFile: idp.secret}", "is not a bundle of CA certificates"),

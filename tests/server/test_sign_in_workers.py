@@ -39,7 +39,7 @@ def add_provider(directory: Path, settings: dict[str, Any], issuer: str) -> None
     document["jwt"].append(another)
     file.write_text(yaml.safe_dump(document))
     provider = settings["signIn"]["providers"][0]
-    settings["signIn"]["providers"].append({**provider, "issuer": issuer})
+    settings["signIn"]["providers"].append({**provider, "issuer": issuer, "callback": "partner"})
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SignInWorld]:
     with (
         scripted_api_server(directory, authority) as server,
         identity_provider_in_thread(directory, authority, f"{url}/callback") as idp,
-        identity_provider_in_thread(directory, authority, f"{url}/callback") as partner,
+        identity_provider_in_thread(directory, authority, f"{url}/callback/partner") as partner,
     ):
         devices = Authority.root("device CA")
         settings = sign_in_configuration(directory, authority, devices, idp, url, server.upstream())
