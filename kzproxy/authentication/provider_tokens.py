@@ -1,5 +1,6 @@
 """What a provider's token endpoint answers (RFC 6749 section 5), read."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -20,6 +21,13 @@ _REFUSALS = frozenset(
         "login_required",
     }
 )
+
+# What else is said of a refresh token that is good no longer, where `invalid_grant` should be: the
+# code that RFC 6750 section 3.1 has for a token (UAA), and one of Ory Hydra's own.
+_OF_A_TOKEN = frozenset({"invalid_token", "token_inactive"})
+# Dex and others blame the request; it is the token where they name it.
+_BLAMES_THE_REQUEST = "invalid_request"
+_NAMES_THE_TOKEN = re.compile(r"refresh[ _-]?token", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,7 @@ def read_refresh_token(url: str, answer: Answer) -> str:
         ProviderRefusal: The provider says no.
         ProviderSilence: It says nothing about the person.
     """
+    _refuse_dead_token(answer)
     refuse_error(url, answer)
     return _token(url, answer.document, "refresh_token")
 
@@ -83,6 +92,15 @@ def refuse_error(url: str, answer: Answer) -> None:
         raise ProviderRefusal(error, told(document.get("error_description")))
     words = ": ".join(filter(None, [told(error), told(document.get("error_description"))]))
     raise ProviderSilence(f"{url}: the answer is {answer.status} {words}".rstrip())
+
+
+def _refuse_dead_token(answer: Answer) -> None:
+    error, said = answer.document.get("error"), told(answer.document.get("error_description"))
+    if not isinstance(error, str):
+        return
+    blames_it = error == _BLAMES_THE_REQUEST and _NAMES_THE_TOKEN.search(said) is not None
+    if error in _OF_A_TOKEN or blames_it:
+        raise ProviderRefusal(error, said)
 
 
 def _token(url: str, document: Mapping[str, object], name: str) -> str:

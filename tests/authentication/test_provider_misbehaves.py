@@ -265,10 +265,41 @@ async def test_a_no_about_the_person_is_a_refusal(client, provider, error, statu
         await confirm(client)
 
 
+DEX = "clientID kz refresh token (ID abc) is invalid or has already been claimed by another client."
+
+
+@pytest.mark.parametrize(
+    ("document", "status"),
+    [
+        ({"error": "invalid_request", "error_description": "Refresh token expired."}, 400),
+        ({"error": "invalid_request", "error_description": DEX}, 400),
+        ({"error": "invalid_request", "error_description": 'Invalid "refresh_token".'}, 400),
+        ({"error": "invalid_request", "error_description": "Errors.RefreshToken.Invalid"}, 400),
+        ({"error": "invalid_token", "error_description": "The token was revoked"}, 401),
+        ({"error": "token_inactive"}, 401),
+    ],
+)
+async def test_a_dead_refresh_token_is_a_refusal_in_whatever_words(
+    client, provider, document, status
+):
+    """Else one of them would have its provider be taken for silent, to everybody's cost."""
+    provider.answer("token", document, status)
+    kept = Kept()
+    with pytest.raises(
+        ProviderRefusal, match=document.get("error_description", "token_inactive")[:9]
+    ):
+        await confirm(client, kept)
+    assert kept.tokens == []
+
+
 @pytest.mark.parametrize(
     ("document", "status"),
     [
         ({"error": "invalid_client"}, 401),
+        ({"error": "invalid_client", "error_description": "no refresh tokens for you"}, 401),
+        ({"error": "invalid_request", "error_description": "AADSTS900144: a parameter"}, 400),
+        ({"error": "invalid_request", "error_description": ["refresh token"]}, 400),
+        ({"error": "invalid_request", "error_description": "Refresh token expired."}, 500),
         ({"error": "unauthorized_client"}, 400),
         ({"error": "invalid_request"}, 400),
         ({"error": "temporarily_unavailable"}, 400),
