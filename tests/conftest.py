@@ -7,7 +7,12 @@ from hypothesis import settings
 
 from kzproxy.transport.readiness import new_event_loop
 
-pytest_plugins = ["tests.cluster.census", "tests.cluster.fixtures", "tests.proxy.fixtures"]
+pytest_plugins = [
+    "tests.cluster.census",
+    "tests.cluster.fixtures",
+    "tests.proxy.fixtures",
+    "tests.servers.strict_python",
+]
 
 # How long an example takes says how busy the machine is; what things cost is for `make bench`.
 settings.register_profile("untimed", settings.default, deadline=None)

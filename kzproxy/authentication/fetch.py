@@ -7,7 +7,6 @@ there already, and reads them more strictly.
 """
 
 import json
-import ssl
 from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
@@ -18,6 +17,7 @@ from kzproxy.http.messages import NoBody, RequestHead, ResponseHead
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.resolving import addresses_of
+from kzproxy.transport.tls import trusting
 from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS, client_stream
 from kzproxy.transport.tls_stream import TlsStream
 
@@ -42,7 +42,7 @@ class Documents:
     """
 
     def __init__(self, certificate_authority_pem: str) -> None:
-        self._trust = ssl.create_default_context(cadata=certificate_authority_pem or None)
+        self._trust = trusting(certificate_authority_pem)
 
     async def fetch_object(self, url: str, *, limit_bytes: int) -> Mapping[str, object]:
         """Fetch a JSON object; the caller bounds the time.

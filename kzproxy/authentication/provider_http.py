@@ -5,7 +5,6 @@ On aiohttp, as the listener that people sign in at is, and not on Authlib: see A
 
 import json
 import re
-import ssl
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import aiohttp
 
 from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.authentication.provider_settings import DEFAULT_PROVIDER_LIMITS, ProviderLimits
+from kzproxy.transport.tls import trusting
 
 # Those that say nothing about the question but "not now" (RFC 9110 section 15, RFC 6585 section 4).
 _LATER = frozenset({408, 425, 429})
@@ -99,7 +99,7 @@ def _client(certificate_authority_pem: str, limits: ProviderLimits) -> aiohttp.C
 
     Proxies and CA paths of the environment are not read. To be closed by whoever makes it.
     """
-    trust = ssl.create_default_context(cadata=certificate_authority_pem or None)
+    trust = trusting(certificate_authority_pem)
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(ssl=trust, limit=limits.connections),
         trust_env=False,

@@ -17,6 +17,7 @@ from kzproxy.client.outgoing_proxy import (
     UnusableProxy,
     environment_proxy,
 )
+from kzproxy.client.server_trust import as_by_kubectl
 from kzproxy.client.tls_identity import TlsIdentity
 from kzproxy.clock.system import Clock
 
@@ -149,16 +150,14 @@ class IssuerHttp:
 def _trust(ca_file: str) -> ssl.SSLContext:
     if ca_file:
         try:
-            return ssl.create_default_context(cafile=ca_file)
+            return as_by_kubectl(ssl.create_default_context(cafile=ca_file))
         except OSError as error:  # ssl.SSLError is one
             message = f"--issuer-ca {ca_file} cannot be used: {error.strerror or error}"
             raise ClientFailure(message) from None
     paths = ssl.get_default_verify_paths()
     # A Python that knows no authorities of the system falls back on httpx's own.
-    return (
-        ssl.create_default_context()
-        if paths.cafile or paths.capath
-        else (httpx.create_ssl_context())
+    return as_by_kubectl(
+        ssl.create_default_context() if paths.cafile or paths.capath else httpx.create_ssl_context()
     )
 
 

@@ -19,6 +19,7 @@ from kzproxy.client.notices import visible
 from kzproxy.client.outgoing_proxy import AS_KUBECTL, OutgoingProxy, environment_proxy
 from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.proxy_tunnel import tunnel
+from kzproxy.client.server_trust import as_by_kubectl
 from kzproxy.client.tls_identity import TlsIdentity
 
 _MAX_CA_BYTES = 1024 * 1024
@@ -173,7 +174,7 @@ def _place(url: str) -> tuple[str, int]:
 def _context(server: ProxyServer) -> ssl.SSLContext:
     settings = server.settings
     try:
-        context = ssl.create_default_context(cadata=server.authorities)
+        context = as_by_kubectl(ssl.create_default_context(cadata=server.authorities))
         if server.identity is not None:
             server.identity.load_into(context)
         if settings.device_certificate:

@@ -1,12 +1,12 @@
 """Asking a provider over HTTPS, trusting nothing about the form of its answer."""
 
-import ssl
 from urllib.parse import quote
 
 import aiohttp
 import msgspec
 
 from kzproxy.posture.settings import ProviderSettings
+from kzproxy.transport.tls import trusting
 
 MAX_ANSWER_BYTES = 256 * 1024
 TIMEOUT_SECONDS = 10.0
@@ -93,7 +93,7 @@ class ProviderHttp:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._client is None:
-            trust = ssl.create_default_context(cadata=self._settings.authority_pem or None)
+            trust = trusting(self._settings.authority_pem)
             self._client = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(ssl=trust, limit=4),
                 trust_env=False,

@@ -34,6 +34,14 @@ async def test_keys_are_found_by_discovery(issuer, clock):
     assert keys.tried
 
 
+@pytest.mark.usefixtures("strict_python")
+async def test_an_authority_without_key_identifiers_vouches_under_every_python(tmp_path, clock):
+    async with serving_issuer(tmp_path, Authority.bare()) as issuer:
+        keys = await fetched(issuer, clock)
+    assert keys.failure == ""
+    assert key_ids(keys) == ["key-1"]
+
+
 async def test_nothing_is_known_before_the_first_fetch(issuer, clock):
     keys = IssuerKeys(settings_of(issuer), clock)
     assert key_ids(keys) == []

@@ -19,6 +19,7 @@ from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSet
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim, RequiredClaim
 from kzproxy.errors.kinds import Unauthenticated
 from tests.authentication.provider_scene import Kept
+from tests.servers.authority import Authority
 from tests.servers.scripted_provider import ScriptedProvider, serving_provider
 from tests.servers.tokens import SigningKey
 
@@ -99,6 +100,17 @@ async def redeem(client, **changes: object):
 
 async def confirm(client, kept=None):
     return await client.confirm("refresh-1", "s-1", kept or Kept())
+
+
+@pytest.mark.usefixtures("strict_python")
+async def test_an_authority_without_key_identifiers_vouches_under_every_python(tmp_path, clock):
+    async with serving_provider(tmp_path, Authority.bare()) as provider:
+        settings = settings_of(provider)
+        client = ProviderClient(settings, IssuerKeys(settings.issuer, clock), clock, LIMITS)
+        try:
+            assert await client.end_session_url() == ""
+        finally:
+            await client.close()
 
 
 async def test_a_good_answer_is_taken(client, provider, clock):

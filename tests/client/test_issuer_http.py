@@ -13,8 +13,9 @@ from kzproxy.client.issuer_http import (
     IssuerHttp,
     IssuerUnreachable,
 )
-from tests.client.rude_issuer import RudeIssuer, Scripted
+from tests.client.rude_issuer import RudeIssuer, Scripted, running_rude_issuer
 from tests.client.stepping_clock import SteppingClock
+from tests.servers.authority import Authority
 from tests.servers.outgoing_proxies import running_connect_proxy, running_socks_proxy
 
 
@@ -28,6 +29,21 @@ def test_an_answer_is_a_status_and_an_object(http: IssuerHttp, rude_issuer: Rude
     rude_issuer.answers("/x", [Scripted.json({"a": 1}, status=400)])
     answer = http.get(f"{rude_issuer.issuer}/x")
     assert (answer.status, answer.document) == (400, {"a": 1})
+
+
+@pytest.mark.usefixtures("strict_python")
+def test_an_authority_without_key_identifiers_vouches_under_every_python(
+    tmp_path: Path, stepping_clock: SteppingClock
+) -> None:
+    """As for kubectl: those of companies and of what looks into their TLS often have none."""
+    authority = Authority.bare()
+    file = tmp_path / "bare.crt"
+    file.write_bytes(authority.pem)
+    http = IssuerHttp(str(file), stepping_clock)
+    with running_rude_issuer(tmp_path, authority) as issuer:
+        issuer.answers("/x", [Scripted.json({})])
+        assert http.get(f"{issuer.issuer}/x").status == 200
+    http.close()
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b"[" * 100_000, b"\xff"])

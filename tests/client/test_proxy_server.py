@@ -13,7 +13,7 @@ from kzproxy.client.kubeconfig_files import KubeconfigFiles
 from kzproxy.client.outgoing_proxy import OutgoingProxy
 from kzproxy.client.plugin_arguments import parse_arguments
 from kzproxy.client.proxy_server import ProxyServer, ask, proxy_server
-from tests.client.rude_issuer import RudeIssuer, Scripted
+from tests.client.rude_issuer import RudeIssuer, Scripted, running_rude_issuer
 from tests.servers.authority import Authority
 from tests.servers.outgoing_proxies import RunningProxy, running_connect_proxy
 
@@ -56,6 +56,13 @@ def refused(server: ProxyServer) -> str:
 )
 def test_a_context_that_leads_nowhere_is_named(url: str) -> None:
     assert refused(server_at(url)) == f"{url} is not https://HOST:PORT"
+
+
+@pytest.mark.usefixtures("strict_python")
+def test_an_authority_without_key_identifiers_vouches_under_every_python(tmp_path: Path) -> None:
+    with running_rude_issuer(tmp_path, authority := Authority.bare()) as issuer:
+        issuer.answers(SESSION, [Scripted.json({"id": "s"})])
+        assert ask(server_at(issuer.issuer, authority), "token", "GET", "session") == {"id": "s"}
 
 
 def test_a_proxy_of_the_environment_leads_there(

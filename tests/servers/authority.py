@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -71,6 +72,22 @@ class Authority:
         builder = as_authority(unsigned(named, key, not_before, not_after))
         certificate = signed(builder, issuer_name=named, issuer_key=key)
         return cls(Issued(certificate=certificate, key=key, chain=()))
+
+    @classmethod
+    def bare(cls) -> "Authority":
+        """Make a root as the clusters of Amazon EKS have one: no key of it has an identifier."""
+        key, named = new_key(), subject(["kubernetes"])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(named)
+            .issuer_name(named)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOT_BEFORE)
+            .not_valid_after(NOT_AFTER)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        )
+        return cls(Issued(certificate=builder.sign(key, hashes.SHA256()), key=key, chain=()))
 
     def renewed(
         self,

@@ -3,11 +3,14 @@
 import os
 import socket
 import ssl
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from kzproxy.transport.resetting import reset
 from kzproxy.transport.tls import upstream_context
+from tests.servers.authority import Authority
 
 
 def is_connected(sock: socket.socket) -> bool:
@@ -49,3 +52,31 @@ def test_the_peer_of_an_established_connection_that_has_gone_is_asked_for_as_eve
         pass
     assert tls.fileno() >= 0
     tls.close()
+
+
+@pytest.mark.usefixtures("strict_python")
+def test_a_cluster_whose_authority_has_no_key_identifier_is_believed_by_every_python(
+    tmp_path: Path,
+) -> None:
+    """As by kubectl: those of Amazon EKS have none, and nobody can give them one."""
+    authority = Authority.bare()
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(*authority.server("localhost").write_to(tmp_path, "server"))
+    assert shaken(upstream_context(authority.pem.decode(), ""), shown) == "TLSv1.3"
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shaken(upstream_context(Authority.root().pem.decode(), ""), shown)
+
+
+def shaken(client_context: ssl.SSLContext, server_context: ssl.SSLContext) -> str | None:
+    """Return what the two speak after a handshake."""
+    client_in, client_out, server_in, server_out = (ssl.MemoryBIO() for _ in range(4))
+    client = client_context.wrap_bio(client_in, client_out, server_hostname="localhost")
+    server = server_context.wrap_bio(server_in, server_out, server_side=True)
+    for _ in range(3):
+        for end in (client, server):
+            with suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+            server_in.write(client_out.read())
+            client_in.write(server_out.read())
+    return client.version()
