@@ -100,7 +100,8 @@ class TokenEndpoint:
             raise ClientFailure("the issuer gave no ID token; is `openid` among the scopes?")
         if str(document.get("token_type")).lower() != "bearer":
             raise ClientFailure(f"the issuer gave a {document.get('token_type')!r} token")
-        next_refresh_token = document.get("refresh_token", refresh_token)
+        # Some write null or nothing for what they do not give.
+        next_refresh_token = document.get("refresh_token") or refresh_token
         if not isinstance(next_refresh_token, str):
             raise ClientFailure("the issuer gave a refresh token that is not text")
         return Tokens(id_token=id_token, refresh_token=next_refresh_token)

@@ -39,6 +39,17 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old(
     ]
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_refresh_token_that_is_null_or_empty_is_as_if_it_were_not_there(
+    http: IssuerHttp, rude_issuer: RudeIssuer, nothing: str | None
+) -> None:
+    """Some issuers write every member, of what they do not give too."""
+    rude_issuer.answers("/token", [Scripted.json(GOOD | {"refresh_token": nothing})])
+    asked = endpoint(http, rude_issuer)
+    assert asked.refresh("old").refresh_token == "old"
+    assert asked.redeem_code("code", "http://127.0.0.1:1/callback", "v").refresh_token == ""
+
+
 def test_a_secret_goes_into_the_header_encoded(
     http: IssuerHttp, rude_issuer: RudeIssuer, tmp_path: Path
 ) -> None:
