@@ -42,8 +42,10 @@ class DeviceAuthorization:
     @classmethod
     def parse(cls, document: Document) -> "DeviceAuthorization":
         """Read a device authorization response (RFC 8628 section 3.2)."""
+        # Google had the grant before it had a standard.
+        place = "verification_uri" if "verification_uri" in document else "verification_url"
         return cls(
-            verification_uri=_uri(document, "verification_uri"),
+            verification_uri=_uri(document, place),
             complete_uri=_uri(document, "verification_uri_complete", required=False),
             user_code=_text(document, "user_code"),
             device_code=_text(document, "device_code"),

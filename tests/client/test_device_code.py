@@ -71,6 +71,15 @@ def test_it_asks_every_five_seconds_until_the_user_is_done(scene: Scene) -> None
     assert {poll["grant_type"] for poll in polls} == {DEVICE_CODE_GRANT}
 
 
+def test_a_place_by_the_name_that_google_has_for_it_is_shown(scene: Scene) -> None:
+    """It had the grant before RFC 8628 did, with ``verification_url``."""
+    google = {name: DEVICE[name] for name in DEVICE if name != "verification_uri"}
+    place = {"verification_url": "https://www.google.test/device"}
+    scene.rude.answers("/device", [Scripted.json(google | place)])
+    scene.run(scene.tokens())
+    assert scene.shown[0].verification_uri == "https://www.google.test/device"
+
+
 def test_the_issuers_interval_counts(scene: Scene) -> None:
     scene.rude.answers("/device", [Scripted.json(DEVICE | {"interval": 7})])
     scene.run(PENDING, scene.tokens())
@@ -125,7 +134,9 @@ def test_it_ends_with_the_users_patience(scene: Scene) -> None:
     [
         {"device_code": None},
         {"user_code": 5},
+        {"verification_uri": None},
         {"verification_uri": "http://issuer.test"},
+        {"verification_uri": "http://issuer.test", "verification_url": "https://issuer.test"},
         {"verification_uri_complete": "javascript:x"},
         {"expires_in": None},
         {"expires_in": -1},
