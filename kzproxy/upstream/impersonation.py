@@ -34,7 +34,18 @@ _FORWARDED = frozenset(
 # without Origin.
 _FORWARDED_ON_WEBSOCKET = frozenset({"origin", "sec-websocket-key", "sec-websocket-version"})
 _FORWARDED_ON_SPDY = frozenset({"x-stream-protocol-version"})
-_FORWARDED_TO_PROXIES = frozenset({"range", "content-encoding", "content-language"})
+# All of RFC 9110 section 13.1, as a backend must not do without what was asked for on a condition:
+# a part of what has become another whole, or an overwriting of what somebody else has changed.
+_FORWARDED_TO_PROXIES = frozenset(
+    {
+        "content-encoding",
+        "content-language",
+        "if-modified-since",
+        "if-range",
+        "if-unmodified-since",
+        "range",
+    }
+)
 # k8s.io/apiserver pkg/authentication/request/websocket: a bearer token hidden in a subprotocol.
 _BEARER_SUBPROTOCOL = "base64url.bearer.authorization.k8s.io."
 

@@ -197,6 +197,28 @@ def test_a_blank_user_is_refused_in_a_finished_head_too(blank: str) -> None:
         check_impersonates(head, blank)
 
 
+CONDITIONS = (
+    ("if-match", '"a"'),
+    ("if-modified-since", "Sat, 21 Nov 2026 10:00:00 GMT"),
+    ("if-none-match", '"b"'),
+    ("if-range", '"c"'),
+    ("if-unmodified-since", "Sat, 21 Nov 2026 10:00:00 GMT"),
+    ("range", "bytes=100-"),
+)
+
+
+def test_a_backend_behind_a_proxy_hears_all_conditions_of_a_request() -> None:
+    """Without them it would do what the client wants only if nothing has changed."""
+    judged = permit("/api/v1/namespaces/a/services/s/proxy/x")
+
+    head = impersonate(came_with(*CONDITIONS), judged, block(), audit_id="a-1").head.decode()
+
+    lines = head.split("\r\n")
+    assert [
+        f"{name}: {value}" for name, value in CONDITIONS if f"{name}: {value}" not in lines
+    ] == []
+
+
 def test_a_secret_does_not_print() -> None:
     outgoing = impersonate(came_with(), permit(), block(), audit_id="a-1")
 
