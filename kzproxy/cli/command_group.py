@@ -7,6 +7,7 @@ import click
 
 from kzproxy.cli.lazy_group import Entry, LazyGroup
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.notices import visible
 from kzproxy.client.plugin_arguments import Misused
 from kzproxy.client.standard_output import UNWRITTEN, unwritten
 from kzproxy.errors.configuration import ConfigurationError
@@ -58,7 +59,7 @@ def run(arguments: Sequence[str]) -> NoReturn:
             click.echo(f"kzproxy: {mistake}", err=True)
         raise SystemExit(EXIT_MISTAKEN) from None
     except ClientFailure as failure:
-        click.echo(f"kzproxy: {failure}", err=True)
+        click.echo(f"kzproxy: {visible(str(failure))}", err=True)
         code = EXIT_MISTAKEN if isinstance(failure, Misused) else EXIT_FAILED
         raise SystemExit(code) from None
     except UNWRITTEN as error:

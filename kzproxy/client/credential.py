@@ -40,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
         )
         sys.stdout.flush()
     except ClientFailure as failure:
-        sys.stderr.write(f"kzproxy: {failure}\n")
+        from kzproxy.client.notices import visible
+
+        sys.stderr.write(f"kzproxy: {visible(str(failure))}\n")
         return EXIT_FAILED
     except UNWRITTEN as error:
         line = unwritten(error)

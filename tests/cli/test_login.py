@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.client.plugin_runs import NEVER_COMES_BACK, ROOT, SERVER, Plugin
+from tests.client.rude_issuer import Scripted, running_rude_issuer
 from tests.servers.authority import Authority
 from tests.servers.foreign_idp.process import ForeignIdp, running_foreign_idp
 
@@ -99,6 +100,18 @@ def test_a_failed_sign_in_is_a_line_and_exit_1(user: User) -> None:
     assert done.stderr.endswith(
         "kzproxy: nobody signed in in the browser in time; run the command again\n"
     )
+
+
+def test_what_an_issuer_says_of_a_failure_cannot_command_the_terminal(
+    user: User, authority: Authority, tmp_path: Path
+) -> None:
+    with running_rude_issuer(tmp_path, authority) as rude:
+        said = {"error_description": "down\x1b]0;title\x07"}
+        place = "/.well-known/openid-configuration"
+        rude.answers(place, [Scripted.json(said, status=503)])
+        trusted = f"--issuer-ca={user.plugin.idp.ca_file}"
+        done = user.runs("login", f"--issuer={rude.issuer}", "--client-id=kz", trusted)
+    assert done.stderr.endswith("answers 503: down?]0;title?\n")
 
 
 def test_options_alone_name_a_sign_in(user: User) -> None:

@@ -19,6 +19,7 @@ from tests.client.plugin_runs import (
     SERVER,
     Plugin,
 )
+from tests.client.rude_issuer import RudeIssuer, Scripted
 from tests.servers.authority import Authority
 from tests.servers.foreign_idp.process import (
     CONFIDENTIAL_CLIENT_ID,
@@ -245,6 +246,16 @@ def test_an_issuer_that_is_away_is_named(plugin: Plugin) -> None:
     plugin.idp = replace(plugin.idp, issuer="https://localhost:1")
     said = failure(plugin)
     assert "https://localhost:1/.well-known/openid-configuration cannot be reached" in said
+
+
+def test_what_an_issuer_says_of_a_failure_cannot_command_the_terminal(
+    plugin: Plugin, rude_issuer: RudeIssuer
+) -> None:
+    said = {"error": "server_error", "error_description": "down\x1b]0;title\x07\nnot you"}
+    place = "/.well-known/openid-configuration"
+    rude_issuer.answers(place, [Scripted.json(said, status=503)])
+    plugin.idp = replace(plugin.idp, issuer=rude_issuer.issuer)
+    assert failure(plugin).endswith("answers 503: down?]0;title??not you")
 
 
 def test_an_issuer_that_is_away_costs_nothing_while_the_token_holds(
