@@ -28,6 +28,7 @@ _MAX_USER_AGENT = 256
 _SHORTEST = timedelta(seconds=1)
 _SOMEBODY_ELSE = "somebody else signed in on this client"
 _TOO_MANY = "its user has signed in more often than `sessions.perUser` allows"
+_REVOKED = "its sign-in was revoked while it began"
 
 Used = Callable[[str], Put]
 """Returns the write that says that a code gave the session of this id."""
@@ -143,9 +144,11 @@ class SessionGrants:
         await self._events.signed_in(request, record, bound.thumbprint, again=before is not None)
         if before is None:
             await self._directory.begin(record, used(session_id))
-            await self._end_too_many(request, record)
         else:
             record = await self._goes_on(record, used(session_id))
+        await self._end_if_revoked(request, record, person)
+        if before is None:
+            await self._end_too_many(request, record)
         return Granted(record=record, renewal=renewal, bound=bound, key=key)
 
     def _check(self, record: SessionRecord, person: Person) -> None:
@@ -153,6 +156,21 @@ class SessionGrants:
             self._sources.check_sign_in(record, person.begun_at)
         except Unauthenticated as no:
             raise RevokedMeanwhile(no.message) from no
+
+    async def _end_if_revoked(
+        self, request: web.Request, record: SessionRecord, person: Person
+    ) -> None:
+        """End a session that was written after whoever revoked its sign-in had looked for it.
+
+        What was revoked before it was written is known here by now, and an administrator who does
+        so later finds it. They are remembered for less time than a session may last.
+        """
+        try:
+            self._check(record, person)
+        except RevokedMeanwhile:
+            await self._events.ended(request, record.id, record, _REVOKED)
+            await self._directory.end(record.id, SessionEnd.REVOKED, _REVOKED, by=BY)
+            raise
 
     async def _goes_on(self, record: SessionRecord, used: Put) -> SessionRecord:
         """Have a session go on as ``record`` says; what its provider gave before is given back."""
