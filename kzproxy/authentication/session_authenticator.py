@@ -5,8 +5,9 @@ the sessions with every request, which costs a look into memory.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from kzproxy.attributes.identity import Identity
@@ -18,6 +19,8 @@ from kzproxy.errors.kinds import ProxyError, ServiceUnavailable, Unauthenticated
 
 MAX_REMEMBERED_TOKENS = 10_000
 _ASK_AGAIN_SECONDS = 5
+# Longer than it takes until every worker has heard of what one has written.
+_JUST_NOW = timedelta(seconds=5)
 
 
 class SessionIdentities(Protocol):
@@ -110,10 +113,24 @@ class SessionAuthenticator:
             ServiceUnavailable: Nobody can tell.
         """
         verified = self._source.tokens.verify(token)
-        if self._source.sessions.find(verified.session_id) is None:
-            await self._source.catch_up()
+        await self._hear_of(verified)
         session = self._source.sessions.identity(verified.session_id, self._clock.now())
         return self._present(token_digest(token), verified, session)
+
+    async def _hear_of(self, token: SessionToken) -> None:
+        """Have what another worker has written before it gave a token be known here.
+
+        The client comes at once with a token of a sign-in or a renewal, here as well as there: by
+        the session as it was before, it would be refused what it has just signed in for.
+
+        Raises:
+            ServiceUnavailable: The session is not known, and nobody can be asked.
+        """
+        if self._source.sessions.find(token.session_id) is None:
+            await self._source.catch_up()
+        elif self._clock.now() - token.issued_at < _JUST_NOW:
+            with suppress(ServiceUnavailable):  # what is known counts, while it is not too old
+                await self._source.catch_up()
 
     def ready(self) -> str | None:
         """Say why no session token can be judged; None where they can."""

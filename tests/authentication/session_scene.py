@@ -68,7 +68,11 @@ class KeyScene:
 
 
 class Sessions:
-    """Stands in for the session directory, which is above this room."""
+    """Stands in for the session directory, which is above this room.
+
+    Attributes:
+        unheard_of: What another worker has made of the session, and ``catch_up`` finds.
+    """
 
     def __init__(self, clock: ManualClock, vouched_by: str, issuer: str) -> None:
         self.said: Identity | None = Identity(
@@ -82,6 +86,7 @@ class Sessions:
         )
         self.is_known = True
         self.caught_up = 0
+        self.unheard_of: Identity | None = None
 
     def find(self, session_id: str) -> object | None:
         return self if self.is_known and session_id == SESSION else None
@@ -94,6 +99,7 @@ class Sessions:
     async def catch_up(self) -> None:
         self.caught_up += 1
         self.is_known = True
+        self.said, self.unheard_of = self.unheard_of or self.said, None
 
 
 def encoded(value: object) -> str:

@@ -107,6 +107,27 @@ async def test_a_session_that_another_worker_has_just_begun_is_waited_for(scene:
     assert scene.sessions.caught_up == 1
 
 
+@pytest.mark.parametrize("held", [True, False])
+async def test_a_token_of_just_now_is_of_the_session_as_another_worker_has_just_made_it(
+    scene: Scene, *, held: bool
+):
+    """Signed in anew there, more strongly or after too long: the client comes here at once."""
+    before, scene.sessions.unheard_of = (
+        scene.sessions.said,
+        replace(scene.sessions.said, authentication_class="mfa"),
+    )
+    scene.sessions.said = before if held else None
+    identity = await scene.either.authenticate(scene.token())
+    assert identity.authentication_class == "mfa"
+
+
+async def test_of_a_token_that_is_older_everything_has_been_heard(scene: Scene):
+    token = scene.token()
+    scene.clock.advance(timedelta(seconds=10))
+    await scene.either.authenticate(token)
+    assert scene.sessions.caught_up == 0
+
+
 async def test_a_forged_token_makes_nobody_look_into_the_store(scene: Scene):
     scene.sessions.is_known = False
     token = scene.token()
