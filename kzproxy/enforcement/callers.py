@@ -82,6 +82,11 @@ class Callers:
         """
         device = case.device or NO_DEVICE
         found = await self._found_out(request, device, case)
+        present = self._device(case.peer, case.received_at)
+        if present is not device and present != device:
+            # More was heard of it meanwhile; of the token, which is remembered now, nothing is new.
+            case.device = device = present
+            found = await self._found_out(request, device, case)
         self.standings.keep((request.headers, case.peer.whence, device.thumbprint), found)
         return self._admitted(found, device, case)
 
