@@ -156,10 +156,10 @@ class IssuerKeys:
         """Wait for newer keys than the present ones, unless the last fetch is too young for that.
 
         Returns in any case, at the latest a little after the fetch time-out: whether a fetch has
-        ended since.
+        begun and ended since. One that had begun before may have been answered before it.
         """
-        round_ended = self._round_ended
-        if not self._fetching:
+        round_ended, is_newer = self._round_ended, not self._fetching
+        if is_newer:
             if self._clock.monotonic() < self._next_fetch_at:
                 return False
             self._wanted.set()
@@ -168,7 +168,7 @@ class IssuerKeys:
                 await round_ended.wait()
         except TimeoutError:
             return False
-        return True
+        return is_newer
 
     async def _rest(self) -> None:
         limits = self._limits

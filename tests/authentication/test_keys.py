@@ -339,6 +339,28 @@ async def test_whether_a_key_signed_is_said_only_where_it_is_known(issuer, clock
             await keys.sure_signer(nameless)
 
 
+async def test_a_fetch_that_began_before_says_nothing_of_a_key_that_is_newer(issuer, clock):
+    """The set was read over there already when the key was put into it, and used."""
+    new = SigningKey.make("key-2")
+    issuer.published = [key.jwk() for key in issuer.keys]
+    issuer.keys_answer = Answer(hang=True)
+    keys = IssuerKeys(settings_of(issuer), clock)
+    token = read_signed_token(new.token({}))
+
+    async def answered() -> None:
+        issuer.let_go.set()
+
+    async with running(keys):
+        await issuer.fetched(1)
+        with pytest.raises(KeyNotYetKnown) as refused:
+            await asyncio.gather(keys.sure_signer(token), answered())
+        assert refused.value.retry_after_seconds == 10
+        issuer.keys_answer, issuer.published = Answer(), None
+        issuer.keys.append(new)
+        clock.advance(timedelta(seconds=10))
+        assert (await keys.sure_signer(token)).key_id == "key-2"
+
+
 async def test_a_client_that_hangs_up_does_not_end_the_fetch(issuer, clock):
     issuer.keys_answer = Answer(hang=True)
     keys = IssuerKeys(settings_of(issuer), clock)
