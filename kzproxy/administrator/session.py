@@ -73,6 +73,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         renewal_digest: SHA-256, hex, of the client's renewal token.
         renewal_before: Of the one before, for an answer that was lost.
         renewed_at: When it took its place; None where there is none before.
+        renewal_asked_at: When the request came that the present token was given for.
         address: That the sign-in came from.
         seen_address: That it was last seen at; empty where it was at no other.
         user_agent: Of the client at the sign-in, a hint.
@@ -107,6 +108,7 @@ class SessionRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     renewal_digest: str = ""
     renewal_before: str = ""
     renewed_at: datetime | None = None
+    renewal_asked_at: datetime | None = None
     address: str = ""
     seen_address: str = ""
     user_agent: str = ""

@@ -2,7 +2,8 @@
 
 Each renewal gives the next token. One that was used before is somebody's copy, and then nobody can
 tell whose: the session ends (RFC 9700 section 4.14.2). But an answer can be lost on its way, so the
-one before counts a little longer; it is of no use without the session's key anyway.
+one before counts a little longer; it is of no use without the session's key anyway. A client that
+has given up waiting sends it once more, and what it has given up may yet be done, after that.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from kzproxy.administrator.session import SessionRecord
+from kzproxy.errors.kinds import ServiceUnavailable
 
 LOST_ANSWER = timedelta(seconds=60)
 """For how long the token before counts after it was used."""
@@ -64,13 +66,33 @@ class RenewalToken:
         )
 
 
+def overtaken() -> ServiceUnavailable:
+    """Return the refusal of a renewal after which the session was renewed by another request."""
+    return ServiceUnavailable(
+        "a later renewal of this session was done first; try again", retry_after_seconds=1
+    )
+
+
 def rotated(
-    record: SessionRecord, presented: RenewalToken, following: RenewalToken, now: datetime
+    record: SessionRecord,
+    presented: RenewalToken,
+    following: RenewalToken,
+    now: datetime,
+    *,
+    asked_at: datetime,
 ) -> SessionRecord:
     """Return the session with ``following`` in the place of ``presented``.
 
+    Args:
+        record: The session.
+        presented: What the client has.
+        following: What it is given.
+        now: Aware, UTC.
+        asked_at: When the client's request came.
+
     Raises:
         Replayed: ``presented`` does not count any more.
+        ServiceUnavailable: What was given for a later request is not to be taken away again.
     """
     if _same(presented.digest, record.renewal_digest):
         return msgspec.structs.replace(
@@ -78,15 +100,20 @@ def rotated(
             renewal_digest=following.digest,
             renewal_before=presented.digest,
             renewed_at=now,
+            renewal_asked_at=asked_at,
         )
     used_at = record.renewed_at
     if not _same(presented.digest, record.renewal_before) or used_at is None:
         raise Replayed
     if not used_at <= now < used_at + LOST_ANSWER:
         raise Replayed
+    if record.renewal_asked_at is not None and asked_at < record.renewal_asked_at:
+        raise overtaken()
     # The answer with the present one was lost: that one is not good any more, and the time since
     # the first use goes on.
-    return msgspec.structs.replace(record, renewal_digest=following.digest)
+    return msgspec.structs.replace(
+        record, renewal_digest=following.digest, renewal_asked_at=asked_at
+    )
 
 
 def _digest(text: str) -> str:

@@ -14,7 +14,7 @@ from kzproxy.devices.names import key_thumbprint
 from kzproxy.errors.kinds import BadRequest, ServiceUnavailable, Unauthenticated
 from kzproxy.web.granted import Bound, Granted, GrantSources
 from kzproxy.web.oauth_errors import OAuthError
-from kzproxy.web.renewal_token import RenewalToken, rotated
+from kzproxy.web.renewal_token import RenewalToken, Replayed, overtaken, rotated
 from kzproxy.web.session_events import SessionEvents
 from kzproxy.web.sign_in_desk import SignInDesk
 
@@ -78,7 +78,11 @@ class SessionRenewal:
         shown = key or self._certificates.key(request)
         if seen.renewed_at is None:
             await self._events.renewed(request, planned, bound.thumbprint)
-        record = await self._directory.update(token.session_id, renewed)
+        try:
+            record = await self._directory.update(token.session_id, renewed)
+        except Replayed:
+            # It was good when this was planned: its own client has renewed twice in between.
+            raise overtaken() from None
         return Granted(record=record, renewal=following, bound=bound, key=shown)
 
     async def _seen(self, token: RenewalToken) -> SessionRecord:
@@ -109,13 +113,14 @@ class SessionRenewal:
 
         A stronger sign-in that comes to be wanted between the two is told at the next renewal.
         """
+        asked_at = self._clock.now()
 
         def renewed(record: SessionRecord) -> SessionRecord:
             now = self._clock.now()  # Of each try: another renewal may have come in between.
             certificate = self._certificates.good(request, record.key_thumbprint)
             self._check_holds(record, now)
             _check_same_key(key, record)
-            changed = rotated(record, token, following, now)
+            changed = rotated(record, token, following, now, asked_at=asked_at)
             device_id = self._certificates.device_id(record.key_thumbprint, certificate)
             return msgspec.structs.replace(changed, device_id=device_id, seen_at=now)
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kzproxy.administrator.session import SessionRecord
+from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.web.renewal_token import LOST_ANSWER, RenewalToken, Replayed, rotated
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -30,11 +31,18 @@ def session(token: RenewalToken) -> SessionRecord:
     )
 
 
+def renewed(
+    record: SessionRecord, presented: RenewalToken, following: RenewalToken, now: datetime
+) -> SessionRecord:
+    """Renew a session in the moment in which that is asked for."""
+    return rotated(record, presented, following, now, asked_at=now)
+
+
 def test_each_token_is_followed_by_another():
     tokens = [RenewalToken.new(ID) for _ in range(4)]
     record = session(tokens[0])
     for present, following in pairwise(tokens):
-        record = rotated(record, present, following, NOW)
+        record = renewed(record, present, following, NOW)
         assert following.is_of(record)
         assert present.is_of(record)
     assert not tokens[0].is_of(record)
@@ -42,30 +50,40 @@ def test_each_token_is_followed_by_another():
 
 def test_the_one_before_counts_for_a_minute_from_its_first_use():
     first, lost, second, third = (RenewalToken.new(ID) for _ in range(4))
-    record = rotated(session(first), first, lost, NOW)
-    record = rotated(record, first, second, NOW + LOST_ANSWER - ONE)
+    record = renewed(session(first), first, lost, NOW)
+    record = renewed(record, first, second, NOW + LOST_ANSWER - ONE)
     assert not lost.is_of(record)
     with pytest.raises(Replayed):
-        rotated(record, first, third, NOW + LOST_ANSWER)
+        renewed(record, first, third, NOW + LOST_ANSWER)
     with pytest.raises(Replayed):
-        rotated(record, lost, third, NOW + ONE)
-    assert rotated(record, second, third, NOW + timedelta(hours=3)).renewed_at != NOW
+        renewed(record, lost, third, NOW + ONE)
+    assert renewed(record, second, third, NOW + timedelta(hours=3)).renewed_at != NOW
+
+
+def test_what_was_sent_before_the_renewal_that_was_answered_last_gives_nothing():
+    """Its client has given it up, and renewed anew; both were still under way."""
+    first, given, late = (RenewalToken.new(ID) for _ in range(3))
+    record = rotated(session(first), first, given, NOW, asked_at=NOW - ONE)
+    with pytest.raises(ServiceUnavailable, match="a later renewal"):
+        rotated(record, first, late, NOW, asked_at=NOW - 2 * ONE)
+    answered = rotated(record, first, late, NOW, asked_at=NOW - ONE)
+    assert answered.renewal_digest == late.digest
 
 
 def test_before_any_renewal_there_is_no_token_before():
     first, other = RenewalToken.new(ID), RenewalToken.new(ID)
     with pytest.raises(Replayed):
-        rotated(session(first), other, RenewalToken.new(ID), NOW)
+        renewed(session(first), other, RenewalToken.new(ID), NOW)
     empty = RenewalToken(text="", session_id=ID, digest="")
     with pytest.raises(Replayed):
-        rotated(session(first), empty, RenewalToken.new(ID), NOW)
+        renewed(session(first), empty, RenewalToken.new(ID), NOW)
 
 
 def test_a_clock_that_was_set_back_lets_nothing_through():
     first, second = RenewalToken.new(ID), RenewalToken.new(ID)
-    record = rotated(session(first), first, second, NOW)
+    record = renewed(session(first), first, second, NOW)
     with pytest.raises(Replayed):
-        rotated(record, first, RenewalToken.new(ID), NOW - ONE)
+        renewed(record, first, RenewalToken.new(ID), NOW - ONE)
 
 
 def test_it_is_read_as_it_was_made_and_does_not_print():
@@ -96,7 +114,7 @@ def test_whatever_is_presented_the_present_token_goes_on(steps: list[tuple[int, 
         is_present = presented is tokens[-1]
         following = RenewalToken.new(ID)
         try:
-            record = rotated(record, presented, following, now)
+            record = renewed(record, presented, following, now)
         except Replayed:
             assert not is_present
             continue

@@ -1,6 +1,6 @@
 """A session begins of a sign-in that nobody has revoked, also not while it begins."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.kept_signals import keep_signals
 from kzproxy.administrator.trust import NOBODY
 from kzproxy.administrator.user_revocation import KEPT, UserRevocation
-from kzproxy.audit.events import Event, EventLog
 from kzproxy.authentication.session_keys import SigningKeys
 from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.demo.certificate_parts import new_key
@@ -36,29 +35,12 @@ from kzproxy.web.sign_in_flows import (
 from kzproxy.web.sign_in_pages import Pages
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import KeptDevices
+from tests.web.interrupted_log import InterruptedLog
 from tests.web.test_session_renewal import GOOD_ISSUER, URL, NoPosture
 
 SECOND = timedelta(seconds=1)
 SEALER = Sealer([b"k" * KEY_BYTES])
 ALICE = "idp:alice@example.com"
-
-
-class Log:
-    """Writes events down; something else may happen before the next one is.
-
-    Attributes:
-        meanwhile: That.
-    """
-
-    def __init__(self, log: EventLog) -> None:
-        self.meanwhile: Callable[[], Awaitable[None]] | None = None
-        self._log = log
-
-    async def record_event(self, event: Event) -> None:
-        meanwhile, self.meanwhile = self.meanwhile, None
-        if meanwhile is not None:
-            await meanwhile()
-        await self._log.record_event(event)
 
 
 class Worker:
@@ -69,7 +51,7 @@ class Worker:
         self.kept = kept = KeptDevices(directory / "kept.db", clock, worker=name)
         administrator = Administrator(PolicyEngine(AccessPolicySet(rules=())), NOBODY, clock)
         views = keep_signals(administrator, kept.following, kept.directory)
-        self.log = Log(kept.log)
+        self.log = InterruptedLog(kept.log)
         self.key = new_key().public_key()
         self.flows = SignInFlows(kept.store, SEALER, clock)
         desk = SignInDesk(

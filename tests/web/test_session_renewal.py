@@ -36,6 +36,7 @@ from tests.audit.full_log import full_log
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import KeptDevices
 from tests.servers.authority import NOT_AFTER, NOT_BEFORE, Authority, Issued
+from tests.web.interrupted_log import InterruptedLog
 
 CLIENT_AUTH = x509.oid.ExtendedKeyUsageOID.CLIENT_AUTH
 URL = "https://kzproxy.example.com:8444"
@@ -237,3 +238,26 @@ async def test_a_token_that_was_used_is_a_replay_before_anything_is_done(renewal
     renewals.issuer = ENDED_ISSUER
     assert (await renewals.ask("csr")).text == "replayed"
     assert renewals.written().count("auth.renewal") == 1
+
+
+@pytest.mark.parametrize("renewals_meanwhile", [1, 2])
+async def test_a_renewal_that_its_client_has_given_up_takes_nothing_from_the_next_one(
+    renewals: Renewals, renewals_meanwhile: int
+):
+    """The client waits ten seconds, and sends it anew; the first one is done after the second."""
+    await renewals.kept.directory.begin(renewals.record())
+    renewals.log = log = InterruptedLog(renewals.kept.log)
+
+    async def given_up() -> None:
+        renewals.clock.advance(timedelta(seconds=10))
+        for _ in range(renewals_meanwhile):
+            answer = await renewals.ask()
+            token = RenewalToken.read(answer.text)
+            assert token is not None
+            renewals.token = token
+
+    log.meanwhile = given_up
+    late = await renewals.ask()
+    assert (late.status_code, late.text) == (503, "")
+    await a_while_later(renewals)
+    assert (await renewals.ask()).status_code == 200
