@@ -109,7 +109,7 @@ class ProviderCheck:
             try:
                 await self._write(session_id, unwritten)
             except _SessionOver:
-                self._unwritten.pop(session_id, None)
+                self._forget(session_id, unwritten)
             except (Unauthenticated, ServiceUnavailable):
                 continue
 
@@ -138,15 +138,25 @@ class ProviderCheck:
         except (Unauthenticated, _SessionOver) as error:
             # It ended meanwhile, or its person has signed in anew, and what this sign-in's token
             # was traded for must not outlive it at the provider.
-            self._unwritten.pop(record.id, None)
+            self._forget(record.id, unwritten)
             await provider.revoke(token)
             raise _SessionOver from error
 
-    async def _write(self, session_id: str, unwritten: "_Unwritten") -> None:
+    async def _write(self, session_id: str, unwritten: _Unwritten) -> None:
         sealed = self._sealer.seal(unwritten.token.encode(), refresh_context(session_id))
-        change = partial(_with_refresh, sealed=sealed, began_at=unwritten.began_at)
-        await self._directory.update(session_id, change)
-        if self._unwritten.get(session_id) == unwritten:
+
+        def kept(record: SessionRecord) -> SessionRecord:
+            # Looked at in each try: it may have been traded for the next one since it was taken up.
+            if self._unwritten.get(session_id) is not unwritten:
+                return record
+            return _with_refresh(record, sealed=sealed, began_at=unwritten.began_at)
+
+        await self._directory.update(session_id, kept)
+        self._forget(session_id, unwritten)
+
+    def _forget(self, session_id: str, unwritten: _Unwritten) -> None:
+        """Have a token be none that must be written; does nothing where it is another by now."""
+        if self._unwritten.get(session_id) is unwritten:
             del self._unwritten[session_id]
 
     async def _take(

@@ -111,6 +111,22 @@ async def signed_in(client: ProviderClient, person: Person) -> SignedIn:
         del person.claims["nonce"]
 
 
+async def while_nothing_is_taken(
+    worker: ConfirmingWorker, person: Person, other: sqlite3.Connection
+) -> None:
+    """Have the provider asked about all that is due while the store takes nothing of it."""
+    due = len(worker.kept.directory.unended())
+    person.wait = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.turn())
+        while person.under_way < due:
+            await asyncio.sleep(0.01)
+        other.execute("alter table entries rename to hidden")
+        person.wait.set()
+    assert worker.outcomes("failed") == due
+    other.execute("alter table hidden rename to entries")
+
+
 @pytest.mark.parametrize("how", ["gone", "503", "429", "invalid_client"])
 async def test_a_silent_provider_is_borne_for_the_grace_and_no_longer(
     worker, person, client, provider, clock, how, caplog
@@ -311,6 +327,27 @@ async def test_a_refresh_token_that_the_store_does_not_take_is_not_lost(
     assert worker.refresh_token(record) == "refresh-3"
     sent = [form["refresh_token"] for _, form, _ in provider.asked if "refresh_token" in form]
     assert sent == ["refresh-1", "refresh-2"]
+
+
+async def test_a_token_that_was_traded_on_is_not_written_over_the_one_it_was_traded_for(
+    worker, person, client, clock, tmp_path
+):
+    """The store takes nothing for a while; then what is left of all sessions is written in turn."""
+    records = [await worker.begin(await signed_in(client, person), one) for one in (1, 2)]
+    clock.advance(MINUTE)
+    check = worker.reverification._check
+    with contextlib.closing(sqlite3.connect(tmp_path / "kept.db", isolation_level=None)) as other:
+        await while_nothing_is_taken(worker, person, other)
+        second = next(one for one in records if one.id == list(check._unwritten)[1])
+        other.execute("begin immediate")  # whoever writes waits for it
+        async with asyncio.TaskGroup() as group:
+            group.create_task(check.write_unwritten())
+            group.create_task(check.check(second))
+            while check._unwritten[second.id].token != "refresh-5":
+                await asyncio.sleep(0.01)
+            other.execute("rollback")
+    assert worker.refresh_token(second) == "refresh-5"
+    assert not check._unwritten
 
 
 async def test_whoever_has_come_to_ask_begins_with_nothing_older_than_the_store(
