@@ -108,9 +108,9 @@ class ProviderCheck:
         for session_id, unwritten in list(self._unwritten.items()):
             try:
                 await self._write(session_id, unwritten)
-            except _SessionOver:
-                self._forget(session_id, unwritten)
-            except (Unauthenticated, ServiceUnavailable):
+            except (Unauthenticated, _SessionOver):
+                self._give_back(session_id, unwritten)
+            except ServiceUnavailable:
                 continue
 
     def _provider(self, record: SessionRecord) -> ProviderClient:
@@ -153,6 +153,14 @@ class ProviderCheck:
 
         await self._directory.update(session_id, kept)
         self._forget(session_id, unwritten)
+
+    def _give_back(self, session_id: str, unwritten: _Unwritten) -> None:
+        """Have a token that nobody needs any more be revoked at its provider, a moment later."""
+        self._forget(session_id, unwritten)
+        known = self._directory.find(session_id)
+        if known is not None:
+            sealed = self._sealer.seal(unwritten.token.encode(), refresh_context(session_id))
+            self._directory.tell_of_end(msgspec.structs.replace(known, refresh=sealed))
 
     def _forget(self, session_id: str, unwritten: _Unwritten) -> None:
         """Have a token be none that must be written; does nothing where it is another by now."""

@@ -21,6 +21,7 @@ from kzproxy.authentication.provider_client import ProviderClient, SignedIn
 from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSettings
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim, RequiredClaim
 from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.transport.alongside import alongside
 from tests.administrator.reverification_scene import ConfirmingWorker, confirming_worker
 from tests.authentication.manual_clock import ManualClock
 from tests.servers.authority import Authority
@@ -348,6 +349,22 @@ async def test_a_token_that_was_traded_on_is_not_written_over_the_one_it_was_tra
             other.execute("rollback")
     assert worker.refresh_token(second) == "refresh-5"
     assert not check._unwritten
+
+
+async def test_what_was_traded_for_a_session_that_has_ended_is_given_back(
+    worker, person, client, clock, provider, tmp_path
+):
+    record = await worker.begin(await signed_in(client, person))
+    clock.advance(MINUTE)
+    with contextlib.closing(sqlite3.connect(tmp_path / "kept.db", isolation_level=None)) as other:
+        await while_nothing_is_taken(worker, person, other)
+    await worker.kept.directory.end(record.id, SessionEnd.REVOKED, "", by="root")
+    async with alongside(worker.giving_back.run()):
+        await worker.turn()
+        await worker.giving_back.settled()
+    revoked = [form["token"] for place, form, _ in provider.asked if place == "revoke"]
+    assert sorted(revoked) == ["refresh-1", "refresh-2"]
+    assert not worker.reverification._check._unwritten
 
 
 async def test_whoever_has_come_to_ask_begins_with_nothing_older_than_the_store(
