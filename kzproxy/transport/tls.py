@@ -46,11 +46,12 @@ def listener_context(settings: ListenerTls) -> ssl.SSLContext:
     Raises:
         OSError: A file cannot be read.
         ssl.SSLError: A file is not what it should be, or key and certificate do not match.
+        ValueError: The key is encrypted.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context, settings.minimum_version)
     context.num_tickets = 0
-    context.load_cert_chain(settings.certificate_file, settings.private_key_file)
+    context.load_cert_chain(settings.certificate_file, settings.private_key_file, _no_password)
     for authorities in (settings.device_authority_file, settings.managed_authority_file):
         if authorities is None:
             continue
@@ -83,6 +84,7 @@ def upstream_context(authority_pem: str, client_pem: str) -> ssl.SSLContext:
 
     Raises:
         ssl.SSLError: One of them is not what it should be.
+        ValueError: The key is encrypted.
     """
     context = trusting(authority_pem)
     _harden(context, ssl.TLSVersion.TLSv1_2)
@@ -96,9 +98,14 @@ def _load_from_memory(context: ssl.SSLContext, pem: str) -> None:
     descriptor = os.memfd_create("kzproxy-client-certificate", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, pem.encode())
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password=_no_password)
     finally:
         os.close(descriptor)
+
+
+def _no_password() -> str:
+    """Refuse an encrypted key: OpenSSL would ask the terminal, and wait there for ever."""
+    raise ValueError("the private key is encrypted, and kzproxy is given no password")
 
 
 class _LightSocket(ssl.SSLSocket):

@@ -113,7 +113,7 @@ class Account:
         """Build it.
 
         Raises:
-            ssl.SSLError: A certificate or key is not what it should be.
+            OSError, ValueError: A certificate or key is not what it should be.
         """
         return cls(
             settings=settings,

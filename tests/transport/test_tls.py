@@ -7,9 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+)
 
 from kzproxy.transport.resetting import reset
-from kzproxy.transport.tls import upstream_context
+from kzproxy.transport.tls import ListenerTls, listener_context, upstream_context
 from tests.servers.authority import Authority
 
 
@@ -80,3 +85,19 @@ def shaken(client_context: ssl.SSLContext, server_context: ssl.SSLContext) -> st
             server_in.write(client_out.read())
             client_in.write(server_out.read())
     return client.version()
+
+
+@pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_password(
+    form: PrivateFormat, tmp_path: Path
+) -> None:
+    """OpenSSL would ask on the terminal, and a reload would wait there for ever."""
+    issued = Authority.root().server("localhost")
+    certificate, key = issued.write_to(tmp_path, "tls")
+    sealed = issued.key.private_bytes(Encoding.PEM, form, BestAvailableEncryption(b"secret"))
+    key.write_bytes(sealed)
+
+    with pytest.raises(ValueError, match="the private key is encrypted"):
+        listener_context(ListenerTls(certificate_file=certificate, private_key_file=key))
+    with pytest.raises(ValueError, match="the private key is encrypted"):
+        upstream_context("", f"{certificate.read_text()}\n{sealed.decode()}")
