@@ -1,6 +1,8 @@
 """Files that a configuration names, read at once and bounded."""
 
 import ssl
+import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from kzproxy.config.document import Node
@@ -21,15 +23,34 @@ def named_file(node: Node, base: Path) -> Path:
 def living_file(node: Node, base: Path) -> Path:
     """Do as ``named_file`` does, for a file that is read again and again by who uses it."""
     path = base / node.string()
-    if node.string() and not path.is_file():
-        node.mistake(f"{path} is not a file")
+    if node.string() and (fault := file_fault(path)):
+        node.mistake(f"{path} {fault}")
     return path
+
+
+def file_fault(path: Path) -> str:
+    """Say why there is no file at ``path`` that kzproxy can see; empty where there is one."""
+    return _fault(path, stat.S_ISREG, "is not a file")
+
+
+def directory_fault(path: Path) -> str:
+    """Do as ``file_fault`` does, for a directory."""
+    return _fault(path, stat.S_ISDIR, "is not a directory")
+
+
+def _fault(path: Path, is_right: Callable[[int], bool], otherwise: str) -> str:
+    try:
+        return "" if is_right(path.stat().st_mode) else otherwise
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # of a name with a zero byte
+        return otherwise
+    except OSError as error:  # as in a directory that kzproxy may not enter
+        return f"cannot be looked at: {error.strerror}"
 
 
 def file_text(node: Node, base: Path) -> str:
     """Return the text of the file that ``node`` names; empty, and a mistake, if it has none."""
     path = named_file(node, base)
-    if not path.is_file():
+    if file_fault(path):
         return ""
     try:
         with path.open(encoding="utf-8") as opened:

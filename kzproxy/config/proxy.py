@@ -15,7 +15,7 @@ from kzproxy.config.addresses import Address, read_address
 from kzproxy.config.authentication import load_authentication
 from kzproxy.config.devices import DeviceSettings, load_devices
 from kzproxy.config.document import Mistakes, Node, read_document
-from kzproxy.config.files import named_file
+from kzproxy.config.files import directory_fault, file_fault, named_file
 from kzproxy.config.limits import Limits, load_limits
 from kzproxy.config.location import (
     ClientAddress,
@@ -228,7 +228,7 @@ class _Loader:
 
     def _issuers(self, node: Node) -> tuple[JwtIssuerSettings, ...]:
         path = named_file(node, self._base)
-        return load_authentication(path, self._mistakes) if path.is_file() else ()
+        return () if file_fault(path) else load_authentication(path, self._mistakes)
 
     def _policy_files(self, node: Node) -> tuple[Path, ...]:
         paths = tuple(named_file(item, self._base) for item in node.sequence())
@@ -237,7 +237,8 @@ class _Loader:
         return paths
 
     def _policy(self, paths: tuple[Path, ...]) -> AccessPolicySet:
-        return load_access_policies([path for path in paths if path.is_file()], self._mistakes)
+        there = [path for path in paths if not file_fault(path)]
+        return load_access_policies(there, self._mistakes)
 
     def _decision_log(self, node: Node) -> DecisionLogSettings:
         fields = node.mapping(optional=("file", "stdout", "rotation"))
@@ -263,8 +264,8 @@ class _Loader:
         if "maximumSeconds" in fields:
             seconds = fields["maximumSeconds"].integer(60, _MAX_REASON_SECONDS)
         directory = self._base / fields["directory"].string()
-        if not directory.parent.is_dir():
-            fields["directory"].mistake(f"{directory.parent} is not a directory")
+        if fault := directory_fault(directory.parent):
+            fields["directory"].mistake(f"{directory.parent} {fault}")
         return ReasonSettings(directory=directory, maximum=timedelta(seconds=seconds))
 
     def _signals(

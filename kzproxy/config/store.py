@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kzproxy.config.document import Node
-from kzproxy.config.files import file_text
+from kzproxy.config.files import directory_fault, file_text
 from kzproxy.store.sealing import read_keys
 
 
@@ -26,8 +26,8 @@ def load_store(node: Node, base: Path) -> StoreSettings:
     """Read the section."""
     fields = node.mapping(required=("file",), optional=("keysFile", "keysEnvironment"))
     file = base / fields["file"].string()
-    if not file.parent.is_dir():
-        fields["file"].mistake(f"{file.parent} is not a directory")
+    if fault := directory_fault(file.parent):
+        fields["file"].mistake(f"{file.parent} {fault}")
     if ("keysFile" in fields) is ("keysEnvironment" in fields):
         node.mistake("set keysFile or keysEnvironment: `kzproxy store new-key` makes a key")
         return StoreSettings(file=file, keys=())

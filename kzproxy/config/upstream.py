@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kzproxy.config.document import Mistakes, Node
-from kzproxy.config.files import authority_text, file_text, living_file, named_file
+from kzproxy.config.files import authority_text, file_fault, file_text, living_file, named_file
 from kzproxy.config.kubeconfig import https_address, upstream_from_kubeconfig
 from kzproxy.upstream.account import Endpoint, UpstreamSettings
 
@@ -83,7 +83,7 @@ def _in_cluster(node: Node, environment: Mapping[str, str]) -> UpstreamSettings:
     port = environment.get("KUBERNETES_SERVICE_PORT", "")
     authority = _SERVICE_ACCOUNT / "ca.crt"
     node.look_at(authority)
-    if not host or not port.isdecimal() or not authority.is_file():
+    if not host or not port.isdecimal() or file_fault(authority):
         node.mistake("kzproxy does not run in a pod with a service account; use kubeconfig")
         return _NOWHERE
     return UpstreamSettings(
@@ -99,7 +99,7 @@ def _kubeconfig(node: Node, base: Path, mistakes: Mistakes) -> UpstreamSettings:
     fields = node.mapping(required=("file",), optional=("context",))
     path = named_file(fields["file"], base)
     context = fields["context"].string() if "context" in fields else ""
-    if not path.is_file():
+    if file_fault(path):
         return _NOWHERE
     return upstream_from_kubeconfig(path, context, mistakes) or _NOWHERE
 

@@ -185,6 +185,30 @@ def test_a_mistake_says_what_is_allowed(
     assert any(part in mistake for mistake in found), found
 
 
+UNSEEN = "x" * 300  # As a file in a directory that kzproxy may not enter: it cannot be looked at.
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"policyFiles": ["policy.yaml", UNSEEN]},
+        {"authenticationFile": UNSEEN},
+        {"upstream": {"kubeconfig": {"file": UNSEEN}}},
+        {"upstream": {"server": {"url": "https://h", "tokenFile": UNSEEN}}},
+        {"devices": {"certificateAuthorityFile": UNSEEN}},
+        {"reasons": {"directory": f"{UNSEEN}/r"}},
+        {"store": {"file": f"{UNSEEN}/s", "keysEnvironment": "HOME"}},
+    ],
+)
+def test_what_cannot_be_looked_at_is_a_mistake_like_others(
+    directory: Path, fields: dict[str, object]
+) -> None:
+    found = mistakes_of(changed(directory, colour="blue", **fields))
+
+    assert any(f"{UNSEEN} cannot be looked at: " in mistake for mistake in found), found
+    assert any("unknown field colour" in mistake for mistake in found), found
+
+
 def test_other_endpoints_of_the_cluster_are_read(directory: Path) -> None:
     file = directory / "kzproxy.yaml"
     document = yaml.safe_load(file.read_text())
