@@ -3,14 +3,20 @@
 import os
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from kzproxy.authentication.claims import identity_of
+from kzproxy.authentication.validity import VerifiedClaims
+from kzproxy.config.authentication import load_authentication
+from kzproxy.config.document import Mistakes
 from kzproxy.config.proxy import load_proxy_settings
 from kzproxy.demo.control_plane import ControlPlane
+from kzproxy.errors.kinds import Unauthenticated
 from tests.cluster.kubectl import Kubectl, describe
 from tests.deploy.rights import DEPLOY
 
@@ -200,6 +206,26 @@ def test_the_configuration_loads(tmp_path: Path) -> None:
     assert settings.decision_log.file == Path("/var/log/kzproxy/decisions.jsonl")
     assert settings.decision_log.stdout
     assert settings.decision_log.rotation is not None
+
+
+@pytest.mark.parametrize(("verified", "is_taken"), [(True, True), (False, False), (None, False)])
+def test_the_example_takes_a_token_whose_address_is_verified(
+    *, verified: object, is_taken: bool
+) -> None:
+    """``email_verified`` is a boolean (OpenID Connect Core section 5.1)."""
+    (issuer,) = load_authentication(CONFIG / "authentication.yaml", Mistakes())
+    claims: dict[str, Any] = {"sub": "s-1", "email": "ana@example.org", "groups": ["developers"]}
+    if verified is not None:
+        claims["email_verified"] = verified
+    end = datetime(2026, 6, 1, tzinfo=UTC)
+
+    if is_taken:
+        identity = identity_of(VerifiedClaims(claims), issuer, end)
+        assert identity.username == "oidc:ana@example.org"
+        assert identity.groups == ("oidc:developers",)
+    else:
+        with pytest.raises(Unauthenticated):
+            identity_of(VerifiedClaims(claims), issuer, end)
 
 
 @pytest.mark.parametrize("form", FORMS)
