@@ -5,6 +5,7 @@ import re
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from tests.deploy.rights import DEPLOY
 FORMS = ["constrained", "legacy"]
 CONFIG = DEPLOY / "base" / "config"
 OWN_NAMESPACE = "kzproxy"
+GUIDE = (DEPLOY.parent / "docs" / "deploy.md").read_text()
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -42,6 +44,14 @@ def role(path: Path) -> dict[str, Any]:
 def impersonation(form: str) -> list[dict[str, Any]]:
     rules: list[dict[str, Any]] = role(DEPLOY / "rbac" / form / "impersonation.yaml")["rules"]
     return rules
+
+
+def patches_for_sessions() -> list[dict[str, Any]]:
+    """Return what the guide has an operator write for them."""
+    section = GUIDE[GUIDE.index("## With sessions") : GUIDE.index("## With public holidays")]
+    blocks = re.findall(r"^    patches:\n(?:(?:    .*)?\n)+", section, re.MULTILINE)
+    assert len(blocks) == 2
+    return [patch for block in blocks for patch in yaml.safe_load(dedent(block))["patches"]]
 
 
 @pytest.fixture
@@ -106,6 +116,36 @@ def test_every_component_fits_on_every_overlay(
     assert done.returncode == 0, describe(done)
     assert "externalTrafficPolicy: Local" in rendered
     assert b"networkpolicy.networking.k8s.io/kzproxy" in done.stdout
+
+
+@pytest.mark.cluster
+def test_the_patches_for_sessions_make_what_the_api_server_takes(
+    cluster_kubectl: Kubectl, tmp_path: Path
+) -> None:
+    overlay = with_components("constrained", tmp_path, "network-policy")
+    with (overlay / "kustomization.yaml").open("a") as kustomization:
+        kustomization.write(yaml.safe_dump({"patches": patches_for_sessions()}))
+    rendered = cluster_kubectl.out("kustomize", str(overlay))
+    done = dry_run(cluster_kubectl, rendered)
+    assert done.returncode == 0, describe(done)
+    made = {
+        each["kind"]: each for each in yaml.safe_load_all(rendered) if each["kind"] != "Service"
+    }
+    pod = made["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert "--workers" in container["args"]
+    mounts = {
+        mount["mountPath"] for mount in container["volumeMounts"] if not mount.get("readOnly")
+    }
+    assert mounts == {"/var/log/kzproxy", "/var/lib/kzproxy", "/tmp"}
+    assert {"port": 8444} in made["NetworkPolicy"]["spec"]["ingress"][0]["ports"]
+
+
+def test_the_logs_of_several_workers_are_rotated_before_their_volume_is_full() -> None:
+    section = GUIDE[GUIDE.index("## With sessions") :]
+    rotation = re.search(r"rotation: \{atMebibytes: (\d+), keep: (\d+)\}", section)
+    assert rotation is not None
+    assert 2 * int(rotation[1]) * (int(rotation[2]) + 2) < 4 * 1024
 
 
 @pytest.mark.cluster
@@ -177,7 +217,6 @@ def test_probes_ask_the_operations_port_of_the_configuration() -> None:
 
 
 def test_no_secret_is_contained_and_every_secret_is_explained() -> None:
-    guide = (DEPLOY.parent / "docs" / "deploy.md").read_text()
     for path in DEPLOY.rglob("*.yaml"):
         assert all(document["kind"] != "Secret" for document in documents(path)), path
         assert "PRIVATE KEY" not in path.read_text()
@@ -185,7 +224,7 @@ def test_no_secret_is_contained_and_every_secret_is_explained() -> None:
     secrets = {volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
     assert secrets == {"kzproxy-tls", "kzproxy-device-ca"}
     for secret in secrets:
-        assert re.search(rf"create secret .*{secret}", guide), secret
+        assert re.search(rf"create secret .*{secret}", GUIDE), secret
 
 
 def test_the_configuration_loads(tmp_path: Path) -> None:
