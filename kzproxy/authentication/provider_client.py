@@ -17,6 +17,7 @@ from urllib.parse import quote_plus, urlencode
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.claims import identity_of
 from kzproxy.authentication.keys import IssuerKeys
+from kzproxy.authentication.names import name_fault
 from kzproxy.authentication.provider_authorization import (
     AuthorizationWish,
     authorization_url,
@@ -146,7 +147,7 @@ class ProviderClient:
                 first.claims, self.settings.issuer, first.expires_at, person=person
             ),
             idp_session=_text(first.claims, "sid"),
-            email=_text(person, "email") if _is_verified(person) else "",
+            email=_email(person),
             refresh_token=tokens.refresh_token,
             id_token=tokens.id_token,
         )
@@ -296,6 +297,11 @@ class ProviderClient:
 def _is_verified(claims: Mapping[str, object]) -> bool:
     # As the claim mapping takes it: absent is taken, anything but `true` is not.
     return claims.get("email_verified", True) is True
+
+
+def _email(claims: Mapping[str, object]) -> str:
+    address = _text(claims, "email") if _is_verified(claims) else ""
+    return "" if name_fault(address) else address
 
 
 def _text(claims: Mapping[str, object], name: str) -> str:

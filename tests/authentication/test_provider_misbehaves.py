@@ -128,6 +128,8 @@ async def test_a_good_answer_is_taken(client, provider, clock):
         ({"email": "a@x.example", "email_verified": False}, ""),
         ({"email": "a@x.example", "email_verified": "true"}, ""),
         ({"email": 7}, ""),
+        # No text that could be kept: half of a character, as JSON can say it.
+        ({"email": "\ud800@x.example"}, ""),
         ({}, ""),
     ],
 )
@@ -150,6 +152,7 @@ async def test_an_address_counts_only_where_it_is_verified(client, provider, clo
         ({"nonce": ""}, "another sign-in"),
         ({"nonce": 7}, "no `nonce`"),
         ({"nonce": "other"}, "another sign-in"),
+        ({"nonce": "\ud800"}, "another sign-in"),
         ({"exp": 1}, "expired"),
         ({"auth_time": None}, "when you signed in"),
         ({"auth_time": 1}, "did not ask you to sign in again"),
