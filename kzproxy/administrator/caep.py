@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from kzproxy.administrator.event_subject import DEVICE, MEMBERS, SESSION, TENANT, USER, read_subject
-from kzproxy.administrator.signal import Signal, SignalKind
+from kzproxy.administrator.signal import Signal, SignalKind, one_line
 from kzproxy.authentication.names import name_fault
 from kzproxy.authentication.security_event import (
     MAX_AHEAD,
@@ -19,7 +19,6 @@ EVENT_TYPES = "https://schemas.openid.net/secevent/caep/event-type/"
 RISK_LEVELS = ("LOW", "MEDIUM", "HIGH")
 PRINCIPALS = {"USER": USER, "DEVICE": DEVICE, "SESSION": SESSION, "TENANT": TENANT}
 
-_MAX_MESSAGE_CHARS = 300
 _CHANGES = ("create", "revoke", "update", "delete")
 _COMPLIANCE = ("compliant", "not-compliant")
 # What ends access is better done to too many sessions than to none.
@@ -164,5 +163,4 @@ def _said(reasons: object) -> str:
         reasons = reasons.get("en", next(iter(reasons.values()), ""))
     if not isinstance(reasons, str):
         return ""
-    line = "".join(one if one.isprintable() else " " for one in reasons[:_MAX_MESSAGE_CHARS])
-    return " ".join(line.split()).rstrip(".;")
+    return one_line(reasons).rstrip(".;")

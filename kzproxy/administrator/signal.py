@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+_MAX_LINE_CHARS = 300
+
 
 class SignalKind(StrEnum):
     """What has happened."""
@@ -79,3 +81,9 @@ class SignalSource:
     issuer: str
     users_of: tuple[str, ...]
     tenant_wide: bool = False
+
+
+def one_line(words: str) -> str:
+    """Return what somebody has written for people: short, on one line, and printable."""
+    shown = "".join(one if one.isprintable() else " " for one in words[:_MAX_LINE_CHARS])
+    return " ".join(shown.split())

@@ -24,7 +24,7 @@ from kzproxy.administrator.risks import KIND as RISK_KIND
 from kzproxy.administrator.risks import Risk
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_end import end_of
-from kzproxy.administrator.signal import Signal, SignalKind, SignalSource
+from kzproxy.administrator.signal import Signal, SignalKind, SignalSource, one_line
 from kzproxy.authentication.claims import changed_groups
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.authentication.validity import VerifiedClaims
@@ -149,7 +149,8 @@ def _credential_changed(taking: Taking) -> Effects:
     change = taking.value("change_type")
     if change == "create":
         return Effects(words="nothing: a new credential ends nothing")
-    what = taking.value("friendly_name") or taking.value("credential_type")
+    # Its owner's words, who must not be able to make a message that cannot be told.
+    what = one_line(taking.value("friendly_name")) or taking.value("credential_type")
     ended = _ended(
         taking, taking.signal.message or f"your credential ({what}) was changed: {change}"
     )
@@ -308,7 +309,7 @@ def _revocation(taking: Taking, needed: Needed, message: str) -> Put:
 def digest(*parts: str) -> str:
     """Return a key that two different lists of parts never share."""
     text = "".join(f"{len(part)}:{part}" for part in parts)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def order_of(taking: Taking) -> str:

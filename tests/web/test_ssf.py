@@ -79,6 +79,29 @@ async def test_each_way_to_say_it_ends_the_stream(
     assert not watched.stream.lives
 
 
+@pytest.mark.parametrize("name", ["\ud800", "\x1b]0;mine\x07", "a\nb", "k" * 40_000])
+async def test_no_name_that_a_user_gave_a_key_keeps_their_session(
+    receiver: Receiving, watched: Watched, name: str
+) -> None:
+    """`friendly_name` is what its owner calls a credential; JSON can say half of a character."""
+    members = {"credential_type": "fido2-roaming", "change_type": "revoke", "friendly_name": name}
+    event = receiver.event(CAEP + "credential-change", members=members)
+    assert (await receiver.post(event))[0] == 202
+    assert not watched.lives
+    assert watched.stream.told.isprintable()
+    assert len(watched.stream.told) < 1000
+
+
+@pytest.mark.parametrize("name", ["namespace", "principal", "x509_serial"])
+async def test_half_of_a_character_anywhere_keeps_no_session(
+    receiver: Receiving, watched: Watched, name: str
+) -> None:
+    members = {"credential_type": "x509", "change_type": "revoke", name: "\ud800"}
+    event = receiver.event(CAEP + "credential-change", members=members)
+    assert (await receiver.post(event))[0] == 202
+    assert not watched.lives
+
+
 async def test_the_example_of_the_specification_makes_a_device_fail(
     receiver: Receiving, watched: Watched
 ) -> None:
@@ -381,10 +404,13 @@ async def test_a_verification_shows_that_the_stream_works(
     assert float(line.split()[1]) == clock.now().timestamp()
 
 
-async def test_a_verification_with_another_state_is_refused(receiver: Receiving) -> None:
+@pytest.mark.parametrize("state", ["other", "\ud800"])
+async def test_a_verification_with_another_state_is_refused(
+    receiver: Receiving, state: str
+) -> None:
     receiver.add_stream(state="s3cret")
     stream = {"format": "opaque", "id": "stream-1"}
-    wrong = receiver.event(SSF + "verification", sub_id=stream, members={"state": "other"})
+    wrong = receiver.event(SSF + "verification", sub_id=stream, members={"state": state})
     status, answer = await receiver.post(wrong)
     assert (status, answer["err"]) == (400, "invalid_state")
     assert "s3cret" not in str(answer)
