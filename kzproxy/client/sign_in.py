@@ -86,6 +86,7 @@ class SignIn:
             entry = self._cache.read(self._key)
             if entry is None or entry.session is None or not entry.refresh_token:
                 raise SessionEnded(_end_message(entry))
+            self._check_room(entry)
             try:
                 with self._conversation() as issuer:
                     return self._refreshed(issuer, entry, new_certificate=True)
@@ -175,12 +176,21 @@ class SignIn:
     def _refreshed_or_asked(self, issuer: "Conversation", entry: CacheEntry | None) -> CacheEntry:
         if entry is None or not entry.refresh_token:
             return self._asked_again(issuer, _end_message(entry), ANY_SIGN_IN)
+        self._check_room(entry)
         try:
             return self._refreshed(issuer, entry, new_certificate=False)
         except ClientFailure as failure:
             if not _ends(entry, failure):
                 raise
             return self._after_refusal(issuer, entry, failure)
+
+    def _check_room(self, entry: CacheEntry) -> None:
+        """See that what takes the place of ``entry`` can be kept, before it is used up.
+
+        Raises:
+            ClientFailure: The disk is full, or cannot be written for another reason.
+        """
+        self._cache.write(self._key, entry)
 
     def _refreshed(
         self, issuer: "Conversation", entry: CacheEntry, *, new_certificate: bool

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.audit.faults import no_file_grows_over
 from tests.client.plugin_runs import KUBECTL_SAYS, NEVER_COMES_BACK, Plugin
 
 PARALLEL = 20
@@ -68,6 +69,20 @@ def test_a_refresh_token_that_is_rotated_is_used_once(plugin: Plugin) -> None:
     plugin.token()
     assert plugin.refreshes == before + 2
     assert plugin.tabs == 1
+
+
+def test_where_nothing_can_be_kept_no_refresh_token_is_used_up(plugin: Plugin) -> None:
+    """On a full disk: what comes in its place would be lost, and the sign-in with it."""
+    plugin.token()
+    plugin.change_entry(refresh_at=0)
+    before = plugin.refreshes
+    with no_file_grows_over(64):
+        done = plugin.run()
+    assert done.returncode == 1
+    assert "cannot be written" in done.stderr
+    assert plugin.refreshes == before
+    plugin.token()
+    assert (plugin.refreshes, plugin.tabs) == (before + 1, 1)
 
 
 def test_after_a_failure_no_tab_is_opened_for_a_while(plugin: Plugin) -> None:
