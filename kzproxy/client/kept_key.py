@@ -12,6 +12,8 @@ from kzproxy.client.plugin_settings import PluginSettings
 from kzproxy.client.token_cache import TokenCache
 
 CLIENT_KEY_SUFFIX = ".client-key.pem"
+IDENTITY_SUFFIX = ".identity"
+"""Of files in which the key stands for a moment; see ``TlsIdentity``."""
 
 # What a key file begins with whose key is in the keyring.
 _IN_KEYRING = "in the keyring: "
@@ -90,4 +92,8 @@ def forget_client_keys(cache: TokenCache, sign_in_url: str = "") -> None:
             from kzproxy.client.keyring_store import out_of_keyring
 
             out_of_keyring(text.removeprefix(_IN_KEYRING).strip())
+        cache.remove(name)
+    # By processes that were killed while they wrote it, or showed it.
+    cache.remove_unfinished(client_key_name(sign_in_url) if sign_in_url else CLIENT_KEY_SUFFIX)
+    for name in cache.names(IDENTITY_SUFFIX):
         cache.remove(name)

@@ -5,6 +5,7 @@ import ssl
 from dataclasses import dataclass, field
 
 from kzproxy.client.failure import ClientFailure
+from kzproxy.client.kept_key import IDENTITY_SUFFIX
 from kzproxy.client.token_cache import TokenCache
 
 
@@ -40,7 +41,7 @@ class TlsIdentity:
             UnusableIdentity: As they are.
             ClientFailure: The file cannot be written.
         """
-        name = f"{os.urandom(8).hex()}.identity"
+        name = f"{os.urandom(8).hex()}{IDENTITY_SUFFIX}"
         text = self.certificate.rstrip() + "\n" + self.key
         self.cache.prepare()
         try:

@@ -23,6 +23,7 @@ MAX_ENTRY_BYTES = 1024 * 1024
 
 _ENTRY = ".json"
 _SET_ASIDE = ".corrupt"
+_UNFINISHED = ".new"
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _CLOSE_ON_EXEC = getattr(os, "O_CLOEXEC", 0)
@@ -184,11 +185,19 @@ class TokenCache:
         """Delete the sign-in ``key``, and what was set aside of it: tokens stand there too."""
         self.remove(f"{key}{_ENTRY}")
         self.remove(f"{key}{_ENTRY}{_SET_ASIDE}")
+        self.remove_unfinished(f"{key}{_ENTRY}")
 
     def forget_set_aside(self) -> None:
-        """Delete whatever was set aside of sign-ins."""
+        """Delete whatever was set aside of sign-ins, or left of them by who was killed."""
         for name in self.names(f"{_ENTRY}{_SET_ASIDE}"):
             self.remove(name)
+        self.remove_unfinished(_ENTRY)
+
+    def remove_unfinished(self, ending: str) -> None:
+        """Delete what is left of writing files that end so, by processes that were killed."""
+        for name in self.names(_UNFINISHED):
+            if name.removesuffix(_UNFINISHED).rpartition(".")[0].endswith(ending):
+                self.remove(name)
 
     def names(self, suffix: str) -> list[str]:
         """Return the names of the files that end so, sorted."""
@@ -241,13 +250,15 @@ class TokenCache:
         """
         self.prepare()
         path = self.path(name)
-        temporary = f"{path}.{os.urandom(8).hex()}.new"
+        temporary = f"{path}.{os.urandom(8).hex()}{_UNFINISHED}"
         try:
             _write_synced(temporary, text.encode())
             os.replace(temporary, path)  # noqa: PTH105
+            _sync_directory(self._directory)
         except OSError as error:
-            self.remove(temporary.rpartition("/")[2])
             raise ClientFailure(f"{path} cannot be written: {error.strerror}") from None
+        finally:
+            self.remove(temporary.rpartition("/")[2])
 
     def _check_private(self) -> bool:
         """Return whether the directory is there; refuse one that others may use."""
@@ -332,5 +343,19 @@ def _write_synced(path: str, data: bytes) -> None:
         while remaining:
             remaining = remaining[os.write(descriptor, remaining) :]
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: str) -> None:
+    """Have the disk know a file by its new name; some file systems have no way to."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _CLOSE_ON_EXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)

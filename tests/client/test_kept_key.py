@@ -94,6 +94,17 @@ def test_a_key_in_a_file_is_read_back_and_forgotten(cache: TokenCache) -> None:
     assert read_client_key(cache, "https://other.test") is None
 
 
+@pytest.mark.parametrize("url", [URL, ""])
+def test_what_killed_processes_left_of_a_key_is_forgotten_with_it(
+    cache: TokenCache, url: str
+) -> None:
+    cache.prepare()
+    for name in (f"{client_key_name(URL)}.{'ab' * 8}.new", f"{'cd' * 8}.identity"):
+        Path(cache.path(name)).write_text("a private key")
+    forget_client_keys(cache, url)
+    assert list(Path(cache.path("")).iterdir()) == []
+
+
 def test_a_key_in_the_keyring_is_in_no_file_of_ours(tmp_path: Path) -> None:
     assert "BEGIN PRIVATE KEY" in made(tmp_path)
     kept = json.loads((tmp_path / "keyring.json").read_text())

@@ -1,6 +1,8 @@
 """The files that tokens are kept in."""
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -159,6 +161,46 @@ def test_a_write_that_fails_leaves_the_old_file(cache: TokenCache, directory: Pa
     with pytest.raises(ClientFailure, match="cannot be written"):
         cache.write(KEY, entry())
     assert [f.name for f in directory.iterdir()] == [f"{KEY}.json"]
+
+
+def test_what_is_written_survives_a_crash_of_the_machine_by_its_name_too(
+    cache: TokenCache, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = [], os.fsync
+
+    def noting(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        synced.append((place, [one.name for one in directory.iterdir()]))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    cache.write(KEY, entry())
+    assert synced[-1] == (directory, [f"{KEY}.json"])
+
+
+def test_a_write_that_is_interrupted_leaves_no_token_behind(
+    cache: TokenCache, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    cache.prepare()
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cache.write(KEY, entry())
+    assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize("forget", [lambda cache: cache.forget(KEY), TokenCache.forget_set_aside])
+def test_what_a_killed_process_left_of_a_sign_in_is_forgotten_with_it(
+    cache: TokenCache, directory: Path, forget: Callable[[TokenCache], None]
+) -> None:
+    cache.prepare()
+    left = directory / f"{KEY}.json.{'ab' * 8}.new"
+    left.write_text(json.dumps({"refresh_token": "secret-refresh-token"}))
+    (directory / "another.new").touch()
+    forget(cache)
+    assert [one.name for one in directory.iterdir()] == ["another.new"]
 
 
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
