@@ -86,11 +86,15 @@ class ReasonStore:
         return cls(settings)
 
     def read(self, session: str, user: str, now: datetime) -> Reason | None:
-        """Return the reason that holds at ``now``."""
+        """Return the reason that holds at ``now``.
+
+        One that would hold for longer than any may was given by a clock that was ahead, or while
+        longer ones were allowed.
+        """
         reason = _read(self._file(session, user))
         if reason is None or (reason.session, reason.user) != (session, user):
             return None
-        return reason if now < reason.ends_at else None
+        return reason if now < reason.ends_at <= now + self.maximum else None
 
     def write(self, reason: Reason, now: datetime) -> None:
         """Keep ``reason`` in place of any other of the same session.

@@ -51,6 +51,14 @@ def test_at_its_end_it_is_none(store: ReasonStore) -> None:
     assert store.read("s", "alice", INCIDENT.ends_at) is None
 
 
+def test_none_holds_for_longer_than_the_longest_may(store: ReasonStore) -> None:
+    """It was given by a clock that was ahead, or while longer ones were allowed."""
+    store.write(INCIDENT, NOW)
+    longest = INCIDENT.ends_at - store.maximum
+    assert store.read("s", "alice", longest) == INCIDENT
+    assert store.read("s", "alice", longest - timedelta(microseconds=1)) is None
+
+
 def test_what_is_taken_back_is_gone(store: ReasonStore) -> None:
     store.write(INCIDENT, NOW)
     store.remove("s", "alice")
