@@ -49,4 +49,6 @@ class DueLeases:
     async def wait(self, seconds: float) -> None:
         """Return as soon as there is any, or after ``seconds``."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._is_any.wait(), seconds)
+            # Not ``wait_for``, which in Python 3.11 may swallow that it is cancelled.
+            async with asyncio.timeout(seconds):
+                await self._is_any.wait()
