@@ -76,7 +76,7 @@ class TlsStream(TlsResting):
         the kernel holds for it. That it holds less is progress; the socket is writable only when it
         holds much less, which takes a slow peer minutes.
         """
-        if self._writable is None:  # As nearly always: this is asked of thousands, often.
+        if not self._writable:  # As nearly always: this is asked of thousands, often.
             self.sending.since = math.inf
         elif self._sends_in_vain(now):
             return True
@@ -89,7 +89,7 @@ class TlsStream(TlsResting):
     @property
     def unhurried(self) -> bool:
         """Whether no time bounds its present wait, for input or for the end of a ``watch``."""
-        if self._closed or self._writable is not None or self.deadline != math.inf:
+        if self._closed or self._writable or self.deadline != math.inf:
             return False
         if self._taken is not None:
             return self.receiving.seconds == math.inf
@@ -169,7 +169,7 @@ class TlsStream(TlsResting):
         self.deadline = math.inf
         if self._reader_on:
             self._readiness.remove_reader(self._fd)
-        if self._writable is not None:
+        if self._writable:
             self._readiness.remove_writer(self._fd)
         error = StreamBroken("the connection was closed on this side")
         self.fail(error)

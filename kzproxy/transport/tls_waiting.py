@@ -8,7 +8,6 @@ import math
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
 from typing import Any, Protocol, cast
 
 from kzproxy.errors.anew import anew
@@ -66,7 +65,8 @@ class TlsWaiting(ABC):
         self._loop = loop
         self._readiness = readiness(loop)
         self._readable: asyncio.Future[None] | None = None
-        self._writable: asyncio.Future[None] | None = None
+        # Whoever waits for room: either direction may.
+        self._writable: tuple[asyncio.Future[None], ...] = ()
         self._reader_on = False
         self._receive_failure: Exception | None = None
         self._send_failure: Exception | None = None
@@ -92,7 +92,8 @@ class TlsWaiting(ABC):
     def fail(self, error: Exception) -> None:
         """Make every present and future receive and send raise ``error``; ends a ``watch``."""
         self._send_failure = error
-        break_wait(self._writable, error)
+        for waiter in self._writable:
+            break_wait(waiter, error)
         self.interrupt(error)
 
     def interrupt(self, error: Exception) -> None:
@@ -119,14 +120,19 @@ class TlsWaiting(ABC):
             raise anew(self._send_failure)
         self._turn = 0
         self._end_rest()
-        self._writable = self._loop.create_future()
-        self._readiness.add_writer(self._fd, partial(wake, self._writable))
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._writable += (waiter,)
+        self._readiness.add_writer(self._fd, self._on_writable)
         try:
-            await self._writable
+            await waiter
         finally:
-            self._writable = None
-            if not self._closed:
+            self._writable = tuple(one for one in self._writable if one is not waiter)
+            if not self._writable and not self._closed:
                 self._readiness.remove_writer(self._fd)
+
+    def _on_writable(self) -> None:
+        for waiter in self._writable:
+            wake(waiter)
 
     def _listen(self) -> None:
         if not self._reader_on:

@@ -113,7 +113,7 @@ async def test_who_rests_and_then_waits_for_its_peer_to_read_is_looked_at(
     assert not is_looked_at(deadlines, server)
 
     sending = asyncio.get_running_loop().create_task(server.send(bytes(64 * 1024 * 1024)))
-    while server._writable is None:
+    while not server._writable:
         await asyncio.sleep(0)
     deadlines.sweep()
     with pytest.raises(TimeoutError):

@@ -28,6 +28,29 @@ async def test_a_failure_ends_receiving_and_sending(pair: Pair) -> None:
         await server.send(b"x")
 
 
+@pytest.mark.parametrize("ends", ["read", "fail", "close"])
+async def test_both_directions_may_wait_for_the_same_peer_to_read(pair: Pair, ends: str) -> None:
+    """TLS may have to write before it can read, as where the peer asks for new keys."""
+    server, client = pair
+    filling = asyncio.create_task(server.send(b"x" * 20_000_000))
+    await asyncio.sleep(0.05)
+    filling.cancel()
+    await asyncio.wait([filling])
+    directions = [asyncio.create_task(server._until_writable()) for _ in range(2)]
+    await asyncio.sleep(0)
+    if ends == "fail":
+        server.fail(LookupError("failed"))
+    elif ends == "close":
+        server.abort()
+    async with asyncio.timeout(10):
+        while not all(each.done() for each in directions):
+            if ends == "read":
+                await client.receive()
+            await asyncio.sleep(0)
+    assert [each.exception() is None for each in directions] == [ends == "read"] * 2
+    assert not server._writable
+
+
 async def test_a_closed_stream_leaves_its_descriptor_to_whoever_has_it_then(pair: Pair) -> None:
     server, _ = pair
     fd = server.tls.fileno()
