@@ -178,16 +178,22 @@ class ProviderCheck:
         return Outcome.CONFIRMED
 
     async def _end(self, record: SessionRecord, words: str) -> Outcome:
-        present = self._directory.find(record.id)
-        if present is None or present.ended_at is not None:
-            return Outcome.OVER  # and whoever ended it has written that down
-        if present.began_at != record.began_at:
-            return Outcome.OVER  # another sign-in stands behind it by now
-        log.info("session %s of %s ends: %s", record.id, record.username, words)
-        self._unwritten.pop(record.id, None)
+        def is_the_same(present: SessionRecord | None) -> bool:
+            if present is None or present.ended_at is not None:
+                return False  # and whoever ended it has written that down
+            return present.began_at == record.began_at  # else it is another sign-in's by now
+
         try:
+            await self._directory.catch_up()
+            present = self._directory.find(record.id)
+            if not is_the_same(present):
+                return Outcome.OVER
+            log.info("session %s of %s ends: %s", record.id, record.username, words)
+            self._unwritten.pop(record.id, None)
             await self._events.record_event(end_event(record.id, present, words, by=BY))
-            await self._directory.end(record.id, SessionEnd.DISABLED, words, by=BY)
+            await self._directory.end(
+                record.id, SessionEnd.DISABLED, words, by=BY, still=is_the_same
+            )
         except ServiceUnavailable as error:
             log.warning("session %s could not be ended: %s", record.id, _words(error))
             return Outcome.FAILED

@@ -227,7 +227,14 @@ class Reverification:
         cause = self._over(record)
         if cause is None:
             return await self._check.check(record)
-        await self._with.directory.end(record.id, cause, _WORDS[cause], by="kzproxy")
+        # Other workers may know of another sign-in by now, or of a use.
+        await self._with.directory.end(
+            record.id,
+            cause,
+            _WORDS[cause],
+            by="kzproxy",
+            still=lambda present: self._over(present) is cause,
+        )
         return Outcome.OVER
 
     def _pace_of(self, issuer: str) -> ProviderPace:

@@ -232,7 +232,13 @@ class SessionDirectory:
         raise ServiceUnavailable("the session changes too often; try again", retry_after_seconds=1)
 
     async def end(
-        self, session_id: str, cause: SessionEnd, message: str, *, by: str
+        self,
+        session_id: str,
+        cause: SessionEnd,
+        message: str,
+        *,
+        by: str,
+        still: Callable[[SessionRecord], bool] = lambda _: True,
     ) -> SessionRecord | None:
         """End a session; its streams end with it, here at once and at other workers soon.
 
@@ -241,9 +247,12 @@ class SessionDirectory:
             cause: For the log.
             message: For its user; empty for the cause's own words.
             by: Who ends it.
+            still: Whether it is to be ended as it is in the store now: another sign-in may stand
+                behind it by then.
 
         Returns:
-            It as it was while it held; None where it had ended before or was never there.
+            It as it was while it held; None where it had ended before, was never there, or is to go
+            on.
 
         Raises:
             ServiceUnavailable: It cannot be written.
@@ -252,6 +261,8 @@ class SessionDirectory:
 
         def ended(record: SessionRecord) -> SessionRecord:
             before[:] = [record]
+            if not still(record):
+                raise Unauthenticated(ENDED)
             return end_of(record, cause, message, by, self._clock.now())
 
         try:

@@ -11,11 +11,12 @@ import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import msgspec
 import pytest
 from aiohttp import web
 
 from kzproxy.administrator.reverification import ReverificationLimits
-from kzproxy.administrator.session import SessionEnd, SessionSettings
+from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.provider_client import ProviderClient, SignedIn
 from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSettings
@@ -28,6 +29,7 @@ from tests.servers.authority import Authority
 from tests.servers.scripted_provider import ScriptedProvider, serving_provider
 
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 SETTINGS = SessionSettings(reverify=MINUTE, grace=5 * MINUTE, per_user=1000)
 
 
@@ -328,6 +330,33 @@ async def test_a_refresh_token_that_the_store_does_not_take_is_not_lost(
     assert worker.refresh_token(record) == "refresh-3"
     sent = [form["refresh_token"] for _, form, _ in provider.asked if "refresh_token" in form]
     assert sent == ["refresh-1", "refresh-2"]
+
+
+@pytest.mark.parametrize("asked_how", ["refused", "idle", "over"])
+async def test_what_is_over_of_one_sign_in_ends_nothing_of_the_next(
+    worker, person, client, clock, provider, tmp_path, asked_how
+):
+    """The person signs in anew at another worker, of which this one hears a moment later."""
+    async with confirming_worker(
+        tmp_path / "kept.db", clock, client, "two", settings=SETTINGS
+    ) as two:
+        record = await worker.begin(await signed_in(client, person))
+        await two.kept.following.catch_up()
+        clock.advance({"refused": MINUTE, "idle": 5 * HOUR, "over": 13 * HOUR}[asked_how])
+        await worker.reverification._lease.keep()  # as it has all the while
+        provider.answer_with("token", b'{"error": "invalid_grant"}', status=400)
+        now = clock.now()
+
+        def anew(present: SessionRecord) -> SessionRecord:
+            times = {"began_at": now, "seen_at": now, "verified_at": now}
+            return msgspec.structs.replace(present, ends_at=now + 12 * HOUR, **times)
+
+        await two.kept.directory.update(record.id, anew)
+        await worker.reverification.turn()
+        await worker.kept.following.catch_up()
+    assert worker.found(record).ended_at is None
+    assert worker.identity(record).username == "alice"
+    assert not worker.events("auth.session-ended")
 
 
 async def test_a_token_that_was_traded_on_is_not_written_over_the_one_it_was_traded_for(
