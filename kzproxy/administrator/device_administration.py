@@ -1,5 +1,6 @@
 """What administrators do with devices, and what follows from it for sessions."""
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ from kzproxy.devices.device_record import (
 from kzproxy.devices.enrolment_events import user_of
 from kzproxy.devices.enrolment_token import EnrolmentToken, EnrolmentTokens, token_digest
 from kzproxy.devices.registered_posture import blocked_words
-from kzproxy.devices.registry import DeviceRegistry
+from kzproxy.devices.registry import Change, DeviceRegistry
 from kzproxy.errors.kinds import BadRequest, NotServed, Unauthenticated
+from kzproxy.store.store import Conflict
 
 
 class Doing(NamedTuple):
@@ -65,8 +67,9 @@ class DeviceAdministration:
                 return record
             return approved(record, ApprovedBy.ADMINISTRATOR, doing.by, doing.at)
 
-        change(self._device(device_id))
-        await self._write_down("device.approved", self._device(device_id), doing)
+        present = await self._device(device_id)
+        change(present)
+        await self._write_down("device.approved", present, doing)
         record = await self._registry.update(device_id, change)
         await self.settle(record)
         return record
@@ -81,13 +84,10 @@ class DeviceAdministration:
         def change(record: DeviceRecord) -> DeviceRecord:
             return blocked(record, doing.by, reason, doing.at)
 
+        await self._registry.catch_up()
         present = self._registry.find(device_id) or self._vouched_for(device_id, doing)
         await self._write_down("device.blocked", present, doing, reason)
-        if self._registry.find(device_id) is None:
-            record = change(present)
-            await self._registry.add(record)
-        else:
-            record = await self._registry.update(device_id, change)
+        record = await self._changed_or_new(present, change)
         await self._end_sessions(record, blocked_words(record), doing)
         return record
 
@@ -97,7 +97,7 @@ class DeviceAdministration:
         Raises:
             NotServed: There is none.
         """
-        present = self._device(device_id)
+        present = await self._device(device_id)
         await self._write_down("device.unblocked", present, doing)
         if not present.key_thumbprint:  # it needed no entry before it was blocked
             await self._registry.remove(present)
@@ -112,7 +112,7 @@ class DeviceAdministration:
         Raises:
             NotServed: There is none.
         """
-        record = self._device(device_id)
+        record = await self._device(device_id)
         await self._write_down("device.forgotten", record, doing)
         words = f"this device ({record.id}) is no longer enrolled"
         # First: if they cannot all be ended, it is still there, to be forgotten again.
@@ -164,7 +164,17 @@ class DeviceAdministration:
                 except Unauthenticated:
                     continue  # ended meanwhile
 
-    def _device(self, device_id: str) -> DeviceRecord:
+    async def _changed_or_new(self, present: DeviceRecord, change: Change) -> DeviceRecord:
+        if self._registry.find(present.id) is None:
+            changed = change(present)
+            with suppress(Conflict):  # it has got an entry just now, by another administrator
+                await self._registry.add(changed)
+                return changed
+        return await self._registry.update(present.id, change)
+
+    async def _device(self, device_id: str) -> DeviceRecord:
+        # It may have been enrolled at another worker just now.
+        await self._registry.catch_up()
         record = self._registry.find(device_id)
         if record is None:
             raise NotServed(f"there is no device {device_id}")

@@ -1,5 +1,6 @@
 """What the registry says of certificates, over the real store."""
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -202,6 +203,35 @@ async def test_a_device_of_the_mdm_can_be_blocked(kept: KeptDevices) -> None:
     await kept.administration.unblock("C02XL0", kept.doing())
     assert kept.registry.stated(said) == said
     assert kept.registry.all() == ()
+
+
+async def test_a_device_of_the_mdm_that_two_administrators_block_at_once_is_blocked(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    """Each at a worker of their own, which has not heard of the other's."""
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    for one in (kept, other):
+        one.registry.believe(frozenset({managed(kept, "C02XL0").vouched_by}))
+    record, also = await asyncio.gather(
+        kept.administration.block("C02XL0", "lost", kept.doing("ann")),
+        other.administration.block("C02XL0", "stolen", other.doing("bob")),
+    )
+    assert record.state is also.state is DeviceState.BLOCKED
+    await kept.following.catch_up()
+    assert kept.registry.stated(managed(kept, "C02XL0")).state == "blocked"
+    await other.close()
+
+
+async def test_a_device_that_was_just_enrolled_at_another_worker_is_there_to_be_approved(
+    kept: KeptDevices, tmp_path: Path, clock: ManualClock
+) -> None:
+    other = KeptDevices(tmp_path / "kept.db", clock, "1")
+    await other.following.start()
+    enrolled = await kept.enrol(Machine())
+    approved = await other.administration.approve(enrolled.record.id, other.doing())
+    assert approved.is_approved
+    await other.close()
 
 
 async def test_the_mdm_cannot_name_a_device_that_was_enrolled_here(kept: KeptDevices) -> None:
