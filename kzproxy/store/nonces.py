@@ -55,7 +55,8 @@ class Nonces:
             )
         except Conflict:
             return False
-        return True
+        # It may have ended while this waited, and with it what says that it was used before.
+        return self._clock.now() < ends
 
     def _end(self, nonce: str) -> datetime | None:
         """Return when a nonce ends; None where it is not of our making."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from kzproxy.store.nonces import LIFETIME, Nonces
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
+from kzproxy.store.store import Delete, Put
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.machine import base64url
 
 SEALER = Sealer([bytes(32)])
+SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
@@ -51,6 +54,27 @@ async def test_asking_for_nonces_keeps_nothing(store: SqliteStore, clock: Manual
     nonces = Nonces(store, SEALER, clock)
     assert len({nonces.new() for _ in range(100)}) == 100
     assert await store.entries("nonce") == ()
+
+
+class SlowStore(SqliteStore):
+    """Takes a second for each write, as one does that waits for another worker's."""
+
+    async def write(self, *writes: Put | Delete) -> int:
+        assert isinstance(self._clock, ManualClock)
+        self._clock.advance(SECOND)
+        return await super().write(*writes)
+
+
+async def test_a_nonce_that_ends_while_it_is_used_again_is_not_taken(
+    store: SqliteStore, clock: ManualClock, tmp_path: Path
+) -> None:
+    """What says that it was used is forgotten in the same moment."""
+    nonce = Nonces(store, SEALER, clock).new()
+    assert await Nonces(store, SEALER, clock).take(nonce)
+    clock.advance(LIFETIME - SECOND)
+    slow = SlowStore.open(tmp_path / "kept.db", clock)
+    assert not await Nonces(slow, SEALER, clock).take(nonce)
+    await slow.close()
 
 
 async def test_a_nonce_ends(store: SqliteStore, clock: ManualClock) -> None:
