@@ -1,10 +1,11 @@
 """A slow second reading of the policy language, straight from docs/reference/policy.md.
 
 No index, no compiled names, no shared code with the engine but the values: the property tests
-hold the engine against it. Expressions in CEL are not read.
+hold the engine against it. Of expressions in CEL those are read that ``plain_when`` has.
 """
 
 import fnmatch
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +13,10 @@ from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.device_features import DeviceFeatures, Platform
+from kzproxy.policy.expression import Expression
+from kzproxy.policy.network import Network
 from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import (
     Conditions,
@@ -26,6 +30,7 @@ from kzproxy.policy.rules import (
     Tier,
 )
 from kzproxy.policy.selectors import LabelRequirement, LabelSelector, Operator
+from tests.policy.plain_when import OF_OBJECTS, READINGS, OfPolicy
 
 KNOWN_CLUSTER_SCOPED = {("", "nodes")}
 _MANY = ("list", "watch", "deletecollection")
@@ -40,6 +45,12 @@ class Definitions:
 
     conditions: tuple[NamedCondition, ...] = ()
     tiers: tuple[Tier, ...] = ()
+    networks: tuple[Network, ...] = ()
+    calendars: tuple[Calendar, ...] = ()
+
+
+class CannotBeTold(Exception):
+    """An expression that needs what nobody knows: whatever asks for it is in error."""
 
 
 def is_permitted(
@@ -67,24 +78,79 @@ def _matches(rule: Rule, attributes: Attributes, definitions: Definitions) -> bo
         return False
     if not any(_reaches(match, attributes, rule.effect) for match in rule.match):
         return False
+    try:
+        return _is_met(rule, attributes, definitions)
+    except CannotBeTold:
+        return rule.effect is Effect.DENY
+
+
+def _is_met(rule: Rule, attributes: Attributes, definitions: Definitions) -> bool:
+    """Whether all conditions hold; the object is looked at only where all others do."""
+
+    def suffices(answer: Answer) -> bool:
+        # What nobody can tell lets nobody in and spares nobody; nor does an object not known.
+        return (rule.effect is Effect.DENY) if answer is None else answer
+
+    asked = _asks(rule, attributes, definitions)
+    plain = [ask() for name, ask in asked.items() if name not in _of_object(rule, definitions)]
+    if not suffices(_every(plain)):
+        return False
+    rest = {name: ask for name, ask in asked.items() if name in _of_object(rule, definitions)}
     facts = attributes.api_object
-    if rule.patches_allowed and facts is not None and facts.is_patch:
-        return _matches_patch(rule, attributes, definitions)
-    held = _hold(rule.conditions, attributes, definitions)
-    # What nobody can tell lets nobody in and spares nobody; nor does an object that is not known.
-    return (rule.effect is Effect.DENY) if held is None else held
-
-
-def _matches_patch(rule: Rule, attributes: Attributes, definitions: Definitions) -> bool:
-    """Judge a rule that says ``patches: allow``, without what it asks of the object."""
-    answers = _answers(rule.conditions, attributes, definitions)
-    asks_named = _names_object(rule.conditions, definitions)
-    if rule.effect is Effect.DENY:
-        if rule.conditions.api_object is not None or asks_named:
+    if rest and rule.patches_allowed and facts is not None and facts.is_patch:
+        if rule.effect is Effect.DENY:
             return False
-        return _every(list(answers.values())) is not False
-    kept = [answer for name, answer in answers.items() if name != "object"]
-    return _every(kept) is True
+        return all(ask() for name, ask in rest.items() if name != "object")
+    return all(suffices(ask()) for ask in rest.values())
+
+
+def _asks(
+    rule: Rule, attributes: Attributes, definitions: Definitions
+) -> dict[str, Callable[[], Answer]]:
+    """Return what a rule asks, to be answered one by one."""
+    conditions, when = rule.conditions, rule.when
+    asked: dict[str, Callable[[], Answer]] = {
+        "plain": lambda: _every(list(_answers(conditions, attributes, definitions).values())),
+    }
+    if conditions.api_object is not None:
+        wanted = conditions.api_object
+        asked["object"] = lambda: _object_is_like(wanted, attributes)
+    asked["named"] = lambda: _named_together(conditions, attributes, definitions)
+    if when is not None:
+        asked["when"] = lambda: _when(when, attributes, definitions)
+    return asked
+
+
+def _of_object(rule: Rule, definitions: Definitions) -> set[str]:
+    """Say which of what a rule asks looks at the object."""
+    found = {"object"}
+    if _names_object(rule.conditions, definitions):
+        found.add("named")
+    if rule.when is not None and rule.when.text in OF_OBJECTS:
+        found.add("when")
+    return found
+
+
+def _when(expression: Expression, attributes: Attributes, definitions: Definitions) -> bool:
+    def named(name: str) -> Answer:
+        try:
+            return _holds_named(name, attributes, definitions)
+        except CannotBeTold:
+            return None
+
+    address, now = attributes.environment.source_address, attributes.environment.received_at
+    of_policy = OfPolicy(
+        tier=lambda: _tier(attributes, definitions),
+        named=named,
+        networks=lambda: {
+            one.name for one in definitions.networks if any(address in b for b in one.blocks)
+        },
+        calendars=lambda: {one.name for one in definitions.calendars if one.is_open(now)},
+    )
+    answer = READINGS[expression.text](attributes, of_policy)
+    if answer is None:
+        raise CannotBeTold(expression.text)
+    return answer
 
 
 def _names_object(conditions: Conditions, definitions: Definitions) -> bool:
@@ -225,21 +291,33 @@ def _terms(selector: str) -> list[str]:
     return [term.strip().replace("==", "=") for term in terms]
 
 
-def _hold(conditions: Conditions, attributes: Attributes, definitions: Definitions) -> Answer:
-    return _every(list(_answers(conditions, attributes, definitions).values()))
+def _hold(
+    conditions: Conditions,
+    when: Expression | None,
+    attributes: Attributes,
+    definitions: Definitions,
+) -> Answer:
+    answers = list(_answers(conditions, attributes, definitions).values())
+    if conditions.api_object is not None:
+        answers.append(_object_is_like(conditions.api_object, attributes))
+    answers.append(_named_together(conditions, attributes, definitions))
+    if when is not None:
+        answers.append(_when(when, attributes, definitions))
+    return _every(answers)
 
 
 def _answers(
     conditions: Conditions, attributes: Attributes, definitions: Definitions
 ) -> dict[str, Answer]:
-    """Return the answer to each thing that is asked, by a word for it."""
-    return {
+    """Return the answer to each thing that is asked but of objects and by names."""
+    answers = {
         **_of_place_and_time(conditions, attributes),
         **_of_device(conditions, attributes, definitions),
         **_of_caller(conditions, attributes),
-        **_of_what_is_asked(conditions, attributes),
-        "named": _named_together(conditions, attributes, definitions),
     }
+    if conditions.request is not None:
+        answers["request"] = _is_like(conditions.request, attributes)
+    return answers
 
 
 def _of_place_and_time(conditions: Conditions, attributes: Attributes) -> dict[str, Answer]:
@@ -357,24 +435,17 @@ def _where_sessions_are(conditions: Conditions, attributes: Attributes) -> dict[
     return answers
 
 
-def _of_what_is_asked(conditions: Conditions, attributes: Attributes) -> dict[str, Answer]:
-    answers: dict[str, Answer] = {}
-    if conditions.request is not None:
-        answers["request"] = _is_like(conditions.request, attributes)
-    if conditions.api_object is not None:
-        answers["object"] = _object_is_like(conditions.api_object, attributes)
-    return answers
-
-
 def _tier(attributes: Attributes, definitions: Definitions) -> int:
     if any(name == "compliant" and c.fact is Fact.FAILED for name, c in attributes.device.checks):
         return 0
-    reached = [
-        tier.level
-        for tier in definitions.tiers
-        if _hold(tier.conditions, attributes, definitions) is True
-    ]
-    return max(reached, default=0)
+    reached = [0]
+    for tier in definitions.tiers:
+        try:
+            if _hold(tier.conditions, tier.when, attributes, definitions) is True:
+                reached.append(tier.level)
+        except CannotBeTold:
+            continue
+    return max(reached)
 
 
 def _signed_in(wanted: SignIn, attributes: Attributes) -> Answer:
@@ -451,13 +522,18 @@ def _named_together(
     conditions: Conditions, attributes: Attributes, definitions: Definitions
 ) -> Answer:
     def ask(name: str) -> Answer:
-        return _hold(_named(name, definitions).conditions, attributes, definitions)
+        return _holds_named(name, attributes, definitions)
 
     answers = [ask(name) for name in conditions.all_of]
     if conditions.any_of:
         answers.append(_some([ask(name) for name in conditions.any_of]))
     answers += [_not(ask(name)) for name in conditions.none_of]
     return _every(answers)
+
+
+def _holds_named(name: str, attributes: Attributes, definitions: Definitions) -> Answer:
+    found = _named(name, definitions)
+    return _hold(found.conditions, found.when, attributes, definitions)
 
 
 def _named(name: str, definitions: Definitions) -> NamedCondition:

@@ -11,6 +11,7 @@ from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
 from kzproxy.policy.calendar import Calendar, Holidays
 from kzproxy.policy.device_features import NO_FEATURES, RISKS, DeviceFeatures, Platform
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.expression import DeclaredNames, compile_expression
 from kzproxy.policy.obligations import NO_OBLIGATIONS, MultiFactor, Obligations
 from kzproxy.policy.rules import (
     AccessPolicySet,
@@ -25,6 +26,8 @@ from kzproxy.policy.rules import (
     Tier,
 )
 from kzproxy.policy.selectors import LabelRequirement, LabelSelector, Operator
+from tests.policy.plain_reading import Definitions
+from tests.policy.plain_when import READINGS
 from tests.policy.samples import (
     ENROLLED,
     OFFICE,
@@ -60,8 +63,28 @@ SPRINTS = Calendar(
         dated("2026-03-01", "2026-05-10T18:00"),
     ),
 )
+# Shut until a Friday noon, and open for good from then on.
+LAUNCHED = Calendar(
+    name="launched",
+    zone_name=OFFICE_HOURS.zone_name,
+    zone=OFFICE_HOURS.zone,
+    dated=(dated("2026-01-16T12:00", "9999-12-31"),),
+)
+NETWORKS = (OFFICE,)
+CALENDARS = (OFFICE_HOURS, NIGHT, DEPLOYS, SPRINTS, LAUNCHED)
 HOUR = timedelta(hours=1)
 BUILDER = "spiffe://example.org/ns/ci/builder"
+EXPRESSIONS = {
+    text: compile_expression(
+        text,
+        DeclaredNames(
+            networks=frozenset({"office"}),
+            calendars=frozenset({"office-hours", "night"}),
+            conditions=frozenset({"fresh", "calm", "some"}),
+        ),
+    )
+    for text in READINGS
+}
 NAMED = (
     NamedCondition(name="on-site", conditions=Conditions(networks=(OFFICE,))),
     NamedCondition(name="known", conditions=Conditions(device_enrolled=True)),
@@ -86,6 +109,12 @@ NAMED = (
         ),
     ),
     NamedCondition(name="quiet", conditions=Conditions(session_max_risk="MEDIUM")),
+    NamedCondition(name="strong", when=EXPRESSIONS['authentication.acr == "s"']),
+    NamedCondition(
+        name="watched",
+        conditions=Conditions(any_of=("on-site", "strong")),
+        when=EXPRESSIONS["device.managed"],
+    ),
 )
 TIERS = (
     Tier(level=1, name="known", conditions=Conditions(device_enrolled=True)),
@@ -99,13 +128,27 @@ TIERS = (
         ),
     ),
     Tier(level=3, name="fixed", conditions=Conditions(networks=(OFFICE,), time=(NIGHT,))),
+    Tier(level=5, name="seen", when=EXPRESSIONS['device.postureAge <= duration("30m")']),
 )
+DEFINITIONS = Definitions(NAMED, TIERS, NETWORKS, CALENDARS)
+
+
+def engine_of(rules):
+    """Make an engine of the rules and what this world defines."""
+    return PolicyEngine(
+        AccessPolicySet(
+            rules=tuple(rules),
+            conditions=NAMED,
+            tiers=TIERS,
+            networks=NETWORKS,
+            calendars=CALENDARS,
+        )
+    )
 
 
 def decide(rules, attributes):
     """Judge by the rules and what this world defines."""
-    policies = AccessPolicySet(rules=tuple(rules), conditions=NAMED, tiers=TIERS)
-    return PolicyEngine(policies).decide(attributes)
+    return engine_of(rules).decide(attributes)
 
 
 def few(values, **bounds):
@@ -208,16 +251,17 @@ device_features = st.builds(
     ),
     max_risk=rarely(st.sampled_from(["LOW", "MEDIUM"]), ""),
 )
+expressions = st.sampled_from(list(EXPRESSIONS.values()))
 names_of_conditions = few([each.name for each in NAMED]).map(tuple)
 conditions = st.builds(
     Conditions,
     networks=few([OFFICE]).map(tuple),
     countries=rarely(few(["DE", "FR"], min_size=1).map(frozenset), frozenset()),
     asns=rarely(few([64500, 64501], min_size=1).map(frozenset), frozenset()),
-    time=few([OFFICE_HOURS, NIGHT, DEPLOYS, SPRINTS]).map(tuple),
+    time=few([OFFICE_HOURS, NIGHT, DEPLOYS, SPRINTS, LAUNCHED]).map(tuple),
     device_enrolled=st.sampled_from([None, None, True, False]),
-    device_tier=rarely(st.integers(1, 4)),
-    device_below_tier=rarely(st.integers(1, 4)),
+    device_tier=rarely(st.integers(1, 5)),
+    device_below_tier=rarely(st.integers(1, 5)),
     device=rarely(device_features, NO_FEATURES),
     sign_in=rarely(sign_ins),
     session_max_age=rarely(st.just(2 * HOUR)),
@@ -275,6 +319,7 @@ def rules(draw, effects=tuple(Effect)):
         effect=effect,
         match=tuple(draw(st.lists(matches, min_size=1, max_size=2))),
         conditions=draw(conditions | st.just(Conditions())),
+        when=draw(rarely(expressions)),
         patches_allowed=draw(st.booleans()),
         obligations=draw(obligations) if effect is Effect.ALLOW else NO_OBLIGATIONS,
         **draw(subjects_of_rules()),
@@ -361,7 +406,7 @@ _ONE_OBLIGATION = st.sampled_from(
 def narrow_policies(draw):
     """One thing asked by a rule that else means everything, so that it decides often."""
     effect = draw(st.sampled_from(Effect))
-    kind = draw(st.sampled_from(["conditions", "conditions", "selector", "obligations"]))
+    kind = draw(st.sampled_from(["conditions", "conditions", "when", "selector", "obligations"]))
     asked_match = _EVERYTHING
     if kind == "selector":
         selector = draw(label_selectors)
@@ -372,6 +417,7 @@ def narrow_policies(draw):
         groups=frozenset({"system:authenticated"}),
         match=(asked_match,),
         conditions=draw(_ONE_ASKED) if kind == "conditions" else Conditions(),
+        when=draw(expressions) if kind == "when" else None,
         patches_allowed=draw(st.booleans()),
         obligations=draw(_ONE_OBLIGATION)
         if kind == "obligations" and effect is Effect.ALLOW
@@ -383,6 +429,7 @@ def narrow_policies(draw):
         effect=Effect.ALLOW,
         match=(_EVERYTHING,),
         conditions=Conditions(),
+        when=None,
         obligations=NO_OBLIGATIONS,
     )
     return [narrow] if effect is Effect.ALLOW else [narrow, wide]

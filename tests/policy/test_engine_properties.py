@@ -8,23 +8,20 @@ from hypothesis import strategies as st
 
 from kzproxy.policy.challenging import signed_in
 from kzproxy.policy.decision import Challenge, Deny, NotPermitted, Permit
-from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet, Effect
+from kzproxy.policy.rules import Effect
 from kzproxy.policy.step_up import StepUp
-from tests.policy.plain_reading import Definitions, is_denied_by_rule, is_permitted
+from tests.policy.plain_reading import is_denied_by_rule, is_permitted
 from tests.policy.samples import asked, deny, match
 from tests.policy.small_world import (
-    NAMED,
+    DEFINITIONS,
     NAMESPACES,
-    TIERS,
     decide,
+    engine_of,
     narrow_policies,
     policies,
     requests,
     rules,
 )
-
-DEFINITIONS = Definitions(NAMED, TIERS)
 
 
 @settings(max_examples=500)
@@ -74,8 +71,11 @@ def test_whoever_is_one_sign_in_away_is_challenged(policy, request):
 
 def _asks_strangely(policy):
     """Whether an allow rule may be met by another sign-in in ways that are not looked for."""
-    asked = [rule.conditions for rule in policy if rule.effect is Effect.ALLOW]
-    return any(each.none_of or each.any_of for each in asked)
+    allows = [rule for rule in policy if rule.effect is Effect.ALLOW]
+    named = {name for rule in allows for name in rule.conditions.all_of}
+    return bool(named & {"strong", "watched"}) or any(
+        rule.when or rule.conditions.none_of or rule.conditions.any_of for rule in allows
+    )
 
 
 @given(policy=st.lists(rules(effects=(Effect.DENY,)), max_size=6), request=requests())
@@ -183,7 +183,7 @@ def test_time_alone_does_not_end_a_permit_before_its_end(policy, request, share)
 )
 def test_an_engine_in_use_judges_at_any_time_as_the_plain_reading_does(policy, request, days):
     """What it keeps of one time is of no weight at another."""
-    engine = PolicyEngine(AccessPolicySet(rules=tuple(policy), conditions=NAMED, tiers=TIERS))
+    engine = engine_of(policy)
     engine.decide(request)
     for later in days:
         then = _at(request, request.environment.received_at + timedelta(days=later))
@@ -221,14 +221,19 @@ def test_a_hint_names_no_rule_that_means_another_subject(policy, request):
 
 def _exchanged(request, other, kept):
     """Return the request with the facts of another, but for those that are kept."""
+    if "moved" in kept:  # Where a session has gone is told from where its request comes from.
+        kept = kept | {"network", "location"}
     environment = _with(request.environment, other.environment, kept, _OF_ENVIRONMENT)
     subject = _with(request.subject, other.subject, kept, _OF_SUBJECT)
+    subject = _with(subject, other.subject, kept, {"moved": ["signed_in_from", "seen_from"]})
     changed = dataclasses.replace(request, environment=environment, subject=subject)
     return _with(changed, other, kept, _OF_THE_REST)
 
 
 _OF_ENVIRONMENT = {
     "network": ["source_address"],
+    "location": ["country", "asn"],
+    "moved": ["sign_in_country", "seen_country"],
     "time": ["received_at"],
     "reason": ["reason"],
     "request": ["user_agent"],
