@@ -16,7 +16,7 @@ from kzproxy.policy.challenging import is_person, signed_in
 from kzproxy.policy.condition import Condition
 from kzproxy.policy.condition_check import Compiler
 from kzproxy.policy.decision import Cause, Challenge, Decision, Deny, Dependency, Permit
-from kzproxy.policy.findings import Findings, asks_for_object, judge
+from kzproxy.policy.findings import LOOKED_UP, Findings, asks_for_object, judge
 from kzproxy.policy.hint import challenge_hint
 from kzproxy.policy.index import CompiledRule, RuleIndex
 from kzproxy.policy.memo import DecisionMemo, key_of
@@ -102,6 +102,7 @@ class PolicyEngine:
         )
         self.follows_sessions = any(Dependency.MOVED in c.check.depends_on for c in compiled)
         self._looks_at_objects = any(Dependency.OBJECT in c.check.depends_on for c in compiled)
+        self._looks_further = any(LOOKED_UP & each.depends_on for each in self._allows.rules)
 
     def decide(self, attributes: Attributes) -> Decision:
         """Judge one request. Cheap enough to be asked again whenever something changes."""
@@ -209,6 +210,8 @@ class PolicyEngine:
         depends_on = granted.depends_on
         if denies.unmet:
             depends_on = depends_on.union(*(rule.depends_on for rule in denies.reached()))
+        if self._looks_further:
+            depends_on |= allows.looked_up_before(granted)
         if self._selects_by_labels and (denies.consult_labels() or allows.consult_labels()):
             depends_on |= _NAMESPACE
         return Permit(

@@ -11,6 +11,9 @@ from kzproxy.policy.view import RequestView
 
 Reaches = Callable[[CompiledMatch, Attributes], bool]
 
+LOOKED_UP = frozenset({Dependency.REASON, Dependency.NAMESPACE})
+"""What is found out only where a decision rests on it, after a first one without it."""
+
 
 class Findings(NamedTuple):
     """What the rules of one effect say to a request.
@@ -32,6 +35,12 @@ class Findings(NamedTuple):
     def reached(self) -> list[CompiledRule]:
         """Return every rule that reaches the request, whether its conditions hold or not."""
         return [*self.matched, *(compiled for compiled, _ in self.unmet)]
+
+    def looked_up_before(self, granted: CompiledRule) -> frozenset[Dependency]:
+        """Return what has to be looked up to tell whether a rule before ``granted`` permits."""
+        before = [one for one in (*self.reached(), *self.failed) if one.order < granted.order]
+        rests = frozenset[Dependency]().union(*(one.depends_on for one in before))
+        return rests & LOOKED_UP
 
     def consult_labels(self) -> bool:
         """Whether the labels of the namespace decide what reaches the request."""
