@@ -1,6 +1,6 @@
 """Make records from kzproxy's values: pure, and the one place where they are made safe to keep."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -162,6 +162,14 @@ def recorded_caller(
     return RecordedCaller(
         user=_user(identity, session_id), device=recorded_device(device), impersonated=impersonated
     )
+
+
+def as_judged(caller: RecordedCaller, subject: Identity) -> RecordedCaller:
+    """Return ``caller`` with the risk that its request was judged by, which others may say."""
+    if caller.user.risk == subject.risk:
+        return caller
+    user = msgspec.structs.replace(caller.user, risk=visible(subject.risk))
+    return replace(caller, user=user)
 
 
 def recorded_request(info: RequestInfo, arrival: Arrival) -> Request:

@@ -19,6 +19,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.attributes.request_info_memo import RequestInfoMemo
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.audit.records import (
+    as_judged,
     decision_record,
     own_record,
     recorded_request,
@@ -345,7 +346,7 @@ class EnforcementPoint:
             decision,
             arrival,
             decided_at=self.clock.now(),
-            caller=standing.recorded,
+            caller=as_judged(standing.recorded, decision.attributes.subject),
             request=recorded_request(decision.attributes.request, arrival),
             message=message,
         )

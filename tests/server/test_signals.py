@@ -227,6 +227,20 @@ def test_of_whom_a_risk_is_known_is_judged_as_before_where_no_rule_asks(
             assert client.ask(request("GET", target, token)).status == 200
 
 
+def test_the_log_says_the_risk_that_a_decision_was_taken_on(signalled: Signalled) -> None:
+    token = signalled.world.token("gil", "readers")
+    told = {"principal": "USER", "current_level": "HIGH"}
+    assert ask(signalled, token)[0] == 200
+    event = signalled.event("risk-level-change", signalled.user("gil"), **told)
+    assert signalled.push(event).status_code == 202
+    time.sleep(0.2)  # the other worker hears of it
+    with signalled.world.client() as client:
+        target = "/api/v1/namespaces/dev/pods?limit=7"
+        audit_id = client.ask(request("GET", target, token)).audit_id
+    (record,) = [one for one in signalled.records("decision") if one["audit_id"] == audit_id]
+    assert record["user"]["risk"] == "HIGH"
+
+
 def test_who_signs_out_at_the_issuer_is_signed_out(signalled: Signalled) -> None:
     mine = signalled.world.token("dia", "readers", sid="one")
     elsewhere = signalled.world.token("dia", "readers", sid="two")
