@@ -4,7 +4,7 @@ import logging
 
 from kzproxy.audit.records import verdict_of
 from kzproxy.audit.schema import ShadowAnswer, ShadowVerdict
-from kzproxy.policy.decision import Decision
+from kzproxy.policy.decision import Decision, asks_for_reason
 from kzproxy.policy.engine import PolicyEngine
 
 log = logging.getLogger(__name__)
@@ -42,6 +42,9 @@ class Shadow:
         other = self._engine.decide(attributes)
         if type(other) is type(decision):
             return None
+        if asks_for_reason(other) and not asks_for_reason(decision):
+            # Nobody looked whether the user has given one, which it hangs on.
+            return self._answer(ShadowVerdict.UNTOLD)
         return self._answer(ShadowVerdict(verdict_of(other).value), other.rule)
 
     def _answer(self, verdict: ShadowVerdict, rule: str = "") -> ShadowAnswer:

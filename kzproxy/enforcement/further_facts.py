@@ -16,7 +16,7 @@ from kzproxy.attributes.environment import Environment
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.enforcement.object_checks import ObjectChecks, has_body
 from kzproxy.http.messages import RequestHead
-from kzproxy.policy.decision import Decision, Dependency, NotPermitted, Permit
+from kzproxy.policy.decision import Decision, Dependency, Permit, asks_for_reason
 from kzproxy.transport.exchange import Exchange
 from kzproxy.upstream.namespaces import NamespaceLabels
 
@@ -67,13 +67,6 @@ class FurtherFacts:
         as_ever = known is base and known.request.dry_run_in_body is None
         return Judged(decision, as_ever and not _FLEETING & decision.depends_on)
 
-    @staticmethod
-    def asks_for_reason(decision: Decision) -> bool:
-        """Whether it matters whether the user has given a reason."""
-        if Dependency.REASON in decision.depends_on:
-            return True
-        return isinstance(decision, NotPermitted) and "reason" in decision.unmet
-
     async def _with_object(
         self, attributes: Attributes, exchange: Exchange, request: RequestHead
     ) -> Attributes:
@@ -111,7 +104,7 @@ class FurtherFacts:
 
     async def with_reason(self, attributes: Attributes, session_id: str) -> Attributes:
         """Return the same with the reason that its user has given, where a rule asks for one."""
-        if self.reasons is None or not self.asks_for_reason(self.administrator.decide(attributes)):
+        if self.reasons is None or not asks_for_reason(self.administrator.decide(attributes)):
             return attributes
         environment = await self.environment_with_reason(attributes, session_id)
         if environment is attributes.environment:

@@ -30,7 +30,7 @@ from kzproxy.policy.access_review import (
     read_rules_namespace,
     read_rules_namespace_in_protobuf,
 )
-from kzproxy.policy.decision import Decision, NotPermitted, Permit
+from kzproxy.policy.decision import Decision, NotPermitted, Permit, asks_for_reason
 from kzproxy.policy.outline import Outline
 from kzproxy.policy.question import Question, TooWide, requests_of
 from kzproxy.policy.rules_review import (
@@ -243,7 +243,7 @@ class _Judging:
         if known.namespace_labels is None and facts.lacks_labels(known):
             known = replace(known, namespace_labels=await self._labels_of(request.namespace))
         decision, _ = administrator.decide_without_object(known)
-        if facts.asks_for_reason(decision):
+        if asks_for_reason(decision):
             known = replace(known, environment=await self._environment_with_reason())
             decision, _ = administrator.decide_without_object(known)
         return decision

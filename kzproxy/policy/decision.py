@@ -115,3 +115,10 @@ class Challenge(NotPermitted, frozen=True, kw_only=True):
 
 
 Decision = Permit | Deny | Challenge
+
+
+def asks_for_reason(decision: Decision) -> bool:
+    """Whether it matters whether the user has given a reason."""
+    if Dependency.REASON in decision.depends_on:
+        return True
+    return isinstance(decision, NotPermitted) and "reason" in decision.unmet
