@@ -166,6 +166,7 @@ REFUSED = [
     ("P12-four-parts", "GET", "/api/v1/nodes/a:b:c:d/proxy", "SCHEME:NAME:PORT"),
     ("P12-unknown-scheme", "GET", "/api/v1/nodes/ftp:n:1/proxy", "SCHEME:NAME:PORT"),
     ("P12-no-name", "GET", "/api/v1/nodes/:80/proxy", "SCHEME:NAME:PORT"),
+    ("P12-two-ports", "GET", "/api/v1/namespaces/a/services/https:s:80:81/proxy", "SCHEME:NAME:PORT"),
     ("P12-scheme-without-name", "GET", "/api/v1/nodes/https::80/proxy", "SCHEME:NAME:PORT"),
     ("P14-options", "OPTIONS", "/api/v1/nodes/n/proxy/a", "OPTIONS is not forwarded"),
     ("P14-options-asterisk", "OPTIONS", "*", "OPTIONS is not forwarded"),

@@ -164,3 +164,14 @@ def test_what_gets_its_labels_from_its_template_has_them(target: str) -> None:
     template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [MAIN]}}
     manifest = {"metadata": {"labels": {}}, "spec": {"template": template}}
     assert object_facts(manifest, RequestInfo.parse("POST", target)).labels == (("app", "x"),)
+
+
+def test_what_has_labels_of_its_own_has_none_of_its_templates() -> None:
+    """Those of a Deployment are its own alone; so are any that a Job has."""
+    inner = {"metadata": {"labels": {"team": "a"}}, "spec": {"containers": [MAIN]}}
+    deployments = RequestInfo.parse("POST", "/apis/apps/v1/namespaces/a/deployments")
+    jobs = RequestInfo.parse("POST", "/apis/batch/v1/namespaces/a/jobs")
+
+    assert object_facts({"spec": {"template": inner}}, deployments).labels == ()
+    own = {"metadata": {"labels": {"b": "c"}}, "spec": {"template": inner}}
+    assert object_facts(own, jobs).labels == (("b", "c"),)

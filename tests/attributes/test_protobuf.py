@@ -29,6 +29,10 @@ def test_a_text_inside_an_object_is_found(name: str) -> None:
     assert field_text(field_bytes(read_object(envelope(raw)), 9), 1) == ""
 
 
+def test_a_long_text_is_read_to_its_end() -> None:
+    assert field_text(b"\x0a\x81\x01" + b"a" * 129 + text(2, b"b"), 1) == "a" * 129
+
+
 @pytest.mark.parametrize(
     "message",
     [
@@ -36,6 +40,7 @@ def test_a_text_inside_an_object_is_found(name: str) -> None:
         b"\x08\x01",
         b"\x0a\x05ab",
         b"\x0b\x0c",
+        b"\x4b\0\0\0\0",
         b"\xff" * 11,
         b"\x0a",
         text(1, b"\xff"),
@@ -47,6 +52,7 @@ def test_a_text_inside_an_object_is_found(name: str) -> None:
         "a number",
         "cut off",
         "a group",
+        "a group with something in it",
         "endless",
         "no size",
         "no UTF-8",
@@ -60,8 +66,9 @@ def test_what_has_no_reading_or_two_is_refused(message: bytes) -> None:
 
 
 def test_without_its_envelope_nothing_is_read() -> None:
-    with pytest.raises(BadRequest):
-        read_object(b'{"spec": {}}')
+    for other in (b'{"spec": {}}', b"K8s\0" + text(2, b""), b"k8s\1" + text(2, b""), text(2, b"")):
+        with pytest.raises(BadRequest):
+            read_object(other)
 
 
 @given(st.binary(max_size=60))

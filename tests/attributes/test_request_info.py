@@ -213,3 +213,26 @@ def test_a_list_in_one_piece_is_the_same_list(asked: str, whole: str) -> None:
         RequestInfo.parse("GET", f"/api/v1/namespaces{query}") for query in (asked, whole)
     )
     assert one.in_one_piece() == other
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "is_read"),
+    [
+        ("GET", "/api/v1/pods", True),
+        ("GET", "/api/v1/pods?watch=1", True),
+        ("GET", "/api/v1/namespaces/a/pods/p", True),
+        ("HEAD", "/api/v1/namespaces/a/pods/p", True),
+        ("GET", "/version", True),
+        ("HEAD", "/version", True),
+        ("POST", "/api/v1/namespaces/a/pods", False),
+        ("PUT", "/api/v1/namespaces/a/pods/p", False),
+        ("PATCH", "/api/v1/namespaces/a/pods/p", False),
+        ("DELETE", "/api/v1/namespaces/a/pods/p", False),
+        ("DELETE", "/api/v1/namespaces/a/pods", False),
+        ("GET", "/api/v1/namespaces/a/pods/p/exec", False),
+        ("GET", "/api/v1/namespaces/a/pods/p/proxy/", False),
+        ("POST", "/version", False),
+    ],
+)
+def test_only_what_changes_nothing_is_a_read(method: str, target: str, is_read: bool) -> None:
+    assert RequestInfo.parse(method, target).is_read is is_read

@@ -115,6 +115,8 @@ def test_json_with_another_reading_is_refused(data: bytes) -> None:
         "? {a: b}\n: c",
         "a: 1\n---\nb: 2",
         "---\n---\na: 1",
+        'a: "\\ud800"',
+        '"\\udc00": a',
         "%YAML 1.1\n---\na: 1",
         "%TAG ! tag:x,2000:\n---\na: 1",
         "\ufeffa: 1",

@@ -84,6 +84,14 @@ def test_another_signature_is_refused(signature):
         read(f"{signed}.{base64url(signature)}")
 
 
+def test_a_signature_with_zeroes_before_a_half_is_not_another_spelling():
+    signed, _, signature = GOOD.rpartition(".")
+    both = base64.urlsafe_b64decode(signature + "==")
+    for other in (both[:32] + b"\0" + both[32:], b"\0" * 32 + both):
+        with pytest.raises(NotSigned, match="none of ES256"):
+            read(f"{signed}.{base64url(other)}")
+
+
 def test_each_has_one_spelling():
     head, claims, signature = GOOD.split(".")
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -98,6 +106,12 @@ def test_each_has_one_spelling():
 def test_what_is_no_jws_is_refused(text):
     with pytest.raises(NotSigned):
         read(text)
+
+
+def test_nothing_may_follow_the_signature():
+    for more in (".", ".x", f".{GOOD}"):
+        with pytest.raises(NotSigned, match="three base64url parts"):
+            read(GOOD + more)
 
 
 def test_what_is_too_long_is_refused_before_it_is_read():
