@@ -10,7 +10,8 @@ from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.decision import Cause, Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.revision import policy_revision
-from kzproxy.policy.rules import AccessPolicySet, Conditions
+from kzproxy.policy.rules import AccessPolicySet, Conditions, ObjectFeatures
+from kzproxy.policy.selectors import LabelRequirement, LabelSelector, Operator
 from tests.policy.samples import (
     ENROLLED,
     OFFICE,
@@ -441,6 +442,47 @@ def test_an_allow_rule_that_cannot_be_judged_leaves_the_others():
     assert isinstance(decision, Permit)
     assert decision.rule == "a"
     assert decision.errors == (("broken", "OSError: no zone data"),)
+
+
+def test_an_object_is_asked_for_by_either_effect_and_only_where_a_rule_reaches():
+    tame = Conditions(api_object=ObjectFeatures(privileged=False))
+    pods = match("*", "pods", namespaces="dev")
+    for rule in (allow("r", pods, conditions=tame), deny("r", pods, conditions=tame)):
+        engine = PolicyEngine(AccessPolicySet(rules=(rule,)))
+        assert engine.needs_object(asked("GET", f"{DEV}/pods/p"))
+        assert not engine.needs_object(asked("GET", f"{PROD}/pods/p"))
+        assert not engine.needs_object(asked("GET", "/version"))
+
+
+def test_what_cannot_be_judged_is_left_to_the_decision_where_an_object_may_be_asked_for():
+    broken = Conditions(time=(BROKEN_HOURS,), api_object=ObjectFeatures(privileged=False))
+    engine = PolicyEngine(
+        AccessPolicySet(rules=(allow("a", ALL), deny("d", ALL, conditions=broken)))
+    )
+    request = asked("GET", f"{DEV}/pods/p")
+
+    assert engine.needs_object(request)
+    decision = engine.decide(request)
+    assert isinstance(decision, Deny)
+    assert decision.cause is Cause.RULE_ERROR
+
+
+def test_a_decision_rests_on_labels_where_a_rule_selects_by_them():
+    requirement = LabelRequirement(key="env", operator=Operator.EXISTS)
+    selected = dataclasses.replace(
+        ALL, namespace_selector=LabelSelector(requirements=(requirement,))
+    )
+    request = dataclasses.replace(asked("GET", f"{DEV}/pods/p"), namespace_labels=(("env", "x"),))
+    other = dataclasses.replace(request, namespace_labels=(("x", "y"),))
+
+    for rules, labels in (
+        ([allow("a", selected)], request),
+        ([allow("a", selected)], other),
+        ([allow("a", ALL), deny("d", selected)], request),
+        ([allow("a", ALL), deny("d", selected)], other),
+    ):
+        assert Dependency.NAMESPACE in decide(rules, labels).depends_on
+    assert Dependency.NAMESPACE not in decide([allow("a", ALL)], request).depends_on
 
 
 def test_rules_that_are_gone_or_read_otherwise_are_altered() -> None:

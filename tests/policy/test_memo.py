@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
+import msgspec
 import pytest
 
+from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import NO_DEVICE
 from kzproxy.attributes.environment import Environment
@@ -13,7 +15,8 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.decision import Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
-from kzproxy.policy.rules import AccessPolicySet, Conditions
+from kzproxy.policy.memo import DecisionMemo, key_of
+from kzproxy.policy.rules import AccessPolicySet, Conditions, ObjectFeatures
 from tests.memory import held_bytes
 from tests.policy.samples import (
     OFFICE_HOURS,
@@ -92,3 +95,77 @@ def test_nothing_is_remembered_from_after_the_clock_was_set_back(effect: str) ->
     assert engine.decide(known) is permit
     before = replace(known.environment, received_at=WEDNESDAY_MORNING - timedelta(days=1))
     assert isinstance(engine.decide(replace(known, environment=before)), Deny)
+
+
+AT_NIGHT = WEDNESDAY_MORNING + timedelta(hours=12)
+VERSION = match("get", urls="/version")
+
+
+def at(attributes: Attributes, moment) -> Attributes:
+    """Return the same at another moment; all else is the very same objects."""
+    environment = replace(attributes.environment, received_at=moment)
+    return replace(attributes, environment=environment)
+
+
+@pytest.mark.parametrize("effect", [allow, deny])
+def test_time_ends_what_is_remembered_and_brings_it_back(effect) -> None:
+    rules = (
+        effect("hours", VERSION, conditions=Conditions(time=(OFFICE_HOURS,))),
+        *((allow("all", VERSION),) if effect is deny else ()),
+    )
+    engine = PolicyEngine(AccessPolicySet(rules=rules))
+    request = asked("/version", "")
+    by_day = Permit if effect is allow else Deny
+    moments = [WEDNESDAY_MORNING, AT_NIGHT, WEDNESDAY_MORNING, AT_NIGHT]
+
+    found = [isinstance(engine.decide(at(request, moment)), by_day) for moment in moments]
+
+    assert found == [True, False, True, False]
+
+
+def test_what_was_decided_of_one_object_says_nothing_of_another_nor_of_none() -> None:
+    tame = allow(
+        "tame", match("*", "*"), conditions=Conditions(api_object=ObjectFeatures(privileged=False))
+    )
+    engine = PolicyEngine(AccessPolicySet(rules=(tame,)))
+    request = replace(
+        asked("/version", ""), request=RequestInfo.parse("GET", "/api/v1/namespaces/d/pods/p")
+    )
+
+    def judged(known: ApiObject | None) -> bool:
+        return isinstance(engine.decide(replace(request, api_object=known)), Permit)
+
+    wild, good = ApiObject(privileged=True), ApiObject(privileged=False)
+    assert [judged(one) for one in (good, None, wild, good, None)] == [
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_a_memo_keeps_nothing_of_an_object_and_gives_nothing_for_one() -> None:
+    request = asked("/version", "")
+    known = replace(request, api_object=ApiObject())
+    engine = PolicyEngine(AccessPolicySet(rules=(allow("all", VERSION),)))
+    memo, key = DecisionMemo(), key_of(request)
+
+    memo.keep(key, engine.decide_afresh(known))
+    assert memo.recall(key, request) is None
+    memo.keep(key, engine.decide_afresh(request))
+    assert memo.recall(key, request) is not None
+    assert memo.recall(key, known) is None
+
+
+def test_a_denial_for_a_rule_that_could_not_be_judged_is_not_remembered() -> None:
+    request = asked("/version", "")
+    engine = PolicyEngine(AccessPolicySet(rules=()))
+    memo, key = DecisionMemo(), key_of(request)
+    denied = engine.decide_afresh(request)
+    assert isinstance(denied, Deny)
+
+    memo.keep(key, msgspec.structs.replace(denied, errors=(("r", "it failed"),)))
+    assert memo.recall(key, request) is None
+    memo.keep(key, denied)
+    assert memo.recall(key, request) is denied
