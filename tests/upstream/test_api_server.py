@@ -5,10 +5,10 @@ import threading
 
 import pytest
 
-from kzproxy.errors.kinds import DownstreamClosed, HeadTooLarge
+from kzproxy.errors.kinds import DownstreamClosed, HeadTooLarge, UpstreamInvalid
 from kzproxy.http.messages import NoBody, RequestHead
 from kzproxy.upstream.api_server import ApiServer
-from kzproxy.upstream.impersonation import own_request
+from kzproxy.upstream.impersonation import Outgoing, own_request
 from tests.servers.scripted_api_server import Connection, ScriptedApiServer, answer, json_answer
 
 
@@ -116,3 +116,53 @@ async def test_a_head_that_kube_apiserver_would_not_read_is_not_sent(
 
     assert stand_in.heads == []
     assert (await api_server.ask(get("/")))[1] == b'{"ok": true}'
+
+
+def asking(method: str, *, upgrade: str = "") -> Outgoing:
+    """Write a request without a body, which alone may be sent twice."""
+    head = RequestHead(
+        method=method, target="/", headers=(("host", "u"),), body=NoBody(), upgrade=upgrade
+    )
+    return own_request(head)
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "times"),
+    [
+        (asking("GET"), 2),
+        (asking("HEAD"), 2),
+        (asking("DELETE"), 1),
+        (asking("POST"), 1),
+        (asking("PATCH"), 1),
+        (asking("GET", upgrade="websocket"), 1),
+    ],
+    ids=lambda value: f"{value.method}{value.upgrade}" if isinstance(value, Outgoing) else "",
+)
+async def test_on_a_connection_that_ended_only_what_does_nothing_twice_is_sent_again(
+    api_server: ApiServer, stand_in: ScriptedApiServer, outgoing: Outgoing, times: int
+) -> None:
+    await api_server.ask(get("/first"))
+    stand_in.script = lambda connection, _: connection.tls.close()
+    connection = await api_server.begin(outgoing)
+    with pytest.raises(UpstreamInvalid):
+        await api_server.receive_head(connection, outgoing)
+    api_server.end(connection)
+
+    assert len(stand_in.heads) == 1 + times
+
+
+async def test_what_was_answered_in_part_is_not_sent_again(
+    api_server: ApiServer, stand_in: ScriptedApiServer
+) -> None:
+    def begun(connection: Connection, _: bytes) -> None:
+        connection.send(b"HTTP/1.1 200")
+        connection.tls.close()
+
+    await api_server.ask(get("/first"))
+    stand_in.script = begun
+    connection = await api_server.begin(asking("GET"))
+    with pytest.raises(UpstreamInvalid):
+        await api_server.receive_head(connection, asking("GET"))
+    api_server.end(connection)
+
+    assert len(stand_in.heads) == 2

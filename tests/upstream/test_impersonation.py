@@ -2,6 +2,7 @@ from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -283,3 +284,57 @@ def test_a_caller_of_whom_more_was_known_when_judged_is_the_same_one() -> None:
     found = impersonation.of(came_with(), permit(), audit_id=AUDIT_IDS[0])
 
     assert found == impersonate(came_with(), permit(), block(), audit_id=AUDIT_IDS[0])
+
+
+@pytest.mark.parametrize(
+    "audit_id", ["", "a\r\nimpersonate-user: bob", "a\nb", "a b", "é", "a" * 65]
+)
+def test_an_audit_id_that_must_not_be_written_is_not_whatever_was_sent_before(
+    audit_id: str,
+) -> None:
+    impersonation = Impersonation(ANN, block())
+    impersonation.of(came_with(), permit(), audit_id=AUDIT_IDS[0])
+
+    with pytest.raises(InternalError):
+        impersonation.of(came_with(), permit(), audit_id=audit_id)
+
+
+def test_a_request_line_that_must_not_be_written_is_not_whatever_was_sent_before() -> None:
+    impersonation = Impersonation(ANN, block())
+    judged = permit()
+    impersonation.of(came_with(), judged, audit_id=AUDIT_IDS[0])
+    attributes = judged.attributes
+    asked_for = replace(attributes.request, target="/x HTTP/1.1\r\nimpersonate-user: bob\r\nx: y")
+    forged = msgspec.structs.replace(judged, attributes=replace(attributes, request=asked_for))
+
+    with pytest.raises(InternalError):
+        impersonation.of(came_with(), forged, audit_id=AUDIT_IDS[1])
+
+
+def test_a_range_is_for_applications_behind_a_proxy_alone() -> None:
+    asked_for = (("range", "bytes=0-1"), ("content-encoding", "gzip"))
+    behind = "/api/v1/namespaces/a/services/s/proxy/x"
+
+    assert sent(*asked_for) == sent()
+    lines = sent(*asked_for, target=behind)
+    assert set(lines) - set(sent(target=behind)) == {"range: bytes=0-1", "content-encoding: gzip"}
+
+
+def test_a_token_alone_in_a_subprotocol_leaves_no_header() -> None:
+    offered = "base64url.bearer.authorization.k8s.io.YWRtaW4"
+    lines = sent(("sec-websocket-protocol", offered), upgrade="websocket")
+
+    assert lines == sent(upgrade="websocket")
+
+
+def test_where_a_certificate_speaks_for_kzproxy_no_credential_is_written() -> None:
+    identity = identity_block(
+        ANN,
+        ip_address("192.0.2.7"),
+        extras=EXTRAS,
+        authority="upstream:6443",
+        authorization="",
+        send_uid=True,
+    )
+
+    assert not any(line.startswith("authorization") for line in sent(identity=identity))
