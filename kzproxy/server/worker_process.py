@@ -54,6 +54,10 @@ class WorkerProcess:
 
 def ending_words(code: int) -> str:
     """Say how a process ended."""
-    if code < 0:
-        return f"was ended by {signal.Signals(-code).name}"
-    return f"ended with {code}"
+    if code >= 0:
+        return f"ended with {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:  # one for whatever use people make of it: they have no names
+        name = f"signal {-code}"
+    return f"was ended by {name}"
