@@ -67,7 +67,7 @@ class FileLock:
     ) -> None:
         began = self._clock.monotonic()
         said = False
-        while not _try_lock(descriptor):
+        while not self._has(descriptor):
             waited = self._clock.monotonic() - began
             if waited > wait_seconds:
                 raise ClientFailure(
@@ -78,3 +78,12 @@ class FileLock:
                 on_long_wait()
                 said = True
             time.sleep(POLL_SECONDS)
+
+    def _has(self, descriptor: int) -> bool:
+        try:
+            return _try_lock(descriptor)
+        except OSError as error:  # as on a network file system that knows no locks
+            raise ClientFailure(
+                f"{self._path} cannot be locked: {error.strerror}; name a directory of this"
+                " machine's own with KZPROXY_CACHE_DIR"
+            ) from None

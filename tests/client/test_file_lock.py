@@ -1,5 +1,6 @@
 """One process at a time."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,18 @@ def test_a_lock_file_that_is_a_link_is_refused(path: Path, tmp_path: Path) -> No
         FileLock(str(path), SystemClock()).held(0, nothing),
     ):
         pytest.fail("the lock is a link")
+
+
+def test_a_file_system_without_locks_is_said(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a home directory on NFS may be."""
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    said = f"{path} cannot be locked: No locks available; name a directory of this machine's own"
+    with (
+        pytest.raises(ClientFailure, match=said),
+        FileLock(str(path), SystemClock()).held(0, nothing),
+    ):
+        pytest.fail("nothing is locked")
