@@ -20,6 +20,7 @@ _ACCEPT = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _PATHS = ("/api", "/apis")
 _MAX_BYTES = 64 * 1024 * 1024
 _KEPT_SECONDS = 60.0
+_FAILURE_KEPT_SECONDS = 5.0
 _FETCH_SECONDS = 10.0
 _OK = 200
 
@@ -81,7 +82,7 @@ class Served:
 
 
 class Discovery:
-    """Asks with kzproxy's own account, and keeps the answer for a minute."""
+    """Asks with kzproxy's own account; keeps the answer for a minute, and a failure for less."""
 
     def __init__(self, api_server: ApiServer, clock: Clock) -> None:
         self._api_server = api_server
@@ -95,7 +96,8 @@ class Discovery:
         async with self._asking:
             if self._clock.monotonic() >= self._until:
                 self._known = await self._asked()
-                self._until = self._clock.monotonic() + _KEPT_SECONDS
+                kept = _KEPT_SECONDS if self._known.is_whole else _FAILURE_KEPT_SECONDS
+                self._until = self._clock.monotonic() + kept
         return self._known
 
     async def _asked(self) -> Served:
