@@ -12,7 +12,7 @@ from kzproxy.administrator.provider_check import refresh_context
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.audit.visible import visible
 from kzproxy.devices.names import key_thumbprint
-from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.errors.kinds import Forbidden, Unauthenticated
 from kzproxy.store.store import Put
 from kzproxy.web.granted import Bound, Granted, GrantSources
 from kzproxy.web.renewal_token import RenewalToken
@@ -146,7 +146,7 @@ class SessionGrants:
             await self._directory.begin(record, used(session_id))
         else:
             record = await self._goes_on(record, used(session_id))
-        await self._end_if_revoked(request, record, person)
+        await self._end_if_refused(request, record, person)
         if before is None:
             await self._end_too_many(request, record)
         return Granted(record=record, renewal=renewal, bound=bound, key=key)
@@ -157,20 +157,32 @@ class SessionGrants:
         except Unauthenticated as no:
             raise RevokedMeanwhile(no.message) from no
 
-    async def _end_if_revoked(
+    async def _end_if_refused(
         self, request: web.Request, record: SessionRecord, person: Person
     ) -> None:
-        """End a session that was written after whoever revoked its sign-in had looked for it.
+        """End a session that was written after whoever would have ended it had looked for it.
 
-        What was revoked before it was written is known here by now, and an administrator who does
-        so later finds it. They are remembered for less time than a session may last.
+        What was done before it was written is known here by now: its sign-in revoked, its device
+        blocked. An administrator who does so later finds it. The former is remembered for less time
+        than a session may last, and the latter is taken back some day.
         """
         try:
             self._check(record, person)
+            self._certificates.device_id(
+                record.key_thumbprint, self._certificates.presented(request)
+            )
         except RevokedMeanwhile:
-            await self._events.ended(request, record.id, record, _REVOKED)
-            await self._directory.end(record.id, SessionEnd.REVOKED, _REVOKED, by=BY)
+            await self._undo(request, record, SessionEnd.REVOKED, _REVOKED)
             raise
+        except Forbidden as blocked:
+            await self._undo(request, record, SessionEnd.DEVICE, blocked.message)
+            raise
+
+    async def _undo(
+        self, request: web.Request, record: SessionRecord, cause: SessionEnd, message: str
+    ) -> None:
+        await self._events.ended(request, record.id, record, message)
+        await self._directory.end(record.id, cause, message, by=BY)
 
     async def _goes_on(self, record: SessionRecord, used: Put) -> SessionRecord:
         """Have a session go on as ``record`` says; what its provider gave before is given back."""

@@ -13,7 +13,7 @@ from kzproxy.administrator.trust import NOBODY
 from kzproxy.administrator.user_revocation import KEPT, UserRevocation
 from kzproxy.authentication.session_keys import SigningKeys
 from kzproxy.authentication.session_token import SessionTokens
-from kzproxy.demo.certificate_parts import new_key
+from kzproxy.errors.kinds import Forbidden
 from kzproxy.metrics.registry import Metrics
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.rules import AccessPolicySet
@@ -35,6 +35,7 @@ from kzproxy.web.sign_in_flows import (
 from kzproxy.web.sign_in_pages import Pages
 from tests.authentication.manual_clock import ManualClock
 from tests.devices.kept_devices import KeptDevices
+from tests.devices.machine import Machine
 from tests.web.interrupted_log import InterruptedLog
 from tests.web.test_session_renewal import GOOD_ISSUER, URL, NoPosture
 
@@ -52,7 +53,7 @@ class Worker:
         administrator = Administrator(PolicyEngine(AccessPolicySet(rules=())), NOBODY, clock)
         views = keep_signals(administrator, kept.following, kept.directory)
         self.log = InterruptedLog(kept.log)
-        self.key = new_key().public_key()
+        self.machine = Machine()
         self.flows = SignInFlows(kept.store, SEALER, clock)
         desk = SignInDesk(
             url=URL,
@@ -99,7 +100,7 @@ class Worker:
             return self.flows.put(code_key(new_secret()), grant, REMEMBERED, expected=None)
 
         request = make_mocked_request("POST", "/token")
-        return await self.grants.begin(request, person, self.key, used)
+        return await self.grants.begin(request, person, self.machine.key.public_key(), used)
 
     async def revoke(self) -> None:
         await UserRevocation(self.kept.following, self.clock).revoke(ALICE, "")
@@ -142,6 +143,24 @@ async def test_a_sign_in_that_is_revoked_while_its_session_begins_gives_none(
         "auth.sign-in",
         "auth.session-ended",
     ]
+
+
+async def test_a_session_does_not_begin_on_a_device_that_is_blocked_meanwhile(
+    workers: list[Worker],
+) -> None:
+    """Or it would be there again once the device is unblocked."""
+    here, elsewhere = workers
+    device = await elsewhere.kept.approved(here.machine)
+
+    async def blocked() -> None:
+        await elsewhere.kept.administration.block(device.id, "lost", elsewhere.kept.doing())
+
+    here.log.meanwhile = blocked
+    with pytest.raises(Forbidden, match="was blocked by root: lost"):
+        await here.begin(here.person())
+    (record,) = here.kept.directory.all()
+    assert record.end_cause == "device"
+    assert here.kept.events()[-1]["event"] == "auth.session-ended"
 
 
 async def test_who_begins_after_the_revocation_has_a_session(
