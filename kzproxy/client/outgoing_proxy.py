@@ -1,11 +1,19 @@
 """Which proxy leads out of this network, as kubectl finds it (golang.org/x/net/http/httpproxy)."""
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
 from typing import Self
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from kzproxy.client.failure import ClientFailure
 
@@ -16,6 +24,10 @@ SCHEMES = (HTTP, "https", *SOCKS)
 # Which variables count, in their order: kubectl asks the first alone.
 AS_KUBECTL = ("https",)
 AS_BROWSERS = ("https", "all")
+
+_Address = IPv4Address | IPv6Address
+_WITH_PORT = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*)):([^\[\]:]*)")
+_CIDR = re.compile(r"[0-9a-f.:]+/[0-9]+")
 
 
 class UnusableProxy(ClientFailure):
@@ -76,22 +88,50 @@ def _goes_straight(host: str, port: int, exceptions: str) -> bool:
     address = _address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
+    if not getproxies_environment():  # The system names one, and has exceptions of its own.
+        return bool(proxy_bypass(f"{host}:{port}"))
     named = (one.strip().lower() for one in exceptions.split(","))
-    return any(_covers(one, host, address) for one in named) or bool(proxy_bypass(f"{host}:{port}"))
+    return any(_covers(one, host, str(port), address) for one in named if one)
 
 
-def _covers(exception: str, host: str, address: IPv4Address | IPv6Address | None) -> bool:
-    """Return whether a part of NO_PROXY is for ``host`` that urllib does not understand."""
-    if address is None:
-        return exception == "*" or (exception.startswith("*.") and host.endswith(exception[1:]))
+def _covers(exception: str, host: str, port: str, address: _Address | None) -> bool:
+    """Return whether a part of NO_PROXY is for ``host``: all of a network, or a name and a port."""
+    if exception == "*":
+        return True
+    network = _network(exception)
+    if network is not None:
+        return address is not None and address in network
+    name, wanted_port = _split(exception)
+    if wanted_port not in ("", port):
+        return False
+    named = _address(name)
+    if named is not None:
+        return address == named
+    # Of ".example.com" and "*.example.com" the name itself is not one; of "example.com" it is.
+    if name.startswith((".", "*.")):
+        return host.endswith(name.removeprefix("*"))
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _split(exception: str) -> tuple[str, str]:
+    """Take the port off a name, an IPv4 address or an IPv6 address in brackets."""
+    found = _WITH_PORT.fullmatch(exception)
+    return (found[1] or found[2] or "", found[3]) if found is not None else (exception, "")
+
+
+def _network(text: str) -> IPv4Network | IPv6Network | None:
+    if _CIDR.fullmatch(text) is None:
+        return None
     try:
-        return address in ip_network(exception, strict=False)
-    except ValueError:
-        return exception == "*"
-
-
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host)
+        return ip_network(text, strict=False)
     except ValueError:
         return None
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return found if mapped is None else mapped
