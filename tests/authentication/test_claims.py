@@ -547,3 +547,47 @@ def test_a_user_that_a_rule_does_not_take_is_refused():
 def test_any_change_of_the_mapping_is_another_revision(changes):
     """Live streams rest on the revision, and end with it."""
     assert settings(**changes).revision != settings().revision
+
+
+@pytest.mark.parametrize("name", ["al\nImpersonate-Group: system:masters", " ", "", "a\0", "bob "])
+def test_what_an_expression_makes_of_claims_is_a_clean_name_too(name):
+    """Put together in the expression, of claims each of which may be anything."""
+    both = "claims.sub + claims.tail"
+    for issuer in (
+        replace(settings(), username=MappingExpression(expression=both)),
+        settings(uid_expression=both),
+    ):
+        with pytest.raises(Unauthenticated):
+            mapped(issuer, sub=name[:1], tail=name[1:] or " ")
+        with_name = mapped(issuer, sub="al", tail="ice")
+        assert "alice" in (with_name.username, with_name.uid)
+
+
+def test_a_user_of_whom_a_rule_has_no_answer_is_refused():
+    rule = ValidationRule(expression="user.extra['example.com/tenant'][0] == 'ours'")
+    issuer = settings(user_rules=(rule,))
+    with_tenant = replace(
+        issuer, extra=(ExtraClaim(key="example.com/tenant", expression="claims.tid"),)
+    )
+
+    assert mapped(with_tenant, tid="ours").username == "s-1"
+    with pytest.raises(Unauthenticated, match="userValidationRules` has no result"):
+        mapped(issuer)
+
+
+@pytest.mark.parametrize("groups", [["system:masters"], ["a", "system:nodes"]])
+def test_a_change_gives_nobody_a_group_that_is_reserved(groups):
+    with pytest.raises(Unauthenticated):
+        changed_groups(VerifiedClaims({"groups": groups}), settings())
+
+
+def test_a_change_of_claims_says_the_groups_only_where_they_alone_make_them():
+    claims = VerifiedClaims({"groups": ["a"]})
+    rule = ValidationRule(expression="user.username != 'x'")
+
+    assert changed_groups(claims, settings()) == ("a",)
+    assert changed_groups(claims, settings(groups_prefix="g:")) == ("g:a",)
+    expression = MappingExpression(expression="claims.groups")
+    assert changed_groups(claims, settings(groups=expression)) is None
+    assert changed_groups(claims, settings(groups=None)) is None
+    assert changed_groups(claims, settings(user_rules=(rule,))) is None

@@ -99,6 +99,19 @@ async def test_a_private_key_that_cannot_be_opened_verifies_and_another_signs(
     assert other.tokens.verify(token.text).key_id == old
 
 
+async def test_a_key_that_is_gone_where_changes_were_missed_verifies_nothing(
+    scene: KeyScene, clock: ManualClock
+):
+    old = signer(scene)
+    kept = await scene.store.entries(scene.keys.kind)
+    scene.keys.replaced([])
+    assert scene.keys.find(old) is None
+    assert scene.keys.signer(clock.now()) is None
+    assert scene.ids() == set()
+    scene.keys.replaced(kept)
+    assert signer(scene) == old
+
+
 async def test_private_keys_are_not_in_the_file(scene: KeyScene, tmp_path: Path):
     key = scene.keys.signer(scene.clock.now())
     assert key is not None

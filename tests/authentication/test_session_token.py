@@ -221,6 +221,14 @@ async def test_a_long_token_is_refused_before_it_is_read(scene: KeyScene):
     refused(scene, "a" * (MAX_TOKEN_CHARACTERS + 1), "longer than")
 
 
+async def test_zeroes_before_half_of_the_signature_make_no_second_token(scene: KeyScene):
+    signed, _, signature = scene.signed(scene.claims()).rpartition(".")
+    both = base64.urlsafe_b64decode(signature + "==")
+    for other in (both[:32] + b"\0" + both[32:], b"\0" * 32 + both):
+        spelt = base64.urlsafe_b64encode(other).decode().rstrip("=")
+        refused(scene, f"{signed}.{spelt}", "signature does not hold")
+
+
 async def test_the_spare_bits_of_the_signature_make_no_second_token(scene: KeyScene):
     token = scene.tokens.issue(SESSION, CERTIFICATE, life=LIFE).text
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
