@@ -34,7 +34,10 @@ def uri(text):
 
 
 def posture_of(issued, now=NOW, devices=DEVICES):
-    return devices.assess(devices.read(issued.der_chain), now)
+    """Judge as requests are, the first one and those after it; all are judged alike."""
+    posture = devices.assess(devices.read(issued.der_chain), now)
+    assert devices.posture(issued.der_chain, now) == posture
+    return posture
 
 
 def test_a_device_certificate_names_the_device():

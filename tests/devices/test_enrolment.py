@@ -190,6 +190,16 @@ async def test_a_token_for_a_user_makes_it_their_device(kept: KeptDevices) -> No
     assert enrolled.record.owner == Owner(username="alice")
 
 
+async def test_what_tokens_made_for_one_name_takes_nothing_from_another(kept: KeptDevices) -> None:
+    for _ in range(2):  # as many as one may have
+        await kept.enrol(Machine(), None, token=await kept.token("alice"))
+    with pytest.raises(Forbidden, match="as many as one may have"):
+        await kept.enrol(Machine(), None, token=await kept.token("alice"))
+    await kept.enrol(Machine(), None, token=await kept.token("bob"))
+    for _ in range(3):
+        await kept.enrol(Machine(), None, token=await kept.token())
+
+
 async def test_a_device_of_a_token_is_of_whoever_signs_in_with_its_key(kept: KeptDevices) -> None:
     prepared, anybodys = Machine(), Machine()
     await kept.enrol(prepared, None, token=await kept.token("alice"))
