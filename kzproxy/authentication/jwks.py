@@ -72,10 +72,19 @@ class VerificationKey:
 
 
 class KeySet:
-    """The keys that an issuer published at one time."""
+    """The keys that an issuer published at one time.
 
-    def __init__(self, keys: Sequence[VerificationKey]) -> None:
+    Attributes:
+        keys: Those that are used.
+        fingerprints: Of each of them.
+        refused: What there is to say of the others.
+    """
+
+    def __init__(
+        self, keys: Sequence[VerificationKey], refused: frozenset[str] = frozenset()
+    ) -> None:
         self.keys = tuple(keys)
+        self.refused = refused
         self.fingerprints = frozenset(key.fingerprint for key in keys)
 
     def candidates(self, key_id: str | None, algorithm: str) -> tuple[VerificationKey, ...]:
@@ -97,15 +106,25 @@ class KeySet:
         return None
 
 
-def read_key_set(published: Iterable[object], issuer: str) -> KeySet:
-    """Read the members of ``keys``; one that cannot be used is logged and left out."""
-    keys = []
+def read_key_set(
+    published: Iterable[object], issuer: str, told: frozenset[str] = frozenset()
+) -> KeySet:
+    """Read the members of ``keys``; one that cannot be used is left out, and logged.
+
+    Args:
+        published: The members.
+        issuer: Whose they are.
+        told: What was logged before, and is not logged again.
+    """
+    keys, refusals = [], set[str]()
     for place, member in enumerate(published):
         try:
             keys.append(read_key(member))
         except KeyRefused as refused:
-            _log.warning("issuer %s: key %d of its key set is not used: %s", issuer, place, refused)
-    return KeySet(keys)
+            refusals.add(f"key {place} of its key set is not used: {refused}")
+    for refusal in sorted(refusals - told):
+        _log.warning("issuer %s: %s", issuer, refusal)
+    return KeySet(keys, frozenset(refusals))
 
 
 def read_key(jwk: object) -> VerificationKey:

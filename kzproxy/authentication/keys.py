@@ -70,6 +70,7 @@ class IssuerKeys:
         self.published = _NO_KEYS
         self.usable_until = clock.monotonic()
         self._next_fetch_at = clock.monotonic()
+        self._refused: frozenset[str] = frozenset()
         self._fetching = False
         self._wanted = asyncio.Event()
         self._round_ended = asyncio.Event()
@@ -190,7 +191,9 @@ class IssuerKeys:
             _log.exception("issuer %s: fetching its keys failed unexpectedly", self.url)
             self._failed(f"{self.url}: an unexpected error; see the log")
             return
-        self._accept(read_key_set(published, self.url))
+        keys = read_key_set(published, self.url, self._refused)
+        self._refused = keys.refused
+        self._accept(keys)
 
     def _accept(self, keys: KeySet) -> None:
         if self.failure or keys.fingerprints != self.published.fingerprints:

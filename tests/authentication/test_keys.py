@@ -42,6 +42,19 @@ async def test_an_authority_without_key_identifiers_vouches_under_every_python(t
     assert key_ids(keys) == ["key-1"]
 
 
+async def test_a_key_that_is_not_used_is_told_of_once_and_not_at_each_fetch(issuer, clock, caplog):
+    """Keycloak publishes one for encryption in each realm."""
+    encryption = issuer.keys[0].jwk() | {"kid": "enc", "use": "enc"}
+    issuer.published = [issuer.keys[0].jwk(), encryption]
+    keys = await fetched(issuer, clock)
+    await keys.fetch()
+    issuer.published = [encryption, issuer.keys[0].jwk()]
+    await keys.fetch()
+    assert key_ids(keys) == ["key-1"]
+    said = [record.getMessage() for record in caplog.records if "not used" in record.getMessage()]
+    assert [line.partition("key ")[2][:1] for line in said] == ["1", "0"]
+
+
 async def test_nothing_is_known_before_the_first_fetch(issuer, clock):
     keys = IssuerKeys(settings_of(issuer), clock)
     assert key_ids(keys) == []
