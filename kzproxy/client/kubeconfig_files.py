@@ -17,10 +17,21 @@ BACKUP_SUFFIX = ".before-kzproxy"
 
 
 def kubeconfig_paths(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that kubectl would read, in the order in which the first to say wins."""
+    """Return the files that kubectl would read, in the order in which the first to say wins.
+
+    Raises:
+        ClientFailure: Nothing says where they are.
+    """
     named = environ.get("KUBECONFIG", "")
     paths = [Path(part) for part in named.split(os.pathsep) if part]
-    return tuple(dict.fromkeys(paths)) or (Path.home() / ".kube" / "config",)
+    return tuple(dict.fromkeys(paths)) or (_home() / ".kube" / "config",)
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ClientFailure("you have no home directory; set HOME or KUBECONFIG") from None
 
 
 class KubeconfigFiles:

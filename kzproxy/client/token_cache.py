@@ -105,13 +105,19 @@ class CacheEntry:
 
 
 def cache_directory(environ: Mapping[str, str]) -> str:
-    """Return where the sign-ins of this user are kept."""
+    """Return where the sign-ins of this user are kept.
+
+    Raises:
+        ClientFailure: Nothing says where.
+    """
     if named := environ.get("KZPROXY_CACHE_DIR"):
         return named
     # XDG Base Directory Specification: a relative path is to be ignored.
     base = environ.get("XDG_CACHE_HOME", "")
     if not base.startswith("/"):
         base = os.path.expanduser("~/.cache")  # noqa: PTH111 - pathlib takes 4 ms to import
+        if base.startswith("~"):  # it would be a directory of that name, wherever we are
+            raise ClientFailure("you have no home directory; set HOME or KZPROXY_CACHE_DIR")
     return f"{base}/kzproxy"
 
 

@@ -1,5 +1,6 @@
 """What the tests of the user's side share: an authority and a provider that is not ours."""
 
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,3 +59,14 @@ def http(ca_file: Path, stepping_clock: SteppingClock) -> Iterator[IssuerHttp]:
     opened = IssuerHttp(str(ca_file), stepping_clock)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user of whom the machine knows no more than a number, as in some containers."""
+
+    def unknown(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", unknown)

@@ -235,6 +235,13 @@ def test_the_files_are_those_of_kubectl() -> None:
     assert kubeconfig_paths({"KUBECONFIG": ""}) == (Path.home() / ".kube" / "config",)
 
 
+@pytest.mark.usefixtures("homeless")
+def test_who_has_no_home_directory_is_told_what_to_set() -> None:
+    with pytest.raises(ClientFailure, match="set HOME or KUBECONFIG"):
+        kubeconfig_paths({})
+    assert kubeconfig_paths({"KUBECONFIG": "a"}) == (Path("a"),)
+
+
 def test_a_file_that_kubectl_is_changing_is_left_alone(config: Path) -> None:
     lock = config.with_name("config.lock")
     lock.touch()

@@ -240,5 +240,12 @@ def test_the_directory_is_where_the_user_or_the_desktop_wants_it(
     assert cache_directory(environ) == directory
 
 
+@pytest.mark.usefixtures("homeless")
+def test_who_has_no_home_directory_is_told_and_keeps_no_token_where_they_stand() -> None:
+    with pytest.raises(ClientFailure, match="set HOME or KZPROXY_CACHE_DIR"):
+        cache_directory({})
+    assert cache_directory({"KZPROXY_CACHE_DIR": "/c"}) == "/c"
+
+
 def test_an_entry_does_not_print_its_tokens() -> None:
     assert "secret" not in repr(entry())
