@@ -18,6 +18,7 @@ _Join = Callable[[float, float], float]
 
 # Where a sum would say nothing: all show the same, or the worst counts, or the latest.
 _JOINS: dict[str, _Join] = {
+    "kzproxy_audit_blocked": max,
     "kzproxy_build_info": max,
     "kzproxy_config_reload_success": min,
     "kzproxy_signal_stream_enabled": min,

@@ -1,6 +1,7 @@
 import re
 from pathlib import Path
 
+from kzproxy.administrator.lease import EndCause
 from kzproxy.metrics.registry import Metrics
 from kzproxy.metrics.summed import SummedMetrics
 
@@ -58,6 +59,14 @@ def test_every_metric_is_documented_and_nothing_else() -> None:
     )
 
     assert named == documented
+
+
+def test_every_cause_of_a_cut_is_documented() -> None:
+    row = re.search(
+        r"^\| `kzproxy_stream_cuts_total` .*`cause` \(([^)]*)\)", DOCUMENT.read_text(), re.MULTILINE
+    )
+    assert row is not None
+    assert row[1].split(", ") == [cause.value for cause in EndCause]
 
 
 def test_numbers_known_elsewhere_by_labels_may_fall_and_workers_show_the_greatest() -> None:

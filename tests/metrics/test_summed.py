@@ -70,6 +70,15 @@ def test_one_worker_that_could_not_reload_is_seen() -> None:
     assert value(summed, "kzproxy_config_reload_success") == 0
 
 
+def test_a_log_that_cannot_be_written_is_1_for_however_many_workers() -> None:
+    one, other, summed = two()
+    for name, metrics in (("1.1", one), ("2.1", other)):
+        metrics.follow_state("kzproxy_audit_blocked", "Whether.", lambda: True)
+        summed.show(name, shown(metrics))
+
+    assert value(summed, "kzproxy_audit_blocked") == 1
+
+
 def test_a_worker_that_ends_takes_its_gauges_along_and_leaves_its_counters() -> None:
     _, _, summed = two()
     permit = {"decision": "permit", "cause": "allow-rule"}
