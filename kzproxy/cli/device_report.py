@@ -1,18 +1,16 @@
 """Devices as people read them."""
 
-import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from rich.console import Console
-from rich.table import Table
+import click
 
 from kzproxy.cli.device_posture_report import posture_lines
+from kzproxy.cli.table import table_lines
 from kzproxy.client.notices import visible
 from kzproxy.client.proxy_server import Document
 
 _WHEN = "%Y-%m-%d %H:%M"
-_PLAIN_WIDTH = 240
 _LABELS = {
     "name": "name",
     "user": "user",
@@ -29,17 +27,16 @@ _LABELS = {
 
 
 def print_devices(devices: Iterable[Document]) -> None:
-    """Print a table, cut to the terminal where there is one."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("ID", "NAME", "USER", "STATE", "PLATFORM", "ENROLLED", "SEEN", "SESSIONS"):
-        table.add_column(column, no_wrap=True)
-    for one in devices:
-        cells = [one.get(name) for name in ("id", "name", "user", "state", "platform")]
-        times = [moment(one.get(name)) for name in ("enrolledAt", "lastSeen")]
-        row = [*cells, *times, one.get("sessions", 0)]
-        table.add_row(*(visible(str("" if cell is None else cell)) for cell in row))
-    width = None if os.isatty(1) else _PLAIN_WIDTH
-    Console(width=width, highlight=False, markup=False).print(table)
+    """Print a table."""
+    columns = ("ID", "NAME", "USER", "STATE", "PLATFORM", "ENROLLED", "SEEN", "SESSIONS")
+    for line in table_lines(columns, [_row(one) for one in devices]):
+        click.echo(line)
+
+
+def _row(one: Document) -> list[object]:
+    cells = [one.get(name) for name in ("id", "name", "user", "state", "platform")]
+    times = [moment(one.get(name)) for name in ("enrolledAt", "lastSeen")]
+    return [*cells, *times, one.get("sessions", 0)]
 
 
 def device_lines(device: Document) -> Iterator[str]:

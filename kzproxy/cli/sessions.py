@@ -1,18 +1,16 @@
 """``kzproxy sessions``: for administrators, what sessions there are, and their end."""
 
 import json
-import os
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from kzproxy.cli.chosen_sign_in import context_options
 from kzproxy.cli.own_endpoint import ask_own_endpoint
+from kzproxy.cli.table import table_lines
 from kzproxy.client.failure import ClientFailure
 from kzproxy.client.notices import visible
 from kzproxy.client.proxy_server import Document
@@ -50,7 +48,7 @@ def list_sessions(
     if not shown:
         click.echo("No session holds." if not ended else "There is no session.")
         return
-    _print_table(shown)
+    print_sessions(shown)
 
 
 @command.command(name="show")
@@ -125,17 +123,18 @@ def _documents(answer: Document, name: str) -> list[Document]:
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
 
 
-def _print_table(sessions: Iterable[Document]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in ("ID", "USER", "DEVICE", "FROM", "BEGAN", "SEEN", "ENDS", "STREAMS", "STATE"):
-        table.add_column(column, no_wrap=True)
-    for one in sessions:
-        state = "holds" if one.get("holds", True) else str(one.get("cause") or "over")
-        cells = [one.get(name) for name in ("id", "user", "device", "address")]
-        times = [_moment(str(one.get(name) or "")) for name in ("beganAt", "seenAt", "endsAt")]
-        row = [*cells, *times, one.get("streams", 0), state]
-        table.add_row(*(visible(str(cell if cell is not None else "")) for cell in row))
-    Console(width=None if os.isatty(1) else 240, highlight=False, markup=False).print(table)
+def print_sessions(sessions: Iterable[Document]) -> None:
+    """Print a table."""
+    columns = ("ID", "USER", "DEVICE", "FROM", "BEGAN", "SEEN", "ENDS", "STREAMS", "STATE")
+    for line in table_lines(columns, [_row(one) for one in sessions]):
+        click.echo(line)
+
+
+def _row(one: Document) -> list[object]:
+    state = "holds" if one.get("holds", True) else str(one.get("cause") or "over")
+    cells = [one.get(name) for name in ("id", "user", "device", "address")]
+    times = [_moment(str(one.get(name) or "")) for name in ("beganAt", "seenAt", "endsAt")]
+    return [*cells, *times, one.get("streams", 0), state]
 
 
 def _moment(text: str) -> str:
