@@ -48,6 +48,14 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     }
 
 
+def test_every_endpoint_of_kzproxys_own_is_documented_and_no_other() -> None:
+    source = (REPOSITORY / "kzproxy/server/own_endpoints.py").read_text()
+    page = (REPOSITORY / "docs/reference/own-endpoints.md").read_text()
+    served = set(re.findall(r'"([a-z]+)"(?:: |\] = )[A-Z]\w+Endpoint\(', source))
+    assert len(served) > 5
+    assert set(re.findall(r"^## `/kzproxy.dev/v1/([a-z]+)", page, re.MULTILINE)) == served
+
+
 def test_the_architectures_request_path_names_real_code() -> None:
     text = (REPOSITORY / "ARCHITECTURE.md").read_text()
     path = text[text.index("## The way of one request") : text.index("## What always holds")]
