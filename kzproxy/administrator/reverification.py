@@ -28,6 +28,7 @@ from kzproxy.metrics.registry import Metrics
 from kzproxy.store.following import Following
 from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES, HeldLease
 from kzproxy.store.sealing import Sealer
+from kzproxy.store.settled import SettledClock
 from kzproxy.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ class Reverification:
         self._allowance = 1.0
         self._allowed_at = shared.clock.monotonic()
         self._lease = HeldLease(shared.store, LEASE, holder, shared.clock)
+        self._settled = SettledClock(shared.clock)
         shared.following.follow(self._due)
         shared.metrics.reverification_lag.set_function(self.lag_seconds)
 
@@ -227,6 +229,8 @@ class Reverification:
         cause = self._over(record)
         if cause is None:
             return await self._check.check(record)
+        if self._settled.was_just_set():
+            return Outcome.FAILED  # refused for now: an end is for good, and the clock may be wrong
         # Other workers may know of another sign-in by now, or of a use.
         await self._with.directory.end(
             record.id,

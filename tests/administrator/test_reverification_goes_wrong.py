@@ -307,6 +307,36 @@ async def test_a_clock_that_is_put_right_while_the_provider_is_asked_is_noticed(
     assert worker.found(record).verified_at == clock.now()
 
 
+async def pass_time(worker: ConfirmingWorker, clock: ManualClock, by: timedelta) -> None:
+    pause = timedelta(seconds=20)
+    for _ in range(by // pause):
+        clock.advance(pause)
+        await worker.turn()
+
+
+async def test_a_session_that_is_over_by_a_clock_that_has_just_been_set_ahead_is_not_ended(
+    worker, person, client, clock
+):
+    record = await worker.begin(await signed_in(client, person))
+    await pass_time(worker, clock, timedelta(minutes=1))
+    clock.jump(timedelta(hours=13))
+    await pass_time(worker, clock, timedelta(minutes=5))
+    assert worker.found(record).ended_at is None
+    clock.jump(-timedelta(hours=13))
+    await pass_time(worker, clock, timedelta(minutes=1))
+    assert worker.identity(record).username == "alice"
+
+
+async def test_a_session_that_is_over_is_ended_once_the_clock_has_gone_on_for_a_while(
+    worker, person, client, clock
+):
+    record = await worker.begin(await signed_in(client, person))
+    await pass_time(worker, clock, timedelta(minutes=1))
+    clock.jump(timedelta(hours=13))
+    await pass_time(worker, clock, timedelta(minutes=12))
+    assert worker.found(record).end_cause == "over"
+
+
 async def test_a_refresh_token_that_the_store_does_not_take_is_not_lost(
     worker, person, client, clock, provider, tmp_path
 ):

@@ -52,3 +52,15 @@ def test_one_that_is_kept_right_little_by_little_stays_so(
     for _ in range(10):
         clock.jump(timedelta(seconds=30))
         assert goes_on(settled, clock, 1)
+
+
+def test_what_has_just_begun_was_not_set_and_what_was_set_is_told_until_it_has_settled(
+    settled: SettledClock, clock: ManualClock
+):
+    assert not settled.was_just_set()
+    clock.jump(timedelta(hours=3))
+    assert settled.was_just_set()
+    assert not goes_on(settled, clock, 9)
+    assert settled.was_just_set()
+    assert goes_on(settled, clock, 1)
+    assert not settled.was_just_set()
