@@ -129,3 +129,30 @@ def test_whatever_its_members_are_it_is_a_signal_or_not(
     assert signal.observed_at <= NOW
     assert signal.message.isprintable()
     assert signal.subject != SignalSubject()
+
+
+@pytest.mark.parametrize(
+    ("kind", "members"),
+    [
+        ("risk-level-change", {"current_level": "NONE"}),
+        ("risk-level-change", {"current_level": "low"}),
+        ("risk-level-change", {}),
+        ("device-compliance-change", {"current_status": "fine"}),
+        ("device-compliance-change", {}),
+        ("credential-change", {"credential_type": "password", "change_type": "lost"}),
+        ("credential-change", {"change_type": "revoke"}),
+        ("assurance-level-change", {}),
+        ("token-claims-change", {"claims": {}}),
+        ("token-claims-change", {"claims": ["a"]}),
+    ],
+)
+def test_an_event_that_does_not_say_what_it_must_is_refused(
+    kind: str, members: Mapping[str, object]
+) -> None:
+    with pytest.raises(SetRefused, match=r"must be|missing"):
+        read(kind, members)
+
+
+def test_a_risk_is_of_one_of_three_levels() -> None:
+    for level in ("LOW", "MEDIUM", "HIGH"):
+        assert read("risk-level-change", {"current_level": level}).value["current_level"] == level

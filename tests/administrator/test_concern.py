@@ -51,3 +51,17 @@ def test_a_concern_that_says_nothing_covers_nobody() -> None:
     assert not Concern().covers(who)
     assert not Concern(issuers=("a",)).covers(who)
     assert Concern(issuers=("a",), everybody=True).covers(who)
+
+
+def test_an_index_that_was_cleared_knows_of_nobody_and_says_whom_it_knew_of() -> None:
+    who = Who("a", "x", "", "", "", "")
+    index: ConcernIndex[str] = ConcernIndex()
+    concern = Concern(issuers=("a",), subject="x")
+    index.keep("k", concern, "old")
+    assert list(index.about(who)) == ["old"]
+
+    assert index.clear() == (concern,)
+    assert not len(index)
+    assert list(index.about(who)) == []
+    index.keep("l", concern, "new")
+    assert list(index.about(who)) == ["new"]

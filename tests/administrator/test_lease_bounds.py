@@ -1,15 +1,18 @@
 """``maxSession`` and ``idle`` end what runs, whatever else renews its lease."""
 
+from dataclasses import replace as changed
 from datetime import timedelta
 
+import pytest
 from msgspec.structs import replace
 
-from kzproxy.administrator.lease import EndCause, Lease
+from kzproxy.administrator.lease import Bounds, EndCause, Lease, lease_end
+from kzproxy.attributes.device import Fact
 from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.obligations import Obligations
 from kzproxy.policy.rules import AccessPolicySet
 from tests.administrator.test_administrator import PODS, TRUST, WATCH, World
-from tests.policy.samples import allow, asked, match
+from tests.policy.samples import ENROLLED, WEDNESDAY_MORNING, allow, asked, match
 
 MINUTE = timedelta(minutes=1)
 
@@ -122,3 +125,54 @@ def test_a_clock_that_is_set_back_lets_nothing_be_idle_for_longer() -> None:
         assert world.cuts == []
         world.pass_time(0.2 * MINUTE)
     assert [cut.cause for cut in world.cuts] == [EndCause.IDLE]
+
+
+@pytest.mark.parametrize("field", ["max_session", "idle"])
+def test_of_all_bounds_so_far_the_tightest_stays(field: str) -> None:
+    seconds = 0.0
+    bounds = Bounds(WEDNESDAY_MORNING, seconds, lambda: seconds)
+    for minutes, rule in ((20, "long"), (5, "short"), (10, "later")):
+        bounds.tighten(Obligations(**{field: minutes * MINUTE}), rule)
+    bounds.tighten(Obligations(), "none")
+
+    seconds = 299.0
+    assert bounds.ending(WEDNESDAY_MORNING + 4.9 * MINUTE) is None
+    seconds = 300.0
+    ending = bounds.ending(WEDNESDAY_MORNING + 5 * MINUTE)
+    assert ending is not None
+    assert ending.rule == "short"
+
+
+def test_a_permit_is_looked_at_again_when_the_first_thing_that_it_rests_on_ends() -> None:
+    """Whichever of them that is: none of the others puts it off."""
+    world = World(allow("pods", PODS))
+    permit = world.permit(asked("GET", WATCH, device=ENROLLED))
+    first, later = WEDNESDAY_MORNING + MINUTE, WEDNESDAY_MORNING + 2 * MINUTE
+
+    def end(credential=later, policy=later, device=later, reason=later, **fields):
+        facts = permit.attributes
+        facts = changed(
+            facts,
+            device=changed(facts.device, expires_at=device, **fields),
+            environment=changed(facts.environment, reason="r", reason_ends_at=reason),
+        )
+        asked_for = Obligations(reason=True)
+        resting = replace(permit, attributes=facts, valid_until=policy, obligations=asked_for)
+        return lease_end(resting, credential)
+
+    assert end() == later
+    for name in ("credential", "policy", "device", "reason"):
+        assert end(**{name: first}) == first, name
+    assert end(device=first, enrolled=Fact.FAILED) == later
+    assert end(policy=None, device=None, reason=None) == later
+
+
+def test_a_reason_that_no_rule_asked_for_ends_nothing() -> None:
+    world = World(allow("pods", PODS))
+    permit = world.permit(asked("GET", WATCH))
+    environment = changed(
+        permit.attributes.environment, reason="r", reason_ends_at=WEDNESDAY_MORNING + MINUTE
+    )
+    given = replace(permit, attributes=changed(permit.attributes, environment=environment))
+
+    assert lease_end(given, WEDNESDAY_MORNING + 9 * MINUTE) == WEDNESDAY_MORNING + 9 * MINUTE

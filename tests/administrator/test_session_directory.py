@@ -350,3 +350,21 @@ async def test_one_that_cannot_be_read_is_not_there_for_whoever_changes_it(
         await kept.directory.update(record.id, lambda one: with_groups(one, "dev"))
     assert await kept.directory.end(record.id, SessionEnd.REVOKED, "", by="carol") is None
     assert "session" in kept.following.unreadable.words()
+
+
+async def test_whoever_missed_changes_is_told_of_all_there_was_and_all_there_is(
+    kept: KeptSessions, clock: ManualClock
+):
+    records = [kept.record(number) for number in (1, 2, 3)]
+    for record in records[:2]:
+        await kept.directory.begin(record)
+    entries = await kept.store.entries("session")
+    kept.told.clear()
+
+    kept.directory.replaced([entry for entry in entries if entry.key != records[0].id])
+
+    assert kept.told == [frozenset({records[0].id, records[1].id})]
+    assert kept.directory.find(records[0].id) is None
+    with pytest.raises(Unauthenticated):
+        kept.directory.identity(records[0].id, clock.now())
+    assert kept.directory.identity(records[1].id, clock.now()).username == "alice"
