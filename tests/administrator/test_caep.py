@@ -144,12 +144,14 @@ def test_whatever_its_members_are_it_is_a_signal_or_not(
         ("assurance-level-change", {}),
         ("token-claims-change", {"claims": {}}),
         ("token-claims-change", {"claims": ["a"]}),
+        ("session-revoked", {"event_timestamp": "today"}),
+        ("session-revoked", {"event_timestamp": int(NOW.timestamp()) + 3600}),
     ],
 )
 def test_an_event_that_does_not_say_what_it_must_is_refused(
     kind: str, members: Mapping[str, object]
 ) -> None:
-    with pytest.raises(SetRefused, match=r"must be|missing"):
+    with pytest.raises(SetRefused, match=r"must be|missing|event_timestamp"):
         read(kind, members)
 
 
