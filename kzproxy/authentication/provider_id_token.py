@@ -10,7 +10,13 @@ from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.provider_errors import ProviderSilence
 from kzproxy.authentication.provider_settings import ProviderSettings
 from kzproxy.authentication.signed_token import SignedToken, read_signed_token
-from kzproxy.authentication.validity import MAX_LEEWAY, MayHoldLater, VerifiedClaims, numeric_date
+from kzproxy.authentication.validity import (
+    MAX_LEEWAY,
+    HasEnded,
+    MayHoldLater,
+    VerifiedClaims,
+    numeric_date,
+)
 from kzproxy.authentication.verifier import TokenVerifier, VerifiedToken
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
@@ -54,7 +60,14 @@ class IdTokenJudge:
             Unauthenticated: It does not hold, or is another person's.
             ProviderSilence: It cannot be judged now.
         """
-        judged = await self.judge(token)
+        try:
+            judged = await self.judge(token)
+        except HasEnded as ended:
+            # It was made just now, so a clock is wrong; an end would be for good.
+            raise ProviderSilence(
+                f"{self._settings.issuer.url} gave an ID token that has ended already; compare the"
+                f" clocks of the issuer and of kzproxy: {ended.message}"
+            ) from ended
         if judged.claims.get("sub") != subject:
             raise Unauthenticated("the identity provider answered with another person's ID token")
         return judged

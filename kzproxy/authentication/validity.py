@@ -26,6 +26,10 @@ class MayHoldLater(Unauthenticated):
     """A refusal that time or the issuer may mend, so that it must not be remembered."""
 
 
+class HasEnded(Unauthenticated):
+    """A refusal because the token's end has passed, by our clock."""
+
+
 def check_purpose(claims: VerifiedClaims) -> None:
     """Refuse what the issuer signed for another end than to show who calls.
 
@@ -65,13 +69,14 @@ def check_times(claims: VerifiedClaims, now: datetime, leeway: timedelta) -> dat
 
     Raises:
         MayHoldLater: It begins later, or was made later, than ``now`` and ``leeway``.
-        Unauthenticated: It has ended, or a time in it is not a time.
+        HasEnded: It has.
+        Unauthenticated: A time in it is not a time, or it has no end.
     """
     if "exp" not in claims:
         raise Unauthenticated("the token has no `exp`; kzproxy takes no token without an end")
     end = numeric_date(claims, "exp")
     if end <= now:
-        raise Unauthenticated(f"the token expired at {_shown(end)}; {_SIGN_IN_AGAIN}")
+        raise HasEnded(f"the token expired at {_shown(end)}; {_SIGN_IN_AGAIN}")
     # A sign-in that is still to come would never grow old.
     for name in ("nbf", "iat", "auth_time"):
         if name in claims and numeric_date(claims, name) > now + leeway:

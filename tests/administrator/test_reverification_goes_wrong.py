@@ -327,6 +327,21 @@ async def test_a_session_that_is_over_by_a_clock_that_has_just_been_set_ahead_is
     assert worker.identity(record).username == "alice"
 
 
+async def test_a_clock_that_is_ahead_of_what_the_provider_gives_ends_no_session(
+    worker, person, client, clock
+):
+    record = await worker.begin(await signed_in(client, person))
+    now = int(clock.now().timestamp())
+    person.claims |= {"iat": now, "auth_time": now, "exp": now + 300}
+    clock.jump(timedelta(minutes=10))
+    await pass_time(worker, clock, MINUTE)
+    assert worker.outcomes("silent")
+    assert worker.found(record).ended_at is None
+    clock.jump(-timedelta(minutes=10))
+    await pass_time(worker, clock, MINUTE)
+    assert worker.identity(record).username == "alice"
+
+
 async def test_a_session_that_is_over_is_ended_once_the_clock_has_gone_on_for_a_while(
     worker, person, client, clock
 ):

@@ -194,6 +194,18 @@ async def test_a_clock_that_runs_ahead_is_no_word(client, provider, clock):
         await confirm(client)
 
 
+async def test_a_clock_of_ours_that_runs_ahead_is_no_word(client, provider, clock):
+    """What is new and has ended already was made by another clock than ours."""
+    before = int(clock.now().timestamp()) - 3600
+    provider.answer(
+        "token", tokens(provider, clock, iat=before, auth_time=before, exp=before + 300)
+    )
+    kept = Kept()
+    with pytest.raises(ProviderSilence, match="compare the clocks"):
+        await confirm(client, kept)
+    assert kept.tokens == ["refresh-2"]
+
+
 @pytest.mark.parametrize("changes", [{"sub": "s-2"}, {"employed": "no"}, {"name": ""}])
 async def test_a_refresh_that_names_nobody_who_may_come_in_is_not_accepted(
     client, provider, clock, changes
