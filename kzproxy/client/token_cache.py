@@ -291,6 +291,8 @@ class TokenCache:
             return read_descriptor(descriptor, MAX_ENTRY_BYTES)
         except OverflowError:
             return b""
+        except OSError as error:
+            raise ClientFailure(f"the cache file {path} cannot be read: {error.strerror}") from None
         finally:
             os.close(descriptor)
 

@@ -203,6 +203,14 @@ def test_what_a_killed_process_left_of_a_sign_in_is_forgotten_with_it(
     assert [one.name for one in directory.iterdir()] == ["another.new"]
 
 
+def test_a_file_that_cannot_be_read_is_named(cache: TokenCache, directory: Path) -> None:
+    """As one on a broken disk: it opens, and there it ends."""
+    cache.prepare()
+    (directory / f"{KEY}.json").mkdir(mode=0o700)
+    with pytest.raises(ClientFailure, match=rf"{KEY}\.json cannot be read: Is a directory"):
+        cache.read(KEY)
+
+
 def test_a_directory_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ClientFailure, match="cannot be made"):
