@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from kzproxy.administrator.due_leases import DueLeases
 from kzproxy.administrator.lease import (
@@ -42,6 +42,8 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.2
+# Less prolongs nothing that anybody would notice.
+_SET_BACK = timedelta(seconds=1)
 
 
 class Administrator:
@@ -55,7 +57,7 @@ class Administrator:
         self._live = LiveLeases()
         self._restating: list[Restates] = []
         self._due = DueLeases()
-        self._swept_at = clock.now()
+        self._latest = clock.now()
         # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
@@ -249,10 +251,10 @@ class Administrator:
 
     def sweep(self) -> None:
         """Judge again every lease that has ended, and cut what is no longer permitted."""
-        before, self._swept_at = self._swept_at, self._clock.now()
-        now = self._swept_at
+        now = self._clock.now()
         # Where the clock was set back, each ends by a time that was another's.
-        is_set_back = now < before
+        is_set_back = now < self._latest - _SET_BACK
+        self._latest = now if is_set_back else max(self._latest, now)
         self._judge_soon(lease for lease in self._live if is_set_back or lease.until <= now)
         self._forget_callers(now)
 
