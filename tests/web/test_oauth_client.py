@@ -42,3 +42,11 @@ def test_the_clients_own_proof_answers_its_challenge():
 @given(verifier=st.text(max_size=200), challenge=st.text(max_size=60))
 def test_nobody_guesses(verifier: str, challenge: str):
     assert not answers(verifier, challenge)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "c" * 42, "c" * 44, "c" * 42 + "=", "c" * 42 + "\n", "ä" * 43]
+)
+def test_what_is_no_digest_is_no_challenge(text: str):
+    assert is_challenge("c" * 43)
+    assert not is_challenge(text)

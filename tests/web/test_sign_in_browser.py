@@ -114,3 +114,53 @@ async def test_at_a_provider_that_does_not_name_itself_nobody_signs_in_where_oth
     with pytest.raises(PageRefusal) as refused:
         await both.begun_at_the_evil_one()
     assert refused.value.status == 503
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"response_type": "token"},
+        {"response_mode": "fragment"},
+        {"request": "a.b.c"},
+        {"request_uri": "https://elsewhere.example.com/"},
+        {"code_challenge": ""},
+        {"code_challenge": "short"},
+        {"code_challenge_method": ""},
+        {"code_challenge_method": "plain"},
+        {"prompt": "none"},
+        {"max_age": "-1"},
+        {"max_age": "soon"},
+        {"max_age": "²"},
+        {"max_age": "31536001"},
+        {"max_age": "9" * 9},
+        {"acr_values": "a\nb"},
+        {"login_hint": "a\0b"},
+    ],
+)
+async def test_what_a_client_may_not_wish_for_is_told_to_it_before_a_provider_is(
+    desk: SignInDesk, change: dict[str, str]
+) -> None:
+    wish = WISH | {"state": "s"} | change
+    answer = await BrowserSignIn(desk).authorize(
+        make_mocked_request("GET", f"/authorize?{urlencode(wish)}")
+    )
+
+    assert f"{WISH['redirect_uri']}?error=" in str(answer.text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"client_id": "another"},
+        {"client_id": ""},
+        {"redirect_uri": "http://127.0.0.1:39111/other"},
+        {"redirect_uri": "https://elsewhere.example.com/callback"},
+        {"redirect_uri": ""},
+    ],
+)
+async def test_what_may_be_somebody_elses_is_sent_nowhere(
+    desk: SignInDesk, change: dict[str, str]
+) -> None:
+    request = make_mocked_request("GET", f"/authorize?{urlencode(WISH | change)}")
+    with pytest.raises(PageRefusal, match="client"):
+        await BrowserSignIn(desk).authorize(request)
