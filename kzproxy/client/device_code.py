@@ -17,6 +17,8 @@ from kzproxy.clock.system import Clock
 DEFAULT_INTERVAL_SECONDS = 5.0
 SLOWER_BY_SECONDS = 5.0
 LONGEST_INTERVAL_SECONDS = 60.0
+# What an issuer may say of either; a number of any length is JSON, and no float.
+MOST_SECONDS = 1e9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,6 +153,8 @@ def _uri(document: Document, name: str, *, required: bool = True) -> str:
 
 def _seconds(document: Document, name: str, default: float) -> float:
     value = document.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        value = 0
+    if not 0 < value <= MOST_SECONDS:
         raise ClientFailure(f"the issuer's device authorization has no usable {name}")
     return float(value)

@@ -144,6 +144,9 @@ def test_it_ends_with_the_users_patience(scene: Scene) -> None:
         {"interval": 0},
         {"interval": "5"},
         {"interval": True},
+        {"interval": 10**400},
+        {"expires_in": 10**400},
+        {"expires_in": float("inf")},
     ],
 )
 def test_an_answer_of_the_wrong_shape_is_refused(scene: Scene, changes: dict[str, object]) -> None:
