@@ -1,10 +1,11 @@
 """Takes signals: writes down what each does, all of it or nothing, and has it done at once.
 
 Whatever a signal does is one write of the store together with its id: once its sender is told that
-it was taken, neither a crash nor a second delivery changes anything.
+it was taken, neither a crash nor a second delivery changes anything. Only where it is about very
+many sessions most are changed before that, some at a time.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,7 +20,7 @@ from kzproxy.administrator.session_entry import session_put
 from kzproxy.administrator.signal import Signal, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import (
     KEPT,
-    Effects,
+    Change,
     Taking,
     devices_of,
     digest,
@@ -41,6 +42,9 @@ from kzproxy.store.store import Conflict, Delete, Put, Store
 SEEN_KIND = "seen-signal"
 ORDER_KIND = "signal-order"
 _TRIES = 8
+# Sessions that are changed at once. Each is changed by others every few seconds, as it is used and
+# confirmed: of a thousand one always is, while all of them are read and written.
+_AT_ONCE = 50
 
 Issuers = Callable[[], Sequence[JwtIssuerSettings]]
 
@@ -63,9 +67,14 @@ class _LastApplied(msgspec.Struct, frozen=True):
 class _Plan:
     outcome: Outcome
     words: str
-    sessions: tuple[str, ...] = ()
-    ended: tuple[SessionRecord, ...] = ()
-    writes: tuple[Put | Delete, ...] = ()
+    change: Change | None = None
+    changed: "tuple[_Changed, ...]" = ()
+    others: tuple[Put | Delete, ...] = ()
+
+    @property
+    def sessions(self) -> tuple[str, ...]:
+        """The ids of those that it changes."""
+        return tuple(one.after.id for one in self.changed)
 
     @property
     def told(self) -> tuple[Outcome, str, frozenset[str]]:
@@ -106,27 +115,51 @@ class Signals:
         Streams at this worker have been judged again by then; others see it within a moment.
 
         Raises:
-            ServiceUnavailable: It could not be written down; nothing was done.
+            ServiceUnavailable: It could not be written down; it was not taken, and is to be sent
+                again.
         """
         recorded = None
+        done: set[str] = set()
         for _ in range(_TRIES):
             await self._following.catch_up()
-            plan = await self._plan(signal, source)
+            plan = await self._plan(signal, source, done)
             if plan.told != recorded:
                 await self._record(signal, source, plan)
                 recorded = plan.told
-            if not plan.writes:
+            if not plan.others:
                 return plan.outcome
-            try:
-                await self._following.write(*plan.writes)
-            except Conflict:
-                continue  # a session was changed, or the same came to another worker
-            for one in plan.ended:
-                self._sessions.tell_of_end(one)
-            return plan.outcome
+            if len(plan.changed) > _AT_ONCE:
+                done |= await self._change_most(plan)
+            elif await self._written(plan.changed, *plan.others):
+                return plan.outcome
         raise ServiceUnavailable("sessions change too often; send it again", retry_after_seconds=1)
 
-    async def _plan(self, signal: Signal, source: SignalSource) -> _Plan:
+    async def _change_most(self, plan: _Plan) -> set[str]:
+        """Change the sessions of a plan but those that others change just now; return which.
+
+        The plan is to be made anew, for those that are left.
+        """
+        done: set[str] = set()
+        for place in range(0, len(plan.sessions), _AT_ONCE):
+            some = plan.sessions[place : place + _AT_ONCE]
+            if await self._written(await self._changed(some, plan.change)):
+                done.update(some)
+        return done
+
+    async def _written(self, changed: "tuple[_Changed, ...]", *others: Put | Delete) -> bool:
+        """Write what was planned; False where something of it has changed, and nothing was."""
+        puts = (session_put(one.after, one.revision) for one in changed)
+        try:
+            await self._following.write(*others, *puts)
+        except Conflict:
+            return False  # a session was changed, or the same came to another worker
+        for one in changed:
+            if one.after.ended_at is not None:
+                self._sessions.tell_of_end(one.before)
+        return True
+
+    async def _plan(self, signal: Signal, source: SignalSource, done: Set[str]) -> _Plan:
+        """Return what is to be done, but with the sessions that are ``done``."""
         if signal.subject.tenant and not source.tenant_wide:
             return _Plan(
                 outcome=Outcome.NOT_ALLOWED,
@@ -140,7 +173,7 @@ class Signals:
         concern = self._concern(signal, source)
         if concern is None:
             words = "nothing: it is about nobody that this source may speak of"
-            return _Plan(outcome=Outcome.NOBODY, words=words, writes=(noted,))
+            return _Plan(outcome=Outcome.NOBODY, words=words, others=(noted,))
         concerned = self._concerned(concern)
         taking = Taking(
             signal=signal,
@@ -154,20 +187,16 @@ class Signals:
         orders, taking = await self._left_to_do(taking)
         if not orders:
             words = "nothing: something later is known of the same"
-            return _Plan(outcome=Outcome.OUTDATED, words=words, writes=(noted,))
+            return _Plan(outcome=Outcome.OUTDATED, words=words, others=(noted,))
         effects = effects_of(taking)
-        changed = await self._changed(concerned, effects)
         return _Plan(
             outcome=Outcome.APPLIED,
             words=effects.words,
-            sessions=tuple(one.after.id for one in changed),
-            ended=tuple(one.before for one in changed if one.after.ended_at is not None),
-            writes=(
-                noted,
-                *orders,
-                *(session_put(one.after, one.revision) for one in changed),
-                *effects.kept,
+            change=effects.change,
+            changed=await self._changed(
+                [one.id for one in concerned if one.id not in done], effects.change
             ),
+            others=(noted, *orders, *effects.kept),
         )
 
     def _concern(self, signal: Signal, source: SignalSource) -> Concern | None:
@@ -243,16 +272,16 @@ class Signals:
         )
 
     async def _changed(
-        self, concerned: tuple[SessionRecord, ...], effects: Effects
+        self, session_ids: Sequence[str], change: Change | None
     ) -> tuple[_Changed, ...]:
-        if effects.change is None:
+        if change is None:
             return ()
         found = []
-        for one in concerned:
-            stored = await self._sessions.stored(one.id)
+        for session_id in session_ids:
+            stored = await self._sessions.stored(session_id)
             if stored is None:
                 continue
-            after = effects.change(stored.record)
+            after = change(stored.record)
             if after != stored.record:
                 found.append(_Changed(stored.record, after, stored.revision))
         return tuple(found)

@@ -1,6 +1,7 @@
 """What each signal does, over a real store: to sessions, to streams, to those who come later."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ import pytest
 
 from kzproxy.administrator.lease import EndCause
 from kzproxy.administrator.session import SessionEnd
+from kzproxy.administrator.session_entry import KIND as SESSION_KIND
 from kzproxy.administrator.signal import SignalKind, SignalSource, SignalSubject
 from kzproxy.administrator.signal_effects import KEPT
 from kzproxy.administrator.signals import Outcome
@@ -22,6 +24,8 @@ from kzproxy.authentication.settings import ValidationRule
 from kzproxy.devices.serial_numbers import new_serial_number
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.policy.rules import Conditions, SignIn, Tier
+from kzproxy.store.sqlite import SqliteStore
+from kzproxy.store.store import Conflict, Entry, Put
 from tests.administrator.signal_world import (
     ALICE,
     IDP,
@@ -231,6 +235,54 @@ async def test_a_sources_own_name_stands_for_the_users_it_speaks_of(worker: Work
     subject = SignalSubject(issuer="https://org.example.com/", subject="00u1")
     await worker.take(SignalKind.SESSION_REVOKED, subject, source=source)
     assert worker.session(record).ended_at is not None
+
+
+class BusyStore(SqliteStore):
+    """In which other workers use one session of every sixty that are read."""
+
+    read: list[Entry]
+
+    async def get(self, kind: str, key: str) -> Entry | None:
+        entry = await super().get(kind, key)
+        if entry is not None and kind == SESSION_KIND:
+            self.read.append(entry)
+            if len(self.read) % 60 == 0:
+                await self._use(self.read[-20])
+        return entry
+
+    async def _use(self, used: Entry) -> None:
+        with contextlib.suppress(Conflict):
+            await super().write(
+                Put(
+                    kind=used.kind,
+                    key=used.key,
+                    value=used.value,
+                    expires_at=used.expires_at,
+                    expected=used.revision,
+                )
+            )
+
+
+@pytest.mark.parametrize("kind", [SignalKind.SESSION_REVOKED, SignalKind.CLAIMS_CHANGED])
+async def test_of_very_many_each_is_changed_though_one_always_changes_meanwhile(
+    worker: Worker, clock: ManualClock, kind: SignalKind
+) -> None:
+    records = [await worker.signed_in(number, subject=f"00u{number}") for number in range(1, 161)]
+    clock.advance(MINUTE)
+    store = worker.kept.store
+    store.__class__ = BusyStore
+    assert isinstance(store, BusyStore)
+    store.read = []
+    everybody, allowed = SignalSubject(tenant=True), replace(SOURCE, tenant_wide=True)
+    outcome = await worker.take(kind, everybody, source=allowed, claims={"groups": ["new"]})
+    assert outcome is Outcome.APPLIED
+    for record in map(worker.session, records):
+        if kind is SignalKind.SESSION_REVOKED:
+            assert record.end_cause == SessionEnd.SIGNAL
+        else:
+            assert record.groups == ("idp:new",)
+    named = {one for record in worker.records() for one in record.get("sessions", ())}
+    assert named == {one.id for one in records}
 
 
 async def test_everybody_is_meant_only_where_that_is_allowed(worker: Worker) -> None:
