@@ -56,6 +56,7 @@ class DeviceRegistry:
         self._heard_of = HeardOf()
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._key_listeners: list[Callable[[frozenset[str]], None]] = []
+        self._forgetting: list[Callable[[frozenset[str]], None]] = []
         following.follow(self)
 
     def believe(self, authorities: frozenset[str]) -> bool:
@@ -87,6 +88,13 @@ class DeviceRegistry:
         Whoever was seen with one may not have been known as the device yet.
         """
         self._key_listeners.append(listener)
+
+    def on_forgotten(self, listener: Callable[[frozenset[str]], None]) -> None:
+        """Have ``listener`` told the ids of enrolled devices that are none any more.
+
+        Not of one that needs no entry, and had one for as long as it was blocked.
+        """
+        self._forgetting.append(listener)
 
     def find(self, device_id: str) -> DeviceRecord | None:
         """Return a device by its id."""
@@ -261,6 +269,8 @@ class DeviceRegistry:
         self._index = DeviceIndex(after.values())
         changed = {one for one in before | after if before.get(one) != after.get(one)}
         self._tell(changed, [each.get(one) for each in (before, after) for one in changed])
+        present = {entry.key for entry in entries}
+        self._tell_forgotten([record for key, record in before.items() if key not in present])
 
     def changed(self, key: str, entry: Entry | None) -> None:
         """See ``View``."""
@@ -270,6 +280,8 @@ class DeviceRegistry:
         self._index.replace(key, after)
         if before is None or after is None or _judged_by(before) != _judged_by(after):
             self._tell({key}, [before, after])
+        if before is not None and entry is None:
+            self._tell_forgotten([before])
 
     def _tell(self, ids: set[str], records: Sequence[DeviceRecord | None]) -> None:
         # All of it: what concerns a certificate may be another device's, which had its key before.
@@ -279,6 +291,11 @@ class DeviceRegistry:
             listener(frozenset(ids))
         for listener in self._key_listeners:
             listener(frozenset(keys))
+
+    def _tell_forgotten(self, records: Sequence[DeviceRecord]) -> None:
+        ids = frozenset(record.id for record in records if record.key_thumbprint)
+        for listener in self._forgetting if ids else ():
+            listener(ids)
 
 
 def _judged_by(record: DeviceRecord) -> tuple[object, ...]:

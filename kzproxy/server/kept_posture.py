@@ -69,9 +69,8 @@ class KeptPosture:
         return {f"posture-{one.name}": one.problem or "ok" for one in self._asking}
 
     def forget(self, device_ids: frozenset[str]) -> None:
-        """Note those of ``device_ids`` that the registry has no more: nothing is kept of them."""
-        gone = {one for one in device_ids if self.registry.find(one) is None}
-        self._forgotten |= {one for one in gone if self.book.records(one)}
+        """Note devices that the registry has no more: nothing is kept of them."""
+        self._forgotten |= {one for one in device_ids if self.book.records(one)}
 
     async def run(self) -> None:
         """Ask providers, and let go of what was forgotten, until cancelled."""
@@ -147,7 +146,7 @@ def keep_posture(
         met=MetDevices(store, book.met, clock),
         clock=clock,
     )
-    registry.on_change(posture.forget)
+    registry.on_forgotten(posture.forget)
     return posture
 
 
