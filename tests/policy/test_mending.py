@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.attributes.attributes import Attributes
@@ -14,6 +14,7 @@ from kzproxy.policy.engine import PolicyEngine
 from kzproxy.policy.mending import StepKind, next_window, steps
 from kzproxy.policy.obligations import MultiFactor, Obligations
 from kzproxy.policy.rules import AccessPolicySet, Conditions, NamedCondition, Rule, SignIn, Tier
+from tests.policy.plain_reading import is_permitted
 from tests.policy.samples import (
     ENROLLED,
     OFFICE,
@@ -24,6 +25,13 @@ from tests.policy.samples import (
     deny,
     match,
     window,
+)
+from tests.policy.small_world import (
+    DEFINITIONS,
+    engine_of,
+    narrow_policies,
+    policies,
+    requests,
 )
 
 PODS = match("get list", "pods")
@@ -197,3 +205,34 @@ def test_what_is_permitted_now_is_a_window_that_is_open() -> None:
     found = next_window(PolicyEngine(policy(allow("a", PODS))), LIST)
     assert found is not None
     assert (found.opens_at, found.closes_at) == (WEDNESDAY_MORNING, None)
+
+
+@settings(max_examples=50)
+@given(
+    rules=policies | narrow_policies(),
+    request=requests(),
+    shares=st.lists(st.floats(0, 1), min_size=6, max_size=6),
+)
+def test_a_request_is_permitted_in_its_window_and_not_before(
+    rules: list[Rule], request: Attributes, shares: list[float]
+) -> None:
+    """By looking at the plain reading again and again, which knows of no turns."""
+    window = next_window(engine_of(rules), request)
+    now = request.environment.received_at
+
+    def is_permitted_at(moment: datetime) -> bool:
+        environment = replace(request.environment, received_at=moment)
+        return is_permitted(rules, replace(request, environment=environment), DEFINITIONS)
+
+    if window is None:
+        assert not is_permitted_at(now)
+        return
+    assert is_permitted_at(window.opens_at)
+    for share in shares:
+        before = now + share * (window.opens_at - now)
+        assert before >= window.opens_at or not is_permitted_at(before)
+    if window.closes_at is not None:
+        assert not is_permitted_at(window.closes_at)
+        for share in shares:
+            within = window.opens_at + share * (window.closes_at - window.opens_at)
+            assert within >= window.closes_at or is_permitted_at(within)

@@ -1,11 +1,27 @@
 """A list of namespaces is permitted where some may be in it, and says that each is to be judged."""
 
-import pytest
+from dataclasses import replace
+from itertools import product
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Decision, Deny, Dependency, Permit
 from kzproxy.policy.rules import Conditions, Match, RequestFeatures, Rule
 from kzproxy.policy.selectors import LabelRequirement, LabelSelector, Operator
+from tests.policy.plain_reading import is_permitted
 from tests.policy.samples import allow, asked, decide, deny, match
+from tests.policy.small_world import (
+    DEFINITIONS,
+    broad_rules,
+    engine_of,
+    narrow_policies,
+    policies,
+    requests,
+    rules,
+)
 
 LIST = "/api/v1/namespaces"
 ALL = match("*", "*")
@@ -88,3 +104,32 @@ def test_nothing_else_is_judged_so(target: str) -> None:
     )
     assert isinstance(decision, Permit)
     assert not decision.by_namespace
+
+
+_LISTS = st.sampled_from(
+    [LIST, f"{LIST}?watch=1", f"{LIST}?fieldSelector=metadata.name%3Ddev", f"{LIST}?limit=5"]
+)
+_LABELS = ((), (("env", "prod"),), (("team", "a"),), (("env", "prod"), ("team", "a")))
+
+
+@settings(max_examples=50)
+@given(
+    policy=policies | narrow_policies() | st.tuples(broad_rules(), rules()).map(list),
+    asked_for=requests(paths=_LISTS),
+)
+def test_a_list_that_is_relayed_as_it_comes_holds_none_that_may_not_be_seen(
+    policy: list[Rule], asked_for: Attributes
+) -> None:
+    """Whatever namespaces there are, by the plain reading of policy."""
+    if asked_for.request.verb not in ("list", "watch"):
+        return
+    engine = engine_of(policy)
+    whole = replace(asked_for, api_object=None)
+    decision = engine.decide(whole)
+    for name, labels in product(("dev", "prod", "other"), _LABELS):
+        info = replace(whole.request, namespace=name, name=name)
+        one = replace(whole, request=info, namespace_labels=labels)
+        is_seen = is_permitted(policy, one, DEFINITIONS)
+        assert isinstance(engine.decide_afresh(one), Permit) is is_seen
+        if isinstance(decision, Permit) and whole.request.name in ("", name):
+            assert decision.by_namespace or is_seen

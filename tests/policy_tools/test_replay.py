@@ -11,6 +11,7 @@ import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes
@@ -23,15 +24,18 @@ from kzproxy.audit.records import (
     recorded_caller,
     recorded_request,
 )
-from kzproxy.audit.replayable import NotReplayable, attributes_of
+from kzproxy.audit.replayable import NotReplayable, attributes_of, check_replayed
 from kzproxy.audit.schema import DecisionRecord
 from kzproxy.audit.visible import MAX_ITEMS
 from kzproxy.cli.policy_replay import command
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
 from kzproxy.policy.engine import PolicyEngine
+from kzproxy.policy.rules import Rule
 from kzproxy.policy_tools.replay import Replayed
 from tests.policy.samples import ENROLLED, WEDNESDAY_MORNING, asked, subject
+from tests.policy.small_world import engine_of as engine_of_small_world
+from tests.policy.small_world import narrow_policies, policies, requests
 
 POLICY: dict[str, Any] = {
     "apiVersion": "kzproxy.dev/v1",
@@ -135,6 +139,7 @@ def record_of(engine: PolicyEngine, attributes: Attributes, number: int) -> Deci
         source_port=1,
         method=attributes.request.method,
         target=attributes.request.target,
+        user_agent=environment.user_agent,
     )
     return decision_record(
         engine.decide(attributes),
@@ -305,3 +310,25 @@ def test_a_file_that_is_no_log_is_said_with_its_line(tmp_path: Path, log: Path) 
 
     assert done.exit_code == 2
     assert "decisions.jsonl:201: is no record of a decision log" in done.output
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    taken_by=policies | narrow_policies(),
+    other=policies | narrow_policies(),
+    judged=requests(),
+)
+def test_another_policy_says_of_a_record_what_it_would_have_said_of_the_request(
+    taken_by: list[Rule], other: list[Rule], judged: Attributes
+) -> None:
+    line = msgspec.json.encode(record_of(engine_of_small_world(taken_by), judged, 1))
+    record = msgspec.json.decode(line, type=DecisionRecord)
+    for rules in (taken_by, other):
+        engine = engine_of_small_world(rules)
+        expected = engine.decide(judged)
+        try:
+            again = engine.decide(attributes_of(record))
+            check_replayed(record, again)
+        except NotReplayable:
+            continue
+        assert (type(again), again.rule) == (type(expected), expected.rule)

@@ -1,17 +1,24 @@
 """What requests and streams are judged by."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
-from kzproxy.posture.record import posture_put
+from kzproxy.posture.known import known
+from kzproxy.posture.record import KIND, KeptCheck, PostureRecord, posture_put
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.posture.source import SourceKind
 from kzproxy.store.store import Delete, Put
 from tests.audit.samples import attributes
-from tests.posture.scene import CERTIFICATE, HOUR, LAPTOP, MINUTE, Scene, record
+from tests.authentication.manual_clock import ManualClock
+from tests.posture.scene import CERTIFICATE, HOUR, LAPTOP, MINUTE, Scene, opened, record
 
 PASSED, FAILED, UNKNOWN = Fact.PASSED, Fact.FAILED, Fact.UNKNOWN
 SELF = {"source": "self+key", "kind": SourceKind.SELF_KEY}
@@ -232,3 +239,86 @@ async def test_nothing_is_known_where_one_source_cannot_be_read(scene, clock):
     await scene.following.write(Delete(kind="posture", key=mdm.key))
     assert scene.facts() == {"firewall": PASSED}
     assert scene.following.unreadable.words() == ""
+
+
+SOURCES = {"self+key": SourceKind.SELF_KEY, "mdm": SourceKind.MDM, "edr": SourceKind.EDR}
+OTHERS = [
+    PostureSettings(),
+    PostureSettings(ttl=(("firewall", 3 * MINUTE), ("os", 2 * MINUTE))),
+    PostureSettings(default_ttl=5 * MINUTE),
+]
+CHECKS = st.dictionaries(
+    st.sampled_from(["firewall", "disk_encrypted", "patched"]),
+    st.tuples(st.sampled_from(Fact), st.sampled_from([None, 1, 20])),
+)
+STORIES = st.lists(
+    st.tuples(
+        st.just("says"),
+        st.sampled_from(sorted(SOURCES)),
+        CHECKS,
+        st.integers(0, 20),
+        st.sampled_from(["", "ubuntu", "macos"]),
+    )
+    | st.tuples(st.just("takes back"), st.sampled_from(sorted(SOURCES)))
+    | st.tuples(st.just("waits"), st.sampled_from([0.5, 1, 2, 5, 16, 61]))
+    | st.tuples(st.just("configures"), st.sampled_from(OTHERS))
+    | st.tuples(st.just("sweeps"))
+    | st.tuples(st.just("asks")),
+    max_size=12,
+)
+
+
+def said(now, source, checks, minutes, os):
+    at = now - minutes * MINUTE
+    kept = {
+        name: KeptCheck(fact=fact, observed_at=None if ago is None else at - ago * MINUTE)
+        for name, (fact, ago) in checks.items()
+    }
+    return PostureRecord(
+        device_id=LAPTOP,
+        source=source,
+        kind=SOURCES[source],
+        observed_at=at,
+        checks=kept,
+        os=os,
+    )
+
+
+async def tell(story, directory):
+    clock, kept, by = ManualClock(), {}, PostureSettings()
+    store = opened(directory, clock)
+    scene = Scene(store, clock)
+    await scene.following.start()
+    told = known((), by, clock.now()).substance
+    for what, *event in story:
+        match what:
+            case "says":
+                kept[event[0]] = said(clock.now(), *event)
+                await write(scene, kept[event[0]])
+            case "takes back":
+                kept.pop(event[0], None)
+                await scene.following.write(Delete(kind=KIND, key=f"{LAPTOP}/{event[0]}"))
+            case "waits":
+                clock.advance(event[0] * MINUTE)
+                continue
+            case "configures":
+                (by,) = event
+                scene.book.configure(by)
+            case "sweeps":
+                scene.book.sweep(clock.now())
+        anew = known(tuple(kept.values()), by, clock.now())
+        if what == "sweeps":
+            assert scene.told or anew.substance == told
+            scene.told.clear()
+            told = anew.substance
+        stated = scene.book.stated(CERTIFICATE)
+        found = stated.checks, stated.os, stated.observed_at
+        assert found == (anew.checks, anew.os, anew.observed_at)
+    await store.close()
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(story=STORIES)
+def test_what_is_remembered_is_what_would_be_found_out_anew_and_changes_are_told(story):
+    with TemporaryDirectory() as directory:
+        asyncio.run(tell(story, Path(directory)))
