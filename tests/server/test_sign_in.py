@@ -486,10 +486,52 @@ def test_a_terminal_is_let_in_by_its_code(world: SignInWorld):
         assert isinstance(end, httpx.Response)
         assert "You are signed in" in end.text
         assert "idp:operator" in end.text
+    for verifier in ("", "v" * 43, machine.challenge):
+        error, words = error_of(machine.post("/token", form | {"code_verifier": verifier}))
+        assert error == "invalid_grant"
+        assert "not the terminal's" in words
     machine.take(machine.post("/token", form))
     assert machine.ask().status == 200
     assert error_of(machine.post("/token", form))[0] == "invalid_grant"
     assert machine.ask().status == 401
+
+
+def test_of_two_browsers_that_typed_a_code_the_first_lets_the_terminal_in(world: SignInWorld):
+    machine = world.machine()
+    begun = machine.post("/device_authorization", {}).json()
+    with world.browser() as first, world.browser() as second:
+        sent = []
+        for browser in (first, second):
+            page = browser.get(f"/device?user_code={begun['user_code']}")
+            sent.append(browser.submit(browser.submit(page), provider=world.idp.issuer))
+        end = first.onward(sent[0], "operator")
+        assert isinstance(end, httpx.Response)
+        assert "The terminal goes on as idp:operator" in end.text
+        late = second.onward(sent[1], "developer")
+        assert isinstance(late, httpx.Response)
+        assert "used already" in late.text
+    form = {"grant_type": DEVICE_CODE_GRANT, "device_code": begun["device_code"]}
+    answer = machine.post("/token", form | {"csr": machine.csr})
+    assert answer.json()["username"] == "idp:operator"
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ({"client_id": "another"}, "invalid_client"),
+        ({"code_challenge": "c" * 43}, "invalid_request"),
+        ({"code_challenge": "c" * 43, "code_challenge_method": "plain"}, "invalid_request"),
+        ({"code_challenge": "short", "code_challenge_method": "S256"}, "invalid_request"),
+        ({"code_challenge_method": "S256"}, "invalid_request"),
+        ({"prompt": "none"}, "invalid_request"),
+        ({"max_age": "soon"}, "invalid_request"),
+    ],
+)
+def test_a_terminal_asks_as_it_should_or_gets_no_code(
+    world: SignInWorld, form: dict[str, str], error: str
+):
+    answer = world.machine().post("/device_authorization", form)
+    assert error_of(answer)[0] == error
 
 
 def test_a_terminal_is_turned_away(world: SignInWorld):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -12,7 +13,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from kzproxy.web.browser_cookie import COOKIE, form_token
 from kzproxy.web.sign_in_browser import BrowserSignIn
 from kzproxy.web.sign_in_desk import WRONG_CODES_PER_MINUTE, SignInDesk
-from kzproxy.web.sign_in_device import DeviceSignIn
+from kzproxy.web.sign_in_device import DeviceSignIn, UserCode
+from kzproxy.web.sign_in_flows import DEVICE_LIFE, DeviceFlow, Person, user_code_key
+from tests.policy.samples import WEDNESDAY_MORNING
 
 BROWSER = "b" * 43
 TYPING = "type the code"
@@ -58,3 +61,32 @@ async def test_a_code_that_is_right_is_no_wrong_one(terminals: Terminals) -> Non
     code = await terminals.begin()
     for _ in range(2 * WRONG_CODES_PER_MINUTE):
         assert await terminals.type(code) == 200
+
+
+ANN = Person(
+    username="ann",
+    issuer="https://idp.example.com",
+    subject="00u1",
+    refresh_token="",
+    begun_at=WEDNESDAY_MORNING,
+    signed_in_at=WEDNESDAY_MORNING,
+)
+
+
+@pytest.mark.parametrize(
+    "decided",
+    [{"denied": True}, {"session": "s-1"}, {"person": ANN}],
+    ids=lambda one: next(iter(one)),
+)
+async def test_a_code_that_somebody_has_decided_on_waits_for_nobody_else(
+    terminals: Terminals, desk: SignInDesk, decided: dict[str, object]
+) -> None:
+    code = await terminals.begin()
+    typed = await desk.flows.find(user_code_key(code), UserCode)
+    assert typed is not None
+    waiting = await desk.flows.find(typed.value.device, DeviceFlow)
+    assert waiting is not None
+    now = msgspec.structs.replace(waiting.value, **decided)
+    assert await desk.flows.change(waiting, now, DEVICE_LIFE)
+
+    assert await terminals.type(code) == 400
