@@ -171,6 +171,11 @@ class Served:
         return self._made.api_server
 
     @property
+    def authenticator(self) -> Authenticates:
+        """Who knows whose tokens are."""
+        return self._in_force.generation.authenticator
+
+    @property
     def in_flight(self) -> float:
         """How many requests are under way, as the metrics have it."""
         return self.services.metrics.in_flight.value

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from cryptography.x509 import UniformResourceIdentifier
 
+from kzproxy.authentication.jwks import KeySet
 from kzproxy.transport.broken import StreamBroken
 from tests.audit.faults import no_file_grows_over
 from tests.enforcement.served import PODS, Client, Served, audit_id_of, serving, user_of
@@ -498,6 +499,20 @@ async def test_a_token_that_has_ended_is_refused(served: Served) -> None:
     assert served.noted.alone == 1
 
 
+async def test_a_token_whose_key_was_withdrawn_is_judged_anew(
+    made: Scripted, served: Served
+) -> None:
+    client = await served.warmed(served.get("ann"))
+    assert (await client.ask(served.get("ann")))[0] == 200
+    keys = served.authenticator.keys_of(made.world.issuer.url)
+    assert keys is not None
+    keys.published = KeySet(())
+
+    await client.ask(served.get("ann"))
+    await served.check_accounts()
+    assert served.noted.counts == (2, 1, 0)
+
+
 async def test_a_device_whose_certificate_has_ended_is_none(made: Scripted, served: Served) -> None:
     """Also where its connection was made while it held."""
     issued = made.world.authority.issue(
@@ -516,6 +531,42 @@ async def test_a_device_whose_certificate_has_ended_is_none(made: Scripted, serv
 
     assert statuses == [200, 200, 200, 403]
     assert served.noted.alone == 2
+    await served.check_accounts()
+
+
+async def test_a_device_whose_certificate_has_ended_is_told_to_nobody_either(
+    made: Scripted, served: Served
+) -> None:
+    """Where its user may go on without one."""
+    issued = made.world.authority.issue(
+        common_names=["a laptop"],
+        alternative_names=[UniformResourceIdentifier("urn:kzproxy:device:4f")],
+        not_after=served.clock.now() + timedelta(minutes=5),
+    )
+    certificate = issued.write_to(made.world.directory, "device")
+    client = await served.connect(certificate=certificate)
+    assert [(await client.ask(served.get("ann")))[0] for _ in range(2)] == [200, 200]
+    assert b"device-id: 4f\r\n" in served.api_server.heads[-1]
+    served.clock.ahead += timedelta(minutes=6)
+
+    status, headers, _ = await client.ask(served.get("ann"))
+    assert status == 200
+    assert b"device-id" not in served.api_server.heads[-1]
+    await served.check_accounts()
+    (decision, _) = served.by_request()[headers["audit-id"]]
+    assert decision["device"]["enrolled"] == "failed"
+
+
+async def test_a_credential_that_is_rotated_is_used_from_then_on(
+    made: Scripted, served: Served
+) -> None:
+    client = await served.warmed(served.get("ann"))
+    assert (await client.ask(served.get("ann")))[0] == 200
+    (made.world.directory / "upstream.token").write_text("rotated")
+    served.clock.ahead += timedelta(seconds=11)
+
+    await client.ask(served.get("ann"))
+    assert b"authorization: Bearer rotated\r\n" in served.api_server.heads[-1]
     await served.check_accounts()
 
 
