@@ -1,7 +1,8 @@
 """Give refresh tokens back to the identity provider once their session has ended.
 
 Whoever ends a session ends it here at once. What the provider still has of it is worth nothing to
-kzproxy, but would be to one who finds it; so it is revoked there too, a moment later.
+kzproxy, but would be to one who finds it; so it is revoked there too, a moment later, unless its
+person is signed in otherwise: see ``SessionDirectory.is_signed_in_otherwise``.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ class GivingBack:
         pause: timedelta = _PAUSE,
     ) -> None:
         """Be told of the sessions that end at this worker."""
+        self._directory = directory
         self._sealer = sealer
         self._providers = providers
         self._pause = pause
@@ -71,7 +73,7 @@ class GivingBack:
 
     async def _revoke(self, record: SessionRecord) -> None:
         provider = self._providers(record.issuer)
-        if provider is None:
+        if provider is None or self._directory.is_signed_in_otherwise(record):
             return
         try:
             token = self._sealer.open(record.refresh, refresh_context(record.id)).decode()

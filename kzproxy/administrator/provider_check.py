@@ -139,7 +139,8 @@ class ProviderCheck:
             # It ended meanwhile, or its person has signed in anew, and what this sign-in's token
             # was traded for must not outlive it at the provider.
             self._forget(record.id, unwritten)
-            await provider.revoke(token)
+            if not self._directory.is_signed_in_otherwise(record):
+                await provider.revoke(token)
             raise _SessionOver from error
 
     async def _write(self, session_id: str, unwritten: _Unwritten) -> None:
@@ -160,7 +161,8 @@ class ProviderCheck:
         known = self._directory.find(session_id)
         if known is not None:
             sealed = self._sealer.seal(unwritten.token.encode(), refresh_context(session_id))
-            self._directory.tell_of_end(msgspec.structs.replace(known, refresh=sealed))
+            ended = msgspec.structs.replace(known, began_at=unwritten.began_at, refresh=sealed)
+            self._directory.tell_of_end(ended)
 
     def _forget(self, session_id: str, unwritten: _Unwritten) -> None:
         """Have a token be none that must be written; does nothing where it is another by now."""

@@ -81,6 +81,15 @@ class SessionDirectory:
         """Return the sessions of one person; see ``unended``."""
         return self._unended(self._index.by_user.get((issuer, subject), ()))
 
+    def is_signed_in_otherwise(self, record: SessionRecord) -> bool:
+        """Whether the person of a sign-in is signed in here by another one, too.
+
+        Then nothing is taken back at their provider: many take all back there that a client has of
+        a person, and not the one refresh token alone (RFC 7009 section 2.1 lets them).
+        """
+        sign_in = (record.id, record.began_at)
+        return any((one.id, one.began_at) != sign_in for one in self.of_user(*record.user))
+
     def of_device(self, device_id: str) -> tuple[SessionRecord, ...]:
         """Return the sessions on one device; see ``unended``."""
         return self._unended(self._index.by_device.get(device_id, ()))

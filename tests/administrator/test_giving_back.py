@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 from kzproxy.administrator.giving_back import GivingBack
 from kzproxy.administrator.provider_check import refresh_context
-from kzproxy.administrator.session import SessionEnd
+from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.provider_client import ProviderClient
 from kzproxy.authentication.provider_settings import ProviderSettings
@@ -20,6 +21,8 @@ from tests.administrator.reverification_scene import SEALER
 from tests.authentication.manual_clock import ManualClock
 from tests.servers.authority import Authority
 from tests.servers.scripted_provider import ScriptedProvider, serving_provider
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -65,10 +68,15 @@ async def giving_back(kept: KeptSessions, client: ProviderClient) -> AsyncIterat
         task.cancel()
 
 
-async def begin_and_end(kept: KeptSessions, number: int, **changes: object) -> None:
+async def begin(kept: KeptSessions, number: int, **changes: object) -> SessionRecord:
     sealed = SEALER.seal(f"token-{number}".encode(), refresh_context(f"{number:032x}"))
     record = kept.record(number, **({"refresh": sealed} | changes))
     await kept.directory.begin(record)
+    return record
+
+
+async def begin_and_end(kept: KeptSessions, number: int, **changes: object) -> None:
+    record = await begin(kept, number, **({"subject": f"s-{number}"} | changes))
     await kept.directory.end(record.id, SessionEnd.REVOKED, "", by="root")
 
 
@@ -82,6 +90,29 @@ async def test_each_session_that_ends_is_revoked_once(kept, client, provider):
             await begin_and_end(kept, number, issuer=provider.url)
         await kept.directory.end(f"{1:032x}", SessionEnd.REVOKED, "", by="root")
     assert revoked(provider) == [f"token-{number}" for number in range(1, 8)]
+
+
+async def test_nothing_is_revoked_while_its_person_is_signed_in_otherwise(kept, client, provider):
+    """Keycloak, Google and Auth0 take all back that a client has of somebody, not the one token."""
+    laptop, desktop, _ = [
+        await begin(kept, number, issuer=provider.url, subject=subject)
+        for number, subject in enumerate(("ann", "ann", "bob"), 1)
+    ]
+    async with giving_back(kept, client) as subject:
+        await kept.directory.end(laptop.id, SessionEnd.SIGNED_OUT, "", by="ann")
+        await subject.settled()
+        assert revoked(provider) == []
+        await kept.directory.end(desktop.id, SessionEnd.SIGNED_OUT, "", by="ann")
+    assert revoked(provider) == ["token-2"]
+
+
+async def test_what_a_new_sign_in_on_the_same_client_replaces_is_not_revoked(
+    kept, client, provider
+):
+    record = await begin(kept, 1, issuer=provider.url)
+    async with giving_back(kept, client) as subject:
+        subject.give_back(msgspec.structs.replace(record, began_at=record.began_at - MINUTE))
+    assert revoked(provider) == []
 
 
 async def test_a_silent_provider_is_asked_three_times(kept, client, provider, caplog):

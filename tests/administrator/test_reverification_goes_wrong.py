@@ -250,6 +250,22 @@ async def test_a_session_that_ends_while_its_provider_is_asked_leaves_no_token_t
     assert worker.outcomes("over") == 1
 
 
+async def test_a_session_that_ends_while_it_is_asked_about_ends_no_other_of_its_person(
+    worker, person, client, clock, provider
+):
+    record = await worker.begin(await signed_in(client, person))
+    clock.advance(MINUTE)
+    await worker.begin(await signed_in(client, person), 2)
+    person.wait = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.turn())
+        while not person.under_way:
+            await asyncio.sleep(0.01)
+        await worker.kept.directory.end(record.id, SessionEnd.REVOKED, "", by="root")
+        person.wait.set()
+    assert [place for place, _, _ in provider.asked if place == "revoke"] == []
+
+
 async def test_a_wish_that_comes_while_the_provider_is_asked_is_asked_for_again(
     worker, person, client, clock
 ):
