@@ -175,7 +175,6 @@ def _application(
             posture=kept.posture.intake(parts.url, nonces),
             catch_up=kept.following.catch_up,
             check_sign_in=kept.signals.check_sign_in,
-            superseded=confirming.giving_back.give_back,
         ),
     )
     application = SignInApplication(desk, grants, parts.tokens.keys).build()

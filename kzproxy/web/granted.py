@@ -43,8 +43,6 @@ class GrantSources:
         catch_up: Has ``directory`` know what other workers have written.
         check_sign_in: Refuses a session before it begins whose sign-in, begun at the given time,
             was revoked meanwhile; raises ``Unauthenticated``.
-        superseded: Told of a session as it was before the same person signed in anew on the same
-            client: what the provider has of it is given back.
     """
 
     directory: SessionDirectory
@@ -55,7 +53,6 @@ class GrantSources:
     posture: PostureIntake
     catch_up: Callable[[], Awaitable[None]]
     check_sign_in: Callable[[SessionRecord, datetime], None]
-    superseded: Callable[[SessionRecord], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

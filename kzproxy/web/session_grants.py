@@ -185,16 +185,12 @@ class SessionGrants:
         await self._directory.end(record.id, cause, message, by=BY)
 
     async def _goes_on(self, record: SessionRecord, used: Put) -> SessionRecord:
-        """Have a session go on as ``record`` says; what its provider gave before is given back."""
-        was: list[SessionRecord] = []
+        """Have a session go on as ``record`` says; what its provider gave before is forgotten."""
 
         def anew(present: SessionRecord) -> SessionRecord:
-            was[:] = [present]
             return msgspec.structs.replace(record, risk=present.risk)
 
-        kept = await self._directory.update(record.id, anew, used)
-        self._sources.superseded(was[0])
-        return kept
+        return await self._directory.update(record.id, anew, used)
 
     def _record(
         self,

@@ -368,3 +368,16 @@ async def test_whoever_missed_changes_is_told_of_all_there_was_and_all_there_is(
     with pytest.raises(Unauthenticated):
         kept.directory.identity(records[0].id, clock.now())
     assert kept.directory.identity(records[1].id, clock.now()).username == "alice"
+
+
+async def test_a_later_sign_in_of_the_same_person_is_another_in_whichever_session(
+    kept: KeptSessions,
+):
+    await kept.directory.begin(record := kept.record(1))
+    was = msgspec.structs.replace(record, began_at=record.began_at - timedelta(minutes=1))
+    assert kept.directory.is_signed_in_otherwise(was)
+    assert not kept.directory.is_signed_in_otherwise(record)
+    await kept.directory.begin(other := kept.record(2))
+    assert kept.directory.is_signed_in_otherwise(record)
+    await kept.directory.end(other.id, SessionEnd.SIGNED_OUT, "", by="alice")
+    assert not kept.directory.is_signed_in_otherwise(record)

@@ -120,7 +120,6 @@ class Renewals:
             posture=NoPosture(),
             catch_up=self.kept.following.catch_up,
             check_sign_in=lambda _record, _begun: None,
-            superseded=lambda _record: None,
         )
 
     def desk(self) -> SignInDesk:
