@@ -64,12 +64,20 @@ class KubeconfigDocument:
         return document
 
     def entry(self, section: str, name: str) -> Entry | None:
-        """Return the entry ``name`` of a section as values; None where there is none."""
+        """Return the entry ``name`` of a section as values; None where there is none.
+
+        Raises:
+            ClientFailure: A value in it is of no kind that kubectl's have.
+        """
         item = self._item(section, name)
         content = _child(item, SECTIONS[section]) if item else None
         if content is None:
             return {} if item else None
-        value = _value(content)
+        try:
+            value = _value(content)
+        except (ValueError, LookupError, OverflowError, yaml.YAMLError):  # of a tag, or as a date
+            what = f"the kubeconfig's entry {name!r} in {section}"
+            raise ClientFailure(f"{what} has a value that YAML cannot read") from None
         return value if isinstance(value, dict) else {}
 
     def put(self, section: str, name: str, entry: Mapping[str, object]) -> None:

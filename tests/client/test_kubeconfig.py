@@ -313,3 +313,12 @@ def test_a_printed_context_is_a_kubeconfig_of_its_own() -> None:
         ).current_context
         == ""
     )
+
+
+@pytest.mark.parametrize("value", ["!own x", "2026-13-45", "!!int x", "0x_"])
+def test_a_value_that_yaml_cannot_read_is_a_failure_and_no_crash(value: str) -> None:
+    text = f"users: [{{name: u, user: {{exec: {{command: {value}}}}}}}]"
+    document = KubeconfigDocument.parse(text, "config")
+
+    with pytest.raises(ClientFailure, match="entry 'u' in users has a value"):
+        document.entry("users", "u")
