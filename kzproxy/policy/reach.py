@@ -11,7 +11,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.decision import Dependency
 from kzproxy.policy.index import CompiledMatch
 from kzproxy.policy.scope import CLUSTER_SCOPED
-from kzproxy.policy.selectors import asked_equalities
+from kzproxy.policy.selectors import asked_equalities, asked_fields
 from kzproxy.policy.vocabulary import ALL, COLLECTION_VERBS
 
 LISTING_VERBS = frozenset({"list", "watch"})
@@ -107,7 +107,7 @@ def _allows_selectors(candidate: CompiledMatch, request: RequestInfo) -> bool:
     return (
         request.verb in COLLECTION_VERBS
         and match.label_equalities <= asked_equalities(request.label_selector)
-        and match.field_equalities <= asked_equalities(request.field_selector)
+        and match.field_equalities <= asked_fields(request.field_selector)
     )
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from kzproxy.attributes.api_object import Labels
 
 _SIMPLE = re.compile(r"\s*([^\s=!(),]+)\s*==?\s*([^\s=!(),]*)\s*")
+_OF_FIELD = re.compile(r"([^\s=!(),]+)==?([^\s=!(),]*)")
 
 
 class Operator(StrEnum):
@@ -69,14 +70,26 @@ def equalities(selector: str) -> frozenset[tuple[str, str]] | None:
 
 
 def asked_equalities(selector: str) -> frozenset[tuple[str, str]]:
-    """Return the requirements of the form ``a=b`` in a request's selector.
+    """Return the requirements of the form ``a=b`` in a request's label selector.
 
     All requirements of a selector hold together, so that what else it asks only narrows it further.
     Nothing is found inside parentheses, which hold the values of another requirement, and nothing
-    where a comma may be escaped, as in field selectors.
+    where there is a backslash, which no label selector has.
     """
     if "\\" in selector:
         return frozenset()
     outside = re.sub(r"\([^()]*\)", "()", selector)
     found = [_SIMPLE.fullmatch(piece) for piece in outside.split(",")]
+    return frozenset((piece[1], piece[2]) for piece in found if piece is not None)
+
+
+def asked_fields(selector: str) -> frozenset[tuple[str, str]]:
+    """Return the requirements of the form ``a=b`` in a request's field selector.
+
+    There a blank is part of a value (apimachinery pkg/fields/selector.go). Nothing is found where a
+    comma may be escaped.
+    """
+    if "\\" in selector:
+        return frozenset()
+    found = [_OF_FIELD.fullmatch(piece) for piece in selector.split(",")]
     return frozenset((piece[1], piece[2]) for piece in found if piece is not None)
