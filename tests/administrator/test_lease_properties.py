@@ -46,7 +46,7 @@ def as_they_stand(facts: Attributes, now: datetime) -> Attributes:
 
 @settings(max_examples=50)
 @given(
-    policy=policies | narrow_policies(),
+    policy=policies | narrow_policies() | narrow_policies(),
     other=policies,
     asked=requests(),
     lives=st.tuples(spans, spans, spans),

@@ -174,7 +174,7 @@ events = st.lists(
         st.tuples(st.just("signal"), subjects, values, st.sampled_from([0, 0, 1, 5, 60])),
         st.tuples(st.just("wait"), st.sampled_from([0, 1, 2])),
     ),
-    min_size=3,
+    min_size=4,
     max_size=10,
 )
 
@@ -205,7 +205,7 @@ async def tell(story: list[tuple[Any, ...]], directory: Path) -> None:
         await worker.close()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(story=events)
 def test_a_stream_lives_as_long_as_a_new_request_would_be_permitted(
     story: list[tuple[Any, ...]],

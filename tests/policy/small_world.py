@@ -364,6 +364,10 @@ _ONE_ASKED = st.one_of(
     ),
     st.builds(Conditions, device_tier=st.integers(1, 4)),
     st.builds(Conditions, device_below_tier=st.integers(1, 4)),
+    st.builds(
+        Conditions,
+        time=few([OFFICE_HOURS, NIGHT, DEPLOYS, SPRINTS, LAUNCHED], min_size=1).map(tuple),
+    ),
     st.builds(Conditions, device=device_features),
     st.builds(Conditions, session_kept=st.just(value=True)),
     st.builds(Conditions, session_same_address=st.just(value=True)),

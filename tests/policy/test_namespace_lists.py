@@ -15,12 +15,10 @@ from tests.policy.plain_reading import is_permitted
 from tests.policy.samples import allow, asked, decide, deny, match
 from tests.policy.small_world import (
     DEFINITIONS,
-    broad_rules,
     engine_of,
     narrow_policies,
     policies,
     requests,
-    rules,
 )
 
 LIST = "/api/v1/namespaces"
@@ -112,9 +110,22 @@ _LISTS = st.sampled_from(
 _LABELS = ((), (("env", "prod"),), (("team", "a"),), (("env", "prod"), ("team", "a")))
 
 
+_SOME = st.builds(
+    match,
+    st.just("*"),
+    st.just("*"),
+    namespaces=st.sampled_from(["", "dev", "p*", "*"]),
+    names=st.sampled_from(["", "dev", "*"]),
+)
+_TWO = st.tuples(
+    st.builds(allow, st.just("a"), _SOME, groups=st.just("system:authenticated")),
+    st.builds(deny, st.just("d"), _SOME, groups=st.just("system:authenticated")),
+).map(list)
+
+
 @settings(max_examples=50)
 @given(
-    policy=policies | narrow_policies() | st.tuples(broad_rules(), rules()).map(list),
+    policy=policies | narrow_policies() | _TWO | _TWO,
     asked_for=requests(paths=_LISTS),
 )
 def test_a_list_that_is_relayed_as_it_comes_holds_none_that_may_not_be_seen(
