@@ -73,6 +73,10 @@ def test_kubectl_on_a_blocked_device_ends_and_says_why(
         again = mine("get", "pods")
         assert again.returncode == 1
         assert b"was blocked by t:root: stolen" in again.stderr
+        # Not even what is answered here, under no lease.
+        own = mine("get", "--raw", "/kzproxy.dev/v1/session")
+        assert own.returncode == 1
+        assert b"was blocked by t:root: stolen" in own.stderr
 
 
 def until_watched(world: World, user: str) -> None:
