@@ -64,9 +64,9 @@ class SignInWorld:
     def ca_file(self) -> Path:
         return self.directory / "ca.crt"
 
-    def machine(self) -> "Machine":
-        """Return another client, with a key of its own."""
-        return Machine(world=self)
+    def machine(self, address: str = "") -> "Machine":
+        """Return another client, with a key of its own; it may come from another address."""
+        return Machine(world=self, address=address)
 
     def browser(self, address: str = "") -> "Browser":
         """Return another browser, which may come from another loopback address."""
@@ -145,6 +145,7 @@ class Machine:
     """A client: a key, what was certified of it, and what it has of a session."""
 
     world: SignInWorld
+    address: str = ""
     key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
@@ -220,7 +221,7 @@ class Machine:
         if shown:
             certificate, key = self.files()
             context.load_cert_chain(certificate, key)
-        return self.world.http(context)
+        return self.world.http(context, self.address)
 
     def redeem(self, code: str, /, **changes: str) -> httpx.Response:
         form = {

@@ -497,9 +497,9 @@ def test_a_terminal_is_let_in_by_its_code(world: SignInWorld):
 
 
 def test_of_two_browsers_that_typed_a_code_the_first_lets_the_terminal_in(world: SignInWorld):
-    machine = world.machine()
+    machine = world.machine("127.0.0.42")
     begun = machine.post("/device_authorization", {}).json()
-    with world.browser() as first, world.browser() as second:
+    with world.browser("127.0.0.42") as first, world.browser("127.0.0.42") as second:
         sent = []
         for browser in (first, second):
             page = browser.get(f"/device?user_code={begun['user_code']}")
@@ -530,7 +530,7 @@ def test_of_two_browsers_that_typed_a_code_the_first_lets_the_terminal_in(world:
 def test_a_terminal_asks_as_it_should_or_gets_no_code(
     world: SignInWorld, form: dict[str, str], error: str
 ):
-    answer = world.machine().post("/device_authorization", form)
+    answer = world.machine("127.0.0.42").post("/device_authorization", form)
     assert error_of(answer)[0] == error
 
 
