@@ -78,7 +78,6 @@ class Worker:
             posture=NoPosture(),
             catch_up=kept.following.catch_up,
             check_sign_in=views.check_sign_in,
-            superseded=lambda _record: None,
         )
         self.grants = SessionGrants(desk, sources)
 
