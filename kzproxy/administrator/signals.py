@@ -150,7 +150,7 @@ class Signals:
         """Write what was planned; False where something of it has changed, and nothing was."""
         puts = (session_put(one.after, one.revision) for one in changed)
         try:
-            await self._following.write(*others, *puts)
+            await self._following.write(*puts, *others)
         except Conflict:
             return False  # a session was changed, or the same came to another worker
         for one in changed:
