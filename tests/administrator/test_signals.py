@@ -63,7 +63,7 @@ async def test_a_revoked_session_ends_with_its_streams_and_says_why(
     clock.advance(MINUTE)
     outcome = await worker.take(SignalKind.SESSION_REVOKED, message="Account locked")
     assert outcome is Outcome.APPLIED
-    assert "Account locked" in stream.told
+    assert "the session was ended: Account locked" in stream.told
     assert "kzproxy login" in stream.told
     ended = worker.session(record)
     assert (ended.end_cause, ended.end_message) == (SessionEnd.SIGNAL, "Account locked")
