@@ -62,8 +62,7 @@ class Kept:
         try:
             await self.following.start()
         except ServiceUnavailable as error:
-            message = f"cannot be read: {error.detail}"
-            raise ConfigurationError([Mistake(source="store.file", message=message)]) from error
+            raise unusable_store("cannot be read", error) from error
 
     async def run(self) -> None:
         """Follow the store, until cancelled."""
@@ -90,6 +89,12 @@ class Kept:
         await self.sessions.note_used()
         await self.devices.note_seen()
         await self.store.close()
+
+
+def unusable_store(how: str, error: ServiceUnavailable) -> ConfigurationError:
+    """Return what a store is told by at the start that could be opened and is of no use."""
+    mistake = Mistake(source="store.file", message=f"{how}: {error.detail}")
+    return ConfigurationError([mistake])
 
 
 def open_kept(

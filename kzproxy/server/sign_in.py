@@ -22,12 +22,11 @@ from kzproxy.authentication.session_token import SessionTokens
 from kzproxy.authentication.settings import JwtIssuerSettings
 from kzproxy.clock.system import Clock
 from kzproxy.config.sign_in import SignInSettings
-from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.server.addresses import listening
 from kzproxy.server.confirming import Confirming
 from kzproxy.server.generation import Generation
-from kzproxy.server.kept import Kept
+from kzproxy.server.kept import Kept, unusable_store
 from kzproxy.server.services import Services
 from kzproxy.store.nonces import Nonces
 from kzproxy.web.bounded_server import serving_bounded
@@ -78,8 +77,7 @@ class SignIn:
         try:
             await self.keeper.look()
         except ServiceUnavailable as error:
-            message = f"cannot be written: {error.detail}"
-            raise ConfigurationError([Mistake(source="store.file", message=message)]) from error
+            raise unusable_store("cannot be written", error) from error
 
     async def run(self) -> None:
         """Keep the keys, and write down what is wanted, until cancelled."""
