@@ -6,7 +6,7 @@ READY := .venv/.ready
 PYTEST ?= $(BIN)/pytest
 SOAK_MINUTES ?= 10
 # Rooms that are tested without another program, but for some files with a cluster: two at once.
-ALONE := $(addprefix tests/,administrator attributes audit config devices expressions http jws location \
+ALONE := $(addprefix tests/,administrator attributes audit clock config devices expressions http jws location \
   policy policy_tools posture store)
 
 .PHONY: help demo test check bench bench-quick soak matrix controlplane browser lock format clean

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from kzproxy.administrator.due_leases import DueLeases
 from kzproxy.administrator.lease import (
@@ -24,6 +24,7 @@ from kzproxy.administrator.step_up_required import step_up_required
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
+from kzproxy.clock.latest import LatestTime
 from kzproxy.clock.system import Clock
 from kzproxy.errors.anew import anew
 from kzproxy.errors.kinds import (
@@ -42,8 +43,6 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 0.2
-# Less prolongs nothing that anybody would notice.
-_SET_BACK = timedelta(seconds=1)
 
 
 class Administrator:
@@ -57,7 +56,7 @@ class Administrator:
         self._live = LiveLeases()
         self._restating: list[Restates] = []
         self._due = DueLeases()
-        self._latest = clock.now()
+        self._latest = LatestTime(clock.now())
         # When the freshest credential seen of each caller ends: a stream lives on when its client
         # shows a renewed token of the same sign-in on any other request (client-go does not
         # re-open streams when its token changes). One that says something else of the caller, such
@@ -253,8 +252,8 @@ class Administrator:
         """Judge again every lease that has ended, and cut what is no longer permitted."""
         now = self._clock.now()
         # Where the clock was set back, each ends by a time that was another's.
-        is_set_back = now < self._latest - _SET_BACK
-        self._latest = now if is_set_back else max(self._latest, now)
+        if is_set_back := self._latest.is_set_back(now):
+            self._latest.begin_anew(now)
         self._judge_soon(lease for lease in self._live if is_set_back or lease.until <= now)
         self._forget_callers(now)
 

@@ -22,13 +22,13 @@ from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.audit.events import EventLog
 from kzproxy.authentication.provider_errors import ProviderSilence
+from kzproxy.clock.settled import SettledClock
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from kzproxy.metrics.registry import Metrics
 from kzproxy.store.following import Following
 from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES, HeldLease
 from kzproxy.store.sealing import Sealer
-from kzproxy.store.settled import SettledClock
 from kzproxy.store.store import Store
 
 log = logging.getLogger(__name__)

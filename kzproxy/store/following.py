@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Protocol
 
+from kzproxy.clock.latest import LatestTime
+from kzproxy.clock.settled import SettledClock
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
-from kzproxy.store.settled import SettledClock
 from kzproxy.store.store import Change, Delete, Entry, Put, Store
 from kzproxy.store.unreadable import UnreadableEntries
 
@@ -21,8 +21,6 @@ OUT_OF_TOUCH_SECONDS = 15.0
 """What is remembered counts for no longer than this without a word of the store."""
 
 _SWEEP_SECONDS = 60.0
-# Less is how clocks are kept right, and hides nothing for long.
-_SET_BACK = timedelta(seconds=1)
 
 
 class View(Protocol):
@@ -52,7 +50,7 @@ class Following:
         self._views: list[View] = []
         self._revision = 0
         self._heard_at: float | None = None
-        self._latest = clock.now()
+        self._latest = LatestTime(clock.now())
         self._turn = asyncio.Lock()
         self._is_torn = False
         self._failed = ""
@@ -133,7 +131,8 @@ class Following:
                 log.exception("bug while all of each %s was read", view.kind)
                 failed = view.kind
         # Last: where one view could not be read, all that was missed is still missing.
-        self._revision, self._heard_at, self._latest = revision, began, now
+        self._revision, self._heard_at = revision, began
+        self._latest.begin_anew(now)
         self._failed, self._is_torn = failed, bool(failed)
 
     async def _read_on(self) -> bool:
@@ -141,8 +140,7 @@ class Following:
         began, now = self._clock.monotonic(), self._clock.now()
         found = await self._store.changes(self._revision)
         # What was over by a clock that was ahead is not, and no change tells of it.
-        is_set_back = now < self._latest - _SET_BACK
-        self._latest = max(self._latest, now)
+        is_set_back = self._latest.is_set_back(now)
         if found.gap or self._is_torn or is_set_back:
             await self._read_anew()
             return False

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kzproxy.store.settled import SETTLED_SECONDS, SettledClock
+from kzproxy.clock.settled import SETTLED_SECONDS, SettledClock
 from tests.authentication.manual_clock import ManualClock
 
 MINUTE = timedelta(minutes=1)
