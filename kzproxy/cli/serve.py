@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import sys
 from pathlib import Path
 
@@ -61,6 +62,9 @@ def command(
     drainTimeoutSeconds. Certificates, policy, authentication and kzproxy's own credential are read
     again when their files change, or on SIGHUP, which also opens the decision log anew.
     """
+    # Held back until somebody takes it, for its first effect is to kill: who renews a certificate
+    # does not ask whether the policy has been read yet.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     worker = None
     if number is not None and supervisor is not None:
         worker = Worker(number=number, supervisor_pid=supervisor[0], directory=supervisor[1])

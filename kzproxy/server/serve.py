@@ -271,5 +271,5 @@ def _on_signals(stopping: asyncio.Event, reloading: asyncio.Event, decisions: De
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_signal_handler(signal.SIGINT, stopping.set)
     loop.add_signal_handler(signal.SIGHUP, renew)
-    # A supervisor holds it back until there is somebody to take it.
+    # It was held back until there is somebody to take it.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

@@ -101,6 +101,8 @@ def _on_signals(supervisor: Supervisor) -> None:
     loop.add_signal_handler(signal.SIGTERM, supervisor.stop)
     loop.add_signal_handler(signal.SIGINT, supervisor.stop)
     loop.add_signal_handler(signal.SIGHUP, supervisor.signal, signal.SIGHUP)
+    # It was held back until there is somebody to take it.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 def _mistake(source: str, message: str) -> ConfigurationError:
