@@ -62,8 +62,8 @@ def command(
     if user and not command:
         raise click.UsageError("--as USER needs a command: kzproxy demo --as USER -- COMMAND ...")
     other = OtherCluster(kubeconfig=kubeconfig, context=context) if kubeconfig and context else None
-    place = DemoDirectory((directory or default_directory(os.environ)).absolute())
     try:
+        place = DemoDirectory((directory or default_directory(os.environ)).absolute())
         code = asyncio.run(_run(place, other, command, user or _USERS[0]))
     except CommandNotRun as failure:
         _complain(failure)

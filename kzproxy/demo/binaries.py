@@ -55,8 +55,14 @@ class Binaries:
 
 
 def _cache(environment: Mapping[str, str]) -> Path:
-    given = environment.get(CACHE_VARIABLE)
-    return Path(given or Path.home() / ".cache" / "kzproxy-build" / "controlplane").resolve()
+    if given := environment.get(CACHE_VARIABLE):
+        return Path(given).resolve()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        message = f"you have no home directory; set HOME, or {CACHE_VARIABLE}"
+        raise ControlPlaneError(message) from None
+    return (home / ".cache" / "kzproxy-build" / "controlplane").resolve()
 
 
 def _assets(directory: Path) -> Path:

@@ -154,11 +154,24 @@ class DemoDirectory:
 
 
 def default_directory(environment: Mapping[str, str]) -> Path:
-    """Return where the demo lives where ``--dir`` names nothing (XDG Base Directory)."""
+    """Return where the demo lives where ``--dir`` names nothing (XDG Base Directory).
+
+    Raises:
+        DemoFailure: Nothing says where.
+    """
     base = environment.get("XDG_STATE_HOME", "")
     # A relative path is to be ignored, says the specification.
-    home = Path(base) if base.startswith("/") else Path.home() / ".local" / "state"
+    home = Path(base) if base.startswith("/") else _home() / ".local" / "state"
     return home / "kzproxy" / "demo"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise DemoFailure(
+            "you have no home directory; set HOME, or name a place by --dir"
+        ) from None
 
 
 def _locked_soon(descriptor: int) -> bool:

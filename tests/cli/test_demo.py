@@ -1,5 +1,7 @@
 """The command line of ``kzproxy demo`` says what is wrong with it."""
 
+import pwd
+
 import pytest
 from click.testing import CliRunner
 
@@ -46,4 +48,22 @@ def test_a_control_plane_that_is_not_built_is_one_clear_line(tmp_path):
     result = CliRunner().invoke(command, arguments, env=environment)
     assert result.exit_code == 1
     assert "make controlplane" in result.output
+    assert result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "way_out"),
+    [([], "name a place by --dir"), (["--dir", "demo"], "KZPROXY_CONTROLPLANE_CACHE")],
+)
+def test_a_user_without_a_home_is_told_what_to_set(arguments, way_out, tmp_path, monkeypatch):
+    def unknown(user_id):
+        raise KeyError(user_id)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)  # As in a container that runs as any user.
+    for name in ("HOME", "XDG_STATE_HOME", "KZPROXY_CONTROLPLANE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments, "--", "true")
+    assert result.exit_code == 1
+    assert f"no home directory; set HOME, or {way_out}" in result.output
     assert result.output.count("\n") == 1
