@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# CPython's are 700, 10, 10 (gc.get_threshold).
-_GC_THRESHOLDS = (20_000, 20, 50)
 # CPython's is 5 ms (sys.getswitchinterval): what requests would wait for, each time that they turn
 # to the loop, while a thread reads a policy.
 _SWITCH_SECONDS = 0.001
@@ -234,14 +232,11 @@ async def _serve_until(
 def _spare_the_collector() -> None:
     """Take what lives as long as the process out of the garbage collector's rounds.
 
-    Requests make many short-lived objects and hardly a cycle. With the default thresholds a fifth
-    of the CPU of a small request went into looking for some: 397 microseconds, and 315 with the
-    collector off.
+    Those are few as it is: see ``cli.main``.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 class _Readiness:
