@@ -214,7 +214,7 @@ class Node:
 
     def _whole_characters(self, text: str) -> str:
         # YAML's \uD83D is half of a character, which no file or header can hold.
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             self.mistake("holds an escape for half a character; write the character itself")
             return ""
         return text
