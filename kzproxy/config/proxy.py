@@ -4,6 +4,7 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kzproxy.administrator.reasons import ReasonSettings
 from kzproxy.administrator.session import SessionSettings
@@ -26,8 +27,6 @@ from kzproxy.config.location import (
 from kzproxy.config.posture import load_posture
 from kzproxy.config.reserved_names import with_reserved_names
 from kzproxy.config.sessions import load_sessions
-from kzproxy.config.sign_in import SignInSettings, load_sign_in
-from kzproxy.config.signals import SignalSettings, load_signals
 from kzproxy.config.sources import Sources
 from kzproxy.config.store import StoreSettings, load_store
 from kzproxy.config.upstream import load_upstream
@@ -36,6 +35,10 @@ from kzproxy.policy.rules import AccessPolicySet
 from kzproxy.posture.settings import PostureSettings
 from kzproxy.transport.tls import ListenerTls
 from kzproxy.upstream.account import UpstreamSettings
+
+if TYPE_CHECKING:  # each is for those who configure it
+    from kzproxy.config.sign_in import SignInSettings
+    from kzproxy.config.signals import SignalSettings
 
 API_VERSION = "kzproxy.dev/v1"
 KIND = "ProxyConfiguration"
@@ -100,8 +103,8 @@ class ProxySettings:
     location: LocationSettings | None = None
     store: StoreSettings | None = None
     sessions: SessionSettings = field(default_factory=SessionSettings)
-    signals: SignalSettings | None = None
-    sign_in: SignInSettings | None = None
+    signals: "SignalSettings | None" = None
+    sign_in: "SignInSettings | None" = None
     limits: Limits
     drain: timedelta
 
@@ -270,9 +273,11 @@ class _Loader:
 
     def _signals(
         self, fields: dict[str, Node], issuers: tuple[JwtIssuerSettings, ...]
-    ) -> SignalSettings | None:
+    ) -> "SignalSettings | None":
         if "signals" not in fields:
             return None
+        from kzproxy.config.signals import load_signals  # for those who listen to any
+
         for name in ("store", "signIn"):
             if name not in fields:
                 fields["signals"].mistake(f"needs {name}: {_SIGNALS_NEED[name]}")
@@ -284,7 +289,9 @@ class _Loader:
         issuers: tuple[JwtIssuerSettings, ...],
         tls: ListenerTls,
         listen: Address,
-    ) -> SignInSettings:
+    ) -> "SignInSettings":
+        from kzproxy.config.sign_in import load_sign_in  # for those who sign people in
+
         if "store" not in fields:
             fields["signIn"].mistake("needs store, where sessions are kept")
         settings = load_sign_in(fields["signIn"], issuers, self._base, tls)

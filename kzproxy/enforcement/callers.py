@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from kzproxy.administrator.kept_signals import KeptSignals
 from kzproxy.administrator.lease import caller_of
 from kzproxy.administrator.restating import StatesDevice
-from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.sessions import session_id
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture
 from kzproxy.attributes.identity import Identity
@@ -29,6 +28,10 @@ from kzproxy.upstream.impersonation import (
     identity_block,
 )
 
+if TYPE_CHECKING:  # for those who keep sessions
+    from kzproxy.administrator.kept_signals import KeptSignals
+    from kzproxy.administrator.session_directory import SessionDirectory
+
 _BLOCKED = "blocked"  # the word of the registry for a device that is nobody's any more
 
 
@@ -50,9 +53,9 @@ class Callers:
     authenticator: Authenticates
     devices: DeviceAuthority | None
     device_facts: tuple[StatesDevice, ...] = ()
-    sessions: SessionDirectory | None = None
+    sessions: "SessionDirectory | None" = None
     follows_sessions: bool = False
-    signals: KeptSignals | None = None
+    signals: "KeptSignals | None" = None
     api_server: ApiServer
     send_uid: bool
     standings: Standings = field(default_factory=Standings, init=False, repr=False)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kzproxy.administrator.administrator import Administrator
-from kzproxy.administrator.kept_signals import KeptSignals
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.environment import Environment
@@ -55,7 +54,8 @@ from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 from kzproxy.transport.client_connection import Over
 from kzproxy.transport.exchange import Exchange
 
-if TYPE_CHECKING:  # the reader of databases is for those who name one
+if TYPE_CHECKING:  # each is for those who keep sessions, or name a database
+    from kzproxy.administrator.kept_signals import KeptSignals
     from kzproxy.location.locations import Locations
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ class EnforcementPoint:
     facts: FurtherFacts
     # None where kzproxy keeps no sessions.
     step_ups: StepUps | None = None
-    signals: KeptSignals | None = None
+    signals: "KeptSignals | None" = None
     # None where a connection says by itself whose it is.
     clients: ForwardedClients | None = None
     # None where nobody says where addresses are.

@@ -7,14 +7,17 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord
-from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.administrator.session_end import why_over
 from kzproxy.enforcement.own_endpoints import Asked
 from kzproxy.errors.kinds import BadRequest, NotServed
+
+if TYPE_CHECKING:  # for those who keep sessions
+    from kzproxy.administrator.session_directory import SessionDirectory
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _MAX_MESSAGE_CHARS = 200
@@ -75,7 +78,7 @@ class Sessions:
             they are told.
     """
 
-    directory: SessionDirectory
+    directory: "SessionDirectory"
     streams: Callable[[str], int]
     revoke_user: Callable[[str, str], Awaitable[None]]
 

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from kzproxy.administrator.session_directory import SessionDirectory
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.devices.device_record import DeviceRecord
 from kzproxy.devices.registry import DeviceRegistry
 from kzproxy.enforcement.shown_posture import ShownPosture, shown_posture
 from kzproxy.posture.book import PostureBook
+
+if TYPE_CHECKING:  # for those who keep sessions
+    from kzproxy.administrator.session_directory import SessionDirectory
 
 
 class ShownDevice(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
@@ -77,7 +80,7 @@ class Devices:
     """The devices, with the sessions on them."""
 
     registry: DeviceRegistry
-    sessions: SessionDirectory
+    sessions: "SessionDirectory"
     book: PostureBook
 
     def shown_whole(self, record: DeviceRecord, now: datetime) -> ShownDevice:

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
-from kzproxy.administrator.user_revocation import UserRevocation
 from kzproxy.audit.past_decisions import PastDecisions
 from kzproxy.enforcement.decision_endpoints import (
     DecisionsEndpoint,
@@ -38,15 +37,7 @@ def own_endpoints(
         kept: None where the configuration has no store.
         administrator: Knows what is under way.
     """
-    sessions = (
-        None
-        if kept is None
-        else Sessions(
-            directory=kept.sessions,
-            streams=administrator.streams_of,
-            revoke_user=UserRevocation(kept.following, kept.clock).revoke,
-        )
-    )
+    sessions = None if kept is None else _sessions(kept, administrator)
     by_name: dict[str, OwnEndpoint] = {
         "decisions": DecisionsEndpoint(past, judgement),
         "explanations": ExplanationsEndpoint(past, judgement, explainer),
@@ -59,6 +50,16 @@ def own_endpoints(
     if reasons is not None:
         by_name["reason"] = ReasonEndpoint(reasons)
     return OwnEndpoints(by_name)
+
+
+def _sessions(kept: "Kept", administrator: Administrator) -> Sessions:
+    from kzproxy.administrator.user_revocation import UserRevocation
+
+    return Sessions(
+        directory=kept.sessions,
+        streams=administrator.streams_of,
+        revoke_user=UserRevocation(kept.following, kept.clock).revoke,
+    )
 
 
 def _device_endpoints(kept: "Kept") -> dict[str, OwnEndpoint]:
