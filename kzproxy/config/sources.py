@@ -1,5 +1,6 @@
 """The files that a configuration was read from, and what they looked like then."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ class Stamp(NamedTuple):
     inode: int
     modified_ns: int
     size_bytes: int
+
+
+Looks = Mapping[Path, Stamp | None]
 
 
 class Sources:
@@ -34,7 +38,15 @@ class Sources:
 
     def changed(self) -> bool:
         """Whether any of them is not what it was."""
-        return any(_stamp(path) != before for path, before in self._stamps.items())
+        return self.differ(self.as_they_are())
+
+    def as_they_are(self) -> Looks:
+        """Look at all of them once more."""
+        return {path: _stamp(path) for path in self._stamps}
+
+    def differ(self, looks: Looks) -> bool:
+        """Whether, by ``as_they_are``, any of them is not what it was."""
+        return looks != self._stamps
 
 
 def _stamp(path: Path) -> Stamp | None:

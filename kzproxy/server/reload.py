@@ -1,9 +1,9 @@
 """Read the configuration again when a file of it changes, and put it in force whole or not at all.
 
 Files are looked at by ``stat`` twice a second: no watch can be lost, and it sees through the links
-of a ConfigMap. A change is left alone for one look, so that files which are written one after the
-other are mostly read together; one that is caught half-written fails, and is read again when it has
-changed again.
+of a ConfigMap. Changed files are left alone until two looks see the same, so that those which are
+written one after the other are mostly read together, and one that is being written in place is not
+read half-written: half of a policy is a policy, without its last rules.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
-from kzproxy.config.sources import Sources
+from kzproxy.config.sources import Looks, Sources
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.server.account_checks import check_account
 from kzproxy.server.generation import Generation, next_generation
@@ -38,14 +38,12 @@ class FileWatch:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._settling = False
+        self._seen: Looks = {}
 
     def due(self) -> bool:
-        """Look once; true at the second look that sees a change."""
-        changed = self._sources.changed()
-        due = changed and self._settling
-        self._settling = changed
-        return due
+        """Look once; true at the second look that sees the same change."""
+        before, self._seen = self._seen, self._sources.as_they_are()
+        return self._seen == before and self._sources.differ(before)
 
 
 class Reloader:

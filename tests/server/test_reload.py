@@ -367,3 +367,17 @@ def test_a_change_that_is_taken_back_before_the_second_look_is_none(tmp_path: Pa
     assert [watch.due(), watch.due()] == [False, False]
     os.utime(file, ns=(1, 1))
     assert [watch.due(), watch.due()] == [False, True]
+
+
+def test_a_file_that_is_still_being_written_is_not_read(tmp_path: Path) -> None:
+    """Half of a policy is a policy, without its last rules."""
+    file, sources = tmp_path / "a", Sources()
+    sources.look_at(file)
+    watch = FileWatch(sources)
+    with file.open("w") as writing:
+        for _ in range(5):
+            writing.write("- a rule\n")
+            writing.flush()
+            assert not watch.due()
+
+    assert watch.due()
