@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import sys
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ import click
 from kzproxy import __version__
 from kzproxy.clock.system import SystemClock
 from kzproxy.config.configured import Configured
+from kzproxy.server.diagnostic_log import on_standard_error
 from kzproxy.server.worker import Worker
 from kzproxy.transport.readiness import new_event_loop
 
@@ -93,6 +93,6 @@ def command(
 def _log_to_stderr(level: str, worker: Worker | None) -> None:
     who = "%(name)s" if worker is None else f"{worker.name} %(name)s"
     form = f"%(asctime)s %(levelname)s {who}: %(message)s"
-    logging.basicConfig(level=level.upper(), format=form, stream=sys.stderr)
+    logging.basicConfig(level=level.upper(), format=form, handlers=[on_standard_error()])
     # httpx logs every request at info; key refreshes are not news.
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -52,14 +52,14 @@ class ProxyProcess:
         self.launch()
         self.wait_until_ready()
 
-    def launch(self, stdout: int | None = None) -> None:
+    def launch(self, stdout: int | None = None, stderr: int | None = None) -> None:
         """Start it without waiting until it is ready; its output may go somewhere else."""
         command = [*self.program, "serve", "--config", str(self._file), *self._arguments]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
                 stdout=log if stdout is None else stdout,
-                stderr=log,
+                stderr=log if stderr is None else stderr,
                 stdin=subprocess.DEVNULL,
                 env=os.environ.copy(),
             )
