@@ -8,9 +8,9 @@ from pathlib import Path
 import click
 
 from kzproxy import __version__
+from kzproxy.cli.diagnostics import log_to_standard_error
 from kzproxy.clock.system import SystemClock
 from kzproxy.config.configured import Configured
-from kzproxy.server.diagnostic_log import on_standard_error
 from kzproxy.server.worker import Worker
 from kzproxy.transport.readiness import new_event_loop
 
@@ -68,7 +68,7 @@ def command(
     worker = None
     if number is not None and supervisor is not None:
         worker = Worker(number=number, supervisor_pid=supervisor[0], directory=supervisor[1])
-    _log_to_stderr(log_level, worker)
+    log_to_standard_error(log_level, worker)
     clock = SystemClock()
     if worker is not None or count == 1:
         configured = Configured.read(config_file)
@@ -88,11 +88,3 @@ def command(
 
         running = supervise(config_file, clock, count=count, log_level=log_level)
         raise SystemExit(asyncio.run(running))
-
-
-def _log_to_stderr(level: str, worker: Worker | None) -> None:
-    who = "%(name)s" if worker is None else f"{worker.name} %(name)s"
-    form = f"%(asctime)s %(levelname)s {who}: %(message)s"
-    logging.basicConfig(level=level.upper(), format=form, handlers=[on_standard_error()])
-    # httpx logs every request at info; key refreshes are not news.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
