@@ -17,7 +17,8 @@ from kzproxy.transport.peer import peer_address
 _OTHER_DESCRIPTORS = 128
 # A request under way holds two descriptors, the client's and one to kube-apiserver.
 _DESCRIPTORS_A_CONNECTION = 2
-# Where files are unlimited: about 100 KiB of memory each.
+# About 100 KiB of memory each, with what is behind a watch. In containers files are as good as
+# unlimited: a million, or a thousand times that.
 _BY_MEMORY = 50_000
 # An IPv6 site has a whole /64 (RFC 4291 section 2.5.1): counted singly, it had no limit.
 _IPV6_SITE_BITS = 64
@@ -116,11 +117,12 @@ class OpenConnections:
 
 
 def connections_by_open_files() -> int:
-    """Return how many connections the present limit on open files has room for, at least one."""
+    """Return how many connections the limit on open files has room for, from 1 to 50,000."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return _BY_MEMORY
-    return max(1, (files - _OTHER_DESCRIPTORS) // _DESCRIPTORS_A_CONNECTION)
+    room = (files - _OTHER_DESCRIPTORS) // _DESCRIPTORS_A_CONNECTION
+    return min(max(1, room), _BY_MEMORY)
 
 
 def _site(host: str) -> str:

@@ -206,6 +206,18 @@ def test_the_decision_log_is_rotated_before_its_volume_is_full() -> None:
     assert rotation["atMebibytes"] * (rotation["keep"] + 2) < 4 * 1024
 
 
+def test_its_memory_holds_as_many_connections_as_it_takes() -> None:
+    """Who begins a handshake is nobody yet: a flood of them must not have the pod killed."""
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+    limit = container["resources"]["limits"]["memory"]
+    assert limit.endswith("Mi")
+    (config,) = documents(CONFIG / "kzproxy.yaml")
+    at_rest_mebibytes = 100
+    kibibytes_each = 100
+    left = int(limit.removesuffix("Mi")) - at_rest_mebibytes
+    assert config["limits"]["connections"] * kibibytes_each <= left * 1024
+
+
 def test_probes_ask_the_operations_port_of_the_configuration() -> None:
     (container,) = deployment()["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}

@@ -69,3 +69,13 @@ def test_room_is_kept_for_both_sides_of_each_connection_and_for_files() -> None:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     assert connections_by_open_files() * 2 < files
+
+
+@pytest.mark.parametrize("files", [1 << 20, 1 << 30, resource.RLIM_INFINITY])
+def test_open_files_without_a_limit_worth_the_name_are_none_for_connections(
+    files: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As containers have them; each connection takes memory too."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+
+    assert connections_by_open_files() == 50_000
