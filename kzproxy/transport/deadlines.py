@@ -3,6 +3,8 @@
 import asyncio
 
 from kzproxy.clock.system import Clock
+from kzproxy.transport.broken import StreamBroken
+from kzproxy.transport.keepalive import UNHEARD_SECONDS
 from kzproxy.transport.tls_stream import TlsStream
 
 _SWEEP_SECONDS = 0.25
@@ -10,13 +12,20 @@ _SWEEP_SECONDS = 0.25
 # them, looking was most of what kzproxy did at rest. Every four seconds they are all the same, so
 # that no deadline is ever lost that somebody sets meanwhile.
 _SWEEPS_FOR_ALL = 16
+# Whether its peer is still heard of is asked of a share of all each of these times.
+_SHARES = 4
 
 
 class Deadlines:
-    """Fails streams whose ``deadline`` has passed, at most a quarter of a second late."""
+    """Fails streams whose ``deadline`` has passed, at most a quarter of a second late.
 
-    def __init__(self, clock: Clock) -> None:
+    So it does those whose peer has gone while something was on its way, within 16 seconds more than
+    ``unheard_seconds``.
+    """
+
+    def __init__(self, clock: Clock, *, unheard_seconds: float = UNHEARD_SECONDS) -> None:
         self._clock = clock
+        self._unheard_seconds = unheard_seconds
         # Not weakly: that weighs 0.2 KiB a stream, and each sweep would cost twice as much.
         self._streams: set[TlsStream] = set()
         self._resting: set[TlsStream] = set()
@@ -44,6 +53,7 @@ class Deadlines:
         if self._sweeps % _SWEEPS_FOR_ALL == 0:
             streams |= self._resting
             self._resting.clear()
+            self._end_unheard(self._sweeps // _SWEEPS_FOR_ALL % _SHARES)
         streams.difference_update([stream for stream in streams if stream.closed])
         for stream in [stream for stream in streams if stream.overdue(now)]:
             stream.fail(TimeoutError("deadline passed"))
@@ -51,6 +61,11 @@ class Deadlines:
             streams.discard(stream)
             self._resting.add(stream)
             stream.rest(self._resume)
+
+    def _end_unheard(self, share: int) -> None:
+        asked = [stream for stream in self._streams if stream.number % _SHARES == share]
+        for stream in [stream for stream in asked if stream.unheard_for(self._unheard_seconds)]:
+            stream.fail(StreamBroken("the peer has gone without a word"))
 
     def _look_again(self, stream: TlsStream) -> None:
         self._resting.discard(stream)

@@ -20,6 +20,7 @@ from array import array
 from typing import cast
 
 from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.transport.keepalive import unheard_seconds
 from kzproxy.transport.resetting import reset_on_close
 from kzproxy.transport.stall import Stall
 from kzproxy.transport.tls_resting import TlsResting
@@ -94,6 +95,19 @@ class TlsStream(TlsResting):
         if self._taken is not None:
             return self.receiving.seconds == math.inf
         return self._gone is not None
+
+    def unheard_for(self, seconds: float) -> bool:
+        """Whether what was sent is sent again for so long without a word of the peer's kernel."""
+        if self._closed:
+            return False
+        with contextlib.suppress(OSError):
+            return unheard_seconds(self._sock) >= seconds
+        return False
+
+    @property
+    def number(self) -> int:
+        """Of its descriptor; once it is closed somebody else's."""
+        return self._fd
 
     def _sends_in_vain(self, now: float) -> bool:
         if self._closed or self.sending.seconds == math.inf:

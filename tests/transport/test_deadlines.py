@@ -8,9 +8,10 @@ import pytest
 
 from kzproxy.clock.system import SystemClock
 from kzproxy.transport.broken import StreamBroken
-from kzproxy.transport.deadlines import _SWEEPS_FOR_ALL, Deadlines
+from kzproxy.transport.deadlines import _SHARES, _SWEEPS_FOR_ALL, Deadlines
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_stream import TlsStream
+from tests.servers.vanished import vanish
 from tests.transport.conftest import Pair
 
 
@@ -165,3 +166,48 @@ async def test_who_is_closed_at_rest_is_let_go(pair: Pair, deadlines: Deadlines)
     assert client.deadline == math.inf
     with pytest.raises(StreamBroken):
         await task
+
+
+async def test_who_is_gone_with_something_on_its_way_is_found_out_while_nothing_else_bounds_it(
+    pair: Pair,
+) -> None:
+    """A watch whose client sleeps: its wait for kube-apiserver, and its client's for it, rest."""
+    server, client = pair
+    deadlines = Deadlines(SystemClock(), unheard_seconds=0.5)
+    deadlines.keep(server)
+    gone: list[str] = []
+    server.watch(lambda: gone.append("gone"))
+    deadlines.sweep()
+    assert not is_looked_at(deadlines, server)
+    vanish(client.tls)
+    assert server.send_now(b"an event")
+
+    for _ in range(20):
+        sweep_all(deadlines)
+        if gone:
+            break
+        await asyncio.sleep(0.1)
+    assert gone
+    with pytest.raises(StreamBroken, match="without a word"):
+        await server.send(b"another")
+
+
+async def test_who_lives_and_reads_nothing_may_go_on_doing_so(pair: Pair) -> None:
+    server, client = pair
+    deadlines = Deadlines(SystemClock(), unheard_seconds=0.5)
+    deadlines.keep(server)
+    deadlines.keep(client)
+    sending = asyncio.get_running_loop().create_task(server.send(b"x" * (64 << 20)))
+
+    for _ in range(15):
+        await asyncio.sleep(0.1)
+        sweep_all(deadlines)
+    assert not sending.done()
+    sending.cancel()
+    await asyncio.wait([sending])
+
+
+def sweep_all(deadlines: Deadlines) -> None:
+    """Sweep until every stream's peer has been asked about."""
+    for _ in range(_SWEEPS_FOR_ALL * _SHARES):
+        deadlines.sweep()

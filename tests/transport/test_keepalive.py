@@ -1,6 +1,10 @@
+import contextlib
 import socket
+import time
 
-from kzproxy.transport.keepalive import keep_probing
+from kzproxy.transport.keepalive import keep_probing, unheard_seconds
+from tests.proxy.eventually import eventually
+from tests.servers.vanished import vanish
 from tests.transport.conftest import connected
 
 
@@ -34,3 +38,27 @@ def test_connections_inherit_it_from_the_socket_that_accepts_them() -> None:
                 ):
                     wanted = listening.getsockopt(level, option)
                     assert accepted.getsockopt(level, option) == wanted != 0
+
+
+def test_a_peer_that_went_while_something_is_on_its_way_is_not_heard_of() -> None:
+    """Which keep-alive does not find out: the kernel sends again instead, for 15 minutes."""
+    ours, theirs = connected()
+    with ours, theirs:
+        keep_probing(ours)
+        assert not unheard_seconds(ours)
+        vanish(theirs)
+        ours.send(b"an event")
+
+        eventually(lambda: unheard_seconds(ours) > 1)
+
+
+def test_a_peer_that_lives_and_reads_nothing_is_heard_of() -> None:
+    ours, theirs = connected()
+    with ours, theirs:
+        ours.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                ours.send(b"x" * 65536)
+        for _ in range(20):
+            time.sleep(0.1)
+            assert not unheard_seconds(ours)
