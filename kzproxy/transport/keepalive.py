@@ -14,9 +14,10 @@ import sys
 UNHEARD_SECONDS = 120.0
 """How long what was sent may be sent again without a word of the peer's kernel."""
 
-_IDLE_SECONDS = 60
+# Firewalls and load balancers forget a connection that says nothing, some of them after a minute.
+_IDLE_SECONDS = 30
 _INTERVAL_SECONDS = 15
-_PROBES = 4
+_PROBES = 6
 # struct tcp_info (linux/tcp.h), up to and with tcpi_last_ack_recv.
 _INFO_BYTES = 60
 _RETRANSMITS_AT = 2

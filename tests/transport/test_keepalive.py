@@ -21,6 +21,15 @@ def test_a_silent_peer_that_went_is_noticed_within_two_minutes() -> None:
         assert idle + interval * probes <= 120
 
 
+def test_a_path_that_forgets_who_says_nothing_for_a_minute_is_kept_open() -> None:
+    """A watch is silent for longer, and whoever speaks first afterwards is not heard."""
+    ours, theirs = connected()
+    with ours, theirs:
+        keep_probing(ours)
+
+        assert ours.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 30
+
+
 def test_connections_inherit_it_from_the_socket_that_accepts_them() -> None:
     """The listener sets it once: Linux clones its socket for each connection."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
