@@ -453,11 +453,11 @@ def _request(info: RequestInfo, arrival: Arrival) -> Request:
     resource, subresource, namespace, name = visible_all(
         (info.resource, info.subresource, info.namespace, info.name)
     )
-    is_foreign = info.verb == "proxy"
-    target = logged_target(info.target, of_another_application=is_foreign)
+    is_foreign, is_own = info.verb == "proxy", info.is_own
+    target = logged_target(info.target, of_another_application=is_foreign, is_own=is_own)
     received = target
     if arrival.target != info.target:
-        received = logged_target(arrival.target, of_another_application=is_foreign)
+        received = logged_target(arrival.target, of_another_application=is_foreign, is_own=is_own)
     return Request(
         method=method,
         target=target,

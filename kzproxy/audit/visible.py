@@ -75,6 +75,9 @@ _LOGGED_PARAMETERS = frozenset(
     }
 )
 
+# Those of kzproxy's own endpoints: whom an administrator asked for, and whose sessions they ended.
+_OWN_PARAMETERS = frozenset({"device", "ended", "message", "state", "user"})
+
 
 def visible(text: str, limit_chars: int = MAX_NAME_CHARS) -> str:
     r"""Return ``text`` cut at ``limit_chars``, with all that does not print written as an escape.
@@ -110,16 +113,19 @@ def visible_all(texts: tuple[str, ...]) -> tuple[str, ...]:
     return tuple([visible(text) for text in texts[:MAX_ITEMS]])
 
 
-def logged_target(target: str, *, of_another_application: bool = False) -> str:
+def logged_target(
+    target: str, *, of_another_application: bool = False, is_own: bool = False
+) -> str:
     """Return a canonical target as it may be written down.
 
     Of a command only its first word stays: what follows is the user's content. Parameters that
     Kubernetes does not define are masked, with their names; so is the whole query where it is meant
-    for an application behind ``*/proxy``.
+    for an application behind ``*/proxy``. Where the path ``is_own``, kzproxy's are kept instead.
     """
     path, question_mark, query = target.partition("?")
     if question_mark:
-        masked = MASK if query and of_another_application else _masked_query(query)
+        kept = _OWN_PARAMETERS if is_own else _LOGGED_PARAMETERS
+        masked = MASK if query and of_another_application else _masked_query(query, kept)
         path = f"{path}?{masked}"
     return visible(path, MAX_TARGET_CHARS)
 
@@ -132,13 +138,13 @@ def logged_raw_target(target: str) -> str:
     return visible(f"{path}{mark}{MASK}" if mark else path, MAX_TARGET_CHARS)
 
 
-def _masked_query(query: str) -> str:
+def _masked_query(query: str, kept: frozenset[str]) -> str:
     masked: list[str] = []
     command_seen = False
     for pair in query.split("&"):
         name, equals, _ = pair.partition("=")
         decoded = unquote_plus(name)
-        if pair and decoded not in _LOGGED_PARAMETERS:
+        if pair and decoded not in kept:
             masked.append(MASK)
         elif decoded == "command" and command_seen and equals:
             masked.append(f"{name}={MASK}")

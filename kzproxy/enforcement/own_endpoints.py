@@ -30,8 +30,7 @@ from kzproxy.errors.kinds import (
 from kzproxy.http.messages import Length, NoBody, RequestHead, ResponseHead
 from kzproxy.transport.exchange import Exchange
 
-_ROOT = "/kzproxy.dev"
-_PREFIX = f"{_ROOT}/v1/"
+_PREFIX = "/kzproxy.dev/v1/"
 _JSON = "application/json"
 _METHODS_WITH_BODY = frozenset({"PUT", "POST"})
 # What an endpoint is told is a sentence or two; never more than this, whatever it says of itself.
@@ -99,8 +98,8 @@ class OwnEndpoints:
 
     @staticmethod
     def owns(info: RequestInfo) -> bool:
-        """Whether the path is kzproxy's own; decided on the canonical path, before policy."""
-        return info.path == _ROOT or info.path.startswith(f"{_ROOT}/")
+        """Whether the path is kzproxy's own; decided before policy."""
+        return info.is_own
 
     async def serve(
         self,

@@ -78,6 +78,15 @@ def test_a_query_for_another_application_is_masked_whole(query: str) -> None:
     assert logged_target(f"{path}?", of_another_application=True) == f"{path}?"
 
 
+def test_of_kzproxys_own_endpoints_their_own_parameters_are_kept_and_no_others() -> None:
+    query = "user=idp%3Aolga&device=d1&message=lost&ended=true&state=pending&access_token=x&watch=1"
+    assert logged_target(f"/kzproxy.dev/v1/sessions?{query}", is_own=True) == (
+        "/kzproxy.dev/v1/sessions?user=idp%3Aolga&device=d1&message=lost&ended=true&state=pending"
+        f"&{MASK}&{MASK}"
+    )
+    assert logged_target("/api?user=x&message=y") == f"/api?{MASK}&{MASK}"
+
+
 def test_of_a_target_that_could_not_be_read_no_query_is_kept() -> None:
     assert logged_raw_target("/a\x00b?token=secret") == rf"/a\x00b?{MASK}"
 

@@ -130,6 +130,23 @@ def test_all_sessions_of_a_user_or_a_device_end_together(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "query"),
+    [
+        ("GET", "?user=t%3Afay&ended=true"),
+        ("DELETE", "?device=lost&message=laptop+lost"),
+        ("DELETE", "?user=t%3Afay&device=lost"),
+    ],
+)
+def test_the_log_says_whose_sessions_an_administrator_looked_at_or_ended(
+    world: World, method: str, query: str
+) -> None:
+    answer = ask(world, method, SESSIONS + query)
+    assert answer.status == 200
+    decision, _ = world.proxy.finished(answer.audit_id)
+    assert decision["request"]["target"] == SESSIONS + query
+
+
+@pytest.mark.parametrize(
     ("method", "target", "status"),
     [
         ("DELETE", SESSIONS, 400),
