@@ -119,8 +119,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         termination: How.
         status_code: What was answered; None where nothing was.
-        bytes_in: Body bytes from the client.
-        bytes_out: Body bytes to the client.
+        bytes_in: From the client, after the request's head.
+        bytes_out: To the client.
         seconds: From the arrival of the head to the last byte.
         message: Why, where the termination does not say all.
         cut: Where kzproxy ended it before its time.

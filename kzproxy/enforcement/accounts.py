@@ -59,8 +59,7 @@ class Accounts:
         if not case.recorded:
             self._record_abandoned(case)
         if case.owes_outcome:
-            stream = exchange.stream
-            outcome = case.outcome(ended, stream.bytes_received, stream.bytes_sent)
+            outcome = case.outcome(ended, exchange.bytes_taken, exchange.stream.bytes_sent)
             record = outcome_record(outcome, audit_id=case.audit_id, ended_at=self.clock.now())
             self.decisions.add_outcome(record)
 

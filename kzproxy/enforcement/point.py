@@ -174,13 +174,12 @@ class EnforcementPoint:
             self.accounts.close(exchange, case)
 
     def _open_case(self, exchange: Exchange) -> Case:
-        stream = exchange.stream
         return Case(
             audit_id=new_audit_id(),
             peer=exchange.peer,
             received_at=self.clock.now(),
             started=self.clock.monotonic(),
-            bytes_before=(stream.bytes_received, stream.bytes_sent),
+            bytes_before=(exchange.bytes_taken, exchange.stream.bytes_sent),
         )
 
     async def _serve(self, exchange: Exchange, case: Case) -> None:

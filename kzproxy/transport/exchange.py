@@ -100,6 +100,11 @@ class Exchange:
         """Whether the whole request has been read."""
         return self._decoder is not None and self._decoder.done
 
+    @property
+    def bytes_taken(self) -> int:
+        """Return how much has come on the connection up to where this request is read to."""
+        return self.stream.bytes_taken - len(self._rest)
+
     def take_rest(self) -> bytes:
         """Return the bytes that came after this request: the next one's, or an upgrade's."""
         rest, self._rest = self._rest, b""

@@ -50,6 +50,11 @@ class TlsReceiving(TlsSending):
         self._stash = b""
         self.bytes_received = 0
 
+    @property
+    def bytes_taken(self) -> int:
+        """Return how much of what was received somebody has been given."""
+        return self.bytes_received - len(self._stash)
+
     def receive_next(self) -> Coroutine[Any, Any, bytes]:
         """Do as ``receive`` does, where nothing is expected to be there yet.
 

@@ -200,6 +200,45 @@ def test_a_request_that_is_under_way_when_kzproxy_is_told_to_stop_is_its_connect
     assert world.proxy.wait() == 0
 
 
+BODY = b'{"kind":"Pod"}'
+CHUNKED = b"e\r\n" + BODY + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(f"Content-Length: {len(BODY)}", BODY), ("Transfer-Encoding: chunked", CHUNKED)],
+    ids=["length", "chunked"],
+)
+@pytest.mark.parametrize("split", ["together", "apart", "within"])
+def test_all_bytes_of_a_body_are_counted_however_it_comes_and_nothing_else_is(
+    scripted: Scripted, framing: str, body: bytes, split: str
+) -> None:
+    """Most clients send a small body in one piece with the head; what is pipelined is not its."""
+    proxy = scripted.world.proxy
+    head = request("POST", PODS, scripted.world.token("ned", "testers"), JSON, framing)
+    following = request("GET", POD, scripted.world.token("ned", "testers"))
+
+    def take(connection: Connection, received: bytes) -> None:
+        came = b"" if received.startswith(b"POST") else body
+        while not came.endswith(body[-5:]):  # Its framing may be another by now.
+            came += connection.body(1)
+        connection.send(answer(200, b"{}"))
+
+    scripted.api_server.script = take
+    with scripted.world.client() as client:
+        cut = {"together": 0, "apart": len(head), "within": len(head) + 3}[split]
+        whole = head + body + following
+        if cut:
+            client.send(whole[:cut])
+            time.sleep(0.2)
+        client.send(whole[cut:])
+        posted, got = client.answer(), client.answer()
+
+    assert (posted.status, got.status) == (200, 200)
+    assert proxy.finished(posted.audit_id)[1].get("bytes_in", 0) == len(body)
+    assert proxy.finished(got.audit_id)[1].get("bytes_in", 0) == 0
+
+
 def test_a_permit_that_the_disk_did_not_take_in_time_has_an_end(tmp_path: Path) -> None:
     """Its line is in the log all the same, and must not look as if it were still under way."""
     pipe = Pipe()
