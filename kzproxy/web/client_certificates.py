@@ -1,5 +1,6 @@
 """The certificates of clients: the one that came with a request, and the one that it is given."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -132,6 +133,12 @@ class ClientCertificates:
 def has_certificate(request: web.Request) -> bool:
     """Whether a certificate that TLS has verified came with a request."""
     return bool(presented_chain(request))
+
+
+def presented_digest(request: web.Request) -> str:
+    """Return the SHA-256 of the certificate that came with a request, hex; empty for none."""
+    chain = presented_chain(request)
+    return hashlib.sha256(chain[0]).hexdigest() if chain else ""
 
 
 def presented_chain(request: web.Request) -> tuple[bytes, ...]:

@@ -1,6 +1,5 @@
 """Who enrols a device: whoever the request's token says, with the certificate it is bound to."""
 
-import hashlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -10,7 +9,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.devices.device_record import Owner
 from kzproxy.devices.enrolment_request import Enroller
 from kzproxy.errors.kinds import Unauthenticated
-from kzproxy.web.client_certificates import presented_chain
+from kzproxy.web.client_certificates import presented_digest
 
 _SCHEME = "bearer"
 
@@ -51,7 +50,7 @@ class EnrollingCallers:
         if not token:
             return None
         caller = await self._authenticator().authenticate(token)
-        if caller.confirmation and caller.confirmation != _presented(request):
+        if caller.confirmation and caller.confirmation != presented_digest(request):
             raise Unauthenticated(
                 "the token is bound to another certificate than the one presented with it"
             )
@@ -73,9 +72,3 @@ def _token(request: web.Request) -> str:
     if len(headers) > 1 or scheme.lower() != _SCHEME or not token.strip():
         raise Unauthenticated("Authorization must be one bearer token")
     return token.strip()
-
-
-def _presented(request: web.Request) -> str:
-    """Return the SHA-256 of the certificate that the client has shown, hex; empty for none."""
-    chain = presented_chain(request)
-    return hashlib.sha256(chain[0]).hexdigest() if chain else ""

@@ -7,6 +7,7 @@ from aiohttp import web
 from kzproxy.administrator.end_event import end_event
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.audit.events import Event, EventLog
+from kzproxy.web.client_certificates import presented_digest
 from kzproxy.web.sign_in_desk import address_of, client_details, port_of
 
 BY = "sign-in"
@@ -33,6 +34,23 @@ class SessionEvents:
     async def renewed(self, request: web.Request, record: SessionRecord, certificate: str) -> None:
         """Say that a session is about to be renewed."""
         await self._write("auth.renewal", request, record, {"certificate": certificate})
+
+    async def not_renewed(
+        self, request: web.Request, session_id: str, record: SessionRecord | None, message: str
+    ) -> None:
+        """Say that a session was not renewed, by whoever came; it may be unknown here."""
+        told = end_event(session_id, record, message, by="")
+        shown = presented_digest(request)
+        await self._events.record_event(
+            replace(
+                told,
+                name="auth.renewal",
+                refused=True,
+                address=address_of(request),
+                port=port_of(request),
+                details=client_details(request) | ({"certificate": shown} if shown else {}),
+            )
+        )
 
     async def signed_out(self, request: web.Request, record: SessionRecord) -> None:
         """Say that a session is about to end because its user wants it."""

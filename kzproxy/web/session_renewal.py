@@ -53,6 +53,15 @@ class SessionRenewal:
             await self._catch_up()
             raise self._why_ended(token, presented, error) from error
 
+    async def write_refusal(self, request: web.Request, token: RenewalToken, message: str) -> None:
+        """Have it in the log that a session was not renewed: whose, and with what certificate.
+
+        Raises:
+            ServiceUnavailable: It cannot be written.
+        """
+        record = self._directory.find(token.session_id)
+        await self._events.not_renewed(request, token.session_id, record, message)
+
     async def _renewed(
         self,
         request: web.Request,

@@ -172,7 +172,7 @@ class TokenEndpoint:
                 " have it; sign in again with `kzproxy login`",
             ) from replay
         except (Unauthenticated, Forbidden) as error:
-            await self._desk.write_refusal(request, "auth.renewal", error.message)
+            await self._grants.renewal.write_refusal(request, token, error.message)
             raise
 
     async def _begun(

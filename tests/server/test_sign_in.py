@@ -347,6 +347,25 @@ def test_another_key_renews_nothing_and_ends_nothing(world: SignInWorld):
     machine.take(machine.renew())
 
 
+def test_the_log_says_whose_session_somebody_could_not_renew_and_what_they_showed(
+    world: SignInWorld,
+) -> None:
+    machine, thief = world.machine().signed_in(), world.machine().signed_in("developer")
+    for shown in (True, False):
+        thief.renew(machine.renewal, shown=shown)
+        refusal = world.events("auth.renewal")[-1]
+        assert refusal["refused"] is True
+        assert refusal["session"] == machine.session
+        assert refusal["user"]["name"] == "idp:operator"
+        assert refusal["source"]["address"] == "127.0.0.1"
+        presented = refusal["details"].get("certificate")
+        assert presented == (thief.thumbprint if shown else None)
+    thief.renew(f"{'0' * 32}.{'x' * 43}")
+    refusal = world.events("auth.renewal")[-1]
+    assert refusal["session"] == "0" * 32
+    assert "user" not in refusal
+
+
 def test_an_expired_certificate_is_said_to_be_one(world: SignInWorld):
     machine = world.machine().signed_in()
     machine.certify(not_after=datetime.now(UTC) - timedelta(hours=1))
