@@ -31,9 +31,9 @@ def summarize(record: Mapping[str, Any]) -> Summary:
         case "decision":
             text, tone = _decision(record), _tone(record)
         case "completed":
-            text, tone = _completed(record), Tone.QUIET
+            text, tone = _completed(record), _tone_of(record.get("termination"))
         case "signal.received":
-            text, tone = _signal(record), Tone.QUIET
+            text, tone = _signal(record), _tone_of(record.get("outcome"))
         case "signal.refused":
             text, tone = f"-- signal.refused{_details(record, _REFUSED_SIGNAL)}", Tone.BAD
         case "event":
@@ -47,6 +47,12 @@ _KEY_CHARS = 16
 _SHOWN_DETAILS = ("state", "how", "for_user")
 _REFUSED_SIGNAL = ("stream", "error", "message", "id", "address", "left_out")
 _LIFECYCLE = ("after", "refused", "lost", "torn_bytes", "kzproxy_version")
+# What was permitted and yet not served, or no longer; and a signal that is not taken.
+_NO = ("refused", "policy-cut", "not-allowed")
+
+
+def _tone_of(end: object) -> Tone:
+    return Tone.BAD if end in _NO else Tone.QUIET
 
 
 def _tone(record: Mapping[str, Any]) -> Tone:

@@ -47,7 +47,7 @@ def verify(files: tuple[Path, ...]) -> None:
 @command.command()
 @click.argument("file", type=_FILE)
 @click.option("-f", "--follow", is_flag=True, help="Go on as the file grows, also over rotations.")
-@click.option("--refused", is_flag=True, help="Only what was denied or refused.")
+@click.option("--refused", is_flag=True, help="Only what was denied, refused or cut.")
 def show(file: Path, *, follow: bool, refused: bool) -> None:
     """Show FILE with a line for each record."""
     colour = _colour()

@@ -75,6 +75,18 @@ def as_json(record: Record) -> dict[str, Any]:
             " subject=00u1 [applied] ends sessions Account locked sessions=2 id=24c6",
         ),
         (
+            SignalReceivedRecord(
+                ts=NOW,
+                stream="okta",
+                source="https://idp.example.com",
+                id="24c7",
+                event="session-revoked",
+                outcome="not-allowed",
+            ),
+            Tone.BAD,
+            "09:30:00.123 -- signal okta: session-revoked [not-allowed] id=24c7",
+        ),
+        (
             SignalRefusedRecord(ts=NOW, stream="okta", error="invalid_key", message="forged"),
             Tone.BAD,
             "09:30:00.123 -- signal.refused stream=okta error=invalid_key message=forged",

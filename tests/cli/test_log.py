@@ -108,6 +108,15 @@ def test_show_can_leave_out_what_was_permitted(log: Path) -> None:
     assert CliRunner().invoke(command, ["show", "--refused", str(log)]).output == ""
 
 
+def test_what_was_permitted_and_yet_refused_or_cut_is_not_left_out(log: Path) -> None:
+    """A request whose sign-in ended while it was written down; a stream that policy cut."""
+    ends = [b'"termination":"%b"' % end for end in (b"refused", b"policy-cut", b"client-gone")]
+    lines = [LINES[1].replace(b'"termination":"normal"', end) for end in ends]
+    log.write_bytes(b"".join([LINES[0], *lines]))
+    shown = CliRunner().invoke(command, ["show", "--refused", str(log)]).output.splitlines()
+    assert [line.split()[2] for line in shown] == ["refused", "policy-cut"]
+
+
 def test_the_schema_is_printed() -> None:
     assert json.loads(CliRunner().invoke(command, ["schema"]).output) == json_schema()
 
