@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,7 +34,12 @@ def verify(files: tuple[Path, ...]) -> None:
     """
     places: list[tuple[Path, int]] = [(files[0], 0)]
     try:
-        verified = verify_chain(_lines(files, places))
+        with files[-1].open("rb") as newest:  # Held: it may be moved away while others are read.
+            older = _lines(files[:-1], places)
+            verified = verify_chain(chain(older, _lines_in(files[-1], newest, places)))
+    except OSError as error:
+        file = error.filename or places[-1][0]
+        raise click.ClickException(f"{file}: {error.strerror}") from error
     except BrokenChain as broken:
         file, number = places[-1]
         raise click.ClickException(f"{file}:{number}: {broken.why}") from broken
@@ -89,9 +95,13 @@ def _lines(files: tuple[Path, ...], places: list[tuple[Path, int]]) -> Iterator[
     """Read ``files`` line by line; the last of ``places`` says where it is."""
     for file in files:
         with file.open("rb") as log:
-            for number, line in enumerate(log, start=1):
-                places[:] = [(file, number)]
-                yield line
+            yield from _lines_in(file, log, places)
+
+
+def _lines_in(file: Path, log: BinaryIO, places: list[tuple[Path, int]]) -> Iterator[bytes]:
+    for number, line in enumerate(log, start=1):
+        places[:] = [(file, number)]
+        yield line
 
 
 def _followed(file: Path) -> Iterator[bytes]:

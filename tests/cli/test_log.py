@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +61,41 @@ def test_files_of_a_rotation_are_verified_as_one_chain(log: Path) -> None:
     assert f"{old}:1: seq is 1, expected 7" in swapped.output
     alone = CliRunner().invoke(command, ["verify", str(log)])
     assert "goes on from line 4 of an earlier file" in alone.output
+
+
+def test_a_log_that_is_rotated_while_it_is_verified_is_whole(log: Path) -> None:
+    """To read the older files takes minutes: a broken chain would be a false alarm."""
+    log.write_bytes(b"".join(LINES[2:4]))
+    older = log.with_name("older")
+    os.mkfifo(older)
+
+    def write() -> None:
+        with older.open("wb") as file:  # Returns once it is being read.
+            rotated(log, LINES[4:])
+            file.write(b"".join(LINES[:2]))
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(write)
+        result = CliRunner().invoke(command, ["verify", str(older), str(log)])
+    assert result.exit_code == 0, result.output
+    assert "4 lines of worker 0, the chain is whole" in result.output
+
+
+def test_an_older_file_that_is_removed_meanwhile_is_said(log: Path) -> None:
+    log.write_bytes(b"".join(LINES[2:4]))
+    first, older = log.with_name("first"), log.with_name("older")
+    os.mkfifo(first)
+    older.touch()
+
+    def write() -> None:
+        with first.open("wb"):
+            older.unlink()
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(write)
+        result = CliRunner().invoke(command, ["verify", str(first), str(older), str(log)])
+    assert result.exit_code == 1
+    assert f"{older}: No such file or directory" in result.output
 
 
 def test_an_empty_log_is_whole(log: Path) -> None:
