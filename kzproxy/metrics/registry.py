@@ -96,12 +96,6 @@ class Metrics:
             ["stream"],
             registry=registry,
         )
-        self.stream_enabled = Gauge(
-            "kzproxy_signal_stream_enabled",
-            "Whether the transmitter says that it sends.",
-            ["stream"],
-            registry=registry,
-        )
         self.reverifications = Counter(
             "kzproxy_reverifications",
             "Times an identity provider was asked about a session, by what came of it.",

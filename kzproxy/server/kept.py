@@ -11,6 +11,7 @@ from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
 from kzproxy.administrator.restating import StatesDevice
 from kzproxy.administrator.session import SessionSettings
 from kzproxy.administrator.session_directory import SessionDirectory
+from kzproxy.administrator.signal_streams import SignalStreams
 from kzproxy.audit.events import EventLog
 from kzproxy.clock.system import Clock
 from kzproxy.config.store import StoreSettings
@@ -37,6 +38,7 @@ class Kept:
     devices: KeptDevices
     posture: KeptPosture
     signals: KeptSignals
+    streams: SignalStreams
     administrator: Administrator
     clock: Clock
 
@@ -131,6 +133,7 @@ def open_kept(
         posture=posture,
         # Last: it contradicts what others say of devices.
         signals=keep_signals(administrator, following, directory, are_taken=takes_signals),
+        streams=SignalStreams(following),
         administrator=administrator,
         clock=clock,
     )

@@ -120,6 +120,14 @@ def _kept(
         ("kind",),
         kept.following.unreadable.counts,
     )
+    if settings.signals is not None:
+        names = frozenset(one.source.name for one in settings.signals.streams)
+        metrics.follow_gauges(
+            "kzproxy_signal_stream_enabled",
+            "Whether the transmitter says that it sends.",
+            ("stream",),
+            lambda: kept.streams.enabled(names),
+        )
     return kept
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from kzproxy.administrator.signal_streams import SignalStreams
 from kzproxy.administrator.signals import Signals
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.logout_token import LogoutTokenVerifier
@@ -50,7 +51,9 @@ def signal_receivers(
     settings: SignalSettings, kept: Kept, services: Services, present: Present
 ) -> SignalReceivers:
     """Put them together; ``present`` is the configuration in force."""
-    streams = {one.source.name: _stream(one, services.clock) for one in settings.streams}
+    streams = {
+        one.source.name: _stream(one, kept.streams, services.clock) for one in settings.streams
+    }
     signals = Signals(
         store=kept.store,
         following=kept.following,
@@ -85,12 +88,13 @@ def signal_receivers(
     )
 
 
-def _stream(settings: StreamSettings, clock: Clock) -> Stream:
+def _stream(settings: StreamSettings, said: SignalStreams, clock: Clock) -> Stream:
     keys = IssuerKeys(settings.transmitter, clock)
     return Stream(
         source=settings.source,
         verifier=SecurityEventVerifier(settings.transmitter, keys, clock),
         authorization=settings.authorization,
+        said=said,
         critical_members=settings.critical_members,
         state=settings.state,
     )

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from kzproxy.administrator.caep import NotForUs, read_signal
 from kzproxy.administrator.signal import SignalSource
+from kzproxy.administrator.signal_streams import SignalStreams
 from kzproxy.administrator.signals import Outcome, Signals
 from kzproxy.audit.decision_log import DecisionLog
 from kzproxy.audit.records import signal_record
@@ -53,6 +54,7 @@ class Stream:
         source: Who, and whom it may speak of.
         verifier: Of its events.
         authorization: The value of ``Authorization`` that it was given.
+        said: Where it is noted what they say of the stream itself.
         critical_members: Those members of complex subjects that it calls critical.
         state: What a verification event must say; empty where nothing was asked for.
     """
@@ -60,6 +62,7 @@ class Stream:
     source: SignalSource
     verifier: SecurityEventVerifier
     authorization: str = field(repr=False)
+    said: SignalStreams
     critical_members: frozenset[str] = frozenset()
     state: str = field(default="", repr=False)
 
@@ -151,10 +154,10 @@ class EventReceiver:
             await self._note(event, stream, "applied", "shows that the stream works")
             return
         status = str(event.members.get("status", ""))[:32]
-        self._metrics.stream_enabled.labels(name).set(status == "enabled")
         if status != "enabled":
             _log.warning("stream %s: its transmitter says that it is %s", name, status)
         await self._note(event, stream, "applied", f"the stream is {status}")
+        await stream.said.note(name, enabled=status == "enabled")
 
     async def _note(self, event: SecurityEvent, stream: Stream, outcome: str, effect: str) -> None:
         """Write down an event that changes nothing about anybody."""

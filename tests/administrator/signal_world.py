@@ -11,6 +11,7 @@ from kzproxy.administrator.kept_signals import keep_signals
 from kzproxy.administrator.lease import Ending, Lease
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.signal import Signal, SignalKind, SignalSource, SignalSubject
+from kzproxy.administrator.signal_streams import SignalStreams
 from kzproxy.administrator.signals import Outcome, Signals
 from kzproxy.administrator.trust import Trust
 from kzproxy.attributes.attributes import Attributes
@@ -74,6 +75,7 @@ class Worker:
         self.sessions.on_change(self.administrator.judge_sessions_again)
         self.administrator.consult(self.sessions)
         self.views = keep_signals(self.administrator, self.kept.following, self.sessions)
+        self.streams = SignalStreams(self.kept.following)
         self.log_file = directory / f"decisions.{number}.jsonl"
         self.decisions = DecisionLog.open(
             DecisionLogSettings(file=self.log_file, stdout=False), clock

@@ -29,6 +29,7 @@ from kzproxy.demo.loopback_ports import free_ports
 from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
+from tests.proxy.eventually import eventually
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.json_lines import json_lines
 from tests.proxy.process import running_proxy
@@ -39,6 +40,7 @@ from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import scripted_api_server
 
 CAEP = "https://schemas.openid.net/secevent/caep/event-type/"
+SSF = "https://schemas.openid.net/secevent/ssf/event-type/"
 LOGOUT = "http://schemas.openid.net/event/backchannel-logout"
 AUTHORIZATION = "Bearer of the transmitter"
 WATCH = "/api/v1/namespaces/dev/pods?watch=true"
@@ -58,14 +60,16 @@ class Signalled:
     def settings(self) -> ProxySettings:
         return load_proxy_settings(self.world.directory / "kzproxy.yaml")
 
-    def event(self, name: str, subject: dict[str, Any], **members: object) -> str:
+    def event(
+        self, name: str, subject: dict[str, Any], *, prefix: str = CAEP, **members: object
+    ) -> str:
         """Sign an event of the issuer's."""
         claims: dict[str, object] = {
             "aud": self.url,
             "iat": int(time.time()),
             "jti": uuid.uuid4().hex,
             "sub_id": subject,
-            "events": {CAEP + name: members},
+            "events": {prefix + name: members},
         }
         return self.world.issuer.token(claims, typ="secevent+jwt")
 
@@ -267,6 +271,30 @@ def test_what_is_forged_changes_nothing(signalled: Signalled) -> None:
     assert {"invalid_key", "invalid_request"} <= refused
     metrics = signalled.world.proxy.ops("/metrics")[1]
     assert 'outcome="refused",stream="idp"' in metrics
+
+
+SENT = 'kzproxy_signal_stream_enabled{stream="idp"}'
+
+
+def test_whether_a_stream_is_sent_is_its_transmitters_last_word_whichever_worker_heard_it(
+    signalled: Signalled,
+) -> None:
+    """Each worker remembered its own: of a pause it may have heard, and not of its end."""
+    stream = {"format": "opaque", "id": "stream-1"}
+
+    def says(status: str) -> None:
+        event = signalled.event("stream-updated", stream, prefix=SSF, status=status)
+        assert signalled.push(event).status_code == 202
+
+    def shown() -> list[str]:
+        lines = signalled.world.proxy.ops("/metrics")[1].splitlines()
+        return [line.split()[1] for line in lines if line.startswith(SENT)]
+
+    for _ in range(STREAMS):  # at all workers
+        says("paused")
+    eventually(lambda: shown() == ["0.0"])
+    says("enabled")
+    eventually(lambda: shown() == ["1.0"])
 
 
 # Sessions

@@ -59,6 +59,7 @@ class Receiving:
             source=SignalSource(name=name, issuer=settings.issuer, users_of=(IDP,), **source),
             verifier=SecurityEventVerifier(settings, self.keys, self.worker.clock),
             authorization=AUTHORIZATION,
+            said=self.worker.streams,
             critical_members=critical,
             state=state,
         )

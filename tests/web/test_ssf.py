@@ -418,13 +418,16 @@ async def test_a_verification_with_another_state_is_refused(
     assert (await receiver.post(right))[0] == 202
 
 
-async def test_a_stream_that_is_paused_is_shown(receiver: Receiving) -> None:
+async def test_a_stream_that_is_paused_is_known_until_it_is_enabled_again(
+    receiver: Receiving,
+) -> None:
     stream = {"format": "opaque", "id": "stream-1"}
-    event = receiver.event(
-        SSF + "stream-updated", sub_id=stream, members={"status": "paused", "reason": "x"}
-    )
-    assert (await receiver.post(event))[0] == 202
-    assert 'kzproxy_signal_stream_enabled{stream="idp"} 0.0' in receiver.shown
+    for status, enabled in (("paused", 0), ("disabled", 0), ("enabled", 1)):
+        event = receiver.event(
+            SSF + "stream-updated", sub_id=stream, members={"status": status, "reason": "x"}
+        )
+        assert (await receiver.post(event))[0] == 202
+        assert receiver.worker.streams.enabled({"idp"}) == {("idp",): enabled}
 
 
 async def test_a_new_key_is_fetched_once_and_not_for_each_event(
