@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import ssl
 import time
@@ -49,12 +50,16 @@ async def served(
 
 def connected(port: int, header: bytes, context: ssl.SSLContext) -> ssl.SSLSocket:
     sock = socket.create_connection(("127.0.0.1", port), timeout=5)
-    sock.sendall(header)
-    tls = context.wrap_socket(sock, server_hostname="localhost", do_handshake_on_connect=False)
     try:
+        sock.sendall(header)
+        sock = tls = context.wrap_socket(
+            sock, server_hostname="localhost", do_handshake_on_connect=False
+        )
         tls.do_handshake()
-    except BaseException:
-        tls.close()
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.ENOTCONN:  # it was reset before TLS began
+            raise ConnectionResetError(str(error)) from error
         raise
     return tls
 
