@@ -122,7 +122,7 @@ def test_a_renewal_leaves_the_certificate_as_it_is(session: SessionPlugin) -> No
         after = session.status()
         assert after["clientCertificateData"] == before["clientCertificateData"]
         assert after["clientKeyData"] == before["clientKeyData"]
-    assert all("csr" not in form for form in session.stand_in.renewals)
+    assert ["csr" in form for form in session.stand_in.renewals] == [False] * 3
 
 
 def test_a_certificate_in_the_last_third_of_its_life_is_renewed_once(
@@ -151,7 +151,7 @@ def test_a_clock_that_is_wrong_does_not_renew_the_certificate_each_time(
     old = session.status()
     session.let_time_pass()
     assert session.status()["clientCertificateData"] == old["clientCertificateData"]
-    assert all("csr" not in form for form in session.stand_in.renewals)
+    assert ["csr" in form for form in session.stand_in.renewals] == [False]
     assert session.tabs == 1
 
 
