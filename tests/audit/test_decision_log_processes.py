@@ -103,7 +103,8 @@ async def test_a_copy_that_nobody_reads_holds_up_nothing_and_says_what_it_lacks(
     copy = await process.stdout.read()
     await process.wait()
     assert dropped > 0
-    sequence = [json.loads(line)["seq"] for line in copy.splitlines() if line.endswith(b"}")]
+    *whole, _ = copy.split(b"\n")  # the last may have been given up in the middle
+    sequence = [json.loads(line)["seq"] for line in whole]
     assert len(sequence) < 16003
     assert sequence == sorted(set(sequence))
     assert [line["kind"] for line in lines_of(path)].count("decision") == 8000

@@ -31,13 +31,13 @@ class Pipe:
             pass
 
     def records(self) -> list[dict[str, Any]]:
-        """Read all there is, and return the records so far."""
+        """Read all there is, and return the records so far, but for one that is being written."""
         try:
             while data := os.read(self.reader, 65536):
                 self._read += data
         except BlockingIOError:
             pass
-        lines = self._read.splitlines()
+        lines = self._read.split(b"\n")[:-1]
         return [json.loads(line[line.index(b"{") :]) for line in lines if b"{" in line]
 
     def outcome(self) -> dict[str, Any]:
