@@ -124,7 +124,7 @@ def test_another_database_judges_requests_and_live_streams_at_once(located: Scri
             begun = time.monotonic()
             while more := client.tls.recv(65536):
                 received += more
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 10, "kube-apiserver ended it"
     finally:
         located.api_server.script = script
     assert b'"code":403' in received

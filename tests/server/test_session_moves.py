@@ -80,7 +80,7 @@ def test_the_streams_of_a_session_that_turns_up_elsewhere_end(tmp_path: Path) ->
             received = b""
             while more := stream.tls.recv(65536):
                 received += more
-            assert time.monotonic() - begun < 2
+            assert time.monotonic() - begun < 10, "kube-apiserver ended it"
             assert bystander.is_quiet()
 
         words = f"signed in from {HOME}, and is at {AWAY}"
