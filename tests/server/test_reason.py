@@ -74,7 +74,8 @@ def test_every_worker_has_what_one_was_told(world: World) -> None:
     given = ask(world, token, "PUT", {"reason": " INC-123 disk full ", "seconds": 600})
     assert given.status == 200
     assert given.json["reason"] == "INC-123 disk full"
-    answers = [ask(world, token, "GET") for _ in range(12)]
+    # The kernel gives each connection to one of the two: all to one, once in 2**31 times.
+    answers = [ask(world, token, "GET") for _ in range(32)]
     assert {answer.json["endsAt"] for answer in answers} == {given.json["endsAt"]}
     asking = {answer.audit_id for answer in answers}
     workers = {record["worker"] for record in records(world) if record.get("audit_id") in asking}
@@ -112,9 +113,9 @@ def test_it_is_of_one_sign_in_on_one_device(world: World) -> None:
 
 def test_it_ends_by_itself(world: World) -> None:
     token = world.token("ephraim")
-    ask(world, token, "PUT", {"reason": "short", "seconds": 1})
+    ask(world, token, "PUT", {"reason": "short", "seconds": 3})
     assert ask(world, token, "GET").json["reason"] == "short"
-    time.sleep(1.1)
+    time.sleep(3.1)
     assert ask(world, token, "GET").json["reason"] == ""
 
 
