@@ -67,6 +67,16 @@ async def test_the_file_is_its_owners_alone(store: SqliteStore, path: Path):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
+async def test_what_was_written_is_on_the_disk_and_nobody_who_reads_holds_it_up(
+    store: SqliteStore, other: SqliteStore
+):
+    """A revocation that was answered for is there after a power cut."""
+    for each in (store, other):
+        asked = each._connection.execute
+        assert asked("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert asked("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
 async def test_entries_are_of_one_kind_by_key(store: SqliteStore):
     await store.write(put("b"), put("a"), Put(kind="other", key="c", value=b"3"))
     assert [entry.key for entry in await store.entries("thing")] == ["a", "b"]
@@ -152,6 +162,18 @@ async def test_whoever_is_too_far_behind_is_told_so(
     found = await store.changes(start)
     assert found.gap
     assert found.revision == await store.revision()
+
+
+async def test_whoever_lacks_a_single_change_that_is_kept_no_longer_is_told_so(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    """A revocation may be the one; whoever lacks none of those reads nothing anew."""
+    monkeypatch.setattr(sqlite, "KEPT_CHANGES", 3)
+    revisions = [await store.write(put(str(number))) for number in range(6)]
+    assert (await store.changes(revisions[1])).gap
+    found = await store.changes(revisions[2])
+    assert not found.gap
+    assert [change.revision for change in found.changes] == revisions[3:]
 
 
 async def test_a_revision_is_never_given_twice(store: SqliteStore):
