@@ -86,7 +86,11 @@ class DueSessions:
             self._wait(session_id, now)
 
     def take(
-        self, count: int, now: datetime, may_ask: Callable[[str], bool]
+        self,
+        count: int,
+        now: datetime,
+        may_ask: Callable[[str], bool],
+        rank: Callable[[SessionRecord], int] = lambda _: 0,
     ) -> list[SessionRecord]:
         """Take sessions that are due, at most ``count``: those that were used last first.
 
@@ -96,6 +100,7 @@ class DueSessions:
             count: How many.
             now: Aware, UTC.
             may_ask: Whether anything may be asked of the provider of an issuer just now.
+            rank: Those of a higher one come first, whenever they were used.
         """
         if now < self._latest:
             self._look_anew(now)
@@ -103,7 +108,7 @@ class DueSessions:
         self._make_ready(now)
         asked = [ids for issuer, ids in self._ready.items() if ids and may_ask(issuer)]
         records = filter(None, (self._directory.find(one) for ids in asked for one in ids))
-        taken = heapq.nlargest(count, records, key=lambda one: one.seen_at)
+        taken = heapq.nlargest(count, records, key=lambda one: (rank(one), one.seen_at))
         for record in taken:
             self._discard(record.id)
             del self._due[record.id]

@@ -189,7 +189,10 @@ class Reverification:
         if self._is_behind or not self._lease.is_held():
             return
         for record in self._due.take(
-            self._may_begin(), self._with.clock.now(), lambda one: self._pace_of(one).may_begin()
+            self._may_begin(),
+            self._with.clock.now(),
+            lambda issuer: self._pace_of(issuer).may_begin(),
+            lambda one: self._pace_of(one.issuer).rank(one.id),
         ):
             pace = self._pace_of(record.issuer)
             if record.id in self._asked_about or not pace.may_begin():
@@ -208,12 +211,12 @@ class Reverification:
 
     async def _ask(self, record: SessionRecord, pace: ProviderPace) -> None:
         """Ask about one session; sees to its own errors."""
-        outcome = Outcome.FAILED
+        outcome, retry = Outcome.FAILED, self._retry
         try:
             outcome = await self._outcome(record)
         except ProviderSilence as silence:
             outcome = Outcome.SILENT
-            self._tell_silence(record, pace, silence)
+            retry = self._tell_silence(record, pace, silence)
         except ServiceUnavailable as error:
             log.warning("session %s could not be ended: %s", record.id, error.detail)
         except Exception:
@@ -223,7 +226,7 @@ class Reverification:
             self._tell_answer(record, pace, outcome)
             self._with.metrics.reverifications.labels(outcome.value).inc()
             failed = outcome in (Outcome.SILENT, Outcome.FAILED)
-            self._due.schedule(record.id, self._retry_at(record) if failed else None)
+            self._due.schedule(record.id, self._retry_at(record, retry) if failed else None)
 
     async def _outcome(self, record: SessionRecord) -> Outcome:
         cause = self._over(record)
@@ -249,7 +252,15 @@ class Reverification:
 
     def _tell_silence(
         self, record: SessionRecord, pace: ProviderPace, silence: ProviderSilence
-    ) -> None:
+    ) -> timedelta:
+        """Tell of it, and return how long the next question about this session is to wait."""
+        if pace.silent_about(record.id) and not silence.for_all:
+            pace.ended()
+            log.warning(
+                "%s gives no usable answer about session %s of %s, and does about others: %s",
+                *(record.issuer, record.id, record.username, silence),
+            )
+            return 4 * self._retry  # it may fail so for hours
         # Thousands of sessions may wait for one provider, and one line says it.
         if pace.silent(silence.retry_after):
             settings = self._with.directory.settings
@@ -260,11 +271,12 @@ class Reverification:
                 settings.reverify + settings.grace,
                 silence,
             )
+        return self._retry
 
     def _tell_answer(self, record: SessionRecord, pace: ProviderPace, outcome: Outcome) -> None:
         match outcome:
             case Outcome.CONFIRMED | Outcome.REFUSED:
-                if pace.answered():
+                if pace.answered(record.id):
                     log.info("%s answers again", record.issuer)
             case Outcome.FAILED | Outcome.OVER:
                 pace.ended()
@@ -280,10 +292,13 @@ class Reverification:
             return SessionEnd.IDLE
         return None
 
-    def _retry_at(self, record: SessionRecord) -> datetime:
+    @property
+    def _retry(self) -> timedelta:
+        return min(self._limits.retry, self._with.directory.settings.reverify / 4)
+
+    def _retry_at(self, record: SessionRecord, retry: timedelta) -> datetime:
         # After half of the time at least, and not all at the same time.
         share = 0.5 + zlib.crc32(record.id.encode()) % 1000 / 2000
-        retry = min(self._limits.retry, self._with.directory.settings.reverify / 4)
         return self._with.clock.now() + retry * share
 
     def _may_begin(self) -> int:

@@ -31,11 +31,16 @@ class ProviderSilence(Exception):
 
     Attributes:
         retry_after: How long the provider wants to be left alone; None where it does not say.
+        for_all: Whether it would say nothing about anybody else now either: it was not reached, is
+            too slow, or says that it is busy. Elsewhere it may be about this one question alone.
     """
 
-    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self, message: str, *, retry_after: timedelta | None = None, for_all: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.for_all = for_all
 
 
 def told(text: object) -> str:

@@ -17,7 +17,7 @@ from kzproxy.authentication.provider_settings import DEFAULT_PROVIDER_LIMITS, Pr
 from kzproxy.transport.tls import trusting
 
 # Those that say nothing about the question but "not now" (RFC 9110 section 15, RFC 6585 section 4).
-_LATER = frozenset({408, 425, 429})
+_LATER = frozenset({408, 425, 429, 502, 503, 504})
 _SECONDS = re.compile(r"[0-9]{1,6}")
 
 
@@ -82,7 +82,7 @@ class ProviderHttp:
                 return Answer(status=response.status, document=_document(url, response, body))
         except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as error:
             why = f"{type(error).__name__}: {error}".removesuffix(": ")
-            raise ProviderSilence(f"{url}: {why}") from error
+            raise ProviderSilence(f"{url}: {why}", for_all=True) from error
 
     async def _body(self, url: str, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -115,7 +115,11 @@ def _refuse_unusable(url: str, response: aiohttp.ClientResponse) -> None:
     status = response.status
     if status in _LATER or status >= 500 or not (200 <= status < 300 or status >= 400):
         # A redirect is not followed: it would take the secret to a place nobody named.
-        raise ProviderSilence(f"{url}: the answer is {status}", retry_after=_retry_after(response))
+        raise ProviderSilence(
+            f"{url}: the answer is {status}",
+            retry_after=_retry_after(response),
+            for_all=status in _LATER,
+        )
     if response.headers.get("content-encoding", "identity") != "identity":
         raise ProviderSilence(f"{url}: the answer is compressed, which was not asked for")
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from kzproxy.administrator.provider_pace import ProviderPace
+from kzproxy.administrator.provider_pace import MAX_UNANSWERED, ProviderPace
 from tests.authentication.manual_clock import ManualClock
 
 
@@ -68,3 +68,32 @@ def test_a_pause_that_is_asked_for_is_given_within_a_bound(pace, clock, wished, 
     asked(pace)
     pace.silent(timedelta(seconds=wished))
     assert seconds_of_silence(pace, clock) == pause
+
+
+def test_a_silence_about_one_session_alone_is_told_from_that_of_the_provider(pace):
+    asked(pace)
+    assert not pace.silent_about("one"), "it may be silent about all"
+    pace.silent()
+    pace.answered("another")
+    assert not pace.silent_about("a third"), "it has not answered since"
+    assert pace.silent_about("one")
+    assert not pace.silent_about("one"), "it has not answered since"
+    pace.answered("one")
+    assert not pace.silent_about("one"), "it was answered about meanwhile"
+
+
+def test_a_silent_provider_is_tried_with_those_it_was_not_asked_about(pace):
+    for session in ("one", "two", "one"):
+        pace.silent_about(session)
+    assert pace.rank("one") == pace.rank("two") == pace.rank("new")
+    asked(pace)
+    pace.silent()
+    assert pace.rank("new") > pace.rank("two") > pace.rank("one")
+
+
+def test_it_is_remembered_of_so_many_sessions_that_nothing_was_heard(pace):
+    for number in range(MAX_UNANSWERED + 1):
+        pace.silent_about(str(number))
+    pace.answered("another")
+    assert not pace.silent_about("0")
+    assert pace.silent_about(str(MAX_UNANSWERED))

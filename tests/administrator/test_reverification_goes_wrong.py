@@ -551,3 +551,32 @@ async def test_a_provider_that_asks_for_a_pause_has_one(worker, person, client, 
     clock.advance(timedelta(seconds=2))
     await worker.turn()
     assert worker.outcomes("confirmed") == 1
+
+
+async def test_people_about_whom_a_provider_fails_keep_nobody_else_from_being_confirmed(
+    worker, person, client, clock, provider
+):
+    # Dex answers 500 about each whose account is gone, as if it were itself out of order.
+    gone, there = [], []
+    for number in range(60):
+        one = await signed_in(client, person)
+        is_gone = number % 10 == 0
+        record = await worker.begin(one, number, seen_at=clock.now() + is_gone * MINUTE)
+        (gone if is_gone else there).append((record, one.refresh_token))
+    dead = {token for _, token in gone}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        form = await request.post()
+        if form.get("refresh_token") in dead:
+            return web.json_response({"error": "invalid_request"}, status=500)
+        return await person.answer(request)
+
+    provider.answers["token"] = answer
+    for _ in range(600):
+        clock.advance(timedelta(seconds=1))
+        await worker.turn()
+    for record, _ in there:
+        assert clock.now() - worker.found(record).verified_at < 2 * MINUTE
+    for record, _ in gone:
+        with pytest.raises(Unauthenticated, match="could not be asked"):
+            worker.identity(record)
