@@ -12,9 +12,20 @@ from dataclasses import dataclass
 from kzproxy.attributes.target import check_suffix, decode_segment, encode_segment
 from kzproxy.errors.kinds import BadRequest, NotServed
 
-# Paths that clients ask for, or kube-apiserver grants to everyone, with the slash at the end.
+# Paths that clients ask for, or RBAC's own roles grant, with the slash at the end.
 SLASHED_PATHS = frozenset(
-    {"/", "/api/", "/apis/", "/logs/", "/openapi/", "/openapi/v2/", "/openapi/v3/", "/version/"}
+    {
+        "/",
+        "/.well-known/openid-configuration/",
+        "/api/",
+        "/apis/",
+        "/logs/",
+        "/openapi/",
+        "/openapi/v2/",
+        "/openapi/v3/",
+        "/openid/v1/jwks/",
+        "/version/",
+    }
 )
 # Further ones, of each group and version: generated clients ask for what is served there, as in
 # AppsV1Api().get_api_resources(). What Go leaves of them is too short to address a resource.

@@ -72,6 +72,8 @@ OUTSIDE = [
     ("A1-openapi", "GET", "/openapi/v3/apis/apps/v1?hash=A1", "/openapi/v3/apis/apps/v1"),
     ("A1-openapi-slash", "GET", "/openapi/v2/", "/openapi/v2/"),
     ("A1-version-slash", "HEAD", "/version/", "/version/"),
+    ("A1-issuer-slash", "GET", *["/.well-known/openid-configuration/"] * 2),
+    ("A1-issuer-keys-slash", "GET", "/openid/v1/jwks/", "/openid/v1/jwks/"),
     ("A1-healthz", "GET", "/healthz?verbose", "/healthz"),
     ("A1-decoded-path", "GET", "/%68ealthz", "/healthz"),
     ("A1-post", "POST", "/logs/x", "/logs/x"),

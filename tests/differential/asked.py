@@ -118,6 +118,12 @@ READS = (
     Asked(name="resources-slash", target="/api/v1/"),
     Asked(name="group-slash", target="/apis/apps/"),
     Asked(name="resources-of-a-group-slash", target="/apis/apps/v1/"),
+    Asked(name="issuer-slash", target="/.well-known/openid-configuration/"),
+    Asked(
+        name="keys-of-the-issuer-slash",
+        target="/openid/v1/jwks/",
+        accept="application/jwk-set+json",
+    ),
     Asked(name="openapi-v3", target="/openapi/v3"),
     Asked(name="openapi-v3-of-a-group", target="/openapi/v3/apis/apps/v1"),
     Asked(name="readyz", target="/readyz?verbose"),
