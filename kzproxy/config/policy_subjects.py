@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from kzproxy.authentication.names import name_fault
 from kzproxy.config.document import Node
 from kzproxy.config.policy_names import filled
 from kzproxy.policy.rules import EVERYONE
@@ -54,8 +55,9 @@ def _subject(node: Node) -> str:
         node.mistake(f"a subject is written out; for every signed-in user, groups: [{EVERYONE}]")
     elif name in ANONYMOUS:
         node.mistake(f"{name} never comes here: requests without a credential are refused before")
-    elif name != name.strip() or not name.isprintable():
-        node.mistake("no name begins or ends with a blank or holds a control character")
+    elif name and (fault := name_fault(name)):
+        # A token with such a name is refused: a rule on it would mean nobody.
+        node.mistake(f"nobody who comes here has this name, for it {fault}")
     return name
 
 

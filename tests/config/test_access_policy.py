@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kzproxy.authentication.names import name_fault
 from kzproxy.config.access_policy import load_access_policies
 from kzproxy.config.document import Mistakes
 from kzproxy.policy.calendar import WeeklyWindow
@@ -232,7 +233,7 @@ EXPECTED = """
 23:21: an empty list could mean all or none; name users
 23:34: a subject is written out; for every signed-in user, groups:
     [system:authenticated]
-23:39: no name begins or ends with a blank or holds a control character
+23:39: nobody who comes here has this name, for it begins or ends with a blank
 23:47: system:anonymous never comes here: requests without a credential are refused
     before
 24:10: must be a list, not a mapping
@@ -461,6 +462,26 @@ def test_a_rule_asks_for_no_state_that_no_device_is_ever_shown_in(
 
     assert message in " ".join(messages(mistakes))
     assert bool(messages(mistakes)) is bool(message)
+
+
+@pytest.mark.parametrize("kind", ["users", "groups"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("oidc:J\u00fcrgen", ""),
+        ("oidc:\u55b6\u696d\u3000\u90e8", ""),
+        ("oidc:Ju\u0308rgen", "not in Unicode normal form C"),
+        ("oidc:a\u200bb", "holds a control, format or direction character"),
+        ("oidc:ann ", "ends with a blank"),
+    ],
+)
+def test_a_rule_means_nobody_whom_authentication_would_refuse(load, mistakes, kind, name, message):
+    match = "{verbs: [get], nonResourceURLs: [/version]}"
+    load(f'rules: [{{id: r, effect: deny, subjects: {{{kind}: ["{name}"]}}, match: [{match}]}}]')
+
+    assert message in " ".join(messages(mistakes))
+    assert bool(messages(mistakes)) is bool(message)
+    assert bool(name_fault(name)) is bool(message)
 
 
 NAMESPACE = "/api/v1/namespaces/"
