@@ -198,7 +198,7 @@ def _without_limits(entry: Match, question: Question) -> Match:
         entry,
         namespaces=() if question.namespace is None else entry.namespaces,
         names=() if _is_name_open(question) else entry.names,
-        namespace_selector=None,
+        namespace_selector=None if _has_labels(question) else entry.namespace_selector,
         label_equalities=frozenset(),
         field_equalities=frozenset(),
     )
@@ -208,6 +208,11 @@ def _is_name_open(question: Question) -> bool:
     """Whether any one name may be asked for; a request for many has none at all."""
     is_nameless = question.verb in _NAMELESS and "/" not in question.resource
     return not question.name and (not is_nameless or _lists_namespaces(question))
+
+
+def _has_labels(question: Question) -> bool:
+    """Whether there is a namespace whose labels may be this or that."""
+    return question.namespace != "" or _lists_namespaces(question)
 
 
 def _lists_namespaces(question: Question) -> bool:
@@ -222,7 +227,8 @@ def _limits(entry: MatchText, question: Question) -> dict[str, object]:
         limits["namespaces"] = list(entry.namespaces)
     if entry.names and _is_name_open(question):
         limits["names"] = list(entry.names)
-    return limits | entry.selectors
+    decided = () if _has_labels(question) else ("namespaceSelector",)
+    return limits | {name: each for name, each in entry.selectors.items() if name not in decided}
 
 
 def _conditions(text: RuleText) -> dict[str, object]:

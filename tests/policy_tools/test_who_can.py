@@ -55,6 +55,27 @@ def test_a_list_is_denied_by_a_rule_on_one_name(tmp_path):
     assert asked(written(tmp_path, rules), "list", "secrets", namespace="") == ([], ["d"])
 
 
+SELECTED = "namespaceSelector: {matchLabels: {tier: prod}}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "resource"), [("list", "pods"), ("get", "nodes"), ("create", "namespaces")]
+)
+def test_no_label_of_a_namespace_lets_anybody_do_what_is_in_none(tmp_path, verb, resource):
+    match = f'{{verbs: [{verb}], apiGroups: [""], resources: [{resource}], {SELECTED}}}'
+    path = written(tmp_path, rule("a", "allow", match))
+    assert asked(path, verb, resource, namespace="") == ([], [])
+
+
+def test_a_deny_by_labels_is_without_condition_where_all_namespaces_are_asked_for(tmp_path):
+    match = '{verbs: [list], apiGroups: [""], resources: [pods]'
+    rules = rule("a", "allow", match + "}") + rule("d", "deny", f"{match}, {SELECTED}}}")
+    path = written(tmp_path, rules)
+    assert asked(path, "list", "pods", namespace="") == ([], ["d"])
+    assert asked(path, "list", "pods", namespace="prod") == (["a"], ["d"])
+    assert asked(path, "list", "pods") == (["a"], ["d"])
+
+
 def test_the_namespace_prod_is_an_object_in_namespace_prod(tmp_path):
     match = '{verbs: [get, list], apiGroups: [""], resources: [namespaces], namespaces: [prod]}'
     path = written(tmp_path, rule("a", "allow", match))
