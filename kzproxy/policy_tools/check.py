@@ -25,6 +25,7 @@ from kzproxy.policy_tools.lint_posture import (
     posture_of_any_age,
     unknown_checks,
 )
+from kzproxy.policy_tools.lint_resources import unknown_resources
 from kzproxy.policy_tools.policy_text import PolicyText, load_policy_text
 
 
@@ -53,6 +54,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     unmeetable,
     cluster_scoped,
     create_alone,
+    unknown_resources,
     unknown_checks,
     posture_of_any_age,
     not_shown,

@@ -29,6 +29,7 @@ class Lint(StrEnum):
     UNMEETABLE = "unmeetable"
     CLUSTER_SCOPED = "cluster-scoped"
     CREATE_ALONE = "create-alone"
+    UNKNOWN_RESOURCE = "unknown-resource"
     UNKNOWN_CHECK = "unknown-check"
     POSTURE_AGE = "posture-age"
     NOT_SHOWN = "not-shown"
@@ -48,6 +49,7 @@ SEVERITIES = {
     Lint.UNMEETABLE: Severity.ERROR,
     Lint.CLUSTER_SCOPED: Severity.WARNING,
     Lint.CREATE_ALONE: Severity.WARNING,
+    Lint.UNKNOWN_RESOURCE: Severity.WARNING,
     Lint.UNKNOWN_CHECK: Severity.WARNING,
     Lint.POSTURE_AGE: Severity.WARNING,
     Lint.NOT_SHOWN: Severity.WARNING,

@@ -34,12 +34,13 @@ def cluster_scoped(text: PolicyText) -> Iterator[Finding]:
     for rule in text.rules:
         for match in rule.matches:
             names = _without_namespace(match)
-            if names and match.namespaces:
+            asked = "namespaces" if match.namespaces else "namespaceSelector"
+            if names and (match.namespaces or asked in match.selectors):
                 yield Finding(
                     lint=Lint.CLUSTER_SCOPED,
                     place=match.place,
                     rule=rule.id,
-                    message=f"{', '.join(names)} have no namespace, so that namespaces never fits"
+                    message=f"{', '.join(names)} have no namespace, so that {asked} never fits"
                     " them; give them an entry without it",
                 )
 

@@ -157,8 +157,11 @@ def test_names_for_what_has_no_name_never_match(tmp_path):
     assert found(written(tmp_path, rule("a", "allow", match))) == [("never-matches", "a", 5)]
 
 
-def test_a_namespace_for_what_has_none_is_found(tmp_path):
-    match = '{verbs: [get], apiGroups: [""], resources: [nodes], namespaces: [dev]}'
+@pytest.mark.parametrize(
+    "asked", ["namespaces: [dev]", "namespaceSelector: {matchLabels: {tier: prod}}"]
+)
+def test_a_namespace_for_what_has_none_is_found(tmp_path, asked):
+    match = f'{{verbs: [get], apiGroups: [""], resources: [nodes], {asked}}}'
     assert found(written(tmp_path, rule("a", "allow", match))) == [("cluster-scoped", "a", 5)]
 
 
