@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy_tools.finding import Finding
+from kzproxy.policy_tools.lint_all_at_once import all_at_once
 from kzproxy.policy_tools.lint_conditions import (
     country_left_out,
     deny_that_can_error,
@@ -54,6 +55,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     unmeetable,
     cluster_scoped,
     create_alone,
+    all_at_once,
     unknown_resources,
     unknown_checks,
     posture_of_any_age,

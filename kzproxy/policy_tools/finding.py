@@ -29,6 +29,7 @@ class Lint(StrEnum):
     UNMEETABLE = "unmeetable"
     CLUSTER_SCOPED = "cluster-scoped"
     CREATE_ALONE = "create-alone"
+    ALL_AT_ONCE = "all-at-once"
     UNKNOWN_RESOURCE = "unknown-resource"
     UNKNOWN_CHECK = "unknown-check"
     POSTURE_AGE = "posture-age"
@@ -49,6 +50,7 @@ SEVERITIES = {
     Lint.UNMEETABLE: Severity.ERROR,
     Lint.CLUSTER_SCOPED: Severity.WARNING,
     Lint.CREATE_ALONE: Severity.WARNING,
+    Lint.ALL_AT_ONCE: Severity.WARNING,
     Lint.UNKNOWN_RESOURCE: Severity.WARNING,
     Lint.UNKNOWN_CHECK: Severity.WARNING,
     Lint.POSTURE_AGE: Severity.WARNING,
