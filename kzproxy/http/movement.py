@@ -43,6 +43,16 @@ class EveryByte:
         return bool(data)
 
 
+class NoByte:
+    """Where nobody can tell what comes."""
+
+    __slots__ = ()
+
+    def feed(self, data: bytes) -> bool:  # noqa: ARG002 - whatever it is
+        """Return False."""
+        return False
+
+
 class WatchEvents:
     """The body of a watch; an event is written at once, so a bookmark stands at a beginning."""
 
@@ -153,6 +163,8 @@ def movements(kind: StreamKind, answer: ResponseHead) -> tuple[Movement, Movemen
             return WebSocketData(SpdyData()), WebSocketData(SpdyData())
         payload = WatchMessages() if kind is StreamKind.WATCH else None
         return WebSocketData(payload), WebSocketData(None)
+    if kind is StreamKind.WATCH and answer.values("content-encoding"):
+        return NoByte(), EveryByte()
     if kind is StreamKind.WATCH and isinstance(answer.body, Chunked):
         return WatchEvents(), EveryByte()
     return EveryByte(), EveryByte()

@@ -30,6 +30,9 @@ _FORWARDED = frozenset(
         "user-agent",
     }
 )
+# Since Kubernetes 1.37 (WatchListCompression) a watch that begins with a list comes in gzip to who
+# takes that, as Go's clients do: where an event ends, and what is a bookmark, could not be told.
+_FORWARDED_TO_WATCHES = _FORWARDED - {"accept-encoding"}
 # golang.org/x/net/websocket, with which kube-apiserver serves watch and log, refuses a handshake
 # without Origin.
 _FORWARDED_ON_WEBSOCKET = frozenset({"origin", "sec-websocket-key", "sec-websocket-version"})
@@ -46,6 +49,7 @@ _FORWARDED_TO_PROXIES = frozenset(
         "range",
     }
 )
+_WITH_HEADERS_OF_THEIR_OWN = frozenset({"proxy", "watch"})
 # k8s.io/apiserver pkg/authentication/request/websocket: a bearer token hidden in a subprotocol.
 _BEARER_SUBPROTOCOL = "base64url.bearer.authorization.k8s.io."
 
@@ -164,9 +168,9 @@ class Impersonation:
         """Begin with the headers of ``identity_block``, of ``subject``."""
         self._subject = subject
         self._headers = headers
-        # By method and by whether it goes to a ``*/proxy``: the request it was found out for, and
-        # all of the head behind its audit id.
-        self._tails: dict[tuple[str, bool], tuple[RequestHead, bytes]] = {}
+        # By method and by the verb, where that decides what is forwarded: the request it was found
+        # out for, and all of the head behind its audit id.
+        self._tails: dict[tuple[str, str], tuple[RequestHead, bytes]] = {}
 
     def of(
         self, request: RequestHead, permit: Permit, *, audit_id: str, extras: Headers = ()
@@ -183,7 +187,7 @@ class Impersonation:
         if extras:
             return impersonate(request, permit, self._headers, audit_id=audit_id, extras=extras)
         front = f"{asked.method} {asked.target} HTTP/1.1\r\naudit-id: {audit_id}\r\n"
-        key = (asked.method, asked.verb == "proxy")
+        key = (asked.method, asked.verb if asked.verb in _WITH_HEADERS_OF_THEIR_OWN else "")
         known = self._tails.get(key)
         if known is None or not _same_but_target(known[0], request):
             outgoing = impersonate(request, permit, self._headers, audit_id=audit_id)
@@ -251,7 +255,7 @@ def extra_header(key: str) -> str:
 
 
 def _forwarded(request: RequestHead, asked: RequestInfo) -> list[tuple[str, str]]:
-    names = _FORWARDED
+    names = _FORWARDED_TO_WATCHES if asked.verb == "watch" else _FORWARDED
     if request.upgrade == "websocket":
         names |= _FORWARDED_ON_WEBSOCKET
     elif request.upgrade:

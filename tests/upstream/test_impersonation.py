@@ -240,6 +240,7 @@ AUDIT_IDS = ("0b5d2d0e-6f1c-4a55-8f5e-0123456789ab", "7c1b2d0e-6f1c-4a55-9f5e-01
 KINDS = (
     ("GET", "/api/v1/pods", NoBody()),
     ("GET", "/api/v1/pods?limit=5", NoBody()),
+    ("GET", "/api/v1/pods?watch=true&sendInitialEvents=true", NoBody()),
     ("POST", "/api/v1/namespaces/a/pods", Length(7)),
     ("POST", "/api/v1/namespaces/a/pods", Chunked()),
     ("GET", "/api/v1/namespaces/a/services/s/proxy/x", NoBody()),
@@ -251,7 +252,10 @@ def test_what_is_found_out_once_for_a_caller_is_what_is_found_out_anew(
     asked_for: list[tuple[tuple[str, str, RequestBody], str]],
 ) -> None:
     impersonation = Impersonation(ANN, block())
-    headers = (("user-agent", "kubectl"), ("range", "bytes=0-1"), ("cookie", "no"))
+    headers = (
+        *(("user-agent", "kubectl"), ("accept-encoding", "gzip")),
+        *(("range", "bytes=0-1"), ("cookie", "no")),
+    )
     for (method, target, body), audit_id in asked_for:
         request = RequestHead(method=method, target="/elsewhere", headers=headers, body=body)
         judged = permit(target, method)
@@ -318,6 +322,16 @@ def test_a_range_is_for_applications_behind_a_proxy_alone() -> None:
     assert sent(*asked_for) == sent()
     lines = sent(*asked_for, target=behind)
     assert set(lines) - set(sent(target=behind)) == {"range: bytes=0-1", "content-encoding: gzip"}
+
+
+@pytest.mark.parametrize(
+    "watch", ["/api/v1/pods?watch=1", "/api/v1/pods?watch=true&sendInitialEvents=true"]
+)
+def test_a_watch_is_asked_for_as_it_can_be_followed_and_ended(watch: str) -> None:
+    coding = ("accept-encoding", "gzip")
+
+    assert sent(coding, target=watch) == sent(target=watch)
+    assert "accept-encoding: gzip" in sent(coding)
 
 
 def test_a_token_alone_in_a_subprotocol_leaves_no_header() -> None:
