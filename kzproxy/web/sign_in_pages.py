@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 
 _DIRECTORY = Path(__file__).with_name("pages")
 _FILES = {"style.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -41,8 +41,10 @@ class Pages:
     def __init__(self, *, host: str) -> None:
         """Take the name of this kzproxy, which every page shows."""
         self._host = host
+        # Read now: files that an upgrade puts in their place fit another version.
+        templates = {file.name: file.read_text("utf-8") for file in _DIRECTORY.glob("*.html")}
         self._environment = Environment(
-            loader=FileSystemLoader(_DIRECTORY),
+            loader=DictLoader(templates),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
