@@ -184,6 +184,7 @@ class Reader:
         """Read ``when``."""
         # Here, because a policy without an expression does without the 14 MiB of CEL.
         from kzproxy.expressions.errors import ExpressionError
+        from kzproxy.policy import expression_facts  # noqa: F401 - what they are judged with
         from kzproxy.policy.expression import DeclaredNames, compile_expression
 
         text = node.string()

@@ -98,6 +98,8 @@ def _check_libraries(settings: ProxySettings) -> None:
     from kzproxy.server.http_library import check_parser
 
     check_parser()
+    if settings.posture.providers:
+        from kzproxy.posture import provider  # noqa: F401 - what asks them
 
 
 def _shadow(policy: AccessPolicySet | None) -> Shadow | None:

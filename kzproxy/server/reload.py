@@ -19,6 +19,7 @@ from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.server.account_checks import check_account
 from kzproxy.server.generation import Generation, next_generation
 from kzproxy.server.in_force import InForce
+from kzproxy.server.own_files import OwnFiles
 from kzproxy.server.parts import Parts, build_parts
 from kzproxy.server.services import Services
 from kzproxy.server.startup import read_namespaces
@@ -71,6 +72,7 @@ class Reloader:
         self._asked = asked
         self._retry_at: float | None = None
         self._failure = ""
+        self._own_files = OwnFiles()
 
     def notices(self) -> dict[str, str]:
         """Say for operators whether the files as they are now are in force."""
@@ -91,7 +93,9 @@ class Reloader:
         """Read everything again; never raises."""
         sources = Sources()
         try:
-            settings, parts = await asyncio.to_thread(self._read, sources)
+            settings, parts = await asyncio.to_thread(
+                self._own_files.loading, lambda: self._read(sources)
+            )
             generation = await self._successor(settings, parts)
         except ConfigurationError as error:
             self._fail(error.mistakes)
