@@ -25,6 +25,8 @@ Kind = TypeVar("Kind", bound=yaml.Event)
 _REFUSED_IN_YAML = re.compile(
     "[\x00-\t\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|[\U00010000-\U0010ffff]"
 )
+# Behind a plain key of a flow collection: PyYAML ends it there, Go's reader takes the colon in too.
+_ENDS_A_KEY = re.compile(r"[ \n]*:[,\[\]{}]")
 # A plain scalar that every version of YAML takes for a string. What Go's reader takes for
 # something else begins otherwise or is a word of the list.
 _PLAIN_STRING = re.compile("-{0,2}[A-Za-z/].*")
@@ -115,6 +117,7 @@ class _Composer:
     """Builds values from PyYAML's events, refusing those with a second reading."""
 
     def __init__(self, text: str) -> None:
+        self._text = text
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
 
     def document(self) -> object:
@@ -143,6 +146,7 @@ class _Composer:
             raise BadRequest("the YAML body holds a tag")
         match event:
             case yaml.ScalarEvent():
+                self._check_end(event)
                 return _scalar(event)
             case yaml.SequenceStartEvent():
                 return self._items(depth)
@@ -150,6 +154,12 @@ class _Composer:
                 return self._pairs(depth)
             case _:
                 raise BadRequest("the body is not YAML with one reading")
+
+    def _check_end(self, scalar: yaml.ScalarEvent) -> None:
+        end = scalar.end_mark
+        if scalar.style is None and end and _ENDS_A_KEY.match(self._text, end.index):
+            place = _at(end)
+            raise BadRequest(f"the YAML body holds a key without a blank behind its colon{place}")
 
     def _items(self, depth: int) -> list[object]:
         items: list[object] = []

@@ -125,6 +125,12 @@ def test_json_with_another_reading_is_refused(data: bytes) -> None:
         "a: b\x85c: d",
         "a: b\u2028c: d",
         "a: b\u2029c: d",
+        # Go's reader takes the colon for a part of the key, which then is another.
+        "a: {b:}",
+        "a: {b:, c: d}",
+        "a: {b :}",
+        "a: {? b\n :}",
+        "a: [b:]",
         "a: [b",
         "a: b: c",
         "[" * 5000,
