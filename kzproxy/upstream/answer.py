@@ -1,5 +1,6 @@
 """What of kube-apiserver's answers may reach a client; pure."""
 
+import re
 from itertools import chain
 
 import msgspec
@@ -15,8 +16,11 @@ _FORBIDDEN = 403
 _NOT_MODIFIED = 304
 _REDIRECTS = range(300, 400)
 _SWITCHING_PROTOCOLS = 101
+_MOVED_PERMANENTLY = 301
 # Of metav1.Status (apimachinery pkg/apis/meta/v1/generated.proto).
 _MESSAGE_FIELD = 3
+_OPENAPI = "/openapi/v3/"
+_HASH = re.compile(r"hash=[0-9A-Za-z]{1,256}")
 
 
 class _Status(msgspec.Struct):
@@ -29,7 +33,8 @@ def check_answer(answer: ResponseHead, info: RequestInfo, upgrade: str) -> None:
     * 401 means that *our* credential failed. Relayed, client-go would throw away the user's good
       sign-in and run its plugin again (client-go plugin/pkg/client/auth/exec).
     * A redirect would send the client past kzproxy (CVE-2020-8559, CVE-2022-3172); only the
-      application behind a ``*/proxy`` may redirect, and never an upgrade.
+      application behind a ``*/proxy`` may redirect, and never an upgrade. What of OpenAPI has been
+      replaced meanwhile is at the same path (``HandleGroupVersion`` in kube-openapi's handler3).
     * 101 that nobody asked for, or to another protocol, would open a tunnel.
 
     Raises:
@@ -38,10 +43,20 @@ def check_answer(answer: ResponseHead, info: RequestInfo, upgrade: str) -> None:
     if answer.status == _UNAUTHORIZED:
         raise UpstreamInvalid(_unauthorized(info))
     redirects = answer.status in _REDIRECTS and answer.status != _NOT_MODIFIED
-    if redirects and (upgrade or info.verb != "proxy"):
+    if redirects and (upgrade or not _may_redirect(answer, info)):
         raise UpstreamInvalid("kube-apiserver answered with a redirect, which is not followed")
     if answer.status == _SWITCHING_PROTOCOLS and answer.upgrade != upgrade:
         raise UpstreamInvalid("kube-apiserver switched to a protocol that was not asked for")
+
+
+def _may_redirect(answer: ResponseHead, info: RequestInfo) -> bool:
+    """Whether a redirect is an application's own, or leads to the same path by another hash."""
+    if info.verb == "proxy":
+        return True
+    if answer.status != _MOVED_PERMANENTLY or not info.path.startswith(_OPENAPI):
+        return False
+    places = [each.partition("?") for each in answer.values("location")]
+    return len(places) == 1 and places[0][0] == info.path and bool(_HASH.fullmatch(places[0][2]))
 
 
 def _unauthorized(info: RequestInfo) -> str:

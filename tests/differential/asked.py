@@ -126,6 +126,8 @@ READS = (
     ),
     Asked(name="openapi-v3", target="/openapi/v3"),
     Asked(name="openapi-v3-of-a-group", target="/openapi/v3/apis/apps/v1"),
+    # As one whose index is older than that.
+    Asked(name="openapi-v3-moved", target="/openapi/v3/apis/apps/v1?hash=OLD", status=301),
     Asked(name="readyz", target="/readyz?verbose"),
     Asked(name="head-readyz", method="HEAD", target="/readyz?verbose"),
 )

@@ -48,6 +48,41 @@ def test_an_application_behind_a_proxy_may_redirect() -> None:
     check_answer(answered(302), SERVICE, "")
 
 
+_OPENAPI = "/openapi/v3/apis/apps/v1"
+
+
+def _moved(place: str, status: int = 301) -> ResponseHead:
+    return answered(status, (("location", place),))
+
+
+def test_who_asks_for_openapi_as_it_was_is_sent_to_what_it_is_now() -> None:
+    """kube-apiserver does it for a hash that has become old since the client read the index."""
+    info = RequestInfo.parse("GET", f"{_OPENAPI}?hash=OLD")
+
+    check_answer(_moved(f"{_OPENAPI}?hash=5A1B"), info, "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        (_OPENAPI, _moved("/openapi/v3/apis/batch/v1?hash=5A1B")),
+        (_OPENAPI, _moved(f"https://evil.example{_OPENAPI}?hash=5A1B")),
+        (_OPENAPI, _moved(f"//evil.example{_OPENAPI}?hash=5A1B")),
+        (_OPENAPI, _moved(f"{_OPENAPI}?hash=5A1B&x=y")),
+        (_OPENAPI, _moved(f"{_OPENAPI}?hash=")),
+        (_OPENAPI, _moved(_OPENAPI)),
+        (_OPENAPI, _moved(f"{_OPENAPI}?hash=5A1B", 302)),
+        (_OPENAPI, answered(301, (("location", f"{_OPENAPI}?hash=1"),) * 2)),
+        (_OPENAPI, answered(301)),
+        ("/apis/apps/v1", _moved("/apis/apps/v1?hash=5A1B")),
+        ("/openapi/v2", _moved("/openapi/v2?hash=5A1B")),
+    ],
+)
+def test_nobody_is_sent_anywhere_else(asked: str, answer: ResponseHead) -> None:
+    with pytest.raises(UpstreamInvalid):
+        check_answer(answer, RequestInfo.parse("GET", asked), "")
+
+
 def test_a_tunnel_that_was_asked_for_is_relayed() -> None:
     check_answer(answered(101, upgrade="spdy/3.1"), EXEC, "spdy/3.1")
 
