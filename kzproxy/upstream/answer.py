@@ -21,6 +21,14 @@ _MOVED_PERMANENTLY = 301
 _MESSAGE_FIELD = 3
 _OPENAPI = "/openapi/v3/"
 _HASH = re.compile(r"hash=[0-9A-Za-z]{1,256}")
+# What is asked for, a name in quotes as Go writes it, and who may not have it: ForbiddenStatusError
+# of apiserver's responsewriters/errors.go in NewForbidden of apimachinery's pkg/api/errors.
+_REFUSAL = r'(?:forbidden|[^\s"]+(?: "(?:[^"\\]|\\.)*")? is forbidden): User "{}" cannot '
+# In a body that cannot be read as a whole; a quote within a text of JSON has a backslash before it.
+_IN_JSON = re.compile(r'(?<!\\)"message": ?"((?:[^"\\]|\\.)*)')
+_IN_YAML = re.compile(r"^message: '?(.*(?:\n +.*)*)", re.MULTILINE)
+_FOLD = re.compile(r"\n +")
+_ESCAPED = re.compile(r'\\(["\\])')
 
 
 class _Status(msgspec.Struct):
@@ -80,10 +88,10 @@ def may_name_account(answer: ResponseHead, info: RequestInfo) -> bool:
 def names_account(answer: ResponseHead, info: RequestInfo, body: bytes, account: str) -> bool:
     """Whether an answer is a 403 to kzproxy's own account: impersonation did not take place.
 
-    The sentence of apiserver's responsewriters/errors.go is looked for in the Status' message, and
-    in a body that has no reading anywhere. Where the request itself says it, it proves nothing:
-    whoever asks for a pod of the name ``User "..."`` would raise the alarm. They get what
-    kube-apiserver answers then, a 403 in either case.
+    The sentence of apiserver's responsewriters/errors.go is looked for where a Status' message has
+    it. Further behind, admission quotes what was sent: whoever creates a pod for a ServiceAccount
+    of the name ``User "..."`` would raise the alarm. So would who asks for a path that begins so.
+    They get what kube-apiserver answers then, a 403 in either case.
 
     Args:
         answer: Of any status.
@@ -93,13 +101,10 @@ def names_account(answer: ResponseHead, info: RequestInfo, body: bytes, account:
     """
     if not may_name_account(answer, info):
         return False
-    sentence = f'User "{account}"'
     message = _message(body)
-    if message is not None:
-        return sentence in message and not _says(info, sentence)
-    name = account.encode()
-    is_said = b'User \\"' + name + b'\\"' in body or sentence.encode() in body
-    return is_said and not _says(info, sentence)
+    if message is None or re.match(_REFUSAL.format(re.escape(account)), message) is None:
+        return False
+    return not _says(info, f'User "{account}"')
 
 
 def _says(info: RequestInfo, sentence: str) -> bool:
@@ -114,13 +119,22 @@ def _says(info: RequestInfo, sentence: str) -> bool:
 
 
 def _message(body: bytes) -> str | None:
-    """Return the message of a Status in JSON or protobuf; None where it is neither."""
+    """Return the message of a Status, as far as it has come; None where there is none."""
     try:
         if body.startswith(b"k8s\0"):
             return field_text(read_object(body), _MESSAGE_FIELD)
         return msgspec.json.decode(body, type=_Status).message
     except (BadRequest, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+        return _message_begun(body.decode("utf-8", "replace"))
+
+
+def _message_begun(text: str) -> str | None:
+    """Return the message of a Status in YAML, or in JSON that is cut short."""
+    if text.startswith("{"):
+        found = _IN_JSON.search(text)
+        return None if found is None else _ESCAPED.sub(r"\1", found[1])
+    found = _IN_YAML.search(text)
+    return None if found is None else _FOLD.sub(" ", found[1]).replace("''", "'")
 
 
 def client_headers(answer: ResponseHead) -> Headers:

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+import yaml
 
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.errors.kinds import UpstreamInvalid
@@ -103,15 +104,12 @@ def test_headers_of_the_connection_are_dropped_and_the_audit_id_is_ours() -> Non
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        b'{"message":"users \\"al\\" is forbidden: User \\"%b\\" cannot impersonate"}',
-        b'k8s\x00\n\x0busers "al" is forbidden: User "%b" cannot impersonate',
-    ],
-    ids=["json", "protobuf"],
+    "verb", ["impersonate", "impersonate:user-info", "impersonate-on:user-info:get", "get"]
 )
-def test_a_403_to_our_account_is_known(body: bytes) -> None:
-    assert names_account(answered(403), POD, body % ACCOUNT.encode(), ACCOUNT)
+def test_a_403_to_our_account_is_known(verb: str) -> None:
+    body = b'{"message":"users \\"al\\" is forbidden: User \\"%b\\" cannot %b resource"}'
+
+    assert names_account(answered(403), POD, body % (ACCOUNT.encode(), verb.encode()), ACCOUNT)
 
 
 def test_a_403_to_the_user_is_not_ours() -> None:
@@ -140,8 +138,8 @@ def _refusal(info: RequestInfo, who: str) -> bytes:
 
 
 def _yaml(status: bytes) -> bytes:
-    """Write a Status in a form that kzproxy does not read."""
-    return "\n".join(f"{key}: {value}" for key, value in json.loads(status).items()).encode()
+    """Write a Status in a form that kzproxy does not read, in lines of 80 as Go does."""
+    return yaml.safe_dump(json.loads(status)).encode()
 
 
 _TEXT = quote(f'User "{ACCOUNT}"', safe="")
@@ -192,6 +190,23 @@ def test_a_403_to_our_account_is_known_whatever_else_is_asked_for(
     body = write(_refusal(info, ACCOUNT))
 
     assert names_account(answered(403), info, body, ACCOUNT)
+
+
+@pytest.mark.parametrize("write", [bytes, status_document, _yaml])
+@pytest.mark.parametrize("account", [f'User "{ACCOUNT}"', f'x"y: User "{ACCOUNT}" cannot get'])
+def test_who_sends_something_of_that_name_raises_no_alarm(
+    account: str, write: Callable[[bytes], bytes]
+) -> None:
+    """As admission says it of a pod for a ServiceAccount of that name, which there is not."""
+    info = RequestInfo.parse("POST", "/api/v1/namespaces/a/pods")
+    message = (
+        f"pods {json.dumps(account)} is forbidden: error looking up service account a/{account}:"
+        f" serviceaccount {json.dumps(account)} not found"
+    )
+    refusal = {"kind": "Status", "status": "Failure", "message": message, "code": 403}
+    body = write(json.dumps(refusal).encode())
+
+    assert not names_account(answered(403), info, body, ACCOUNT)
 
 
 def test_a_body_that_is_cut_short_is_looked_at_anywhere() -> None:
