@@ -109,7 +109,7 @@ class Forwarding:
             # kube-apiserver answers it with 405; there is nothing in a 200 that could be sieved.
             return self._relay(permitted, permitted.request, is_sieved=True)
         if info.verb == "watch":
-            request = _readable(permitted.request)
+            request = _readable(permitted)
             return self._relay(permitted, request, is_sieved=True)
         return self._list(self._in_one_piece(permitted))
 
@@ -143,7 +143,7 @@ class Forwarding:
         return is_brief and info.is_read and not permit.by_namespace
 
     async def _list(self, permitted: Permitted) -> None:
-        request = _readable(permitted.request)
+        request = _readable(permitted)
         with self._gathering(permitted) as (lease, gathering):
             outgoing, info = self.outgoing(permitted, request), permitted.permit.attributes.request
             head, body = await gathering.run(outgoing, b"", info, max_bytes=MAX_LIST_BYTES)
@@ -214,14 +214,20 @@ class Forwarding:
         return impersonation.of(request, permitted.permit, audit_id=audit_id, extras=own)
 
 
-def _readable(request: RequestHead) -> RequestHead:
+def _readable(permitted: Permitted) -> RequestHead:
     """Return the request so that the answer can be read here.
 
     Raises:
         BadRequest: It cannot be.
     """
+    request, query = permitted.request, permitted.permit.attributes.request.query
     if request.upgrade:
         raise BadRequest(
             "of namespaces you are shown those you may see: watch them without upgrade"
+        )
+    if ("includeObject", "None") in query:
+        raise BadRequest(
+            "of namespaces you are shown those you may see: ask for their table without"
+            " includeObject=None, by which nobody could tell which they are"
         )
     return msgspec.structs.replace(request, headers=accepting_json(request))

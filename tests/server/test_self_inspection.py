@@ -493,6 +493,20 @@ def test_a_list_in_protobuf_is_given_in_json_or_not_at_all(selves: Selves) -> No
     assert whole.headers["content-type"] == protobuf, "who may see all is given it as it is"
 
 
+@pytest.mark.parametrize(
+    "asked", [{}, {"watch": "1", "timeoutSeconds": "1"}], ids=["list", "watch"]
+)
+def test_a_table_that_does_not_say_what_is_in_it_is_not_asked_for(
+    selves: Selves, asked: dict[str, str]
+) -> None:
+    headers = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    asked |= {"includeObject": "None"}
+    refused = selves.clients["editors", False].get(SELVES, params=asked, headers=headers)
+    assert (refused.status_code, "includeObject=None" in refused.text) == (400, True)
+    whole = selves.clients["admins", False].get(SELVES, params=asked, headers=headers)
+    assert whole.status_code == 200, "who may see all is given it as it is"
+
+
 def test_when_the_policy_changes_a_watch_of_some_begins_anew(selves: Selves) -> None:
     policy = selves.real.world.directory / "policy.yaml"
     before = policy.read_text()
