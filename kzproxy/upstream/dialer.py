@@ -16,6 +16,7 @@ from kzproxy.errors.anew import anew
 from kzproxy.transport.alongside import alongside
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.keepalive import keep_probing
+from kzproxy.transport.resolving import SharedLookups
 from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS, client_stream
 from kzproxy.transport.tls_stream import TlsStream
 from kzproxy.upstream.account import Account, Endpoint
@@ -33,6 +34,7 @@ class Dialer:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._preferred = account.settings.endpoints[0]
+        self._lookups = SharedLookups()
 
     async def connect(self) -> TlsStream:
         """Return a connection after its handshake; the caller bounds the time.
@@ -44,7 +46,7 @@ class Dialer:
         endpoints = sorted(
             self._account.settings.endpoints, key=lambda each: each != self._preferred
         )
-        lookups = Lookups(endpoints)
+        lookups = Lookups(endpoints, self._lookups)
         async with alongside(*lookups.works()):
             return await self._first_to_serve(lookups)
 

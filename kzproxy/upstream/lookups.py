@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from aiohappyeyeballs import AddrInfoType
 
 from kzproxy.errors.anew import anew
-from kzproxy.transport.resolving import addresses_of
+from kzproxy.transport.resolving import SharedLookups
 from kzproxy.transport.tls_client import NEXT_ATTEMPT_SECONDS
 from kzproxy.upstream.account import Endpoint
 
@@ -25,8 +25,9 @@ class Lookups:
         failure: Of the last that failed.
     """
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], shared: SharedLookups) -> None:
         """Look nothing up yet; ``endpoints`` is in the order in which they are to be tried."""
+        self._shared = shared
         self.failure = OSError("there is no address")
         self._endpoints = endpoints
         self._left = len(endpoints)
@@ -62,7 +63,7 @@ class Lookups:
 
     async def _look_up(self, endpoint: Endpoint) -> None:
         try:
-            infos = await addresses_of(*endpoint)
+            infos = await self._shared.addresses_of(*endpoint)
         except OSError as error:
             self.failure = anew(error)
         else:

@@ -265,3 +265,30 @@ async def test_where_no_name_is_known_nothing_is_left_to_the_garbage_collector(
         gc.set_debug(0)
         gc.garbage.clear()
         gc.enable()
+
+
+async def test_a_resolver_at_a_loss_does_not_keep_all_threads(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy that is to be read waits for one too."""
+    with resolver_at_a_loss(monkeypatch):
+        dialer = cluster.dialer(("localhost", cluster.first.port))
+        for _ in range(40):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(dialer.connect(), 0.01)
+
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "read"), 5) == "read"
+
+
+async def test_whoever_asks_for_a_name_that_is_being_looked_up_is_told_what_it_is(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with resolver_at_a_loss(monkeypatch) as resolver:
+        dialer = cluster.dialer(("localhost", cluster.first.port))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(dialer.connect(), 0.01)
+        both = asyncio.gather(reached(dialer), reached(dialer))
+        await asyncio.sleep(0.1)
+        resolver.set()
+
+        assert await both == [cluster.first.port] * 2
