@@ -102,6 +102,8 @@ class Reverification:
         self._settled = SettledClock(shared.clock)
         shared.following.follow(self._due)
         shared.metrics.reverification_lag.set_function(self.lag_seconds)
+        for outcome in Outcome:
+            shared.metrics.reverifications.labels(outcome.value)
 
     async def verify_now(self, session_ids: Iterable[str]) -> None:
         """Have the provider asked about these sessions soon, by whichever worker asks.

@@ -84,6 +84,8 @@ class Metrics:
             ["code"],
             registry=registry,
         )
+        # Alarms are shown from the start: Prometheus sees no increase in what begins at 1.
+        self.upstream_rejections.labels("403")
         self.signals = Counter(
             "kzproxy_signals",
             "Signals by stream, event and what became of them.",
@@ -125,6 +127,11 @@ class Metrics:
     def count_disagreement(self, decision: str, shadow: str) -> None:
         """Count one decision that a shadow policy would have taken otherwise."""
         self.shadow_disagreements.labels(decision, shadow).inc()
+
+    def expect_signals(self, stream: str, event: str, outcomes: Sequence[str]) -> None:
+        """Show these from now on, with 0."""
+        for outcome in outcomes:
+            self.signals.labels(stream, event, outcome)
 
     def count_signal(self, stream: str, event: str, outcome: str) -> None:
         """Count one signal, or what was sent as one."""

@@ -81,7 +81,9 @@ class PostureProvider:
         self._devices = devices
         self._keeper = keeper
         self._turn = turn
-        self._counts = keeper.counts
+        self._counts = counts = keeper.counts
+        for known in (counts.provider_answers, counts.provider_failures):
+            known.setdefault(settings.name, 0)
         self._clock = clock
         self._next_round = clock.monotonic()
         self._left: list[str] = []

@@ -51,6 +51,7 @@ class LogoutReceiver:
         self._refused = refused
         self._metrics = metrics
         self._clock = clock
+        metrics.expect_signals(STREAM, SignalKind.SIGNED_OUT.value, ("refused", "unavailable"))
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what is to be served."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from kzproxy.administrator.caep import NotForUs, read_signal
-from kzproxy.administrator.signal import SignalSource
+from kzproxy.administrator.signal import SignalKind, SignalSource
 from kzproxy.administrator.signal_streams import SignalStreams
 from kzproxy.administrator.signals import Outcome, Signals
 from kzproxy.audit.decision_log import DecisionLog
@@ -87,6 +87,11 @@ class EventReceiver:
         self._decisions = decisions
         self._metrics = metrics
         self._clock = clock
+        for name in (*streams, _UNKNOWN_STREAM):
+            metrics.expect_signals(name, "-", ("refused", "unavailable"))
+        for name in streams:
+            for kind in SignalKind:
+                metrics.expect_signals(name, kind.value, (Outcome.NOT_ALLOWED.value,))
 
     def routes(self) -> Sequence[web.RouteDef]:
         """Return what is to be served."""

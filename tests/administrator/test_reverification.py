@@ -92,6 +92,12 @@ async def test_a_session_is_confirmed_before_a_minute_is_over_and_not_sooner(wor
     assert worker.reverification.lag_seconds() == 0
 
 
+async def test_what_is_to_be_alerted_on_is_shown_before_it_happens(worker):
+    shown = worker.metrics.exposition().decode()
+    for outcome in ("refused", "silent", "failed"):
+        assert f'kzproxy_reverifications_total{{outcome="{outcome}"}} 0.0' in shown
+
+
 async def test_moved_between_groups_is_noticed(worker, talk, clock):
     record = await worker.begin(await talk.signed_in())
     talk.provider.move(("guests",))

@@ -38,6 +38,12 @@ def test_totals_counted_elsewhere_by_labels_are_read_at_each_scrape() -> None:
     assert b'kzproxy_things_total{one="c",other="d"} 1.0' in metrics.exposition()
 
 
+def test_an_alarm_is_there_before_it_goes_off() -> None:
+    """``increase()`` does not see a first event whose series begins with it."""
+    shown = Metrics("1").exposition()
+    assert b'kzproxy_upstream_rejections_total{code="403"} 0.0' in shown
+
+
 def test_two_workers_metrics_are_apart() -> None:
     one, other = Metrics("1"), Metrics("1")
     one.connections.value += 1

@@ -158,6 +158,7 @@ async def test_the_other_worker_asks_when_the_first_is_gone(mdm, ask, scene):
 async def test_a_provider_that_is_down_is_forgotten_when_its_word_is_over(mdm, ask, scene):
     mdm.answers[PATH] = {"security": {"firewall": True}}
     provider = ask()
+    assert scene.counts.of_providers() == {("mdm", "success"): 0, ("mdm", "failure"): 0}
     await provider.look()
     mdm.status = 500
 
@@ -198,7 +199,7 @@ async def test_devices_that_nobody_asks_about_do_not_make_it_answer(mdm, ask, sc
         scene.clock.advance(5 * MINUTE)
 
     assert 0 < len(mdm.asked) <= 24, "each time it is down after three fours"
-    assert scene.counts.provider_answers == {}
+    assert scene.counts.provider_answers == {"mdm": 0}
     assert scene.counts.provider_failures == {"mdm": len(mdm.asked)}
     assert provider.problem == "the answer is 503, not 200"
     assert [line.message for line in caplog.records] == [

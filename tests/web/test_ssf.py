@@ -418,6 +418,19 @@ async def test_a_verification_with_another_state_is_refused(
     assert (await receiver.post(right))[0] == 202
 
 
+async def test_alarms_about_a_stream_are_there_before_they_go_off(receiver: Receiving) -> None:
+    """``increase()`` does not see a first event whose series begins with it."""
+    for labels in (
+        'event="-",outcome="refused",stream="idp"',
+        'event="-",outcome="unavailable",stream="idp"',
+        'event="session-revoked",outcome="not-allowed",stream="idp"',
+        'event="-",outcome="refused",stream="-"',
+        'event="signed-out",outcome="refused",stream="back-channel-logout"',
+        'event="signed-out",outcome="unavailable",stream="back-channel-logout"',
+    ):
+        assert f"kzproxy_signals_total{{{labels}}} 0.0" in receiver.shown
+
+
 async def test_a_stream_that_is_paused_is_known_until_it_is_enabled_again(
     receiver: Receiving,
 ) -> None:
