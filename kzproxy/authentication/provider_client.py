@@ -37,6 +37,7 @@ from kzproxy.authentication.provider_tokens import (
     ProviderTokens,
     read_refresh_token,
     read_tokens,
+    refuse_dead_token,
     refuse_error,
 )
 from kzproxy.authentication.validity import VerifiedClaims
@@ -205,6 +206,7 @@ class ProviderClient:
         form = {"token": refresh_token, "token_type_hint": "refresh_token"}
         answer = await self._post(metadata, metadata.revocation_endpoint, form)
         try:
+            refuse_dead_token(answer)
             refuse_error(metadata.revocation_endpoint, answer)
         except ProviderRefusal:
             return  # it holds no more, which is all that was wanted

@@ -54,7 +54,7 @@ def read_refresh_token(url: str, answer: Answer) -> str:
         ProviderRefusal: The provider says no.
         ProviderSilence: It says nothing about the person.
     """
-    _refuse_dead_token(answer)
+    refuse_dead_token(answer)
     refuse_error(url, answer)
     return _token(url, answer.document, "refresh_token")
 
@@ -94,7 +94,12 @@ def refuse_error(url: str, answer: Answer) -> None:
     raise ProviderSilence(f"{url}: the answer is {answer.status} {words}".rstrip())
 
 
-def _refuse_dead_token(answer: Answer) -> None:
+def refuse_dead_token(answer: Answer) -> None:
+    """Raise where an answer says that the refresh token it is about holds no more.
+
+    Raises:
+        ProviderRefusal: So it does.
+    """
     error, said = answer.document.get("error"), told(answer.document.get("error_description"))
     if not isinstance(error, str):
         return
