@@ -26,6 +26,7 @@ from kzproxy.policy_tools.lint_posture import (
     posture_of_any_age,
     unknown_checks,
 )
+from kzproxy.policy_tools.lint_reading import read_by_change
 from kzproxy.policy_tools.lint_resources import unknown_resources
 from kzproxy.policy_tools.policy_text import PolicyText, load_policy_text
 
@@ -55,6 +56,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     unmeetable,
     cluster_scoped,
     create_alone,
+    read_by_change,
     all_at_once,
     unknown_resources,
     unknown_checks,

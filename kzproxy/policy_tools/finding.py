@@ -29,6 +29,7 @@ class Lint(StrEnum):
     UNMEETABLE = "unmeetable"
     CLUSTER_SCOPED = "cluster-scoped"
     CREATE_ALONE = "create-alone"
+    READ_BY_CHANGE = "read-by-change"
     ALL_AT_ONCE = "all-at-once"
     UNKNOWN_RESOURCE = "unknown-resource"
     UNKNOWN_CHECK = "unknown-check"
@@ -50,6 +51,7 @@ SEVERITIES = {
     Lint.UNMEETABLE: Severity.ERROR,
     Lint.CLUSTER_SCOPED: Severity.WARNING,
     Lint.CREATE_ALONE: Severity.WARNING,
+    Lint.READ_BY_CHANGE: Severity.WARNING,
     Lint.ALL_AT_ONCE: Severity.WARNING,
     Lint.UNKNOWN_RESOURCE: Severity.WARNING,
     Lint.UNKNOWN_CHECK: Severity.WARNING,
