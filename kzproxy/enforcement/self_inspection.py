@@ -155,7 +155,7 @@ class _Judging:
             return _denied(status, asked)
         if not question.is_judged:
             note = f"kzproxy judges requests, and none has the verb {question.verb}"
-            if question.verb == "impersonate":
+            if question.is_impersonation:
                 denied = "kzproxy does not let anybody impersonate"
                 return _denied(status, denied)
             return status | {"reason": _joined(status, note)}
@@ -195,7 +195,7 @@ class _Judging:
     async def _held(self, statement: Question) -> list[Question]:
         """Return what policy leaves of one statement of RBAC."""
         if not statement.is_judged:
-            return [] if statement.verb == "impersonate" else [statement]
+            return [] if statement.is_impersonation else [statement]
         if await self._is_permitted(statement):
             return [statement]
         outline = self._outline

@@ -38,6 +38,7 @@ _CONNECTING = tuple(
         "services/proxy",
     )
 )
+_IMPERSONATION = ("impersonate", "impersonate-on")
 # More than anybody's rules give; what is wider than that is not answered with yes.
 MAX_REQUESTS = 2000
 
@@ -89,6 +90,14 @@ class Question:
         """
         meant = self.verb.lower() in KUBE_VERBS or self.verb.lower() in (CONNECT, PROXY)
         return meant and not self.is_judged
+
+    @property
+    def is_impersonation(self) -> bool:
+        """Whether acting as somebody else is meant, also as Kubernetes 1.36 asks for it (KEP-5284).
+
+        There ``impersonate:MODE`` says as whom and ``impersonate-on:MODE:VERB`` at what.
+        """
+        return self.verb.lower().partition(":")[0] in _IMPERSONATION
 
     @property
     def is_wide(self) -> bool:

@@ -368,10 +368,21 @@ def test_a_reason_that_is_missing_is_said(selves: Selves) -> None:
     assert "kzproxy reason" in status["reason"]
 
 
-def test_nobody_can_impersonate(selves: Selves) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "impersonate",
+        "impersonate:user-info",
+        "impersonate-on:user-info:get",
+        "Impersonate:User-Info",
+    ],
+)
+def test_nobody_can_impersonate(selves: Selves, verb: str) -> None:
+    """Nor as kube-apiserver asks since Kubernetes 1.36 (KEP-5284)."""
     by = selves.clients["admins", False]
-    status = asked(by, resourceAttributes={"verb": "impersonate", "resource": "users"})
-    assert status["allowed"] is False
+    group = "authentication.k8s.io"
+    attributes = {"verb": verb, "group": group, "resource": "users", "name": "bob"}
+    assert asked(by, resourceAttributes=attributes)["allowed"] is False
 
 
 @pytest.mark.parametrize("verb", ["connect", "proxy", "GET"])
