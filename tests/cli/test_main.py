@@ -210,3 +210,21 @@ def test_commands_and_options_are_completed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("COMP_CWORD", "2")
     monkeypatch.setenv("COMP_WORDS", "kzproxy login --issuer-")
     assert kzproxy().stdout.split() == ["plain,--issuer-ca"]
+
+
+def test_a_kubeconfig_without_p_runs_no_module_of_the_present_directory(tmp_path: Path) -> None:
+    """As earlier versions wrote it; kubectl is used in repositories cloned from anywhere."""
+    for name in ("json", "hashlib", "httpx"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('planted')")
+    issuer = ["--issuer=https://localhost:9", "--client-id=kubectl", "--no-browser"]
+    done = subprocess.run(
+        [sys.executable, "-m", "kzproxy", "credential", *issuer],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "KZPROXY_CACHE_DIR": str(tmp_path / "cache")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "planted" not in done.stderr
+    assert "cannot be reached" in done.stderr
