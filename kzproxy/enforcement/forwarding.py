@@ -218,13 +218,10 @@ def _readable(permitted: Permitted) -> RequestHead:
     """Return the request so that the answer can be read here.
 
     Raises:
-        BadRequest: It cannot be.
+        BadRequest: Nobody could tell what it is about.
+        NotAcceptable: The client takes it in no form that is read here.
     """
     request, query = permitted.request, permitted.permit.attributes.request.query
-    if request.upgrade:
-        raise BadRequest(
-            "of namespaces you are shown those you may see: watch them without upgrade"
-        )
     if ("includeObject", "None") in query:
         raise BadRequest(
             "of namespaces you are shown those you may see: ask for their table without"

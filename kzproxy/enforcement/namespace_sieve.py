@@ -14,6 +14,8 @@ from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http.chunked_lines import ChunkedLines
 from kzproxy.http.chunks import LAST_CHUNK, chunk
 from kzproxy.http.messages import Chunked, ResponseHead
+from kzproxy.http.websocket_frames import Opcode, server_frame
+from kzproxy.http.websocket_messages import WebSocketMessages
 
 MAX_LIST_BYTES = 64 * 1024 * 1024
 _MAX_EVENT_BYTES = 4 * 1024 * 1024
@@ -118,11 +120,15 @@ async def sieved_list(head: ResponseHead, body: bytes, shows: Shows, turns: Turn
 
 
 class WatchSieve:
-    """Lets the events of a watch through that may be shown; in and out goes the framed body."""
+    """Lets the events of a watch through that may be shown.
+
+    In and out goes the framed body or, after a 101, what is said on the WebSocket.
+    """
 
     def __init__(self, shows: Shows) -> None:
         self._shows = shows
         self._lines = ChunkedLines(_MAX_EVENT_BYTES)
+        self._messages: WebSocketMessages | None = None
         # Those shown in this watch: where one may be seen no longer its end must be told. Those of
         # the list that it goes on from are not known: of others the end would tell the name.
         self._shown: set[str] = set()
@@ -135,6 +141,9 @@ class WatchSieve:
         Raises:
             UpstreamInvalid: It is one.
         """
+        if head.upgrade == "websocket":
+            self._messages = WebSocketMessages(_MAX_EVENT_BYTES)
+            return
         check_json(head)
         if not isinstance(head.body, Chunked):
             raise _unreadable("a watch that is not in chunks")
@@ -146,10 +155,20 @@ class WatchSieve:
             UpstreamInvalid: It is no watch of namespaces in JSON.
         """
         try:
+            if self._messages is not None:
+                return b"".join(self._sieved_messages(self._messages, data))
             kept = b"".join([chunk(line + b"\n") for line in self._sieved(self._lines.feed(data))])
         except msgspec.DecodeError as error:
             raise _unreadable(str(error)) from error
         return kept + LAST_CHUNK if self._lines.done else kept
+
+    def _sieved_messages(self, messages: WebSocketMessages, data: bytes) -> Iterator[bytes]:
+        """Sieve a WebSocket, on which each event is a message."""
+        for opcode, payload in messages.feed(data):
+            if opcode is Opcode.BINARY:
+                raise _unreadable("a watch that is not in text")
+            said = self._sieved([payload]) if opcode is Opcode.TEXT else (payload,)
+            yield from [server_frame(opcode, each) for each in said]
 
     def _sieved(self, lines: list[bytes]) -> Iterator[bytes]:
         for line in lines:

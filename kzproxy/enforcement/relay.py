@@ -304,7 +304,7 @@ class Relay:
 
     def _sieve_of(self, head: ResponseHead) -> WatchSieve | None:
         """Return what the answer has to be sieved with; a refusal is let through as it is."""
-        if self._sieve is None or head.status != _OK:
+        if self._sieve is None or head.status not in (_OK, _SWITCHING_PROTOCOLS):
             return None
         self._sieve.check(head)
         return self._sieve
@@ -357,11 +357,12 @@ class Relay:
     async def _tunnel(self, connection: UpstreamConnection, answer: Answer) -> None:
         exchange = self._exchange
         exchange.stream.unwatch()
+        sieve = self._sieve_of(answer.head)
         self._stream_cut = followed = self._followed(answer.head)
         await self._respond(answer, b"")
         async with alongside(self._tunnel_up(connection, followed)):
             with contextlib.suppress(_OtherSideEnded):
-                await self._tunnel_down(connection, self._passing(followed))
+                await self._tunnel_down(connection, self._passing(followed, sieve))
 
     async def _tunnel_down(self, connection: UpstreamConnection, take: Take) -> None:
         if data := connection.take_rest():

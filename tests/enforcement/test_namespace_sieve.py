@@ -13,7 +13,8 @@ from kzproxy.enforcement.turns import Turns
 from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http.chunked_lines import ChunkedLines
 from kzproxy.http.chunks import LAST_CHUNK, chunk
-from kzproxy.http.messages import Chunked, Length, ResponseHead
+from kzproxy.http.messages import Chunked, Length, NoBody, ResponseHead
+from kzproxy.http.websocket_frames import Opcode, server_frame
 from tests.enforcement.ticks import Ticks
 
 HEAD = ResponseHead(
@@ -148,6 +149,48 @@ def test_a_watch_shows_the_events_of_some() -> None:
         event("DELETED", DEV),
         event("DELETED", PROD),
     ) == [("ADDED", "dev"), ("DELETED", "dev")]
+
+
+def websocket(*frames: bytes) -> bytes:
+    """Return what comes through of what kube-apiserver says after its 101, fed byte by byte."""
+    sieve, said = WatchSieve(shows), b"".join(frames)
+    sieve.check(ResponseHead(status=101, reason="", headers=(), body=NoBody(), upgrade="websocket"))
+    return b"".join([sieve.feed(said[at : at + 1]) for at in range(len(said))])
+
+
+def text(kind: str, of: dict[str, Any]) -> bytes:
+    return server_frame(Opcode.TEXT, event(kind, of))
+
+
+def test_a_watch_over_a_websocket_shows_the_events_of_some() -> None:
+    """So the Java client of fabric8 watches, unless it is told not to."""
+    ping, end = server_frame(Opcode.PING, b"p"), server_frame(Opcode.CLOSE, b"")
+    unlabelled = namespace("tools")
+    found = websocket(
+        *(ping, text("ADDED", DEV), text("ADDED", PROD), text("ADDED", SHARED)),
+        *(text("MODIFIED", unlabelled), text("DELETED", PROD), end),
+    )
+    gone = {"metadata": {"name": "tools", "uid": "u-tools"}, "kind": "Namespace"}
+    told = json.dumps({"type": "DELETED", "object": gone}, separators=(",", ":")).encode()
+    shown = text("ADDED", DEV) + text("ADDED", SHARED) + server_frame(Opcode.TEXT, told)
+    assert found == ping + shown + end
+
+
+@pytest.mark.parametrize(
+    "said",
+    [server_frame(Opcode.BINARY, event("ADDED", DEV)), server_frame(Opcode.TEXT, b"dev"), b"dev"],
+)
+def test_what_nobody_can_read_of_a_websocket_ends_the_watch(said: bytes) -> None:
+    with pytest.raises(UpstreamInvalid):
+        websocket(said)
+
+
+def test_no_other_upgrade_is_sieved() -> None:
+    head = ResponseHead(
+        status=101, reason="", headers=HEAD.headers, body=NoBody(), upgrade="spdy/3.1"
+    )
+    with pytest.raises(UpstreamInvalid):
+        WatchSieve(shows).check(head)
 
 
 def test_rows_of_a_table_are_sieved_in_a_watch() -> None:

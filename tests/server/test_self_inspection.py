@@ -14,11 +14,13 @@ import yaml
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from kzproxy.http.websocket_frames import Opcode
+from kzproxy.http.websocket_messages import WebSocketMessages
 from tests.cluster.kubectl import Kubectl
 from tests.proxy.fixtures import REPOSITORY, Real
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
-from tests.proxy.world import POLICY, PREFIX, World, configuration
+from tests.proxy.world import POLICY, PREFIX, World, configuration, request
 from tests.servers.authority import Authority
 
 pytestmark = pytest.mark.cluster
@@ -489,6 +491,24 @@ def test_a_watch_shows_no_others(selves: Selves) -> None:
     by = selves.clients["editors", False]
     asked = {"watch": "1", "timeoutSeconds": "1"}
     events = [json.loads(line) for line in by.get(SELVES, params=asked).text.splitlines()]
+    names = {each["object"]["metadata"]["name"] for each in events}
+    assert OPEN in names
+    assert CLOSED not in names
+
+
+def test_a_watch_over_a_websocket_shows_no_others(selves: Selves) -> None:
+    """The Java client of fabric8 watches so; refused, its informers stop for good."""
+    world = selves.real.world
+    handshake = (
+        *("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"),
+        *("Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "Origin: https://localhost"),
+    )
+    target = f"{SELVES}?watch=true&timeoutSeconds=1"
+    with world.client() as client:
+        answer = client.ask(request("GET", target, world.token("editors", "editors"), *handshake))
+        assert answer.status == 101, answer.body
+        said = list(WebSocketMessages(65536).feed(client.to_end()))
+    events = [json.loads(each.payload) for each in said if each.opcode is Opcode.TEXT]
     names = {each["object"]["metadata"]["name"] for each in events}
     assert OPEN in names
     assert CLOSED not in names
