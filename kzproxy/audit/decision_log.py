@@ -51,7 +51,7 @@ from kzproxy.audit.schema import (
 from kzproxy.audit.sink import FileSink, StreamSink
 from kzproxy.clock.system import Clock
 from kzproxy.errors.configuration import ConfigurationError, Mistake
-from kzproxy.errors.kinds import ServiceUnavailable
+from kzproxy.errors.kinds import ServiceUnavailable, Unrecorded
 
 _STDOUT = 1
 _ENVELOPE_BYTES = 1024
@@ -60,6 +60,11 @@ _STOP_TIMEOUT_SECONDS = 1.0
 
 RETRY_INTERVAL_SECONDS = 1.0
 """How soon a log that cannot be written is tried again by itself."""
+
+_UNWRITTEN = (
+    "the decision on this request cannot be written down, so it is not forwarded; try again, and if"
+    " it stays so tell whoever runs kzproxy"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -97,6 +102,7 @@ class _Pending(msgspec.Struct, frozen=True):
     written: Written | None = None
     durable: bool = False
     is_outcome: bool = False
+    is_counted: bool = False
     stands: Callable[[], None] | None = None
     told: Callable[[ServiceUnavailable | None], None] | None = None
 
@@ -194,6 +200,7 @@ class DecisionLog:
         *,
         durable: bool,
         stands: Callable[[], None] | None = None,
+        is_counted: bool = False,
     ) -> None:
         """Return once the record is written and, where ``durable``, has reached the disk.
 
@@ -206,12 +213,13 @@ class DecisionLog:
             stands: Called as soon as the line is in the log, whatever comes of the wait: from then
                 on the request has been decided on, and a permit is owed its outcome. It must not
                 raise.
+            is_counted: Whether the request is among those that could not be recorded already.
 
         Raises:
             ServiceUnavailable: It could not be written; nothing may be forwarded.
         """
         payload = self._encode(record)
-        await self._written(payload, durable=durable, stands=stands)
+        await self._written(payload, durable=durable, stands=stands, is_counted=is_counted)
         self._remember(record, payload)
 
     def add_decision(self, record: DecisionRecord) -> None:
@@ -264,21 +272,26 @@ class DecisionLog:
         await self._written(self._encode(record), durable=durable)
 
     async def _written(
-        self, payload: bytes, *, durable: bool, stands: Callable[[], None] | None = None
+        self,
+        payload: bytes,
+        *,
+        durable: bool,
+        stands: Callable[[], None] | None = None,
+        is_counted: bool = False,
     ) -> None:
         if len(payload) > _MAX_PAYLOAD_BYTES:
             raise _unavailable(f"a record of {len(payload)} bytes is over the bound")
         if self._writes_at_once and not durable and not self._closed:
-            self._queue.append(_Pending(payload))
+            self._queue.append(_Pending(payload, is_counted=is_counted))
             if problem := self._flush():
-                raise _unavailable(problem)
+                raise _unrecorded(problem)
             if stands is not None:
                 stands()
             return
         written: Written = asyncio.get_running_loop().create_future()
-        self._add(_Pending(payload, written, durable=durable, stands=stands))
+        self._add(_Pending(payload, written, durable=durable, stands=stands, is_counted=is_counted))
         if problem := await written:
-            raise _unavailable(problem)
+            raise _unrecorded(problem)
 
     async def record_event(self, event: Event) -> None:
         """Return once what happens beside requests is written and has reached the disk.
@@ -422,10 +435,10 @@ class DecisionLog:
         for pending in batch:
             if pending.is_outcome:
                 self._writer.hold(pending.payload)
-            else:
+            elif not pending.is_counted:
                 self._writer.count_refused()
             if pending.told is not None:
-                pending.told(_unavailable(problem))
+                pending.told(_unrecorded(problem))
             elif pending.written is not None and not pending.written.done():
                 pending.written.set_result(problem)
         self._retry_later()
@@ -451,10 +464,9 @@ class DecisionLog:
             self._syncs.written([])
 
 
+def _unrecorded(detail: str) -> Unrecorded:
+    return Unrecorded(_UNWRITTEN, detail=detail, retry_after_seconds=1)
+
+
 def _unavailable(detail: str) -> ServiceUnavailable:
-    return ServiceUnavailable(
-        "the decision on this request cannot be written down, so it is not forwarded;"
-        " try again, and if it stays so tell whoever runs kzproxy",
-        detail=detail,
-        retry_after_seconds=1,
-    )
+    return ServiceUnavailable(_UNWRITTEN, detail=detail, retry_after_seconds=1)

@@ -9,7 +9,7 @@ from kzproxy.audit.schema import Cause, DecisionRecord, Verdict
 from kzproxy.clock.system import Clock
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.standing import RememberedPermit
-from kzproxy.errors.kinds import ProxyError
+from kzproxy.errors.kinds import ProxyError, Unrecorded
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.exchange import Exchange
 
@@ -46,7 +46,9 @@ class Accounts:
         # Where this is cancelled, the line is written all the same.
         case.recorded = True
         try:
-            await self.decisions.record_decision(record, durable=False)
+            await self.decisions.record_decision(
+                record, durable=False, is_counted=isinstance(error, Unrecorded)
+            )
         except ProxyError as unwritten:
             return unwritten
         self.count_decision(record)

@@ -17,6 +17,7 @@ ProxyError
     InternalError           500  a bug; the traceback is in the diagnostic log
     UpstreamInvalid         502  kube-apiserver answered something kzproxy must not relay
     ServiceUnavailable      503  kzproxy cannot do its job now
+        Unrecorded      503  since the decision log cannot be written
         UpstreamUnreachable 503  since kube-apiserver cannot be reached
     UpstreamTimeout         504
 DownstreamClosed            the client has gone; there is nobody to answer
@@ -172,6 +173,10 @@ class ServiceUnavailable(ProxyError):
 
     code = 503
     reason = "ServiceUnavailable"
+
+
+class Unrecorded(ServiceUnavailable):
+    """The decision log could not be written; it has counted what was refused for that."""
 
 
 class UpstreamUnreachable(ServiceUnavailable):

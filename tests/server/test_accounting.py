@@ -1,5 +1,6 @@
 """Every request that was read is accounted for: refused in the log, or permitted and completed."""
 
+import resource
 import signal
 import threading
 import time
@@ -198,6 +199,26 @@ def test_a_request_that_is_under_way_when_kzproxy_is_told_to_stop_is_its_connect
 
     assert (got.status, got.headers["connection"]) == (200, ["close"])
     assert world.proxy.wait() == 0
+
+
+def test_the_log_says_of_how_many_requests_it_has_nothing(guarded: Scripted) -> None:
+    """Each is refused once, however often it was tried to write something down of it."""
+    world = guarded.world
+    token = world.token("oda", "testers")
+    asked = [request("GET", PODS, token), request("DELETE", POD, token)]
+    with world.client() as client:
+        assert client.ask(asked[0]).status == 200
+        full = world.proxy.decision_log.stat().st_size
+        resource.prlimit(world.proxy.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        answers = [client.ask(each).status for each in asked * 2]
+        answers.append(client.ask(request("GET", PODS)).status)  # refused before it was judged
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(world.proxy.pid, resource.RLIMIT_FSIZE, unlimited)
+    eventually(lambda: [each for each in world.proxy.records() if each["kind"] == "gap"])
+
+    assert answers == [503] * 5
+    (gap,) = [each for each in world.proxy.records() if each["kind"] == "gap"]
+    assert gap["refused"] == 5
 
 
 BODY = b'{"kind":"Pod"}'
