@@ -90,7 +90,7 @@ async def test_each_session_that_ends_is_revoked_once(kept, client, provider):
 
 
 async def test_nothing_is_revoked_while_its_person_is_signed_in_otherwise(kept, client, provider):
-    """Keycloak, Google and Auth0 take all back that a client has of somebody, not the one token."""
+    """Some providers take all back that a client has of somebody, not the one token."""
     laptop, desktop, _ = [
         await begin(kept, number, issuer=provider.url, subject=subject)
         for number, subject in enumerate(("ann", "ann", "bob"), 1)
