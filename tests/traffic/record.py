@@ -1,17 +1,20 @@
 """Record what real clients send: ``python -m tests.traffic.record --kubectl --helm HELM ...``.
 
 Runs kubectl through all verbs of the tests, Helm through a release's life, the Kubernetes Python
-client through ``client_of_python.py`` and k9s by its keys (``k9s_in_terminal.py``), against the
-real control plane, and writes every head that differs from those before it to ``heads.jsonl``.
+client through ``client_of_python.py``, those of JavaScript and Java through ``client_of_node.mjs``
+and ``ClientOfFabric8.java``, and k9s by its keys (``k9s_in_terminal.py``), against the real
+control plane, and writes every head that differs from those before it to ``heads.jsonl``.
 What was recorded of a client that is not named stays. Helm (helm.sh/helm/v3), k9s
-(github.com/derailed/k9s, by a go.mod that names its version) and a Python that has ``kubernetes``
-are to be brought along.
+(github.com/derailed/k9s, by a go.mod that names its version), a Python that has ``kubernetes``, a
+directory into which npm has installed ``@kubernetes/client-node``, and one of jars with
+``io.fabric8:kubernetes-client`` and what it depends on are to be brought along.
 """
 
 import argparse
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -39,6 +42,7 @@ _CHART = _HERE / "chart"
 # What is of one run alone: two heads that differ in it only are one.
 _OF_ONE_RUN = (
     (rb"(?i)(\r\nhost: )[^\r]*", rb"\1localhost:8443"),
+    (rb"(?i)(\r\norigin: )[^\r]*", rb"\1https://localhost:8443"),
     (rb"(?i)(\r\nkubectl-session: )[^\r]*", rb"\g<1>00000000-0000-0000-0000-000000000000"),
     (rb"(?i)(\r\nsec-websocket-key: )[^\r]*", rb"\1AAAAAAAAAAAAAAAAAAAAAA=="),
     (rb"resourceVersion=[1-9]\d*", b"resourceVersion=1234"),
@@ -78,6 +82,10 @@ def _clients(options: argparse.Namespace, plane: ControlPlane) -> dict[str, Call
         clients["helm"] = lambda file: _helm(options.helm, file)
     if options.python:
         clients["python"] = lambda file: _python(options.python, file)
+    if options.node:
+        clients["node"] = lambda file: _node(options.node, file)
+    if options.fabric8:
+        clients["fabric8"] = lambda file: _fabric8(options.fabric8, plane, file)
     if options.k9s:
         clients["k9s"] = lambda file: _k9s(options.k9s, plane, file)
     return clients
@@ -207,6 +215,25 @@ def _python(python: Path, kubeconfig: Path) -> None:
     subprocess.run([str(python), str(script)], env=environment, check=True)
 
 
+def _node(installed: Path, kubeconfig: Path) -> None:
+    script = installed / "client_of_node.mjs"  # It finds what is installed beside itself.
+    shutil.copy(_HERE / script.name, script)
+    environment = {"PATH": os.environ["PATH"], "KUBECONFIG": str(kubeconfig)}
+    subprocess.run(["node", str(script)], env=environment, check=True)
+
+
+def _fabric8(jars: Path, plane: ControlPlane, kubeconfig: Path) -> None:
+    with plane.administrator() as api, fresh_namespace(api, "record") as namespace:
+        start_pods(Kubectl.of(plane).using(namespace=namespace))
+        environment = {
+            "PATH": os.environ["PATH"],
+            "KUBECONFIG": str(kubeconfig),
+            "NAMESPACE": namespace,
+        }
+        command = ["java", "--class-path", f"{jars}/*", str(_HERE / "ClientOfFabric8.java")]
+        subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=True)
+
+
 def _k9s(k9s: Path, plane: ControlPlane, kubeconfig: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as home,
@@ -225,6 +252,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kubectl", action="store_true", help="that of the control plane")
     parser.add_argument("--helm", type=Path)
     parser.add_argument("--python", type=Path, help="one that has `kubernetes`")
+    parser.add_argument("--node", type=Path, help="a directory that has the client installed")
+    parser.add_argument("--fabric8", type=Path, help="a directory of jars")
     parser.add_argument("--k9s", type=Path)
     return parser.parse_args()
 
