@@ -22,7 +22,6 @@ from kzproxy.server.kept_posture import KeptPosture, keep_posture
 from kzproxy.store.following import Following
 from kzproxy.store.sealing import Sealer
 from kzproxy.store.sqlite import SqliteStore
-from kzproxy.store.store import Store
 
 _SWEEP_SECONDS = 0.2
 
@@ -31,7 +30,7 @@ _SWEEP_SECONDS = 0.2
 class Kept:
     """The store and its views."""
 
-    store: Store
+    store: SqliteStore
     following: Following
     sealer: Sealer
     sessions: SessionDirectory
@@ -52,8 +51,11 @@ class Kept:
         return self.following.problem() or self.signals.revocations.problem()
 
     def notices(self) -> dict[str, str]:
-        """Say for operators whether all that is kept can be read, and what posture comes from."""
-        return {"store-entries": self.following.unreadable.words() or "ok"} | self.posture.notices()
+        """Say for operators whether what is kept can be read and written, and of posture."""
+        return {
+            "store-entries": self.following.unreadable.words() or "ok",
+            "store-writes": self.store.unwritable or "ok",
+        } | self.posture.notices()
 
     async def start(self) -> None:
         """Read everything.

@@ -32,7 +32,11 @@ _ALIVE = "(expires_at IS NULL OR expires_at > ?)"
 
 
 class SqliteStore:
-    """See ``Store``."""
+    """See ``Store``.
+
+    Attributes:
+        unwritable: Why the last write failed; empty where it did not.
+    """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock) -> None:
         """Take a connection that ``open`` made; it is used on this store's own thread alone."""
@@ -41,6 +45,7 @@ class SqliteStore:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
         # By name: the end of a lease that is further ahead than any, and when it was first seen.
         self._ahead: dict[str, tuple[float, float]] = {}
+        self.unwritable = ""
 
     @classmethod
     def open(cls, path: Path, clock: Clock, *, begin: bool = True) -> "SqliteStore":
@@ -120,6 +125,18 @@ class SqliteStore:
             ) from error
 
     def _in_transaction(self, job: Callable[[], _Result]) -> _Result:
+        """Do what writes, whole or not at all, and note whether it can be done."""
+        before = self._connection.total_changes
+        try:
+            result = self._committed(job)
+        except sqlite3.Error as error:
+            self.unwritable = str(error)
+            raise
+        if self._connection.total_changes > before:
+            self.unwritable = ""
+        return result
+
+    def _committed(self, job: Callable[[], _Result]) -> _Result:
         # IMMEDIATE: two workers that both read first and then write would otherwise collide.
         self._connection.execute("BEGIN IMMEDIATE")
         try:

@@ -1,5 +1,7 @@
 """What is kept is read before anybody is served."""
 
+import json
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -11,7 +13,10 @@ import yaml
 from kzproxy.clock.system import SystemClock
 from kzproxy.demo.loopback_ports import free_ports
 from kzproxy.store.sqlite import SqliteStore
+from tests.proxy.eventually import eventually
 from tests.proxy.issuer_thread import issuer_in_thread
+from tests.proxy.process import ProxyProcess
+from tests.proxy.sign_in_world import running_sign_in_world
 from tests.proxy.world import configuration
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import scripted_api_server
@@ -70,3 +75,28 @@ async def test_a_store_that_can_be_read_and_not_written_is_named_in_a_line(tmp_p
 
     assert served.stderr == "kzproxy: store.file: cannot be written: store: full\n"
     assert served.returncode == 2
+
+
+def test_a_store_that_can_be_written_no_more_is_told_of_while_requests_are_served(
+    tmp_path: Path,
+) -> None:
+    authority = Authority.root()
+    with (
+        scripted_api_server(tmp_path, authority) as api_server,
+        running_sign_in_world(tmp_path, authority, api_server.upstream()) as world,
+    ):
+        proxy = world.proxy
+        assert store_writes(proxy) == (200, "ok")
+        # EFBIG for every further byte: to SQLite the same as a disk that is full.
+        full = (tmp_path / "kept.db-wal").stat().st_size
+        resource.prlimit(proxy.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        eventually(lambda: store_writes(proxy)[1] != "ok")
+        assert store_writes(proxy) == (200, "disk I/O error")
+        unbounded = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        resource.prlimit(proxy.pid, resource.RLIMIT_FSIZE, unbounded)
+        eventually(lambda: store_writes(proxy) == (200, "ok"))
+
+
+def store_writes(proxy: ProxyProcess) -> tuple[int, str]:
+    status, ready = proxy.ops("/readyz")
+    return status, json.loads(ready)["checks"]["store-writes"]

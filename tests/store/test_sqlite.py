@@ -1,9 +1,11 @@
 """The SQLite store, as files on a disk and as several workers see it."""
 
 import asyncio
+import resource
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -318,3 +320,32 @@ async def test_a_commit_that_fails_leaves_nothing_behind(store: SqliteStore, oth
     found = await other.get("thing", "a")
     assert found is not None
     assert found.value == b"2"
+
+
+async def test_a_disk_that_is_full_is_told_until_something_is_written_again(
+    store: SqliteStore, path: Path
+) -> None:
+    """What is kept can still be read then, so that nothing else tells of it."""
+    await store.write(put())
+    assert not store.unwritable
+    with no_longer_than(path.with_name(f"{path.name}-wal").stat().st_size):
+        with pytest.raises(ServiceUnavailable):
+            await store.write(put(value=b"x" * (1 << 20)))
+        assert store.unwritable
+        assert await store.get("thing", "a")
+        assert await store.sweep() == 0
+        assert store.unwritable, "nothing was written"
+    await store.write(put(value=b"2"))
+
+    assert not store.unwritable
+
+
+@contextmanager
+def no_longer_than(size_bytes: int) -> Iterator[None]:
+    """Let no file of this process grow beyond; to SQLite the same as a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
