@@ -114,6 +114,7 @@ class Listener:
         self._limits = connections.limits
         self._open = connections
         self._warned_at = -math.inf
+        self._told_of_rest_at = -math.inf
         self._connections: set[ClientConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         # None after the last.
@@ -199,7 +200,10 @@ class Listener:
             log.warning("connection of %s turned away: %s", host, _EXCESS_WORDS[excess])
 
     def _rest(self, error: OSError) -> None:
-        log.warning("cannot accept: %s; resting", errno.errorcode.get(error.errno or 0, "?"))
+        now = self._loop.time()
+        if now - self._told_of_rest_at >= _SECONDS_BETWEEN_WARNINGS:
+            self._told_of_rest_at = now
+            log.warning("cannot accept: %s; resting", errno.errorcode.get(error.errno or 0, "?"))
         self._metrics.accept_failures.inc()
         self._loop.remove_reader(self._sock)
         self._loop.call_later(_REST_SECONDS, self._accept_again)
