@@ -251,14 +251,14 @@ class SignIn:
         return self._asked(issuer, flow, step_up)
 
     def _asked(self, issuer: "Conversation", flow: str, step_up: StepUp) -> CacheEntry:
-        self._attempts.begin(self._clock.now())
         try:
+            self._attempts.begin(self._clock.now())
             grant = issuer.asked(self._asking, flow, step_up)
+            entry = grant.signed_in(int(self._seconds()))
+            self._cache.write(self._key, entry)
         except KeyboardInterrupt:  # they are here, and know what they do
             self._attempts.clear()
             raise
-        entry = grant.signed_in(int(self._seconds()))
-        self._cache.write(self._key, entry)
         self._attempts.clear()
         return entry
 

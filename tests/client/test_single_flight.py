@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +12,22 @@ from pathlib import Path
 import pytest
 
 from tests.audit.faults import no_file_grows_over
-from tests.client.plugin_runs import KUBECTL_SAYS, NEVER_COMES_BACK, Plugin
+from tests.client.plugin_runs import KUBECTL_SAYS, NEVER_COMES_BACK, ROOT, Plugin
 
 PARALLEL = 20
 PATIENCE_SECONDS = 60.0
+
+# Ctrl-C while the directory of what was just written down is put on the disk.
+INTERRUPTED = """
+import os, runpy
+replace = os.replace
+def interrupted(source, target):
+    replace(source, target)
+    if target.endswith(".attempt"):
+        raise KeyboardInterrupt
+os.replace = interrupted
+runpy.run_module("kzproxy", run_name="__main__")
+"""
 
 Ended = tuple[int, str, str]
 
@@ -120,6 +133,23 @@ def test_a_user_who_interrupts_is_asked_again(plugin: Plugin) -> None:
         asking.wait()
     assert asking.returncode == 130
     assert "Traceback" not in said
+    assert plugin.token()
+    assert plugin.tabs == 1
+
+
+def test_a_user_who_interrupts_as_soon_as_it_is_written_down_is_asked_again(plugin: Plugin) -> None:
+    interrupted = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *plugin.command()[3:]],
+        cwd=ROOT,
+        env=plugin.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert interrupted.returncode == 130, interrupted.stderr
+    assert not attempt_recorded(plugin)
     assert plugin.token()
     assert plugin.tabs == 1
 
