@@ -1,6 +1,7 @@
 """What every test may use."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 from hypothesis import settings
@@ -17,6 +18,11 @@ pytest_plugins = [
 # How long an example takes says how busy the machine is; what things cost is for `make bench`.
 settings.register_profile("untimed", settings.default, deadline=None)
 settings.load_profile("untimed")
+
+# A shell ignores it for what runs in the background, and whatever that starts does so too: what
+# tests interrupt would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
