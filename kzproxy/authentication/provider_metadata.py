@@ -72,7 +72,7 @@ class Discovery:
         self._clock = clock
         self._limits = limits
         self._known: ProviderMetadata | None = None
-        self._failure = ""
+        self._failure, self._failed_for_all = "", False
         self._fresh_until = self._kept_until = self._next_try_at = clock.monotonic()
         self._lock = asyncio.Lock()
 
@@ -86,7 +86,7 @@ class Discovery:
             async with self._lock:
                 await self._renew()
         if self._known is None or self._clock.monotonic() >= self._kept_until:
-            raise ProviderSilence(self._failure)
+            raise ProviderSilence(self._failure, for_all=self._failed_for_all)
         return self._known
 
     async def _renew(self) -> None:
@@ -96,7 +96,7 @@ class Discovery:
         try:
             self._known = await self._fetched()
         except ProviderSilence as silence:
-            self._failure = str(silence)
+            self._failure, self._failed_for_all = str(silence), silence.for_all
             self._next_try_at = (
                 self._clock.monotonic() + self._limits.discovery_cool_down.total_seconds()
             )

@@ -46,6 +46,10 @@ _GONE = (
 _NOT_IN = "You are not signed in"
 _NOWHERE = "This kzproxy has no identity provider to sign in at now. Ask whoever runs it."
 _SILENT = "The identity provider cannot be reached now. Try again in a moment."
+_UNUSABLE = (
+    "The identity provider gives no answer that kzproxy can use. Ask whoever runs kzproxy: its log"
+    " says why."
+)
 
 
 class BrowserSignIn:
@@ -94,7 +98,7 @@ class BrowserSignIn:
             )
         except ProviderSilence as silence:
             log.warning("nobody can sign in: %s", silence)
-            raise PageRefusal(_SILENT, status=503) from silence
+            raise PageRefusal(_told_of(silence)[1], status=503) from silence
         begun = BrowserFlow(
             browser=digest(browser),
             provider=provider.settings.issuer.url,
@@ -131,7 +135,7 @@ class BrowserSignIn:
             return await self._refused(request, flow.value, no.message)
         except ProviderSilence as silence:
             log.warning("somebody could not sign in: %s", silence)
-            return await self._silent(request, flow.value)
+            return await self._silent(request, flow.value, silence)
         if flow.value.device:
             return await self._let_in(flow.value, person)
         return await self._with_code(flow.value, person)
@@ -226,13 +230,14 @@ class BrowserSignIn:
             raise PageRefusal(_sentence(message), title=_NOT_IN, status=403)
         return self._answered(flow.wish, {"error": "access_denied", "error_description": message})
 
-    async def _silent(self, request: web.Request, flow: BrowserFlow) -> web.Response:
+    async def _silent(
+        self, request: web.Request, flow: BrowserFlow, silence: ProviderSilence
+    ) -> web.Response:
         await self._desk.write_refusal(request, "auth.sign-in", "the provider gave no answer")
+        error, message = _told_of(silence)
         if flow.device:
-            raise PageRefusal(_SILENT, status=503)
-        return self._answered(
-            flow.wish, {"error": "temporarily_unavailable", "error_description": _SILENT}
-        )
+            raise PageRefusal(message, status=503)
+        return self._answered(flow.wish, {"error": error, "error_description": message})
 
     def _answered(self, wish: Wish, answer: Mapping[str, str], username: str = "") -> web.Response:
         """Send the browser to the client; ``iss`` says from whom (RFC 9207)."""
@@ -252,6 +257,13 @@ class BrowserSignIn:
         if refusal:
             raise PageRefusal(_sentence(refusal), title=_NOT_IN, status=403)
         return self._desk.pages.page("code", {"code": code, "username": username})
+
+
+def _told_of(silence: ProviderSilence) -> tuple[str, str]:
+    """Return error and description: to try again helps only where it could not be asked."""
+    if silence.for_all:
+        return "temporarily_unavailable", _SILENT
+    return "server_error", _UNUSABLE
 
 
 def _check_place(request: web.Request, flow: BrowserFlow) -> None:

@@ -117,6 +117,28 @@ async def test_at_a_provider_that_does_not_name_itself_nobody_signs_in_where_oth
 
 
 @pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        # So Keycloak answers about a person who may have no `offline_access`.
+        (400, "server_error", "Ask whoever runs kzproxy"),
+        (503, "temporarily_unavailable", "cannot be reached now"),
+    ],
+)
+async def test_whoever_cannot_sign_in_is_told_to_try_again_only_where_that_helps(
+    beside: Callable[..., Beside], status: int, error: str, said: str
+) -> None:
+    both = beside({"callback": "evil"}, {"callback": "honest"})
+    both.evil.answer("token", {"error": "not_allowed"}, status)
+    state, cookie = await both.begun_at_the_evil_one()
+    back = f"/callback/evil?{urlencode({'state': state, 'code': 'c'})}"
+    request = make_mocked_request("GET", back, headers={"Cookie": cookie})
+    response = await BrowserSignIn(both.desk).callback(request)
+
+    assert said in (response.text or "")
+    assert f"error={error}" in (response.text or "")
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"response_type": "token"},
