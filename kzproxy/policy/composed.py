@@ -90,5 +90,6 @@ class When:
     def asked(self) -> str:
         return "its `when`"
 
-    def found(self, view: RequestView) -> str:  # noqa: ARG002 - an explanation has its parts
-        return "which does not hold"
+    def found(self, view: RequestView) -> str:
+        # Of a deny rule it is told because it holds. An explanation has its parts.
+        return "which holds" if self.value(view) else "which does not hold"

@@ -8,6 +8,7 @@ import pytest
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.policy.calendar import Holidays
 from kzproxy.policy.decision import Deny
+from kzproxy.policy.expression import DeclaredNames, compile_expression
 from kzproxy.policy.rules import Conditions
 from tests.policy.samples import (
     OFFICE,
@@ -22,6 +23,7 @@ from tests.policy.samples import (
 )
 
 PODS = "/api/v1/namespaces/prod/pods"
+PODS_ALL = match("*", "pods")
 SUNDAY = datetime(2026, 1, 18, 12, 0, tzinfo=UTC)
 EXPIRED = DevicePosture(enrolled=Fact.FAILED, reason="the device certificate ended yesterday")
 ALL_WEEK = "Mon Tue Wed Thu Fri Sat Sun"
@@ -167,3 +169,14 @@ def test_a_deny_rule_that_never_ends_says_so():
     rule = deny("d", match("*", "*"), conditions=Conditions(time=(always,)))
 
     assert hint([rule]) == "rule d denies this at all times"
+
+
+def test_an_expression_is_said_to_hold_where_it_denies_and_not_to_where_it_lets_nobody_in():
+    when = compile_expression('request.namespace == "prod"', DeclaredNames())
+    denied = hint([allow("a", PODS_ALL), deny("d", PODS_ALL, when=when)])
+    other = compile_expression('request.namespace == "dev"', DeclaredNames())
+
+    assert denied == "rule d denies this for its `when` (which holds)"
+    assert (
+        hint([allow("a", PODS_ALL, when=other)]) == "rule a wants its `when` (which does not hold)"
+    )
