@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kzproxy.policy.challenging import of_rule
+from kzproxy.policy.condition_check import CannotBeJudged
 from kzproxy.policy.decision import Cause
 from kzproxy.policy.findings import Findings
 from kzproxy.policy.hint import denied_hint, elsewhere_hint, obligation_hint, unmet_hint
@@ -31,8 +32,8 @@ def refused_by_rule(denies: Findings, view: RequestView) -> Refusal | None:
         rule = denies.matched[0]
         return Refusal(Cause.DENY_RULE, rule.rule.id, denied_hint(rule, view))
     if denies.errors:
-        rule_id = denies.errors[0][0]
-        hint = f"deny rule {rule_id} cannot be judged; an administrator must mend it"
+        rule_id, error = denies.errors[0]
+        hint = f"deny rule {rule_id} cannot be judged{_why(error)}; an administrator must mend it"
         return Refusal(Cause.RULE_ERROR, rule_id, hint)
     return None
 
@@ -70,8 +71,15 @@ def _nearest(allows: Findings, view: RequestView) -> tuple[str, str]:
     if allows.unmet:
         compiled, unmet = min(allows.unmet, key=lambda near: len(near[1]))
         return compiled.rule.id, unmet_hint(compiled, unmet, view)
-    failed = {rule_id for rule_id, _ in allows.errors}
+    for rule_id, error in allows.errors:
+        return rule_id, f"rule {rule_id} cannot be judged, so it allows nothing{_why(error)}"
     for candidate in allows.candidates:
-        if view.attributes.request.is_resource and candidate.compiled.rule.id not in failed:
+        if view.attributes.request.is_resource:
             return candidate.compiled.rule.id, elsewhere_hint(candidate, view)
     return "", ""
+
+
+def _why(error: str) -> str:
+    """Say what was not known; what else may go wrong in a rule is for its administrator alone."""
+    kind, _, text = error.partition(": ")
+    return f" ({text})" if kind == CannotBeJudged.__name__ else ""

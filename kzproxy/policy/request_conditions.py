@@ -131,7 +131,7 @@ class LikeObject(Timeless):
         if found is None:
             return "the object could not be had"
         if found.is_patch:
-            return "of a patch nobody can tell what it makes"
+            return "of a patch nobody can tell what it makes, of a whole object one can"
         return (
             f"it is {'' if found.privileged else 'not '}privileged,"
             f" {'' if found.host_namespaces else 'not '}in the node's namespaces,"

@@ -123,6 +123,27 @@ def test_a_patch_passes_what_is_asked_of_the_object_and_nothing_else():
     assert isinstance(judge(patch, by_expression), Deny)
 
 
+def test_whoever_sends_a_patch_is_told_that_it_is_what_cannot_be_judged():
+    patch = with_object(asked("PATCH", "/api/v1/namespaces/dev/pods/a"), is_patch=True)
+    unprivileged = Conditions(api_object=ObjectFeatures(privileged=False))
+    why = "(the object is not known: of a patch nobody can tell what it makes, of a whole object"
+
+    allowed = judge(patch, allow("a", EVERYTHING, conditions=unprivileged))
+    denied = judge(patch, ALLOW_ALL, deny("d", EVERYTHING, conditions=unprivileged))
+
+    assert allowed.rule == "a"
+    assert allowed.hint.startswith(f"rule a cannot be judged, so it allows nothing {why}")
+    assert denied.hint.startswith(f"deny rule d cannot be judged {why}")
+
+
+def test_what_else_goes_wrong_in_a_rule_is_not_told():
+    unknown = compile_expression('authentication.acr == "phr"', DeclaredNames())
+    decision = judge(asked("POST", EXEC), allow("a", EVERYTHING, when=unknown))
+
+    assert decision.rule == "a"
+    assert decision.hint == "rule a cannot be judged, so it allows nothing"
+
+
 def test_a_denial_for_want_of_an_object_rests_on_it():
     """So that what was decided without it, such as from a log, is known to be uncertain."""
     wanted = Conditions(api_object=ObjectFeatures(privileged=False))
