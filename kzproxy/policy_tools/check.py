@@ -19,6 +19,7 @@ from kzproxy.policy_tools.lint_definitions import expired, unused
 from kzproxy.policy_tools.lint_matches import cluster_scoped, never_matches
 from kzproxy.policy_tools.lint_obligations import unmeetable
 from kzproxy.policy_tools.lint_order import always_denied, covered
+from kzproxy.policy_tools.lint_other_verbs import read_by_change, verb_alone
 from kzproxy.policy_tools.lint_own_endpoints import own_endpoints
 from kzproxy.policy_tools.lint_posture import (
     low_tiers,
@@ -26,7 +27,6 @@ from kzproxy.policy_tools.lint_posture import (
     posture_of_any_age,
     unknown_checks,
 )
-from kzproxy.policy_tools.lint_reading import read_by_change
 from kzproxy.policy_tools.lint_resources import unknown_resources
 from kzproxy.policy_tools.policy_text import PolicyText, load_policy_text
 
@@ -56,6 +56,7 @@ _LINTS: tuple[Callable[[PolicyText], Iterable[Finding]], ...] = (
     unmeetable,
     cluster_scoped,
     create_alone,
+    verb_alone,
     read_by_change,
     all_at_once,
     unknown_resources,

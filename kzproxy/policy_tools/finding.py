@@ -29,6 +29,7 @@ class Lint(StrEnum):
     UNMEETABLE = "unmeetable"
     CLUSTER_SCOPED = "cluster-scoped"
     CREATE_ALONE = "create-alone"
+    VERB_ALONE = "verb-alone"
     READ_BY_CHANGE = "read-by-change"
     ALL_AT_ONCE = "all-at-once"
     UNKNOWN_RESOURCE = "unknown-resource"
@@ -51,6 +52,7 @@ SEVERITIES = {
     Lint.UNMEETABLE: Severity.ERROR,
     Lint.CLUSTER_SCOPED: Severity.WARNING,
     Lint.CREATE_ALONE: Severity.WARNING,
+    Lint.VERB_ALONE: Severity.WARNING,
     Lint.READ_BY_CHANGE: Severity.WARNING,
     Lint.ALL_AT_ONCE: Severity.WARNING,
     Lint.UNKNOWN_RESOURCE: Severity.WARNING,

@@ -62,6 +62,37 @@ def test_where_nobody_may_change_what_nobody_reads_it_is_let_be(tmp_path, others
     assert messages(tmp_path, others + rule("d", "deny", denied)) == []
 
 
+@pytest.mark.parametrize(
+    ("denied", "resources", "missing"),
+    [
+        ("get", "secrets", "list and watch"),
+        ("get, list", "secrets", "watch"),
+        ("update", "configmaps", "patch"),
+        ("patch", "configmaps", "update"),
+        ("patch", "deployments/scale", "update"),
+        ("delete", "pods", "deletecollection"),
+        ("delete", "namespaces", ""),
+        ("watch", "pods", ""),
+        ("deletecollection", "pods", ""),
+        ("delete", "pods/eviction", ""),
+        ("'*'", "pods", ""),
+    ],
+)
+@pytest.mark.parametrize("is_allowed", [True, False])
+def test_a_deny_on_one_verb_of_those_that_do_the_same_is_found(
+    tmp_path, denied, resources, missing, is_allowed
+):
+    match = f'{{verbs: [{denied}], apiGroups: ["", apps], resources: [{resources}]}}'
+    allowed = ALL if is_allowed else ALL.replace('["*"]', f"[{denied}]", 1)
+    rules = rule("a", "allow", allowed, DEVICE) + rule("d", "deny", match)
+    findings = check_policies([written(tmp_path, rules)], CheckOptions(at=AT))
+    messages = [one.message for one in findings if str(one.lint) == "verb-alone"]
+
+    assert [message.rpartition("; add ")[2] for message in messages] == (
+        [missing] if missing and is_allowed else []
+    )
+
+
 @pytest.mark.cluster
 def test_the_api_server_answers_these_changes_with_the_object(administrator):
     secret = base64.b64encode(b"not for everybody").decode()
