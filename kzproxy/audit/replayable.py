@@ -15,6 +15,7 @@ from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.audit.recorded_device import device_of, texts_of
 from kzproxy.audit.recorded_facts import api_object_of, namespace_labels_of
 from kzproxy.audit.schema import (
+    Cause,
     DecisionRecord,
     Device,
     Namespace,
@@ -47,6 +48,8 @@ def attributes_of(record: DecisionRecord) -> Attributes:
     """
     if record.decision is Verdict.REFUSED or record.user is None or record.device is None:
         raise NotReplayable("refused before policy")
+    if record.cause is Cause.OWN_ENDPOINT:
+        raise NotReplayable("kzproxy's own endpoint answered it, and policy was not asked")
     return Attributes(
         subject=_identity(record.user),
         device=_device(record.device),

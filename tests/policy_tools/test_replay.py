@@ -21,6 +21,7 @@ from kzproxy.audit.chain import GENESIS, seal
 from kzproxy.audit.records import (
     Arrival,
     decision_record,
+    own_record,
     recorded_caller,
     recorded_request,
 )
@@ -222,6 +223,31 @@ def test_what_is_not_in_the_log_is_left_out_and_counted(tmp_path: Path) -> None:
 
     assert replayed.judged == 0
     assert replayed.left_out == {"what the request carries beside its target is not in the log": 1}
+
+
+def test_what_kzproxy_answered_itself_is_no_decision_of_policy(tmp_path: Path) -> None:
+    attributes = asked("GET", "/kzproxy.dev/v1/session")
+    arrival = Arrival(
+        audit_id="a-1",
+        received_at=attributes.environment.received_at,
+        source_address=attributes.environment.source_address,
+        source_port=1,
+        method="GET",
+        target=attributes.request.target,
+    )
+    record = own_record(
+        "shows the session",
+        arrival,
+        decided_at=arrival.received_at,
+        caller=recorded_caller(attributes.subject, attributes.device, "s"),
+        request=recorded_request(attributes.request, arrival),
+    )
+    replayed = Replayed()
+    replayed.take(engine_of(tmp_path, POLICY), record)
+
+    assert replayed.flips == {}
+    why = "kzproxy's own endpoint answered it, and policy was not asked"
+    assert (replayed.judged, replayed.left_out) == (0, {why: 1})
 
 
 def test_facts_that_nobody_asked_for_are_left_out_and_counted(tmp_path: Path) -> None:
