@@ -109,7 +109,8 @@ class ObjectChecks:
             raise BadRequest("the body of the deletion is no object")
         if any(key != "dryRun" and key.casefold() == "dryrun" for key in options):
             raise BadRequest("the body of the deletion has a field like dryRun, but for its case")
-        return options.get("dryRun") == ["All"]
+        stages = options.get("dryRun")
+        return isinstance(stages, list) and bool(stages) and all(each == "All" for each in stages)
 
     async def _document(
         self,

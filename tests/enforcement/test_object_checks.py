@@ -308,6 +308,9 @@ async def test_of_what_has_no_one_object_nothing_is_known(
     [
         (b'{"dryRun":["All"]}', True),
         (b'{"kind":"DeleteOptions","dryRun":["All"],"gracePeriodSeconds":0}', True),
+        # One as well, to IsDryRun of apiserver's pkg/util/dryrun.
+        (b'{"dryRun":["All","All"]}', True),
+        (b'{"dryRun":["All","Most"]}', False),
         (b'{"dryRun":[]}', False),
         (b'{"dryRun":null}', False),
         (b'{"dryRun":["all"]}', False),
