@@ -24,6 +24,7 @@ There are no tasks here: futures, one timer and one thread.
 
 import asyncio
 import logging
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
@@ -158,6 +159,9 @@ class DecisionLog:
         Raises:
             ConfigurationError: It cannot be written.
         """
+        if (settings.file is None or settings.stdout) and sys.__stdout__ is None:
+            # Its number is somebody else's by now: a client's connection, perhaps.
+            raise ConfigurationError([Mistake(source="stdout", message="it is closed")])
         if settings.file is None:
             log = cls(StreamSink(_STDOUT), GENESIS, settings=settings, clock=clock, soon=soon)
             log._begin(first_record(GENESIS, torn_bytes=0, now=clock.now()))

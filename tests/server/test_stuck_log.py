@@ -1,5 +1,6 @@
 """A decision log that does not take its records: what is told of it and of who waits for it."""
 
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.limits.told import counted, told
+from tests.proxy.fixtures import not_started
 from tests.proxy.log_pipe import Pipe, logging_to
+from tests.proxy.process import ProxyProcess
 from tests.proxy.world import World, request
 
 PODS = "/api/v1/namespaces/a/pods"
@@ -60,3 +63,21 @@ def test_a_log_that_is_stuck_is_in_metric_and_log_until_it_goes_on(
 
     assert "the decision log has been stuck" in proxy.diagnostics
     assert "the decision log goes on" in proxy.diagnostics
+
+
+@pytest.mark.parametrize("file", [{}, {"file": "decisions.jsonl"}], ids=["alone", "as-a-copy"])
+def test_a_log_on_a_standard_output_that_is_closed_is_refused_at_the_start(
+    tmp_path: Path, file: dict[str, str]
+) -> None:
+    """Whatever is opened next has its number, and would be written to."""
+    with not_started(tmp_path, decisionLog=file | {"stdout": True}):
+        started = [*ProxyProcess.program, "serve", "--config", str(tmp_path / "kzproxy.yaml")]
+        ended = subprocess.run(
+            ["sh", "-c", 'exec "$@" >&-', "sh", *started],
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (ended.returncode, ended.stderr) == (2, "kzproxy: stdout: it is closed\n")
