@@ -111,3 +111,11 @@ def test_the_query_of_a_backend_has_one_reading_too(encoded):
 def test_no_question_mark_is_not_an_empty_query_for_a_backend():
     assert read_proxied_query(None).canonical is None
     assert read_proxied_query("").canonical == ""
+
+
+@pytest.mark.parametrize("query", ["eyJTOKEN%01", "eyJTOKEN%0a=x", "eyJTOKEN=%00", "x=eyJTOKEN%01"])
+def test_nothing_of_a_query_is_told_that_is_refused(query):
+    """A name may be a token too, without a name of its own, and the decision log keeps none."""
+    with pytest.raises(BadRequest) as refused:
+        read_query(query)
+    assert "eyJTOKEN" not in refused.value.message + refused.value.detail
