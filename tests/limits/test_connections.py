@@ -106,6 +106,7 @@ def test_E4_2_a_healthy_client_is_served_beside_2000_idle_ones(
 ) -> None:
     """Half of them have shaken hands and say nothing, half never finish their handshake."""
     made = ssl.create_default_context(cafile=scripted.world.authority_file)
+    before = sorted(is_served(scripted) for _ in range(50))
     for number in range(2000):
         sock = dial(scripted, f"127.0.2.{number % 4 + 1}")
         if number % 2:
@@ -114,8 +115,8 @@ def test_E4_2_a_healthy_client_is_served_beside_2000_idle_ones(
 
     assert counted(scripted.world.proxy, "kzproxy_connections") >= 1000
     waits = sorted(is_served(scripted) for _ in range(50))
-    assert waits[-1] < 2
-    assert waits[25] < 0.25
+    assert waits[-1] < 5, "an idle one is held for ten seconds"
+    assert waits[25] < 0.25 + 3 * before[25], "more than a busy machine takes"
 
 
 def test_each_connection_is_a_task_that_ends_with_it(
