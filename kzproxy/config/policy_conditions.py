@@ -17,6 +17,7 @@ from kzproxy.config.policy_durations import read_duration
 from kzproxy.config.policy_location import read_asns, read_countries
 from kzproxy.config.policy_names import checked_name, filled
 from kzproxy.config.policy_selectors import read_label_selector
+from kzproxy.config.policy_subjects import WORKLOAD
 from kzproxy.policy.rules import (
     NO_CONDITIONS,
     Conditions,
@@ -215,7 +216,15 @@ def _sign_in(node: Node) -> SignIn:
 
 
 def _workloads(node: Node) -> tuple[str, ...]:
-    return tuple(_texts(node.mapping(required=("spiffeIDs",)), "spiffeIDs"))
+    fields = node.mapping(required=("spiffeIDs",))
+    for item in fields["spiffeIDs"].sequence() if "spiffeIDs" in fields else ():
+        pattern = item.string() if item.is_text() else ""
+        if pattern and not WORKLOAD.fullmatch(pattern):
+            item.mistake(
+                f'"{pattern}" fits no SPIFFE ID, and would never hold; write'
+                ' "spiffe://TRUST-DOMAIN/PATH", where * stands for any characters'
+            )
+    return _texts(fields, "spiffeIDs")
 
 
 def _request(node: Node) -> RequestFeatures:

@@ -26,7 +26,7 @@ from kzproxy.config.policy_device_schema import DEVICE, OF_GOOD_DEVICES, SESSION
 from kzproxy.config.policy_durations import DURATION
 from kzproxy.config.policy_location_schema import LOCATION
 from kzproxy.config.policy_names import MAX_MESSAGE_CHARACTERS, NAME
-from kzproxy.config.policy_subjects import ANONYMOUS, SERVICE_ACCOUNT, TRUST_DOMAIN
+from kzproxy.config.policy_subjects import ANONYMOUS, SERVICE_ACCOUNT, TRUST_DOMAIN, WORKLOAD
 from kzproxy.policy.calendar import DAYS
 from kzproxy.policy.rules import Effect
 
@@ -143,7 +143,12 @@ def _condition_fields() -> dict[str, Schema]:
         "session": SESSION,
         "workload": mapping(
             "What workload the caller is.",
-            {"spiffeIDs": _texts("It has one of these; * stands for any characters.")},
+            {
+                "spiffeIDs": filled_list(
+                    "It has one of these; * stands for any characters.",
+                    text("One of them is enough.", WORKLOAD),
+                )
+            },
             ["spiffeIDs"],
         ),
         "request": mapping(

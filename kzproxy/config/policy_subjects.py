@@ -11,6 +11,7 @@ from kzproxy.policy.rules import EVERYONE
 ANONYMOUS = ("system:anonymous", "system:unauthenticated")
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 SERVICE_ACCOUNT = re.compile(rf"({_LABEL})/([a-z0-9]([-a-z0-9.]{{0,251}}[a-z0-9])?)")
+WORKLOAD = re.compile(r"\*[!-~]*|spiffe://[a-z0-9._*-]+(/[!-~]*)?")
 TRUST_DOMAIN = re.compile(r"spiffe://[a-z0-9._-]+/[!-~]*")
 
 

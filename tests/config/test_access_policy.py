@@ -484,6 +484,29 @@ def test_a_rule_means_nobody_whom_authentication_would_refuse(load, mistakes, ki
     assert bool(name_fault(name)) is bool(message)
 
 
+@pytest.mark.parametrize(
+    ("pattern", "is_right"),
+    [
+        ("spiffe://example.org/ns/ci/*", True),
+        ("spiffe://*/ns/ci/sa/x", True),
+        ("*", True),
+        ("example.org/ns/ci/*", False),
+        ("SPIFFE://example.org/*", False),
+        ("spiffe://Example.org/*", False),
+        ("system:serviceaccount:ci:deployer", False),
+    ],
+)
+def test_a_workload_is_asked_for_as_one_that_there_may_be(load_rule, mistakes, pattern, is_right):
+    load_rule(
+        "{verbs: [get], nonResourceURLs: [/version]}",
+        effect="deny",
+        more=f'conditions: {{workload: {{spiffeIDs: ["{pattern}"]}}}}',
+    )
+
+    assert messages(mistakes) == ([] if is_right else messages(mistakes)[:1])
+    assert is_right or "fits no SPIFFE ID" in messages(mistakes)[0]
+
+
 NAMESPACE = "/api/v1/namespaces/"
 
 
