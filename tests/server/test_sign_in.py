@@ -274,13 +274,16 @@ def test_a_form_that_cannot_be_read_is_nobodys_bug(
 
 
 def test_forms_that_cannot_be_read_are_counted(world: SignInWorld):
+    """One a second is given back, so that on a busy machine a few more are answered 415."""
     headers = {"Content-Type": f"{FORM}; charset=idna"}
+    sent: list[int] = []
     with world.http(address="127.0.0.41") as http:
-        sent = [
-            http.post(f"{world.url}/token", content=b"a=b", headers=headers).status_code
-            for _ in range(62)
-        ]
-    assert sent == [415] * 60 + [429] * 2
+        while 429 not in sent and len(sent) < 600:
+            answer = http.post(f"{world.url}/token", content=b"a=b", headers=headers)
+            sent.append(answer.status_code)
+    assert sent[:60] == [415] * 60
+    assert set(sent[60:-1]) <= {415}
+    assert sent[-1] == 429
 
 
 def test_a_session_is_renewed_and_its_token_changes(world: SignInWorld):
