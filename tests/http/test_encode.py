@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.errors.kinds import InternalError
-from kzproxy.http.encode import EncodedHeaders, encode_request_head, encode_response_head
+from kzproxy.http.encode import (
+    EncodedAnswer,
+    EncodedHeaders,
+    encode_request_head,
+    encode_response_head,
+)
 from kzproxy.http.hop_by_hop import REBUILT_HEADERS
 from kzproxy.http.messages import (
     Chunked,
@@ -254,6 +259,41 @@ def test_B2_a_blank_principal_is_never_written():
 def test_a_status_line_that_is_not_one_is_never_written(head):
     with pytest.raises(InternalError):
         encode_response_head(head)
+
+
+@pytest.mark.parametrize("audit_id", ["", "a b", "a\r\nx: y", "a\n", "ä", "a" * 65])
+def test_an_audit_id_that_is_none_is_never_written(audit_id):
+    with pytest.raises(InternalError):
+        EncodedAnswer.of(response()).head(audit_id, upgrade="", keep_alive=True)
+
+
+@pytest.mark.parametrize("warning", ['a"b', "a\\b", "a\r\nx: y", "a\n", "ä", "a" * 301])
+def test_a_warning_that_is_none_is_never_written(warning):
+    with pytest.raises(InternalError):
+        EncodedAnswer.of(response()).head("a-1", upgrade="", keep_alive=True, warning=warning)
+
+
+def test_an_answer_has_no_audit_id_but_ours():
+    with pytest.raises(InternalError):
+        EncodedAnswer.of(response(("audit-id", "theirs")))
+
+
+@pytest.mark.parametrize("body", [Length(0), UntilClose()])
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize("upgrade", ["", "websocket"])
+@pytest.mark.parametrize("warning", ["", "soon over"])
+def test_an_answer_that_is_encoded_once_says_what_is_of_each_exchange(
+    body, keep_alive, upgrade, warning
+):
+    encoded = EncodedAnswer.of(response(body=body))
+    lines = encoded.head("a-1", upgrade=upgrade, keep_alive=keep_alive, warning=warning)
+    framing = [b"content-length: 0"] if body == Length(0) else []
+    warned = [b'warning: 299 kzproxy "soon over"'] if warning else []
+    ends = not keep_alive or body == UntilClose()
+    last = [b"connection: close"] if ends else []
+    last = [b"connection: Upgrade", b"upgrade: websocket"] if upgrade else last
+    parts = [b"HTTP/1.1 200 OK", *framing, *warned, b"audit-id: a-1", *last, b"", b""]
+    assert lines.split(b"\r\n") == parts
 
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}", fullmatch=True).filter(
