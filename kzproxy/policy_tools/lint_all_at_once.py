@@ -9,6 +9,7 @@ denies what is in ``prod`` is escaped by asking for all at once, and one that al
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from kzproxy.policy.condition import all_hold, any_holds, none_holds
 from kzproxy.policy.scope import CLUSTER_SCOPED
 from kzproxy.policy.vocabulary import ALL, COLLECTION_VERBS
 from kzproxy.policy_tools.covering import positive
@@ -116,16 +117,15 @@ class _Asked:
         named: dict[str, _Truth] = {}
         for name, written in self.named.items():
             named[name] = self._condition(_mapping(written), value, named)
-        return _both(
-            self._expression(rule.when, value, named), _composed(rule.conditions, named.get)
-        )
+        holds = self._expression(rule.when, value, named)
+        return all_hold([holds, _composed(rule.conditions, named.get)])
 
     def _condition(
         self, written: Mapping[str, object], value: str, named: Mapping[str, _Truth]
     ) -> _Truth:
         others = None if written.keys() - {"when", "all", "any", "none"} else True
         holds = self._expression(str(written.get("when", "")), value, named)
-        return _both(_both(holds, _composed(written, named.get)), others)
+        return all_hold([holds, _composed(written, named.get), others])
 
     def _expression(self, when: str, value: str, named: Mapping[str, _Truth]) -> _Truth:
         if not when:
@@ -145,26 +145,14 @@ class _Asked:
 
 def _composed(written: Mapping[str, object], named: Callable[[str], _Truth]) -> _Truth:
     """Return what ``all``, ``any`` and ``none`` come to."""
-    result: _Truth = True
-    for each in _listed(written, "all"):
-        result = _both(result, named(each))
-    for each in _listed(written, "none"):
-        holds = named(each)
-        result = _both(result, None if holds is None else not holds)
-    several = [named(each) for each in _listed(written, "any")]
-    if several and True not in several:
-        result = _both(result, None if None in several else False)
-    return result
+    every, none, several = (
+        [named(each) for each in _listed(written, word)] for word in ("all", "none", "any")
+    )
+    return all_hold([*every, none_holds(none), any_holds(several) if several else True])
 
 
 def _rank(truth: _Truth) -> int:
     return {False: 0, None: 1, True: 2}[truth]
-
-
-def _both(one: _Truth, other: _Truth) -> _Truth:
-    if one is False or other is False:
-        return False
-    return None if one is None or other is None else True
 
 
 def _listed(written: Mapping[str, object], word: str) -> list[str]:
