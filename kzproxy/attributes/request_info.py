@@ -37,6 +37,9 @@ _VERBS = {
     "POST": "create",
     "PUT": "update",
 }
+OWN_ROOT = "/kzproxy.dev"
+"""Of kzproxy's own endpoints, which kube-apiserver never hears of."""
+
 _STREAMING_SUBRESOURCES = {
     "attach": StreamKind.ATTACH,
     "exec": StreamKind.EXEC,
@@ -46,8 +49,6 @@ _STREAMING_SUBRESOURCES = {
 _VERBS_WITH_SELECTORS = frozenset({"deletecollection", "list", "watch"})
 _VERBS_WITH_DRY_RUN = frozenset({"create", "delete", "deletecollection", "patch", "update"})
 _READS = frozenset({"get", "list", "watch", "head"})
-# Of kzproxy's own endpoints, which kube-apiserver never hears of.
-_OWN_ROOT = "/kzproxy.dev"
 _WITHOUT_DRY_RUN = frozenset({"serviceaccounts/token"})
 # The kinds of the core group whose proxied names hold a port (SplitSchemeNamePort, apimachinery
 # pkg/util/net/port_split.go, called in pkg/registry/core of kubernetes for these three).
@@ -111,7 +112,7 @@ class RequestInfo:
     @property
     def is_own(self) -> bool:
         """Whether the path is kzproxy's own; decided on the canonical path."""
-        return self.path == _OWN_ROOT or self.path.startswith(f"{_OWN_ROOT}/")
+        return self.path == OWN_ROOT or self.path.startswith(f"{OWN_ROOT}/")
 
     @property
     def is_read(self) -> bool:

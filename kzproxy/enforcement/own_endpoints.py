@@ -16,7 +16,7 @@ import msgspec
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture
 from kzproxy.attributes.identity import Identity
-from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.attributes.request_info import OWN_ROOT, RequestInfo
 from kzproxy.enforcement.case import Case
 from kzproxy.enforcement.own_leave import OwnLeave
 from kzproxy.errors.kinds import (
@@ -30,7 +30,7 @@ from kzproxy.errors.kinds import (
 from kzproxy.http.messages import Length, NoBody, RequestHead, ResponseHead
 from kzproxy.transport.exchange import Exchange
 
-_PREFIX = "/kzproxy.dev/v1/"
+_PREFIX = f"{OWN_ROOT}/v1/"
 _JSON = "application/json"
 _METHODS_WITH_BODY = frozenset({"PUT", "POST"})
 # What an endpoint is told is a sentence or two; never more than this, whatever it says of itself.

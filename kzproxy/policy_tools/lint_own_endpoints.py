@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kzproxy.attributes.request_info import OWN_ROOT
 from kzproxy.policy.vocabulary import ALL
 from kzproxy.policy_tools.covering import covering
 from kzproxy.policy_tools.finding import Finding, Lint
 from kzproxy.policy_tools.lint_order import is_unconditional
 from kzproxy.policy_tools.policy_text import MatchText, PolicyText, RuleText
-
-OWN = "/kzproxy.dev"
 
 
 def own_endpoints(text: PolicyText) -> Iterator[Finding]:
@@ -31,18 +30,18 @@ def own_endpoints(text: PolicyText) -> Iterator[Finding]:
                     rule=rule.id,
                     message=f"{' and '.join(wide)} in nonResourceURLs permits kzproxy's own"
                     " endpoints too, which show and change everybody's sessions and devices; name"
-                    f" the paths that are meant, and {OWN}/* where these are",
+                    f" the paths that are meant, and {OWN_ROOT}/* where these are",
                 )
 
 
 def _names_them(rule: RuleText) -> bool:
-    return any(url.startswith(OWN) for match in rule.matches for url in match.urls)
+    return any(url.startswith(OWN_ROOT) for match in rule.matches for url in match.urls)
 
 
 def _reaches_them(url: str) -> bool:
-    return url.endswith(ALL) and OWN.startswith(url.removesuffix(ALL))
+    return url.endswith(ALL) and OWN_ROOT.startswith(url.removesuffix(ALL))
 
 
 def _on_them(rule: RuleText, match: MatchText) -> RuleText:
     """Return what of ``rule`` is on kzproxy's own endpoints."""
-    return replace(rule, matches=(replace(match, urls=(f"{OWN}/*",)),))
+    return replace(rule, matches=(replace(match, urls=(f"{OWN_ROOT}/*",)),))

@@ -4,11 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from kzproxy.attributes.request_info import RequestInfo
+from kzproxy.attributes.request_info import OWN_ROOT, RequestInfo
 from kzproxy.enforcement.own_endpoints import OwnEndpoints
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy_tools.check import CheckOptions, check_policies
-from kzproxy.policy_tools.lint_own_endpoints import OWN
 from tests.policy_tools.policies import EVERYTHING, PODS, rule, written
 
 AT = datetime(2026, 3, 4, tzinfo=UTC)
@@ -137,9 +136,9 @@ def test_own_endpoints_that_a_deny_rule_keeps_all_out_of_are_left_alone(tmp_path
 
 
 def test_what_the_lint_takes_for_its_own_is_what_kzproxy_serves():
-    for path in (OWN, f"{OWN}/v1/sessions"):
+    for path in (OWN_ROOT, f"{OWN_ROOT}/v1/sessions"):
         assert OwnEndpoints.owns(RequestInfo.parse("GET", path))
-    assert not OwnEndpoints.owns(RequestInfo.parse("GET", OWN[:-1]))
+    assert not OwnEndpoints.owns(RequestInfo.parse("GET", OWN_ROOT[:-1]))
 
 
 def test_a_wildcard_that_asks_nothing_is_found(tmp_path):
