@@ -36,10 +36,6 @@ class Sources:
         """All of them."""
         return frozenset(self._stamps)
 
-    def changed(self) -> bool:
-        """Whether any of them is not what it was."""
-        return self.differ(self.as_they_are())
-
     def as_they_are(self) -> Looks:
         """Look at all of them once more."""
         return {path: _stamp(path) for path in self._stamps}

@@ -72,14 +72,15 @@ def _state() -> bytes:
         below.sort()
         for name in sorted(names):
             if name.endswith(".py"):
-                _add(state.update, Path(directory, name))
+                state.update(_seen(Path(directory, name)))
     return state.digest()
 
 
-def _add(update: Callable[[bytes], object], file: Path) -> None:
+def _seen(file: Path) -> bytes:
     try:
         found = file.stat()
     except OSError:  # while it is replaced
         found = None
-    said = None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns)
-    update(f"{file} {said}\n".encode("utf-8", "surrogateescape"))
+    # When its inode was made: another file may have the number, and a copy the time of the first.
+    said = None if found is None else (found.st_ino, found.st_size, found.st_ctime_ns)
+    return f"{file} {said}\n".encode("utf-8", "surrogateescape")
