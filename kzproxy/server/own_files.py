@@ -81,6 +81,6 @@ def _seen(file: Path) -> bytes:
         found = file.stat()
     except OSError:  # while it is replaced
         found = None
-    # When its inode was made: another file may have the number, and a copy the time of the first.
+    # By its last change: another file may get the number, and a copy keeps the time of the first.
     said = None if found is None else (found.st_ino, found.st_size, found.st_ctime_ns)
     return f"{file} {said}\n".encode("utf-8", "surrogateescape")
