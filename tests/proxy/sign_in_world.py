@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import hashlib
+import ipaddress
+import itertools
 import re
 import secrets
 import ssl
@@ -59,18 +61,23 @@ class SignInWorld:
     proxy: ProxyProcess
     url: str
     partner: str = ""
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def ca_file(self) -> Path:
         return self.directory / "ca.crt"
 
     def machine(self, address: str = "") -> "Machine":
-        """Return another client, with a key of its own; it may come from another address."""
-        return Machine(world=self, address=address)
+        """Return another client, with a key of its own, and an address unless one is given."""
+        return Machine(world=self, address=address or self._another_address())
 
     def browser(self, address: str = "") -> "Browser":
-        """Return another browser, which may come from another loopback address."""
-        return Browser(world=self, address=address)
+        """Return another browser, which has a loopback address of its own unless one is given."""
+        return Browser(world=self, address=address or self._another_address())
+
+    def _another_address(self) -> str:
+        """Return one that nobody has: a limit per address must not depend on how fast tests are."""
+        return str(ipaddress.IPv4Address("127.64.0.0") + next(self._numbers))
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         with self.http() as http:

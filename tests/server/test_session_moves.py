@@ -68,7 +68,7 @@ def test_the_streams_of_a_session_that_turns_up_elsewhere_end(tmp_path: Path) ->
     ):
         api_server.script = stay_open
         put_policy(world)
-        machine, other = world.machine().signed_in(), world.machine().signed_in("developer")
+        machine, other = (world.machine(HOME).signed_in(user) for user in ("operator", "developer"))
         assert listed(machine, HOME).status == 200
         with client(machine, HOME) as stream, client(other, HOME) as bystander:
             for one, who in ((stream, machine), (bystander, other)):
