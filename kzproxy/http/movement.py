@@ -13,10 +13,13 @@ from kzproxy.errors.kinds import UpstreamInvalid
 from kzproxy.http.chunks import ChunkScanner
 from kzproxy.http.messages import Chunked, ResponseHead
 from kzproxy.http.spdy_frames import FrameType, SpdyFrames
-from kzproxy.http.websocket_frames import Opcode
+from kzproxy.http.websocket_frames import (
+    LONGEST_HEADER_BYTES,
+    FrameHeader,
+    Opcode,
+    frame_header,
+)
 
-_LONGEST_HEADER_BYTES = 14
-_MASKED = 0x80
 _DATA = frozenset({Opcode.CONTINUATION, Opcode.TEXT, Opcode.BINARY})
 _TUNNELLED = "SPDY/3.1+"
 # A channel's number, with which kube-apiserver begins each channel of an exec.
@@ -114,21 +117,18 @@ class WebSocketData:
                 position += len(piece)
                 continue
             held = len(self._header)
-            self._header += data[position : position + _LONGEST_HEADER_BYTES - held]
-            size = _header_size(self._header)
-            if len(self._header) < size:
+            self._header += data[position : position + LONGEST_HEADER_BYTES - held]
+            header = frame_header(self._header)
+            if header is None:
                 break
-            position += size - held
-            self._begin(self._header[:size])
+            position += header.size_bytes - held
+            self._begin(header)
             self._header = b""
         return moved
 
-    def _begin(self, header: bytes) -> None:
-        self._is_data = header[0] & 0x0F in _DATA
-        masked = bool(header[1] & _MASKED)
-        self._mask = header[-4:] if masked else b""
-        length = header[2 : len(header) - (4 if masked else 0)]
-        self._left_bytes = int.from_bytes(length, "big") if length else header[1] & ~_MASKED
+    def _begin(self, header: FrameHeader) -> None:
+        self._is_data = header.opcode in _DATA
+        self._mask, self._left_bytes = header.mask, header.payload_bytes
         self._position = 0
         if self._left_bytes <= _CHANNEL_BYTES and self._payload is None:
             self._is_data = False
@@ -177,11 +177,3 @@ def _unmasked(piece: bytes, mask: bytes, begun_at: int) -> bytes:
     turned = mask[begun_at % 4 :] + mask[: begun_at % 4]
     key = (turned * (len(piece) // 4 + 1))[: len(piece)]
     return (int.from_bytes(piece, "big") ^ int.from_bytes(key, "big")).to_bytes(len(piece), "big")
-
-
-def _header_size(header: bytes) -> int:
-    """Return how long the header is that begins so; the shortest while that cannot be told."""
-    if len(header) < 2:
-        return 2
-    size = {126: 4, 127: 10}.get(header[1] & ~_MASKED, 2)
-    return size + 4 if header[1] & _MASKED else size

@@ -1,15 +1,21 @@
-"""WebSocket frames from server to client, as far as needed to put frames between them (RFC 6455).
+"""WebSocket frames: their headers, and where frames may be put between a server's (RFC 6455).
 
-Only the two to ten bytes of a frame's header are read; payload passes uncounted but for its length.
+Only the two to fourteen bytes of a frame's header are read; payload passes uncounted but for its
+length.
 """
 
 from enum import IntEnum
+from typing import NamedTuple
 
-_LONGEST_HEADER_BYTES = 10
+_SHORTEST_HEADER_BYTES = 2
+LONGEST_HEADER_BYTES = 14
 _FINAL = 0x80
 _RESERVED = 0x70
 _OPCODE = 0x0F
 _MASKED = 0x80
+_MASK_BYTES = 4
+# What stands in the place of a length says how many bytes of the length follow.
+_LENGTH_BYTES = {126: 2, 127: 8}
 
 
 class Opcode(IntEnum):
@@ -36,6 +42,46 @@ def server_frame(opcode: Opcode, payload: bytes) -> bytes:
     else:
         length = b"\x7f" + size.to_bytes(8, "big")
     return bytes([_FINAL | opcode]) + length + payload
+
+
+class FrameHeader(NamedTuple):
+    """What a frame says of itself (RFC 6455 section 5.2).
+
+    Attributes:
+        size_bytes: Its own.
+        is_final: Whether the frame ends its message.
+        is_extended: Whether it needs an extension.
+        opcode: An ``Opcode``, or a number that is none.
+        mask: What its payload is masked with; empty for none.
+        payload_bytes: How long its payload is.
+    """
+
+    size_bytes: int
+    is_final: bool
+    is_extended: bool
+    opcode: int
+    mask: bytes
+    payload_bytes: int
+
+
+def frame_header(data: bytes | bytearray) -> FrameHeader | None:
+    """Read the header that ``data`` begins with; None while it has not come whole."""
+    if len(data) < _SHORTEST_HEADER_BYTES:
+        return None
+    first, short = data[0], data[1] & ~_MASKED
+    masked_from = _SHORTEST_HEADER_BYTES + _LENGTH_BYTES.get(short, 0)
+    size = masked_from + (_MASK_BYTES if data[1] & _MASKED else 0)
+    if len(data) < size:
+        return None
+    length = data[_SHORTEST_HEADER_BYTES:masked_from]
+    return FrameHeader(
+        size_bytes=size,
+        is_final=bool(first & _FINAL),
+        is_extended=bool(first & _RESERVED),
+        opcode=first & _OPCODE,
+        mask=bytes(data[masked_from:size]),
+        payload_bytes=int.from_bytes(length, "big") if length else short,
+    )
 
 
 class WebSocketFrames:
@@ -98,44 +144,30 @@ class WebSocketFrames:
                 position += taken
                 continue
             held = len(self._header)
-            self._header += data[position : position + _LONGEST_HEADER_BYTES - held]
-            size = _header_size(self._header)
-            if len(self._header) < size:
+            self._header += data[position : position + LONGEST_HEADER_BYTES - held]
+            header = frame_header(self._header)
+            if header is None:
                 return
-            position += size - held
-            self._begin(self._header[:size])
+            position += header.size_bytes - held
+            self._begin(header)
             self._header = b""
 
-    def _begin(self, header: bytes) -> None:
-        opcode, final = header[0] & _OPCODE, bool(header[0] & _FINAL)
-        self._left_bytes = int.from_bytes(header[2:], "big") if len(header) > 2 else header[1]
-        self._frame_bytes = len(header) + self._left_bytes
+    def _begin(self, header: FrameHeader) -> None:
+        self._left_bytes = header.payload_bytes
+        self._frame_bytes = header.size_bytes + self._left_bytes
         self._was_in_message = self._in_message
-        match opcode:
+        match header.opcode:
             case Opcode.TEXT | Opcode.BINARY:
                 expected = not self._in_message
-                self._in_message = not final
-                self.last_data_opcode = Opcode(opcode)
+                self._in_message = not header.is_final
+                self.last_data_opcode = Opcode(header.opcode)
             case Opcode.CONTINUATION:
                 expected = self._in_message
-                self._in_message = not final
+                self._in_message = not header.is_final
             case Opcode.CLOSE | Opcode.PING | Opcode.PONG:
                 # May come between the fragments of a message, and is whole itself.
-                expected = final and len(header) == 2
+                expected = header.is_final and header.size_bytes == _SHORTEST_HEADER_BYTES
             case _:
                 expected = False
-        forbidden = header[0] & _RESERVED or header[1] & _MASKED
-        self._over = bool(forbidden) or not expected or opcode == Opcode.CLOSE
-
-
-def _header_size(header: bytes) -> int:
-    """Return how long the header is that begins so; the shortest while that cannot be told."""
-    if len(header) < 2:
-        return 2
-    match header[1] & ~_MASKED:
-        case 126:
-            return 4
-        case 127:
-            return 10
-        case _:
-            return 2
+        is_allowed = expected and not header.is_extended and not header.mask
+        self._over = not is_allowed or header.opcode == Opcode.CLOSE

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from kzproxy.errors.kinds import UpstreamInvalid
-from kzproxy.http.websocket_frames import Opcode
+from kzproxy.http.websocket_frames import Opcode, frame_header
 
-_FINAL = 0x80
-_OPCODE = 0x0F
+_OPCODES = frozenset(Opcode)
 _CONTROLS = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
 _MAX_CONTROL_BYTES = 125
 
@@ -60,23 +59,19 @@ class WebSocketMessages:
 
     def _frame(self) -> tuple[bool, Opcode, bytes] | None:
         """Take the next frame out of the buffer; None while it has not come whole."""
-        buffer = self._buffer
-        if len(buffer) < 2:
+        header = frame_header(self._buffer)
+        if header is None:
             return None
-        first, short = buffer[0], buffer[1]
-        if first & ~(_FINAL | _OPCODE) or short > 127 or first & _OPCODE not in list(Opcode):
+        if header.mask or header.is_extended or header.opcode not in _OPCODES:
             raise _invalid("a frame that no server may send")
-        start = 2 + {126: 2, 127: 8}.get(short, 0)
-        if len(buffer) < start:
-            return None
-        size = short if start == 2 else int.from_bytes(buffer[2:start], "big")
-        if size + len(self._begun) > self._max_bytes:
+        if header.payload_bytes + len(self._begun) > self._max_bytes:
             raise _invalid(f"a message over {self._max_bytes} bytes")
-        if len(buffer) < start + size:
+        end = header.size_bytes + header.payload_bytes
+        if len(self._buffer) < end:
             return None
-        payload = bytes(buffer[start : start + size])
-        del buffer[: start + size]
-        return bool(first & _FINAL), Opcode(first & _OPCODE), payload
+        payload = bytes(self._buffer[header.size_bytes : end])
+        del self._buffer[:end]
+        return header.is_final, Opcode(header.opcode), payload
 
 
 def _invalid(what: str) -> UpstreamInvalid:
