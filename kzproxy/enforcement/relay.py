@@ -35,7 +35,7 @@ from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.alongside import alongside
-from kzproxy.transport.broken import StreamBroken, handed_over
+from kzproxy.transport.broken import OtherSideBroken, StreamBroken, hand_on, handed_over
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_receiving import Take
 from kzproxy.upstream.answer import check_answer, may_name_account
@@ -62,17 +62,13 @@ class _OtherSideEnded(Exception):
     """One direction of a tunnel came to its end."""
 
 
-class _UpstreamBroken(StreamBroken):
-    """The connection to kube-apiserver takes nothing any more."""
-
-
 @contextlib.contextmanager
 def _sending_up() -> Iterator[None]:
     """Tell a connection to kube-apiserver that broke from a client's that did."""
     try:
         yield
     except StreamBroken as error:
-        raise _UpstreamBroken(str(error)) from None
+        raise OtherSideBroken(str(error)) from None
 
 
 class Relay:
@@ -194,6 +190,10 @@ class Relay:
                 if self._ending is not None:
                     connection.stream.abort()  # A goodbye in TLS is half of what a cut costs.
                 self._api_server.end(connection)
+        except OtherSideBroken as error:  # The client's: an upload's is told where it came up.
+            if self._ending is None:
+                raise DownstreamClosed(str(error)) from None
+            await self._broken_off(error)
         except (_Cut, StreamBroken) as error:
             await self._broken_off(error)
         except (DownstreamClosed, UpstreamInvalid, UpstreamTimeout, UpstreamUnreachable) as error:
@@ -246,8 +246,8 @@ class Relay:
         """Send the request's body; what goes wrong is told by ending the answer."""
         exchange = self._exchange
         try:
-            while data := await exchange.receive_body():
-                await connection.send_body(data)
+            while await exchange.receive_body_into(connection.send_body_now):
+                await connection.flush_body()
             await connection.send_body(b"")
         except (StreamBroken, TimeoutError):
             return  # kube-apiserver reads no more of it: its answer, or the lack of one, says why.
@@ -283,7 +283,7 @@ class Relay:
         await self._respond(answer, first)
         seconds = self._patience.body_seconds
         while not connection.body_done:
-            await connection.gather_body_into(self._exchange.send_now, seconds)
+            await connection.gather_body_into(self._exchange.stream.send_now, seconds)
             await self._exchange.flush()
 
     async def _relay_stream(self, connection: UpstreamConnection, answer: Answer) -> None:
@@ -312,8 +312,8 @@ class Relay:
     def _passing(self, followed: StreamCut, sieve: WatchSieve | None = None) -> Take:
         """Return what sends to the client what comes for it; whether more may come at once."""
         if sieve is None and not followed.must_feed:
-            return self._exchange.send_now
-        follow, send_now = followed.feed, self._exchange.send_now
+            return self._exchange.stream.send_now
+        follow, send_now = followed.feed, self._exchange.stream.send_now
 
         def pass_on(data: bytes) -> bool:
             passed = follow(data if sieve is None else sieve.feed(data))
@@ -366,7 +366,7 @@ class Relay:
 
     async def _tunnel_down(self, connection: UpstreamConnection, take: Take) -> None:
         if data := connection.take_rest():
-            take(data)
+            hand_on(take, data)
         await self._exchange.flush()
         while await connection.stream.receive_into(take):
             await self._exchange.flush()
@@ -377,12 +377,11 @@ class Relay:
 
         def pass_up(data: bytes) -> bool:
             followed.feed_client(data)
-            with _sending_up():
-                return upstream.send_now(data)
+            return upstream.send_now(data)
 
         try:
             if data := self._exchange.take_rest():
-                pass_up(data)
+                hand_on(pass_up, data)
             with _sending_up():
                 await upstream.flush()
             while await stream.receive_into(pass_up):
@@ -390,7 +389,7 @@ class Relay:
                     await upstream.flush()
         except _Cut:
             return  # It has failed the other direction too; that must not look like an end.
-        except _UpstreamBroken as error:
+        except OtherSideBroken as error:
             # The other direction finds what it said last, and how it ended: it may have closed in
             # order with input unread, as where a command takes less than it is given.
             await asyncio.sleep(_LAST_WORDS_SECONDS)

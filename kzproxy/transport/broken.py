@@ -1,10 +1,13 @@
 """How a TLS connection ends that does not end as TLS says, in words."""
 
 import ssl
-from typing import Self
+from collections.abc import Callable
+from typing import Self, TypeVar
 
 from kzproxy.errors.anew import E, anew
 from kzproxy.errors.kinds import DownstreamClosed, ProxyError
+
+Data = TypeVar("Data", bytes, memoryview)
 
 
 class StreamBroken(Exception):
@@ -21,6 +24,10 @@ class StreamBroken(Exception):
         return broken
 
 
+class OtherSideBroken(StreamBroken):
+    """What came on a connection could not be passed on: the one that it goes to takes no more."""
+
+
 def handed_over(error: E) -> E:
     """Return what to raise for ``error`` in another task than in that it came up.
 
@@ -28,6 +35,26 @@ def handed_over(error: E) -> E:
     the frames would hold whoever waits for it: see ``errors.anew``.
     """
     return anew(error) if isinstance(error, ProxyError | DownstreamClosed | StreamBroken) else error
+
+
+def not_handed_on(error: Exception) -> Exception:
+    """Return what to raise, in another task, for what ``Take`` raised."""
+    if isinstance(error, StreamBroken | TimeoutError):
+        return OtherSideBroken(str(error))
+    return handed_over(error)
+
+
+def hand_on(take: Callable[[Data], bool], data: Data) -> bool:
+    """Hand ``data`` to ``take`` as one who receives does.
+
+    Raises:
+        OtherSideBroken: ``take`` raised ``StreamBroken`` or ``TimeoutError``.
+        Exception: It raised something else.
+    """
+    try:
+        return take(data)
+    except (StreamBroken, TimeoutError) as error:
+        raise OtherSideBroken(str(error)) from None
 
 
 def tls_words(error: OSError) -> str:

@@ -9,13 +9,15 @@ from kzproxy.errors.kinds import BadRequest, DownstreamClosed, ProxyError
 from kzproxy.http.body import RequestBodyDecoder
 from kzproxy.http.encode import EncodedAnswer, encode_response_head
 from kzproxy.http.messages import NoBody, RequestHead, ResponseHead, UntilClose
-from kzproxy.transport.broken import StreamBroken
+from kzproxy.transport.broken import OtherSideBroken, StreamBroken, hand_on
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.peer import Peer
+from kzproxy.transport.tls_receiving import Take
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_stream import TlsStream
 
+_CLOSED_INSIDE = "the client closed the connection inside its request"
 _CLIENT_STALLED = "the client reads nothing of its answer"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # One for all requests without a body: it is never fed.
@@ -123,9 +125,7 @@ class Exchange:
         if self._held:
             return self._take_held()
         self.let_go()
-        decoder = self._decoder
-        if decoder is None:
-            raise BadRequest("the request has no readable head")
+        decoder = self._readable()
         await self._send_continue()
         while not self.body_received:
             data = self.take_rest() or await self._receive()
@@ -135,6 +135,52 @@ class Exchange:
             if payload:
                 return payload
         return b""
+
+    async def receive_body_into(self, take: Take) -> bool:
+        """Do as ``receive_body``, but hand what comes to ``take`` until that returns False.
+
+        In the moment in which it comes, as ``TlsReceiving.receive_into`` does: a task that is woken
+        for each record of a long body costs a tenth of its way through.
+
+        Returns:
+            Whether to ask for more: False at the body's end, where nothing was handed over.
+
+        Raises:
+            BadRequest: The framing is broken.
+            DownstreamClosed: The client has gone before the end, or sent nothing for too long.
+            OtherSideBroken: ``take`` cannot pass it on.
+            Exception: What else ``take`` raised.
+        """
+        if self._held:
+            hand_on(take, self._take_held())
+            return True
+        self.let_go()
+        decoder = self._readable()
+        await self._send_continue()
+        if decoder.done:
+            return False
+        decode = self._decoding(decoder, take)
+        if (rest := self.take_rest()) and not hand_on(decode, rest):
+            return True
+        await self._receive_into(decode)
+        return True
+
+    def _readable(self) -> RequestBodyDecoder:
+        if self._decoder is None:
+            raise BadRequest("the request has no readable head")
+        return self._decoder
+
+    def _decoding(self, decoder: RequestBodyDecoder, take: Take) -> Take:
+        """Return what takes the body out of its framing, to its end, for ``take``."""
+
+        def decode(data: bytes) -> bool:
+            payload = decoder.feed(data)
+            if decoder.done:
+                self._rest = decoder.leftover
+            goes_on = not payload or take(payload)
+            return goes_on and not decoder.done
+
+        return decode
 
     def put_back(self, body: bytes, let_go: Callable[[], None]) -> None:
         """Have ``receive_body`` return once more what was read, to its end, before.
@@ -169,8 +215,21 @@ class Exchange:
         finally:
             self.stream.deadline = math.inf
         if not data:
-            raise DownstreamClosed("the client closed the connection inside its request")
+            raise DownstreamClosed(_CLOSED_INSIDE)
         return data
+
+    async def _receive_into(self, take: Take) -> None:
+        self.stream.receiving.seconds = self._body_seconds
+        try:
+            may_go_on = await self.stream.receive_into(take)
+        except OtherSideBroken:
+            raise
+        except (StreamBroken, TimeoutError) as error:
+            raise DownstreamClosed(str(error)) from error
+        finally:
+            self.stream.receiving.seconds = math.inf
+        if not may_go_on:
+            raise DownstreamClosed(_CLOSED_INSIDE)
 
     def let_the_client_lag(self) -> None:
         """Wait for the client to read this answer for as long as it likes.

@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from kzproxy.transport.broken import StreamBroken, handed_over
+from kzproxy.transport.broken import StreamBroken, hand_on, not_handed_on
 from kzproxy.transport.tls_receiving import TlsReceiving
 from kzproxy.transport.tls_sending import NOTHING, RECORD_BYTES
 
@@ -52,10 +52,11 @@ class TlsGathering(TlsReceiving):
 
         Raises:
             StreamBroken: The connection ended in another way.
-            Exception: What ``fail`` or ``interrupt`` was given.
+            OtherSideBroken: The one did that ``take`` passes things on to.
+            Exception: What ``fail`` or ``interrupt`` was given, or ``take`` raised.
         """
         stash, self._stash = self._stash, b""
-        if stash and not take(memoryview(stash)):
+        if stash and not hand_on(take, memoryview(stash)):
             return True
         self._buffer = memoryview(bytearray(GATHER_BYTES))
         self._flowed_bytes = 0
@@ -96,7 +97,7 @@ class TlsGathering(TlsReceiving):
             else:
                 taken.set_exception(stopped)
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            taken.set_exception(handed_over(error))
+            taken.set_exception(not_handed_on(error))
 
     def _fill(self) -> tuple[int, int, Exception | None]:
         """Read into the buffer; return bytes, records, and what stopped it before it was full.

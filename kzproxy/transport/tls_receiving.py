@@ -12,13 +12,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from kzproxy.errors.anew import anew
-from kzproxy.transport.broken import StreamBroken, handed_over
+from kzproxy.transport.broken import StreamBroken, hand_on, not_handed_on
 from kzproxy.transport.tls_sending import RECORD_BYTES, TlsSending
 from kzproxy.transport.tls_waiting import TURN_BYTES, break_wait
 
 _SMALL_BYTES = 4 * 1024
 
-# Is given what has come, and says whether it may be given more at once.
+# Is given what has come, and says whether it may be given more at once. ``StreamBroken`` and
+# ``TimeoutError`` that it raises are of the connection that it passes this on to: whoever receives
+# learns of them as ``OtherSideBroken``.
 Take = Callable[[bytes], bool]
 
 
@@ -115,18 +117,18 @@ class TlsReceiving(TlsSending):
         small request. ``receiving.seconds`` bounds the wait for each piece.
 
         Args:
-            take: Called with what has come, at most one record, until it returns False. What it
-                raises is raised here.
+            take: Called with what has come, at most one record, until it returns False.
 
         Returns:
             Whether the peer may have more to say: False after its clean end.
 
         Raises:
             StreamBroken: The connection ended in another way.
-            Exception: What ``fail`` or ``interrupt`` was given.
+            OtherSideBroken: The one did that ``take`` passes things on to.
+            Exception: What ``fail`` or ``interrupt`` was given, or ``take`` raised.
         """
         stash, self._stash = self._stash, b""
-        if stash and not take(stash):
+        if stash and not hand_on(take, stash):
             return True
         while True:
             self._raise_if_receiving_failed()
@@ -171,7 +173,7 @@ class TlsReceiving(TlsSending):
                     return
                 size += got
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            taken.set_exception(handed_over(error))
+            taken.set_exception(not_handed_on(error))
 
     def _read(self) -> bytes:
         try:

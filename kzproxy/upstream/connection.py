@@ -129,16 +129,39 @@ class UpstreamConnection:
         Raises:
             StreamBroken: kube-apiserver reads no more of it.
         """
+        if not data:
+            await self._end_request()
+        elif not self.send_body_now(data):
+            await self.flush_body()
+
+    def send_body_now(self, data: bytes) -> bool:
+        """Do as ``send_body`` as far as it goes without waiting.
+
+        Returns:
+            Whether all of it has gone; ``flush_body`` must follow where not.
+
+        Raises:
+            StreamBroken: kube-apiserver reads no more of it.
+        """
+        return self.stream.send_now(chunk(data) if self._chunked_request else data)
+
+    async def flush_body(self) -> None:
+        """Send what ``send_body_now`` could not.
+
+        Raises:
+            StreamBroken: kube-apiserver reads no more of it.
+            TimeoutError: It took nothing for as long as an answer may take.
+        """
         # It has an answer to think of only once it has all: a slow client's upload may take hours.
         self._wait(self._patience_seconds)
+        await self.stream.flush()
+        self._wait(math.inf)
+
+    async def _end_request(self) -> None:
+        self._wait(self._patience_seconds)
         if self._chunked_request:
-            await self.stream.send(chunk(data) or LAST_CHUNK)
-        elif data:
-            await self.stream.send(data)
-        if data:
-            self._wait(math.inf)
-        else:
-            self._body_sent = True
+            await self.stream.send(LAST_CHUNK)
+        self._body_sent = True
 
     def _wait(self, seconds: float) -> None:
         """Give kube-apiserver so long from now, where its head has not begun."""

@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from kzproxy.transport.broken import StreamBroken
+from kzproxy.transport.broken import OtherSideBroken, StreamBroken
 from tests.transport.conftest import Pair
 
 
@@ -150,3 +150,57 @@ async def test_a_receiver_may_ask_for_more_at_once(pair: Pair) -> None:
             await asyncio.sleep(0)
 
     assert receiver.data == [b"one", b"two", b"three", b""]
+
+
+async def test_who_receives_into_something_may_receive_in_other_ways_afterwards(pair: Pair) -> None:
+    server, client = pair
+    taken: list[bytes] = []
+
+    def take(data: bytes) -> bool:
+        taken.append(data)
+        return data != b"enough"
+
+    asyncio.get_running_loop().call_later(0.02, client.send_now, b"enough")
+    await client.send(b"some")
+    assert await server.receive_into(take)
+    assert taken == [b"some", b"enough"]
+
+    asyncio.get_running_loop().call_later(0.02, client.send_now, b"by a task")
+    assert await server.receive() == b"by a task"
+    receiver = Noting()
+    server.receive_by(receiver)
+    await client.send(b"by a receiver")
+    await receiver.is_handed()
+    assert receiver.data == [b"by a receiver"]
+    gone = asyncio.Event()
+    server.watch(gone.set)
+    client.close()
+    async with asyncio.timeout(5):
+        await gone.wait()
+
+
+@pytest.mark.parametrize("error", [StreamBroken("reset"), TimeoutError("it reads nothing")])
+@pytest.mark.parametrize("when", ["kept", "there", "later"])
+async def test_what_cannot_be_passed_on_is_told_from_what_cannot_be_received(
+    pair: Pair, when: str, error: Exception
+) -> None:
+    def refuse(_: object) -> bool:
+        raise error
+
+    server, client = pair
+    receive = server.receive_gathered if when == "there" else server.receive_into
+    if when == "kept":
+        server.watch(lambda: None)
+        await client.send(b"data")
+        await asyncio.sleep(0.05)
+        server.unwatch()
+    elif when == "there":
+        await client.send(b"data")
+    else:
+        asyncio.get_running_loop().call_later(0.02, client.send_now, b"data")
+    with pytest.raises(OtherSideBroken, match=str(error)):
+        await receive(refuse)
+    server.close()
+    with pytest.raises(StreamBroken) as broken:
+        await server.receive_into(refuse)
+    assert not isinstance(broken.value, OtherSideBroken)
