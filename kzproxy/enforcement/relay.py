@@ -190,7 +190,7 @@ class Relay:
                 if self._ending is not None:
                     connection.stream.abort()  # A goodbye in TLS is half of what a cut costs.
                 self._api_server.end(connection)
-        except OtherSideBroken as error:  # The client's: an upload's is told where it came up.
+        except OtherSideBroken as error:  # The client's: what is sent up is told where it is sent.
             if self._ending is None:
                 raise DownstreamClosed(str(error)) from None
             await self._broken_off(error)
@@ -393,7 +393,7 @@ class Relay:
             # The other direction finds what it said last, and how it ended: it may have closed in
             # order with input unread, as where a command takes less than it is given.
             await asyncio.sleep(_LAST_WORDS_SECONDS)
-            upstream.fail(anew(error))
+            upstream.fail(StreamBroken(str(error)))  # Of there it is this side.
         except StreamBroken as error:
             upstream.interrupt(DownstreamClosed(str(error)))
         else:

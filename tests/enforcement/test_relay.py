@@ -286,6 +286,32 @@ async def test_a_tunnel_that_is_reset_while_its_client_sends_is_reset(scene: Sce
     assert scene.case.termination is Termination.UPSTREAM_RESET
 
 
+async def test_a_tunnel_that_is_reset_while_its_client_reads_nothing_is_reset(scene: Scene) -> None:
+    """kube-apiserver broke it, although it is the client's input that finds that out."""
+    has_reset = threading.Event()
+
+    def fill_and_reset(connection: Connection, _: bytes) -> None:
+        connection.send(SWITCHED)
+        connection.tls.settimeout(0.3)
+        with contextlib.suppress(TimeoutError):
+            while True:
+                connection.send(OUTPUT)
+        connection.reset()
+        has_reset.set()
+
+    scene.stand_in.script = fill_and_reset
+    relay, outgoing = scene.relay("POST", EXEC, *SPDY)
+    running = started(relay.run(outgoing))
+    await until(has_reset)
+    uploading = started(upload(scene.client))
+    await asyncio.sleep(1.5)
+    with pytest.raises(StreamBroken):
+        await everything(scene.client)
+    uploading.cancel()
+    await running
+    assert scene.case.termination is Termination.UPSTREAM_RESET
+
+
 @pytest.mark.parametrize("_", range(5))
 async def test_what_a_tunnel_says_last_is_passed_on_though_it_takes_no_more(
     scene: Scene, _: int
