@@ -183,7 +183,7 @@ class Exchange:
         return decode
 
     def put_back(self, body: bytes, let_go: Callable[[], None]) -> None:
-        """Have ``receive_body`` return once more what was read, to its end, before.
+        """Have whoever receives the body get once more what was read, to its end, before.
 
         ``let_go`` is called once it is not held any more.
         """

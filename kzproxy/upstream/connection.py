@@ -128,6 +128,7 @@ class UpstreamConnection:
 
         Raises:
             StreamBroken: kube-apiserver reads no more of it.
+            TimeoutError: It took nothing for as long as an answer may take.
         """
         if not data:
             await self._end_request()
@@ -251,7 +252,7 @@ class UpstreamConnection:
             if status >= _FIRST_FINAL_STATUS or status == _SWITCHING_PROTOCOLS:
                 return answer
             self._speaking = False
-            if self._patience_seconds == math.inf:
+            if not self._body_sent or self._patience_seconds == math.inf:
                 self.stream.deadline = math.inf
         raise UpstreamInvalid(
             f"kube-apiserver sent more than {MAX_INTERIM_ANSWERS} interim answers"
@@ -316,9 +317,10 @@ class UpstreamConnection:
 
         Raises:
             StreamBroken: The connection broke.
+            OtherSideBroken: The one did that ``take`` passes it on to.
             UpstreamInvalid: It was cut short, or its framing is broken.
             UpstreamTimeout: Nothing came for ``seconds``.
-            Exception: What ``take`` raised.
+            Exception: What else ``take`` raised.
         """
         return self._until_taken(self.stream.receive_into(self._scanning(take)), seconds)
 
@@ -349,9 +351,10 @@ class UpstreamConnection:
 
         Raises:
             StreamBroken: The connection broke.
+            OtherSideBroken: The one did that ``take`` passes it on to.
             UpstreamInvalid: It was cut short, or its framing is broken.
             UpstreamTimeout: Nothing came for ``seconds``.
-            Exception: What ``take`` raised.
+            Exception: What else ``take`` raised.
         """
         return self._until_taken(self.stream.receive_gathered(self._scanning(take)), seconds)
 

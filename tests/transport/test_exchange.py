@@ -10,7 +10,7 @@ from kzproxy.clock.system import SystemClock
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed
 from kzproxy.http.messages import Length, ResponseHead
 from kzproxy.http.request_head import parse_request_head
-from kzproxy.transport.broken import OtherSideBroken
+from kzproxy.transport.broken import OtherSideBroken, StreamBroken
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, ConnectionLimits
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
@@ -166,11 +166,17 @@ async def test_a_body_with_two_readings_is_refused_while_it_is_handed_over(pair:
         await asked.receive_body_into(Taking())
 
 
-async def test_a_body_that_cannot_be_passed_on_is_not_its_clients_fault(pair: Pair) -> None:
+@pytest.mark.parametrize("error", [StreamBroken("reset"), TimeoutError("it takes nothing")])
+@pytest.mark.parametrize("where", ["held", "with the head", "on its way"])
+async def test_a_body_that_cannot_be_passed_on_is_not_its_clients_fault(
+    pair: Pair, where: str, error: Exception
+) -> None:
     def refuse(_: bytes) -> bool:
-        raise OtherSideBroken("kube-apiserver reset the connection")
+        raise error
 
-    asked = begun(pair, SIX)
+    asked = begun(pair, SIX, rest=b"" if where == "on its way" else b"sample")
+    if where == "held":
+        asked.put_back(await asked.receive_body(), lambda: None)
     await pair[1].send(b"sample")
-    with pytest.raises(OtherSideBroken):
+    with pytest.raises(OtherSideBroken, match=str(error)):
         await asked.receive_body_into(refuse)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
-from kzproxy.http.messages import NoBody, RequestHead
+from kzproxy.http.messages import Length, NoBody, RequestHead
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
@@ -217,6 +217,33 @@ async def test_the_wait_for_an_answer_counts_from_when_it_was_asked_for(
 
     with pytest.raises(UpstreamTimeout):
         await asyncio.wait_for(rest, 5)
+
+
+async def test_an_interim_answer_does_not_hurry_who_still_uploads(
+    api_server: ApiServer,
+    stand_in: ScriptedApiServer,
+    clock: ManualClock,
+    deadlines: Deadlines,
+) -> None:
+    def script(connection: Connection, _: bytes) -> None:
+        if len(stand_in.heads) > 1:
+            connection.send(b"HTTP/1.1 103 Early")
+            connection.send(b" Hints\r\n\r\n")
+            connection.body(4)
+        connection.send(OK)
+
+    stand_in.script = script
+    head = RequestHead(method="PUT", target="/", headers=ROOT.headers, body=Length(4))
+    connection = await begun(api_server, own_request(head))
+    answered = asyncio.get_running_loop().create_task(connection.receive_head("PUT", 60))
+    await asyncio.sleep(0.05)
+    for part in (b"so", b"me"):
+        clock.advance(timedelta(seconds=61))
+        deadlines.sweep()
+        await connection.send_body(part)
+    await connection.send_body(b"")
+
+    assert (await asyncio.wait_for(answered, 5)).head.status == 200
 
 
 async def test_who_waits_too_long_for_an_answer_is_told(
