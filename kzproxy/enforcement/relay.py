@@ -7,7 +7,7 @@ the end of either is the end of both, as in apimachinery's pkg/util/proxy/upgrad
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from typing import Any
 
 from kzproxy.administrator.lease import Bounds, EndCause, Ending
@@ -35,7 +35,7 @@ from kzproxy.http.messages import NoBody, ResponseHead
 from kzproxy.http.watch_cut import WatchCut
 from kzproxy.metrics.registry import Metrics
 from kzproxy.transport.alongside import alongside
-from kzproxy.transport.broken import OtherSideBroken, StreamBroken, hand_on, handed_over
+from kzproxy.transport.broken import OtherSideBroken, StreamBroken, hand_on, handed_over, passing_on
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.tls_receiving import Take
 from kzproxy.upstream.answer import check_answer, may_name_account
@@ -60,15 +60,6 @@ class _Cut(Exception):
 
 class _OtherSideEnded(Exception):
     """One direction of a tunnel came to its end."""
-
-
-@contextlib.contextmanager
-def _sending_up() -> Iterator[None]:
-    """Tell a connection to kube-apiserver that broke from a client's that did."""
-    try:
-        yield
-    except StreamBroken as error:
-        raise OtherSideBroken(str(error)) from None
 
 
 class Relay:
@@ -382,10 +373,10 @@ class Relay:
         try:
             if data := self._exchange.take_rest():
                 hand_on(pass_up, data)
-            with _sending_up():
+            with passing_on():
                 await upstream.flush()
             while await stream.receive_into(pass_up):
-                with _sending_up():
+                with passing_on():
                     await upstream.flush()
         except _Cut:
             return  # It has failed the other direction too; that must not look like an end.

@@ -1,7 +1,8 @@
 """How a TLS connection ends that does not end as TLS says, in words."""
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Self, TypeVar
 
 from kzproxy.errors.anew import E, anew
@@ -51,8 +52,19 @@ def hand_on(take: Callable[[Data], bool], data: Data) -> bool:
         OtherSideBroken: ``take`` raised ``StreamBroken`` or ``TimeoutError``.
         Exception: It raised something else.
     """
-    try:
+    with passing_on():
         return take(data)
+
+
+@contextmanager
+def passing_on() -> Iterator[None]:
+    """Tell a connection that takes no more from the one whose data it is to take.
+
+    Raises:
+        OtherSideBroken: For ``StreamBroken`` or ``TimeoutError``.
+    """
+    try:
+        yield
     except (StreamBroken, TimeoutError) as error:
         raise OtherSideBroken(str(error)) from None
 

@@ -63,7 +63,7 @@ def test_what_a_reader_that_stops_does_not_take_is_bounded_and_told(pipe: tuple[
     log.handle(record("there again"))
     log.close()
     last = read_all(reader)
-    told = re.findall(rb"^\.\.\. (\d+) lines are missing here$", came + last, re.M)
+    told = re.findall(rb"^\.\.\. (\d+) lines are missing here$", came + last, re.MULTILINE)
     assert came.count(b"x\n") + sum(map(int, told)) == lines, "some are told of while it fills"
     assert last == b"... %b lines are missing here\nthere again\n" % told[-1]
 
