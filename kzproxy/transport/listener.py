@@ -19,6 +19,7 @@ from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.peer import Peer, peer_address
 from kzproxy.transport.proxy_protocol import ProxyHeaderInvalid, read_origin
+from kzproxy.transport.rare_warnings import RareWarnings
 from kzproxy.transport.resetting import reset
 from kzproxy.transport.tls import verified_chain
 from kzproxy.transport.tls_stream import TlsStream
@@ -31,8 +32,6 @@ _ACCEPTS_A_TURN = 64
 # Load, not a bug: accepting again at once would only spin.
 _OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _REST_SECONDS = 0.1
-# A flood must not become a flood of lines.
-_SECONDS_BETWEEN_WARNINGS = 60.0
 _EXCESS_WORDS = {
     Excess.TOTAL: "total limit is used up",
     Excess.ADDRESS: "address limit is used up",
@@ -113,14 +112,13 @@ class Listener:
         self._metrics = metrics
         self._limits = connections.limits
         self._open = connections
-        self._warned_at = -math.inf
-        self._told_of_rest_at = -math.inf
         self._connections: set[ClientConnection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         # None after the last.
         self._accepted: asyncio.Queue[_Accepted | None] = asyncio.Queue()
         self._stopped = False
         self._loop = asyncio.get_running_loop()
+        self._warnings = RareWarnings(log, self._loop.time)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -194,16 +192,11 @@ class Listener:
         """Reset a connection that is one too many: nothing is spent on it, and its client knows."""
         self._metrics.refused_connections.labels(excess.value).inc()
         reset(sock)
-        now = self._loop.time()
-        if now - self._warned_at >= _SECONDS_BETWEEN_WARNINGS:
-            self._warned_at = now
-            log.warning("connection of %s turned away: %s", host, _EXCESS_WORDS[excess])
+        self._warnings.warn("connection of %s turned away: %s", host, _EXCESS_WORDS[excess])
 
     def _rest(self, error: OSError) -> None:
-        now = self._loop.time()
-        if now - self._told_of_rest_at >= _SECONDS_BETWEEN_WARNINGS:
-            self._told_of_rest_at = now
-            log.warning("cannot accept: %s; resting", errno.errorcode.get(error.errno or 0, "?"))
+        name = errno.errorcode.get(error.errno or 0, "?")
+        self._warnings.warn("cannot accept: %s; resting", name)
         self._metrics.accept_failures.inc()
         self._loop.remove_reader(self._sock)
         self._loop.call_later(_REST_SECONDS, self._accept_again)
