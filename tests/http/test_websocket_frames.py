@@ -4,7 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kzproxy.http.websocket_frames import Opcode, WebSocketFrames, server_frame
+from kzproxy.http.websocket_frames import (
+    FrameHeader,
+    Opcode,
+    WebSocketFrames,
+    frame_header,
+    server_frame,
+)
 
 SIZES = st.sampled_from([0, 1, 5, 125, 126, 127, 300, 65535, 65536])
 CONTROL = st.sampled_from([server_frame(Opcode.PING, b"p"), server_frame(Opcode.PONG, b"")])
@@ -12,6 +18,52 @@ CONTROL = st.sampled_from([server_frame(Opcode.PING, b"p"), server_frame(Opcode.
 
 def fragment(frame: bytes, opcode: int, *, final: bool) -> bytes:
     return bytes([(0x80 if final else 0) | opcode]) + frame[1:]
+
+
+def header(
+    size: int, opcode: int, length: int, *, final: bool = True, mask: str = ""
+) -> FrameHeader:
+    return FrameHeader(
+        size_bytes=size,
+        is_final=final,
+        is_extended=False,
+        opcode=opcode,
+        mask=bytes.fromhex(mask),
+        payload_bytes=length,
+    )
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        ("81 05 48656c6c6f", header(2, Opcode.TEXT, 5)),
+        ("81 85 37fa213d 7f9f4d5158", header(6, Opcode.TEXT, 5, mask="37fa213d")),
+        ("01 03 48656c", header(2, Opcode.TEXT, 3, final=False)),
+        ("80 02 6c6f", header(2, Opcode.CONTINUATION, 2)),
+        ("89 05 48656c6c6f", header(2, Opcode.PING, 5)),
+        ("8a 85 37fa213d 7f9f4d5158", header(6, Opcode.PONG, 5, mask="37fa213d")),
+        ("82 7e 0100", header(4, Opcode.BINARY, 256)),
+        ("82 7f 0000000000010000", header(10, Opcode.BINARY, 65536)),
+    ],
+)
+def test_headers_are_read_as_in_the_standards_examples(frame: str, told: FrameHeader) -> None:
+    """RFC 6455 section 5.7."""
+    data = bytes.fromhex(frame)
+    for cut in range(told.size_bytes):
+        assert frame_header(data[:cut]) is None
+    assert frame_header(data) == told
+
+
+@pytest.mark.parametrize("bit", [0x40, 0x20, 0x10])
+def test_each_reserved_bit_says_that_an_extension_is_needed(bit: int) -> None:
+    told = frame_header(bytes([0x81 | bit, 0]))
+    assert told is not None
+    assert told.is_extended
+
+
+def test_the_longest_header_is_read_whole() -> None:
+    told = frame_header(bytes.fromhex("02 ff 00000000ffffffff 01020304"))
+    assert told == header(14, Opcode.BINARY, 0xFFFFFFFF, final=False, mask="01020304")
 
 
 @st.composite
