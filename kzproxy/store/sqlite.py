@@ -8,7 +8,7 @@ import asyncio
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -62,10 +62,13 @@ class SqliteStore:
         if begin:
             path.touch(mode=_MODE, exist_ok=True)
         try:
-            connection = sqlite3.connect(
-                path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            _prepare(connection, begin=begin)
+            with ExitStack() as failing:
+                connection = sqlite3.connect(
+                    path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                )
+                failing.callback(connection.close)
+                _prepare(connection, begin=begin)
+                failing.pop_all()
         except sqlite3.Error as error:
             raise OSError(f"{path} cannot be used as a store: {error}") from error
         return cls(connection, clock)
@@ -267,7 +270,6 @@ class SqliteStore:
 
 def _prepare(connection: sqlite3.Connection, *, begin: bool) -> None:
     if not begin and _version(connection) == 0:
-        connection.close()
         raise sqlite3.DatabaseError("it is none")
     connection.execute("PRAGMA journal_mode = WAL")
     # A revocation that was answered for must be there after a power cut.

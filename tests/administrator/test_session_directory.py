@@ -312,8 +312,7 @@ async def test_a_token_that_is_bound_stays_so(kept: KeptSessions, clock: ManualC
     assert (restated.groups, restated.confirmation) == (("dev",), "ab" * 32)
 
 
-def test_a_record_does_not_show_what_is_secret(tmp_path: Path, clock: ManualClock):
-    kept = KeptSessions(tmp_path / "kept.db", clock)
+async def test_a_record_does_not_show_what_is_secret(kept: KeptSessions):
     assert "sealed" not in repr(kept.record())
     assert "digest" not in repr(kept.record())
 

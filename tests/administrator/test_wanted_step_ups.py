@@ -1,5 +1,6 @@
 """What a session lacks is written down for its next renewal, and for no later sign-in."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +19,11 @@ from tests.authentication.manual_clock import ManualClock
 
 
 @pytest.fixture
-async def kept(tmp_path: Path, clock: ManualClock) -> KeptSessions:
+async def kept(tmp_path: Path, clock: ManualClock) -> AsyncIterator[KeptSessions]:
     kept = KeptSessions(tmp_path / "kept.db", clock)
     await kept.following.start()
-    return kept
+    yield kept
+    await kept.store.close()
 
 
 def challenge(kept: KeptSessions, **wanted: object) -> Challenge:

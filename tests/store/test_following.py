@@ -187,8 +187,10 @@ async def test_what_is_known_counts_for_fifteen_seconds_without_a_word(
     assert worker.following.problem() is None
 
 
-def test_nothing_counts_before_it_is_read(tmp_path: Path, clock: ManualClock):
-    assert Worker(tmp_path / "kept.db", clock).following.problem()
+async def test_nothing_counts_before_it_is_read(tmp_path: Path, clock: ManualClock):
+    worker = Worker(tmp_path / "kept.db", clock)
+    assert worker.following.problem()
+    await worker.store.close()
 
 
 def over_in(hours: int, clock: ManualClock, key: str) -> Put:

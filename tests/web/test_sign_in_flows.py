@@ -1,6 +1,7 @@
 """What is remembered between two steps of a sign-in: sealed, once, for minutes."""
 
 import contextlib
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -33,8 +34,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: ManualClock) -> SqliteStore:
-    return SqliteStore.open(tmp_path / "kept.db", clock)
+async def store(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore.open(tmp_path / "kept.db", clock)
+    yield store
+    await store.close()
 
 
 @pytest.fixture
