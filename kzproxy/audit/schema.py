@@ -7,6 +7,7 @@ field whose value is empty is left out. ``docs/reference/decision-log.md`` expla
 
 from datetime import datetime
 from enum import StrEnum
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import msgspec
@@ -408,6 +409,9 @@ def json_schema() -> dict[str, Any]:
         [Envelope, *Record.__args__], ref_template="#/$defs/{name}"
     )
     envelope = definitions.pop("Envelope")
+    for described in definitions.values():
+        # Python 3.13 has taken the indentation away already.
+        described["description"] = cleandoc(described["description"])
     for kind in kinds:
         record = definitions[kind["$ref"].removeprefix("#/$defs/")]
         record["properties"] = {**envelope["properties"], **record["properties"]}
