@@ -130,8 +130,9 @@ def logs_are_whole_or_their_tail(kubectl: Kubectl) -> None:
 def logs_follow_what_is_written(kubectl: Kubectl) -> None:
     with kubectl.running("logs", "--follow", "--tail=1", WEB, "--container=ticker") as process:
         assert process.stdout is not None
-        first = read_until(process.stdout, b"\n").split()[1]
-        later = b"tick %d\n" % (int(first) + 4)
+        # Several at once where somebody was held up: wait for one that comes after all of them.
+        whole, _, _ = read_until(process.stdout, b"\n").rpartition(b"\n")
+        later = b"tick %d\n" % (int(whole.split()[-1]) + 4)
         read_until(process.stdout, later)
 
 
