@@ -600,10 +600,15 @@ def test_a_timer_is_called_while_sockets_answer_each_other(turns: Turns) -> None
 
 def test_a_timer_may_be_years_away(turns: Turns) -> None:
     years_away = turns.loop.call_later(1e9, turns.note("called"))
-    turns.ping_pong(3, turns.note("waits"))
     stopping = threading.Timer(0.05, turns.loop.call_soon_threadsafe, [turns.loop.stop])
-    turns.loop.call_soon(stopping.start)
+
+    def last() -> None:
+        turns.seen.append("waits")
+        stopping.start()  # Not before: it might be there first.
+
+    turns.ping_pong(3, last)
     turns.loop.run_forever()
+    stopping.join()
     years_away.cancel()
 
     assert turns.seen == ["waits"]
