@@ -1,4 +1,5 @@
 import asyncio
+import select
 
 import pytest
 
@@ -29,6 +30,7 @@ async def test_a_stream_at_rest_may_carry_another_exchange(pair: Pair) -> None:
 async def test_a_stream_whose_peer_has_gone_is_not_at_rest(pair: Pair, end: str) -> None:
     server, client = pair
     getattr(client, end)()
+    await asyncio.to_thread(select.select, [server.tls], [], [], 10)
 
     assert not server.at_rest()
 
