@@ -96,7 +96,7 @@ async def test_a_copy_that_nobody_reads_holds_up_nothing_and_says_what_it_lacks(
     process = await started(path, "copy", 1000)
     assert process.stderr is not None
     assert process.stdout is not None
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(240):  # Some hundred records each wait for the disk.
         while not (line := await process.stderr.readline()).startswith(b"dropped="):
             assert line != b""
     dropped = int(line.removeprefix(b"dropped="))

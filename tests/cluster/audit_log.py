@@ -30,7 +30,7 @@ class AuditLog:
         return json_lines(self._path, mark)
 
     def wait_for(
-        self, wanted: Callable[[AuditEvent], bool], *, mark: int = 0, seconds: float = 5.0
+        self, wanted: Callable[[AuditEvent], bool], *, mark: int = 0, seconds: float = 20.0
     ) -> AuditEvent:
         """Return the first event after ``mark`` that is wanted; an event may trail its answer."""
         deadline = time.monotonic() + seconds
@@ -43,7 +43,7 @@ class AuditLog:
             time.sleep(_POLL_SECONDS)
 
     def find(
-        self, audit_id: str, *, stage: str = COMPLETE, mark: int = 0, seconds: float = 5.0
+        self, audit_id: str, *, stage: str = COMPLETE, mark: int = 0, seconds: float = 20.0
     ) -> AuditEvent:
         """Return the event of one request by its audit id."""
         return self.wait_for(

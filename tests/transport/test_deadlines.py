@@ -182,7 +182,7 @@ async def test_who_is_gone_with_something_on_its_way_is_found_out_while_nothing_
     vanish(client.tls)
     assert server.send_now(b"an event")
 
-    for _ in range(20):
+    for _ in range(200):
         sweep_all(deadlines)
         if gone:
             break
