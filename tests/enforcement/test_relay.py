@@ -59,6 +59,24 @@ async def settle() -> None:
     await asyncio.sleep(0.1)
 
 
+async def until_it_lags(scene: Scene) -> None:
+    """Wait until the client, which does not read, has no room for what comes for it."""
+    while not scene.stream.owes:
+        await asyncio.sleep(0.01)
+
+
+async def until_no_more_is_taken(stream: TlsStream) -> None:
+    """Wait until nothing more is received, however often the loop turns.
+
+    Turns are counted, for one long sleep may be all that a machine does that stands still.
+    """
+    taken, quiet = -1, 0
+    while quiet < 50:
+        await asyncio.sleep(0.01)
+        quiet = quiet + 1 if stream.bytes_received == taken else 0
+        taken = stream.bytes_received
+
+
 async def fill(stream: TlsStream) -> None:
     """Send until the other end, which does not read, has no room left."""
     filling = started(stream.send(b"f" * 10_000_000))
@@ -175,8 +193,7 @@ async def test_an_answer_that_is_cut_while_its_client_lags_is_no_whole_one(scene
         stream.tls.setsockopt(socket.SOL_SOCKET, option, 8 * 1024)
     relay, outgoing = scene.relay("GET", PODS)
     running = started(relay.run(outgoing))
-    while not scene.stream.owes:
-        await asyncio.sleep(0.01)
+    await until_it_lags(scene)
     await settle()
     relay.cut(ENDED)
     with pytest.raises(StreamBroken):
@@ -224,8 +241,7 @@ async def test_a_list_that_is_cut_while_its_client_lags_goes_no_further(scene: S
     scene.stand_in.script = long_list
     relay, outgoing = scene.relay("GET", PODS)
     running = started(relay.run(outgoing))
-    while not scene.stream.owes:
-        await asyncio.sleep(0.01)
+    await until_it_lags(scene)
     sent_before = scene.stream.bytes_sent
     relay.cut(ENDED)
     with pytest.raises(StreamBroken):
@@ -243,7 +259,7 @@ async def test_an_exec_that_is_cut_while_its_client_lags_is_told_why(scene: Scen
     running = started(relay.run(outgoing))
     await scene.client.receive()
     await scene.client.send(OPENED)
-    await settle()
+    await until_it_lags(scene)  # so that both streams are open too
     relay.cut(ENDED)
     received = await end(scene, running)
 
@@ -367,6 +383,7 @@ async def test_a_farewell_is_not_destroyed_by_what_the_client_still_sends(scene:
     await scene.client.receive()
     await scene.client.send(OPENED)
     uploading = started(scene.client.send(upload))
+    await until_it_lags(scene)
     await settle()
     relay.cut(ENDED)
     received = await end(scene, running)
@@ -381,7 +398,7 @@ async def test_an_upload_that_kube_apiserver_does_not_read_ends_in_time(scene: S
     relay, outgoing = scene.relay("POST", PODS, "Content-Length: 100000000")
     running = started(relay.run(outgoing))
     uploading = started(scene.client.send(bytes(100_000_000)))
-    await asyncio.sleep(1)
+    await until_no_more_is_taken(scene.stream)
     scene.pass_time(80)
 
     with pytest.raises(UpstreamTimeout):
