@@ -114,7 +114,7 @@ async def test_moves_are_written_by_themselves(
     here, elsewhere = workers
     running = asyncio.get_running_loop().create_task(here.directory.run())
     here.directory.came_from(session_id, AWAY)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await elsewhere.store.get("session", session_id)).value.find(AWAY.encode()) < 0:
             await asyncio.sleep(0.01)
     running.cancel()
