@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,19 +41,22 @@ class Plan:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._left = 0
+        # Logs are written by threads of their own.
+        self._lock = threading.Lock()
 
     def is_due(self) -> bool:
         """Count one call; True where it is the one."""
-        if not self._left:
-            try:
-                self._left = int(self._file.read_text())
-            except (OSError, ValueError):
+        with self._lock:
+            if not self._left:
+                try:
+                    self._left = int(self._file.read_text())
+                except (OSError, ValueError):
+                    return False
+            self._left -= 1
+            if self._left:
                 return False
-        self._left -= 1
-        if self._left:
-            return False
-        self._file.unlink()
-        return True
+            self._file.unlink()
+            return True
 
 
 def _failing(plan: Plan, call: Callable[..., Any], error: OSError) -> Callable[..., Any]:
