@@ -32,11 +32,12 @@ def pipe() -> Iterator[tuple[int, int]]:
     os.close(reader)
 
 
-def read_all(reader: int) -> bytes:
-    """Return what comes until nothing does for a while."""
+def read_all(reader: int, log: DiagnosticLog) -> bytes:
+    """Return what comes until all is written that was to be."""
     read = b""
-    while select.select([reader], [], [], 0.5)[0]:
-        read += os.read(reader, 65536)
+    while log._written_bytes < log._taken_bytes or select.select([reader], [], [], 0)[0]:
+        if select.select([reader], [], [], 0.1)[0]:
+            read += os.read(reader, 65536)
     return read
 
 
@@ -47,7 +48,7 @@ def test_lines_come_in_order_and_as_they_are(pipe: tuple[int, int]) -> None:
     log.handle(record("Grüße \udcff"))
     log.close()
 
-    assert read_all(reader) == "one 1\nGrüße \\udcff\n".encode()
+    assert read_all(reader, log) == "one 1\nGrüße \\udcff\n".encode()
 
 
 def test_what_a_reader_that_stops_does_not_take_is_bounded_and_told(pipe: tuple[int, int]) -> None:
@@ -59,10 +60,10 @@ def test_what_a_reader_that_stops_does_not_take_is_bounded_and_told(pipe: tuple[
         log.handle(record("x" * 999))
     assert time.monotonic() - began < 10, "it waits for its reader"
 
-    came = read_all(reader)
+    came = read_all(reader, log)
     log.handle(record("there again"))
     log.close()
-    last = read_all(reader)
+    last = read_all(reader, log)
     told = re.findall(rb"^\.\.\. (\d+) lines are missing here$", came + last, re.MULTILINE)
     assert came.count(b"x\n") + sum(map(int, told)) == lines, "some are told of while it fills"
     assert last == b"... %b lines are missing here\nthere again\n" % told[-1]
@@ -75,7 +76,7 @@ def test_a_pipe_that_somebody_has_made_non_blocking_is_waited_for(pipe: tuple[in
     for number in range(300):
         log.handle(record("%0999d", number))
 
-    assert read_all(reader).splitlines()[-1] == b"%0999d" % 299
+    assert read_all(reader, log).splitlines()[-1] == b"%0999d" % 299
     log.close()
 
 
