@@ -90,8 +90,7 @@ def test_a_store_that_can_be_written_no_more_is_told_of_while_requests_are_serve
         # EFBIG for every further byte: to SQLite the same as a disk that is full.
         full = (tmp_path / "kept.db-wal").stat().st_size
         resource.prlimit(proxy.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
-        eventually(lambda: store_writes(proxy)[1] != "ok")
-        assert store_writes(proxy) == (200, "disk I/O error")
+        eventually(lambda: store_writes(proxy) == (200, "disk I/O error"))
         unbounded = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
         resource.prlimit(proxy.pid, resource.RLIMIT_FSIZE, unbounded)
         eventually(lambda: store_writes(proxy) == (200, "ok"))
