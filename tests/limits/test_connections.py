@@ -11,6 +11,7 @@ import pytest
 
 from tests.limits.conftest import LIMITS
 from tests.limits.told import counted
+from tests.proxy.eventually import eventually
 from tests.proxy.fixtures import Scripted
 from tests.proxy.world import request
 
@@ -91,9 +92,9 @@ def test_in_all_no_more_are_taken_than_there_is_room_for(
 
 def test_E4_2_a_handshake_that_never_ends_is_hung_up_on(limited: Scripted) -> None:
     failures = counted(limited.world.proxy, "kzproxy_handshake_failures_total")
+    begun = time.monotonic()
     with dial(limited, "127.0.0.4") as silent, dial(limited, "127.0.0.4") as partial:
         partial.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")  # half a ClientHello
-        begun = time.monotonic()
         assert turned_away(silent)
         assert turned_away(partial)
 
@@ -125,7 +126,7 @@ def test_each_connection_is_a_task_that_ends_with_it(
     def tasks() -> float:
         return counted(scripted.world.proxy, "kzproxy_tasks")
 
-    when_served(scripted)
+    eventually(lambda: counted(scripted.world.proxy, "kzproxy_connections") == 0)
     before = tasks()
     made = ssl.create_default_context(cafile=scripted.world.authority_file)
     for _ in range(5):

@@ -5,6 +5,7 @@ import threading
 
 from tests.limits.conftest import LIMITS
 from tests.limits.told import refused, told
+from tests.proxy.eventually import eventually
 from tests.proxy.fixtures import Scripted
 from tests.proxy.raw_client import RawClient
 from tests.proxy.world import request
@@ -73,17 +74,17 @@ def test_requests_under_way_are_bound_for_each_identity(limited: Scripted) -> No
 
     def slow(connection: Connection, head: bytes) -> None:
         if b"slow" in head:
-            go_on.wait(1.8)
+            go_on.wait(20)
         connection.send(json_answer(200, {}))
 
     limited.api_server.script = slow
+    # A log that is not followed is an ordinary request, for whose answer there is no time limit.
     token = limited.world.token("rita", "testers")
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(limited.world.client()) for _ in range(4)]
         for client in clients:
-            client.send(request("GET", f"{PODS}/slow", token))
-        while len(limited.api_server.heads) < LIMITS["requestsPerIdentity"]:
-            pass
+            client.send(request("GET", f"{PODS}/slow/log", token))
+        eventually(lambda: len(limited.api_server.heads) >= LIMITS["requestsPerIdentity"])
         with limited.world.client() as one_more:
             answer = one_more.ask(request("GET", PODS, token))
             other = one_more.ask(request("GET", PODS, limited.world.token("otto", "testers")))

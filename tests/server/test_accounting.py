@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.limits.told import told
+from tests.limits.told import counted, told
 from tests.proxy.eventually import eventually
 from tests.proxy.fixtures import Scripted, not_started
 from tests.proxy.log_pipe import Pipe, logging_to
@@ -77,7 +77,7 @@ def test_a_client_that_leaves_within_a_body_that_is_judged_is_in_the_log(
     token = world.token("gwen", "testers", "guarded")
     with world.client() as client:
         client.send(request("POST", PODS, token, JSON, "Content-Length: 1000") + b'{"kind"')
-        time.sleep(0.2)
+        eventually(lambda: counted(world.proxy, "kzproxy_requests_in_flight") == 1)
     eventually(lambda: of_user(world.proxy, "gwen"))
 
     (decision,) = of_user(world.proxy, "gwen")
@@ -95,7 +95,7 @@ def test_a_request_whose_body_is_still_read_when_kzproxy_stops_is_told_and_logge
     token = world.token("hal", "testers", "guarded")
     with world.client() as client:
         client.send(request("POST", PODS, token, JSON, "Content-Length: 1000") + b'{"kind"')
-        time.sleep(0.2)
+        eventually(lambda: counted(world.proxy, "kzproxy_requests_in_flight") == 1)
         check_it_ends_in_time(world.proxy)
         got = client.answer()
 

@@ -158,7 +158,7 @@ def test_kubectl_prints_the_command_that_mends_it(asked: Real, place: str) -> No
 
 
 def test_a_stream_ends_with_the_words_of_a_challenge(asked: Real, place: str) -> None:
-    user = token(asked, "fresh", auth_time=int(time.time()) - 597)
+    user = token(asked, "fresh", auth_time=int(time.time()) - 592)
     with asked.world.client() as client:
         client.send(request("GET", f"/api/v1/namespaces/{place}/pods?watch=1", user))
         last = json.loads(client.answer().body.splitlines()[-1])["object"]
@@ -187,7 +187,7 @@ def test_a_reason(asked: Real, place: str) -> None:
 
 def test_a_stream_ends_with_its_reason(asked: Real, place: str) -> None:
     user = token(asked, "reasoned", sid="watcher")
-    assert send(asked, user, "PUT", REASON, {"reason": "short", "seconds": 3}).status == 200
+    assert send(asked, user, "PUT", REASON, {"reason": "short", "seconds": 8}).status == 200
     with asked.world.client() as client:
         client.send(request("GET", f"/api/v1/namespaces/{place}/pods?watch=1", user))
         last = client.answer().body.splitlines()[-1]

@@ -165,7 +165,7 @@ def test_a_watch_lasts_as_long_as_it_may_whatever_renews_the_sign_in(
     last = answer.body.splitlines()[-1]
     assert last.startswith(b'{"type":"ERROR","object":{"kind":"Status"')
     assert b"it has lasted 4s" in last
-    assert timed.seconds < LONGEST_SECONDS + 3
+    assert timed.seconds < LONGEST_SECONDS + 6
 
 
 @TRANSPORTS

@@ -16,7 +16,7 @@ from tests.servers.scripted_api_server import Connection
 
 PODS = "/api/v1/namespaces/a/pods"
 # kube-apiserver is waited for at the start for 30 s, one connection for 10 s.
-SOON_SECONDS = 5.0
+SOON_SECONDS = 8.0
 
 
 @pytest.fixture
