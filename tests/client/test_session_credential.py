@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kzproxy.client.device_key import FileKey, key_id
+from kzproxy.client.handed_out import PAUSE_SECONDS
 from tests.client.plugin_runs import NEVER_COMES_BACK, ROOT
 from tests.client.session_runs import PARENT_OF_ITS_OWN, SessionPlugin, session_plugin
 from tests.client.test_credential import HEAVY, SAY_MODULES
@@ -235,12 +236,16 @@ def test_a_program_that_runs_the_plugin_for_every_request_does_not_renew_with_ea
     session: SessionPlugin,
 ) -> None:
     session.status()
+    began = time.monotonic()
     ended = session.runs_of_one_parent(6)
+    # None, unless the machine is slow; the last suspicion is known by its whole second.
+    pauses = int(time.monotonic() - began + 1) // PAUSE_SECONDS
     assert {code for code, _, _ in ended} == {0}
-    assert len(session.stand_in.renewals) == 1
-    session.change_session(suspected_at=int(time.time()) - 10)
+    renewals = len(session.stand_in.renewals)
+    assert 1 <= renewals <= 1 + pauses
+    session.change_session(suspected_at=int(time.time()) - PAUSE_SECONDS)
     session.runs_of_one_parent(2)
-    assert len(session.stand_in.renewals) == 2
+    assert len(session.stand_in.renewals) == renewals + 1
 
 
 def test_a_suspicion_from_a_clock_that_was_ahead_keeps_no_later_one_back(
