@@ -6,18 +6,23 @@ from pathlib import Path
 
 import pytest
 
+from kzproxy.client.posture import commands
 from kzproxy.client.posture.bounded import in_time
 from kzproxy.client.posture.commands import SystemCommands
 from kzproxy.client.posture.finding import Unknowable
 from kzproxy.client.posture.tree import Tree
 from kzproxy.clock.system import SystemClock
 
+# Only so that what hangs fails: how soon a thread has its turn is the machine's affair.
+PATIENCE_SECONDS = 60
+
 
 def test_a_job_that_hangs_costs_nothing_but_its_own_answer():
     hanging = threading.Event()
     jobs = {"hangs": hanging.wait, "answers": lambda: True}
 
-    told = in_time(jobs, SystemClock(), each_seconds=0.05)
+    # Enough for the other's thread to have its turn, on whatever machine.
+    told = in_time(jobs, SystemClock(), each_seconds=1.0, all_seconds=PATIENCE_SECONDS)
     hanging.set()
 
     assert told["answers"] is True
@@ -37,7 +42,8 @@ def test_a_job_that_fails_costs_nothing_but_its_own_answer():
     def fails():
         raise RecursionError
 
-    told = in_time({"fails": fails, "answers": lambda: 1}, SystemClock())
+    bounds = {"each_seconds": PATIENCE_SECONDS, "all_seconds": PATIENCE_SECONDS}
+    told = in_time({"fails": fails, "answers": lambda: 1}, SystemClock(), **bounds)
 
     assert str(told["fails"]) == "looking for it failed (RecursionError)"
     assert told["answers"] == 1
@@ -53,7 +59,8 @@ def test_a_program_that_talks_without_end_is_ended():
         SystemCommands({}, SystemClock()).run("yes")
 
 
-def test_a_program_is_asked_without_the_users_variables_and_with_its_session():
+def test_a_program_is_asked_without_the_users_variables_and_with_its_session(monkeypatch):
+    monkeypatch.setattr(commands, "TIMEOUT_SECONDS", PATIENCE_SECONDS)
     environment = {"LD_PRELOAD": "/evil.so", "PATH": "/evil", "XDG_RUNTIME_DIR": "/run/user/1"}
 
     said = SystemCommands(environment, SystemClock()).run("env")
