@@ -15,19 +15,19 @@ from tests.servers.authority import Authority
 
 
 class MovableClock:
-    """Starts at the machine's time, so that verifiers agree with it, and moves when told."""
+    """Starts at the machine's time, so that verifiers agree with it, and moves only when told."""
 
     def __init__(self) -> None:
-        self.ahead = dt.timedelta()
+        self._now = dt.datetime.now(dt.UTC)
 
     def now(self) -> dt.datetime:
-        return dt.datetime.now(dt.UTC) + self.ahead
+        return self._now
 
     def monotonic(self) -> float:
         return self.now().timestamp()
 
     def move(self, **by: float) -> None:
-        self.ahead += dt.timedelta(**by)
+        self._now += dt.timedelta(**by)
 
 
 @dataclass(frozen=True, kw_only=True)
