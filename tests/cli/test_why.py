@@ -1,5 +1,8 @@
 """``kzproxy why``: which id is meant, and how an answer is shown; the rest is in tests/server."""
 
+import time
+from collections.abc import Iterator
+
 import pytest
 from click.testing import CliRunner
 
@@ -40,8 +43,18 @@ def shown(**told: object) -> list[str]:
     return list(why._lines(answer))
 
 
-def test_the_answer_comes_first_then_why_then_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be a user in UTC, wherever this machine is: the variable alone is read once, at the start."""
     monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_utc")
+def test_the_answer_comes_first_then_why_then_what_to_do() -> None:
     step = {"kind": "reason", "text": "give a reason", "command": 'kzproxy reason "why"'}
     to_do = {"text": "give a reason", "steps": [step]}
     assert shown(failed="rule r asks for a reason", unmet=["reason"], toDo=to_do) == [
@@ -54,8 +67,8 @@ def test_the_answer_comes_first_then_why_then_what_to_do(monkeypatch: pytest.Mon
     ]
 
 
-def test_times_are_the_users_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
+@pytest.mark.usefixtures("in_utc")
+def test_times_are_the_users_own() -> None:
     to_do = {"text": "wait", "allowedFrom": "2026-01-15T06:00:00Z"}
     assert shown(toDo=to_do)[-1] == "  allowed   from 2026-01-15 06:00:00 UTC"
     to_do["allowedUntil"] = "2026-01-15T19:00:00Z"
