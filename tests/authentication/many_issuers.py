@@ -48,6 +48,13 @@ class ManyIssuers:
         return None
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Two programs ask for the keys of sixty issuers at once. Of five that wait, as there are
+    # otherwise, the kernel leaves out all others, and their connections hang for seconds.
+    request_queue_size = 512
+
+
 @contextmanager
 def many_issuers(directory: Path, authority: Authority) -> Iterator[ManyIssuers]:
     """Serve them on a free port of 127.0.0.1 until the block ends."""
@@ -65,11 +72,13 @@ def many_issuers(directory: Path, authority: Authority) -> Iterator[ManyIssuers]
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), Answer)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.server("127.0.0.1", "localhost").write_to(directory, "idps"))
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # Each thread shakes its own hands: nobody who is slow keeps the next from being accepted.
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
     issuers = ManyIssuers(f"https://127.0.0.1:{server.server_port}", authority)
     thread = threading.Thread(target=server.serve_forever, name="issuers")
     thread.start()

@@ -33,7 +33,8 @@ REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 # kzproxy's own, and what kube-apiserver writes of the token's id, which kzproxy does not send.
 NOT_COMPARED = ("kzproxy.dev/", "authentication.kubernetes.io/credential-id")
 
-_ISSUERS_KNOWN_SECONDS = 30
+# kube-apiserver asks an issuer again ten seconds after it was not answered.
+_ISSUERS_KNOWN_SECONDS = 90
 
 POLICY = {
     "apiVersion": "kzproxy.dev/v1",
