@@ -91,8 +91,9 @@ function configuration () {
       accountId: id,
       claims: () => ({ sub: id, preferred_username: id, ...settings.users[id] }),
     },
-    // Its own refuses to speak to this machine.
-    fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
+    // Its own refuses to speak to this machine, and gives up after two and a half seconds, as long
+    // as a busy machine may stand still: a sign-out would be lost, and nobody told.
+    fetch: (url, { dispatcher, signal, ...options }) => globalThis.fetch(url, options),
     features: {
       backchannelLogout: { enabled: true },
       deviceFlow: { enabled: true },
