@@ -271,11 +271,14 @@ async def test_claims_of_any_kind_are_judged_or_refused(
     scene: KeyScene, changes: dict[str, object]
 ):
     """Under a good signature there are two ends, and `Unauthenticated` is the only error."""
-    token = scene.signed(scene.claims() | changes)
+    good = scene.claims()
+    token = scene.signed(good | changes)
     try:
         held = scene.tokens.verify(token)
     except Unauthenticated:
         return
     assert held.expires_at > scene.clock.now()
     assert held.session_id == SESSION
-    assert set(changes) <= {"iat", "exp", "jti"}
+    # Hypothesis also draws words that it finds in our code: one may be the good value again.
+    other = {name for name, value in changes.items() if value != good[name]}
+    assert other <= {"iat", "exp", "jti"}
