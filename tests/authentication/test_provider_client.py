@@ -14,7 +14,7 @@ from kzproxy.authentication.provider_authorization import (
 )
 from kzproxy.authentication.provider_errors import ProviderRefusal, ProviderSilence
 from kzproxy.authentication.provider_metadata import ProviderMetadata
-from kzproxy.authentication.provider_settings import ProviderLimits, ProviderSettings, Reverify
+from kzproxy.authentication.provider_settings import ProviderSettings, Reverify
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim
 from kzproxy.clock.system import SystemClock
 from kzproxy.errors.kinds import Unauthenticated
@@ -315,8 +315,7 @@ async def test_a_wrong_secret_says_nothing_about_the_person(provider):
 
 
 async def test_a_provider_that_is_down_says_nothing_about_the_person(provider):
-    limits = ProviderLimits(answer_timeout=timedelta(seconds=2))
-    async with talking(provider, limits=limits) as talk:
+    async with talking(provider) as talk:
         signed_in = await talk.signed_in()
     nowhere = re.sub(r":\d+$", ":1", provider.issuer)
     settings = provider.settings(
@@ -329,7 +328,7 @@ async def test_a_provider_that_is_down_says_nothing_about_the_person(provider):
             url=nowhere,
         )
     )
-    async with talking(provider, settings, limits=limits) as down:
+    async with talking(provider, settings) as down:
         with pytest.raises(ProviderSilence, match="ClientConnector"):
             await down.client.confirm(signed_in.refresh_token, "s", Kept())
 
