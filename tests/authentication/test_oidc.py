@@ -480,7 +480,7 @@ def test_two_tokens_never_share_a_digest(one, other):
 
 
 async def test_a_remembered_token_costs_microseconds(scene):
-    """The bound is loose because the machine is shared; the figure itself is in the docs."""
+    """Of this thread's own time, as the machine is shared; the figure itself is in the docs."""
     token = scene.token(groups=[f"group-{n}" for n in range(20)])
     await scene.judge(token)
     rounds = 2000
@@ -490,10 +490,10 @@ async def test_a_remembered_token_costs_microseconds(scene):
 
 def _seconds(authenticator, token, rounds):
     remembered = authenticator.remembered
-    start = time.perf_counter()
+    start = time.thread_time()
     for _ in range(rounds):
         remembered(token)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 # Readiness
