@@ -138,10 +138,14 @@ class ScriptedApiServer:
         """Refuse connections until the block ends, as a server that is not there."""
         port = self.port
         self.close()
+        # Bound, but not listening: else some connection to elsewhere might take the port meanwhile.
+        self._sock = socket.socket()
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._sock.bind(("127.0.0.1", port))
         try:
             yield
         finally:
-            self._sock = socket.create_server(("127.0.0.1", port))
+            self._sock.listen()
             threading.Thread(target=self.serve, daemon=True).start()
 
     def _wrapped(self, sock: socket.socket) -> socket.socket:
