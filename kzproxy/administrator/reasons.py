@@ -10,7 +10,6 @@ import hashlib
 import os
 import secrets
 import stat
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -25,8 +24,7 @@ _MAX_FILE_BYTES = 8 * 1024
 _SUFFIX = ".reason"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReasonSettings:
+class ReasonSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where reasons are kept, and for how long.
 
     Attributes:

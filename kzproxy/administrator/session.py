@@ -1,6 +1,5 @@
 """A session that kzproxy keeps: one person's sign-in on one client, and how long it holds."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -23,8 +22,7 @@ class SessionEnd(StrEnum):
     EVICTED = "too-many"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSettings:
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long sessions hold.
 
     Attributes:

@@ -26,7 +26,6 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -70,8 +69,7 @@ _UNWRITTEN = (
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecisionLogSettings:
+class DecisionLogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where decisions are written down; at least one of the two.
 
     Attributes:

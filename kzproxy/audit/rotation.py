@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rotation:
+
+class Rotation(msgspec.Struct, frozen=True, kw_only=True):
     """When the log goes on in a new file, and what becomes of the old ones.
 
     Attributes:

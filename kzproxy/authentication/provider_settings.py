@@ -1,8 +1,10 @@
 """What an operator says about an identity provider that kzproxy itself signs people in at."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+
+from msgspec.structs import replace
 
 from kzproxy.authentication.settings import MEBIBYTE, JwtIssuerSettings
 

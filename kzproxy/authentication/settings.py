@@ -5,46 +5,42 @@ The words are those of ``AuthenticationConfiguration`` (apiserver.config.k8s.io/
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 MEBIBYTE = 1024 * 1024
 _REVISION_HEX_DIGITS = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrefixedClaim:
+class PrefixedClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim, and what is written before its value to keep it apart from other names."""
 
     claim: str
     prefix: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappingExpression:
+class MappingExpression(msgspec.Struct, frozen=True, kw_only=True):
     """CEL over ``claims`` whose result becomes a name or names."""
 
     expression: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExtraClaim:
+class ExtraClaim(msgspec.Struct, frozen=True, kw_only=True):
     """CEL over ``claims`` whose result becomes the extra ``key``."""
 
     key: str
     expression: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequiredClaim:
+class RequiredClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim that must be a string equal to ``value``."""
 
     claim: str
     value: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValidationRule:
+class ValidationRule(msgspec.Struct, frozen=True, kw_only=True):
     """CEL that must be true, over ``claims`` or ``user``, and what a refusal says where it is not.
 
     Attributes:
@@ -55,8 +51,7 @@ class ValidationRule:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReservedNames:
+class ReservedNames(msgspec.Struct, frozen=True, kw_only=True):
     """The names of Kubernetes' own that an issuer may give all the same.
 
     Attributes:
@@ -71,8 +66,7 @@ class ReservedNames:
 NO_RESERVED_NAMES = ReservedNames()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JwtIssuerSettings:
+class JwtIssuerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One issuer: whose tokens hold, and what they say about the caller.
 
     Attributes:
@@ -124,8 +118,7 @@ class JwtIssuerSettings:
         return ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyLimits:
+class KeyLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How often, how long and how much kzproxy listens to an issuer.
 
     Attributes:

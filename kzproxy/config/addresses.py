@@ -1,16 +1,16 @@
 """Where listeners listen."""
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
+
+import msgspec
 
 from kzproxy.config.document import Node
 
 _MAX_PORT = 65535
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(msgspec.Struct, frozen=True, kw_only=True):
     """Where a listener listens."""
 
     host: str

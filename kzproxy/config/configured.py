@@ -1,15 +1,15 @@
 """A ``ProxyConfiguration`` as it was read, and what it was read from."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.config.sources import Sources
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Configured:
+class Configured(msgspec.Struct, frozen=True, kw_only=True):
     """What kzproxy is to run by.
 
     Attributes:

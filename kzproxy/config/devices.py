@@ -1,8 +1,10 @@
 """The ``devices`` section: who vouches for devices, and how a machine becomes one."""
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+
+import msgspec
+from msgspec import field
 
 from kzproxy.config.document import Node
 from kzproxy.config.files import named_file
@@ -13,8 +15,7 @@ _MAX_HOURS = 7 * 24
 _MAX_PER_USER = 1000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuingSettings:
+class IssuingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What kzproxy issues certificates with.
 
     Attributes:
@@ -28,8 +29,7 @@ class IssuingSettings:
     lifetime: timedelta
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceSettings:
+class DeviceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whose word about devices counts.
 
     Attributes:

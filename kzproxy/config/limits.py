@@ -1,6 +1,6 @@
 """The ``limits`` section; what it leaves out keeps the default of the room that enforces it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from kzproxy.config.document import Node
 from kzproxy.enforcement.limits import IdentityLimits
@@ -11,8 +11,7 @@ _MAX_COUNT = 1_000_000
 _MAX_SECONDS = 3600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Every limit that an operator may set.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Where requests come from: ``listen.clientAddress`` and ``location``."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.config.document import Node
 from kzproxy.config.files import named_file
@@ -15,8 +16,7 @@ from kzproxy.policy.rules import AccessPolicySet, NamedCondition, Rule, Tier
 _COUNTRY = frozenset({"source.country", "source.geoKnown", "session.countryChanged"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientAddress:
+class ClientAddress(msgspec.Struct, frozen=True, kw_only=True):
     """Who says what the address of a client is; with neither, its connection.
 
     Attributes:

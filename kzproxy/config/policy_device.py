@@ -1,8 +1,9 @@
 """What conditions ask of the device and of the session."""
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from kzproxy.config.document import Node, did_you_mean
 from kzproxy.config.policy_durations import read_duration
@@ -35,8 +36,7 @@ OF_GOOD_DEVICES = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceAsked:
+class DeviceAsked(msgspec.Struct, frozen=True, kw_only=True):
     """What ``device`` says."""
 
     enrolled: bool | None = None
@@ -45,8 +45,7 @@ class DeviceAsked:
     features: DeviceFeatures = NO_FEATURES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionAsked:
+class SessionAsked(msgspec.Struct, frozen=True, kw_only=True):
     """What ``session`` says."""
 
     max_age: timedelta | None = None

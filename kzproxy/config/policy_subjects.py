@@ -1,7 +1,8 @@
 """The ``subjects`` of a rule: whom it means."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.authentication.names import name_fault
 from kzproxy.config.document import Node
@@ -15,8 +16,7 @@ WORKLOAD = re.compile(r"\*[!-~]*|spiffe://[a-z0-9._*-]+(/[!-~]*)?")
 TRUST_DOMAIN = re.compile(r"spiffe://[a-z0-9._-]+/[!-~]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subjects:
+class Subjects(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a rule means: one of them is enough.
 
     Attributes:

@@ -1,10 +1,12 @@
 """``ProxyConfiguration``: the one file that ``kzproxy serve`` is given."""
 
 import ssl
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import field
 
 from kzproxy.administrator.reasons import ReasonSettings
 from kzproxy.administrator.session import SessionSettings
@@ -56,8 +58,7 @@ _MAX_LOG_MEBIBYTES = 1024 * 1024
 _MAX_KEPT_LOGS = 10_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxySettings:
+class ProxySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything ``kzproxy serve`` runs by.
 
     Attributes:

@@ -6,7 +6,8 @@ kube-apiserver's: nobody becomes ``system:`` anything by a claim mapping alone.
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.spiffe import SERVICE_ACCOUNT_PREFIX
 from kzproxy.authentication.settings import JwtIssuerSettings, ReservedNames

@@ -1,9 +1,11 @@
 """The ``signIn`` section: kzproxy signs people in itself and keeps their sessions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from kzproxy.authentication.provider_settings import ProviderSettings
 from kzproxy.authentication.settings import JwtIssuerSettings

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.config.document import Mistakes, Node
 from kzproxy.config.files import authority_text, file_fault, file_text, living_file, named_file
@@ -16,8 +18,7 @@ _SOURCES = ("inCluster", "kubeconfig", "server")
 _NOWHERE = UpstreamSettings(host="", port=0, server_name="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upstream:
+class Upstream(msgspec.Struct, frozen=True, kw_only=True):
     """What ``upstream`` says.
 
     Attributes:

@@ -1,10 +1,9 @@
 """What is asked of whoever enrols a device; apart, for a configuration that needs no more."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentSettings:
+class EnrolmentSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of whoever enrols.
 
     Attributes:

@@ -42,8 +42,7 @@ from kzproxy.upstream.impersonation import DECISION_EXTRA, Outgoing
 _OK = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForwardingSettings:
+class ForwardingSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What identity is sent upstream beside user and groups.
 
     Attributes:

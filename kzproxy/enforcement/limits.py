@@ -4,7 +4,6 @@ Every figure is per worker. A stream holds a connection on both sides for hours,
 for milliseconds: so each has a bound of its own, and neither starves the other.
 """
 
-from dataclasses import dataclass
 from types import TracebackType
 
 import msgspec
@@ -16,8 +15,7 @@ from kzproxy.errors.kinds import TooManyRequests
 _RETRY_AFTER_SECONDS = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdentityLimits:
+class IdentityLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What one identity may have under way.
 
     Attributes:

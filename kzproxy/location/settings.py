@@ -1,11 +1,11 @@
 """What an operator sets; apart, because the reader of databases is for those who name one."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocationSettings:
+
+class LocationSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The databases that the operator names; None where one is not named."""
 
     database: Path | None = None

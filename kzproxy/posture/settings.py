@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
+
 from kzproxy.posture.source import SourceKind
 
 DEFAULT_TTL = timedelta(hours=1)
@@ -21,8 +23,7 @@ OS = "os"
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappedCheck:
+class MappedCheck(msgspec.Struct, frozen=True, kw_only=True):
     """Where a provider's answer says whether a check passed.
 
     Attributes:
@@ -65,8 +66,7 @@ class ProviderSettings:
     os_version: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PostureSettings:
+class PostureSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How posture is judged, and whose word is asked for.
 
     Attributes:

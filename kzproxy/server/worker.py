@@ -2,8 +2,10 @@
 
 import os
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kzproxy.audit.decision_log import DecisionLogSettings
 from kzproxy.audit.log_files import own_file

@@ -6,9 +6,10 @@ Every figure is per worker: each counts what it has itself accepted.
 import resource
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv6Network
+
+import msgspec
 
 from kzproxy.policy.network import Addresses
 from kzproxy.transport.peer import peer_address
@@ -24,8 +25,7 @@ _BY_MEMORY = 50_000
 _IPV6_SITE_BITS = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLimits:
+class ConnectionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The listener's limits.
 
     Attributes:

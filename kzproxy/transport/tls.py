@@ -7,9 +7,10 @@ no tickets, no renegotiation, and a resumed TLS 1.2 session is closed by either 
 import errno
 import os
 import ssl
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 # X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h; the ssl module has no name for it. An expired
 # device certificate would otherwise end in a bare TLS alert and the user would be told nothing:
@@ -20,8 +21,7 @@ _TLS12_AEAD_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 HTTP_1_1 = "http/1.1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListenerTls:
+class ListenerTls(msgspec.Struct, frozen=True, kw_only=True):
     """What the API listener shows and whom it believes.
 
     Attributes:

@@ -1,10 +1,9 @@
 """How long kube-apiserver is waited for."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpstreamTimeouts:
+class UpstreamTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Limits on waiting.
 
     Attributes:

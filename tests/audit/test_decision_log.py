@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from msgspec.structs import replace
 
 from kzproxy.audit.chain import GENESIS, verify_chain
 from kzproxy.audit.decision_log import DecisionLog, DecisionLogSettings
@@ -511,9 +511,7 @@ async def test_a_record_over_the_bound_is_refused(log: DecisionLog, path: Path) 
 
 
 def replace_user(record: Any, groups: tuple[str, ...]) -> Any:
-    from msgspec.structs import replace as replace_in
-
-    return replace_in(record, user=replace_in(record.user, groups=groups))
+    return replace(record, user=replace(record.user, groups=groups))
 
 
 async def test_a_file_that_is_in_use_is_refused_at_the_start(log: DecisionLog, path: Path) -> None:

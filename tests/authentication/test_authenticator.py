@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kzproxy.authentication.authenticator import Authenticator
@@ -165,7 +166,7 @@ async def test_an_issuer_that_is_configured_otherwise_is_asked_again(scene: Scen
 
 async def test_an_issuer_that_is_configured_no_longer_ends_it(scene: Scene, tmp_path: Path):
     await scene.either.authenticate(token := scene.token())
-    other = replace(scene.settings, url="https://other.example.com")
+    other = msgspec.structs.replace(scene.settings, url="https://other.example.com")
     with pytest.raises(Unauthenticated, match="no longer configured"):
         await scene.either.successor((other,)).authenticate(token)
 

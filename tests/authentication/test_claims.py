@@ -3,12 +3,12 @@
 import base64
 import contextlib
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.authentication.claims import changed_groups, identity_of
 from kzproxy.authentication.mapping import MAX_GROUPS

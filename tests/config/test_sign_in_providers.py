@@ -1,9 +1,9 @@
 """``signIn.providers``: what is taken, and every mistake at its place."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.authentication.provider_settings import ProviderSettings, Reverify
 from kzproxy.authentication.settings import JwtIssuerSettings, PrefixedClaim

@@ -1,12 +1,12 @@
 """docs/limits.md says what the code does."""
 
-import dataclasses
 import importlib
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import asdict
 
 from kzproxy.config.document import Mistakes, read_document
 from kzproxy.config.limits import Limits, load_limits
@@ -32,8 +32,8 @@ SETTINGS = set(
 def flat(limits: Limits) -> dict[str, object]:
     return {
         f"{room}.{name}": value
-        for room, values in dataclasses.asdict(limits).items()
-        for name, value in values.items()
+        for room, values in asdict(limits).items()
+        for name, value in asdict(values).items()
     }
 
 

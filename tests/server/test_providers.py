@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kzproxy.authentication.keys import IssuerKeys
@@ -62,7 +63,7 @@ async def test_a_question_to_one_out_of_use_is_heard_to_its_end_when_kzproxy_sto
     async with serving_provider(tmp_path, authority) as served, asyncio.timeout(10):
         served.hang("revoke")
         settings = provider("a")
-        issuer = replace(
+        issuer = msgspec.structs.replace(
             settings.issuer, url=served.url, certificate_authority_pem=authority.pem.decode()
         )
         providers = Providers(ManualClock())

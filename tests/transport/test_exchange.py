@@ -1,10 +1,10 @@
 """One request and its answer, over a connection."""
 
 import asyncio
-from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.clock.system import SystemClock
 from kzproxy.errors.kinds import BadRequest, DownstreamClosed
