@@ -99,12 +99,19 @@ class Reloader:
             generation = await self._successor(settings, parts)
         except ConfigurationError as error:
             self._fail(error.mistakes)
+        except OSError as error:  # No file's: of those the mistakes tell.
+            self._fail([self._want_of_means(error)])
         except Exception:
             log.exception("bug while reading the configuration again")
             self._fail([Mistake(source=str(self._config_file), message="cannot be read; a bug")])
         else:
             self._succeed(generation)
         self._watch = FileWatch(sources)
+
+    def _want_of_means(self, error: OSError) -> Mistake:
+        """Say what this machine lacks, such as descriptors."""
+        message = f"cannot be read for now: {error}; the next attempt is in {RETRY_SECONDS:.0f} s"
+        return Mistake(source=str(self._config_file), message=message)
 
     async def _asked_before_next_look(self) -> bool:
         try:

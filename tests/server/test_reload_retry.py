@@ -1,6 +1,8 @@
 """What failed for a reason that no file shows is tried again, on a clock of the test's."""
 
 import asyncio
+import resource
+import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -19,6 +21,8 @@ from kzproxy.server.parts import build_parts
 from kzproxy.server.reload import RETRY_SECONDS, Reloader
 from kzproxy.server.services import build_services
 from tests.authentication.manual_clock import ManualClock
+from tests.proxy.eventually import eventually
+from tests.proxy.fixtures import not_started
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.world import POLICY, configuration
 from tests.servers.authority import Authority
@@ -163,3 +167,26 @@ async def test_a_reload_that_fails_leaves_no_connection_to_the_kube_apiserver_it
 
     assert "needs deploy/rbac/namespaces" in reloads.reloader.notices()["configuration"]
     assert await asyncio.to_thread(ended.wait, 5)
+
+
+def test_a_reload_for_which_descriptors_are_wanting_is_no_bug_and_can_be_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    with not_started(tmp_path) as made:
+        proxy = made.world.proxy
+        proxy.launch()
+        proxy.wait_until_ready()
+        before = resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, (1, before[1]))
+        try:
+            proxy.signal(signal.SIGHUP)
+            eventually(lambda: "configuration not reloaded" in proxy.diagnostics)
+        finally:
+            resource.prlimit(proxy.pid, resource.RLIMIT_NOFILE, before)
+        proxy.signal(signal.SIGHUP)
+        eventually(lambda: "configuration read again" in proxy.diagnostics)
+
+    assert "Too many open files" in proxy.diagnostics
+    assert "the next attempt is in 30 s" in proxy.diagnostics
+    assert "bug" not in proxy.diagnostics
+    assert "Traceback" not in proxy.diagnostics
