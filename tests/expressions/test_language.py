@@ -195,7 +195,7 @@ def test_no_expression_within_the_length_ends_the_process() -> None:
     script = (
         "import json, sys, time\n"
         "from tests.expressions.test_language import LANGUAGE, Facts, ExpressionError\n"
-        "began = time.perf_counter()\n"
+        "began = time.process_time()\n"
         "for source in json.load(sys.stdin):\n"
         "    text = eval(source)\n"
         "    try:\n"
@@ -205,7 +205,7 @@ def test_no_expression_within_the_length_ends_the_process() -> None:
         "        pass\n"
         "    except Exception as error:\n"
         "        assert type(error).__name__ == 'ExpressionFailedError', (source, error)\n"
-        "assert time.perf_counter() - began < 5\n"
+        "assert time.process_time() - began < 5\n"
         "print('alive')\n"
     )
     run = subprocess.run(
