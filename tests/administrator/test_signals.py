@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from kzproxy.administrator.lease import EndCause
@@ -735,7 +736,7 @@ async def test_groups_are_not_mapped_by_an_issuer_that_has_changed(
     record = await worker.signed_in(vouched_by="as it was")
     await worker.take(SignalKind.CLAIMS_CHANGED, claims={"groups": ["more"]})
     assert worker.session(record).groups == record.groups
-    ruled = replace(ISSUER, user_rules=(ValidationRule(expression="true"),))
+    ruled = msgspec.structs.replace(ISSUER, user_rules=(ValidationRule(expression="true"),))
     worker.issuers = (ruled,)
     other = await worker.signed_in(2, vouched_by=ruled.revision)
     await worker.take(SignalKind.CLAIMS_CHANGED, claims={"groups": ["more"]})
