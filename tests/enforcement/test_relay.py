@@ -11,6 +11,7 @@ import pytest
 
 from kzproxy.administrator.lease import EndCause, Ending
 from kzproxy.audit.schema import Termination
+from kzproxy.enforcement import relay
 from kzproxy.errors.kinds import (
     DownstreamClosed,
     ServiceUnavailable,
@@ -203,6 +204,13 @@ async def test_an_answer_that_is_cut_while_its_client_lags_is_no_whole_one(scene
     assert scene.case.termination is Termination.POLICY_CUT
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a client that reads as long to hear why it is cut as this machine may stand still."""
+    monkeypatch.setattr(relay, "FAREWELL_SECONDS", 20.0)
+
+
+@pytest.mark.usefixtures("patient")
 async def test_a_request_that_is_cut_at_its_very_end_ends_its_connection(scene: Scene) -> None:
     """The abort that bounds a farewell must not hit the client's next request."""
     await fill(scene.stream)
@@ -252,6 +260,7 @@ async def test_a_list_that_is_cut_while_its_client_lags_goes_no_further(scene: S
     assert scene.case.termination is Termination.POLICY_CUT
 
 
+@pytest.mark.usefixtures("patient")
 async def test_an_exec_that_is_cut_while_its_client_lags_is_told_why(scene: Scene) -> None:
     """A clean end without a word looks like success: kubectl exits 0."""
     scene.stand_in.script = talkative_exec
@@ -374,6 +383,7 @@ async def test_a_client_that_closes_its_tunnel_in_order_ends_it(scene: Scene) ->
     assert scene.case.termination is Termination.NORMAL
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_farewell_is_not_destroyed_by_what_the_client_still_sends(scene: Scene) -> None:
     """Closing with unread input would send a reset, which may overtake the farewell."""
     upload = struct.pack(">II", OUTPUT_STREAM, 10_000_000) + bytes(10_000_000)
