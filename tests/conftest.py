@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from kzproxy.transport.readiness import new_event_loop
 
@@ -15,8 +15,11 @@ pytest_plugins = [
     "tests.servers.strict_python",
 ]
 
-# How long an example takes says how busy the machine is; what things cost is for `make bench`.
-settings.register_profile("untimed", settings.default, deadline=None)
+# How long it takes to draw and try an example says how busy the machine is; what things cost is for
+# `make bench`.
+settings.register_profile(
+    "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 # A shell ignores it for what runs in the background, and whatever that starts does so too: what

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 import bench.mixed_rules
 import bench.policy
@@ -217,7 +217,7 @@ def test_every_policy_that_is_shipped_or_shown_is_valid():
     assert [str(error) for each in found for error in VALIDATOR.iter_errors(each)] == []
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(rules=policies())
 def test_every_random_policy_is_valid(rules):
     VALIDATOR.validate(yaml.safe_load(f"{HEAD}{DEFINITIONS}rules:\n{rules}"))

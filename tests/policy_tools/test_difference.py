@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.config.access_policy import load_access_policies
@@ -92,7 +92,7 @@ def edits(draw):
     )
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80)
 @given(edit=edits(), asked=st.lists(questions(), min_size=15, max_size=25))
 def test_nothing_is_permitted_or_refused_that_is_said_not_to_be(policy_of, edit, asked):
     (old_rules, old_definitions), (new_rules, new_definitions) = edit
@@ -106,7 +106,7 @@ def test_nothing_is_permitted_or_refused_that_is_said_not_to_be(policy_of, edit,
         assert before <= after or Shift.NARROWER in found.access, question
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(edit=edits())
 def test_there_is_no_difference_exactly_where_the_revision_is_the_same(policy_of, edit):
     old, new = (policy_of(*each) for each in edit)
@@ -115,7 +115,7 @@ def test_there_is_no_difference_exactly_where_the_revision_is_the_same(policy_of
     assert difference(old, new).is_empty is (policy_revision(old) == policy_revision(new))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(
     parts=st.lists(parts_of_rules("allow"), min_size=2, max_size=4),
     number=st.integers(0, 1),

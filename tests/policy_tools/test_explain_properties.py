@@ -31,7 +31,9 @@ REQUESTS = [
 ]
 ELSEWHERE = ip_address("203.0.113.7")
 OFFICE, LAB = ip_address("192.0.2.7"), ip_address("192.0.2.200")
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+SLOW = settings(
+    max_examples=40, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 
 
 def read(rules):

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes
@@ -338,7 +338,7 @@ def test_a_file_that_is_no_log_is_said_with_its_line(tmp_path: Path, log: Path) 
     assert "decisions.jsonl:201: is no record of a decision log" in done.output
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 @given(
     taken_by=policies | narrow_policies(),
     other=policies | narrow_policies(),

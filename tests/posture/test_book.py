@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
@@ -317,7 +317,7 @@ async def tell(story, directory):
     await store.close()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 @given(story=STORIES)
 def test_what_is_remembered_is_what_would_be_found_out_anew_and_changes_are_told(story):
     with TemporaryDirectory() as directory:
