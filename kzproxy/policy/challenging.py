@@ -5,6 +5,7 @@ A ``when`` is not understood here: what it makes of a sign-in nobody can tell fr
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity
@@ -18,7 +19,7 @@ from kzproxy.policy.rules import SignIn
 from kzproxy.policy.session_conditions import OfSession
 from kzproxy.policy.sign_in import SignedIn
 from kzproxy.policy.step_up import ANY_SIGN_IN, StepUp, combined
-from kzproxy.policy.view import Judged, RequestView
+from kzproxy.policy.view import Judged, RequestView, told
 
 
 def is_person(subject: Identity) -> bool:
@@ -75,7 +76,7 @@ def _of_condition(condition: Condition, view: RequestView) -> StepUp | None:
         case _ if Dependency.OBJECT in condition.depends_on:
             return ANY_SIGN_IN  # Whether it holds is for the trial to tell.
         case _:
-            return ANY_SIGN_IN if condition.value(view) is True else None
+            return ANY_SIGN_IN if _holds(condition, view) else None
 
 
 def _of_sign_in(wanted: SignIn, view: RequestView) -> StepUp | None:
@@ -93,12 +94,17 @@ def _of_named(condition: OfNamed, view: RequestView) -> StepUp | None:
     if condition.any_of:
         found.append(_of_one([view.behind(name) for name in condition.any_of], view))
     # What must not hold is none of a sign-in's to mend.
-    is_spared = all(view.named(name) is False for name in condition.none_of)
+    is_spared = all(told(partial(view.named, name)) is False for name in condition.none_of)
     return _all_of(found) if is_spared else None
 
 
 def _of_one(several: Sequence[Judged], view: RequestView) -> StepUp | None:
     """Return the sign-in with which one of them holds, or goes on to; the first that does."""
-    ordered = sorted(several, key=lambda each: each.value(view) is not True)
+    ordered = sorted(several, key=lambda each: not _holds(each, view))
     found = (_of_conditions(each.conditions, view) for each in ordered)
     return next((each for each in found if each is not None), None)
+
+
+def _holds(judged: Condition | Judged, view: RequestView) -> bool:
+    """Whether it surely holds: a tier or an alternative that cannot be judged hides no other."""
+    return told(partial(judged.value, view)) is True

@@ -108,7 +108,7 @@ class RequestView:
         if is_held_not_compliant(self.attributes.device):
             return 0
         for level, tier in self._definitions.tiers:
-            if _told(partial(tier.value, self)) is True:
+            if told(partial(tier.value, self)) is True:
                 return level
         return 0
 
@@ -160,11 +160,11 @@ class RequestView:
         return self._facts
 
     def _known_conditions(self) -> Mapping[str, bool]:
-        values = ((name, _told(partial(self.named, name))) for name in self._definitions.named)
+        values = ((name, told(partial(self.named, name))) for name in self._definitions.named)
         return {name: value for name, value in values if value is not None}
 
 
-def _told(judge: Callable[[], bool | None]) -> bool | None:
+def told(judge: Callable[[], bool | None]) -> bool | None:
     """Return what ``judge`` comes to; None where an expression cannot be evaluated either."""
     try:
         return judge()

@@ -154,21 +154,47 @@ def test_an_expression_is_not_looked_into():
     assert isinstance(judge(allow("a", EVERYTHING, when=when)), Deny)
 
 
-def test_a_tier_that_cannot_be_judged_is_no_sign_ins_to_mend():
-    """It was not looked at while a higher one held."""
-    when = compile_expression('device.risk == "LOW"', DeclaredNames())
-    tiers = (
-        Tier(level=1, name="risky", when=when),
-        Tier(level=2, name="known", conditions=Conditions(device_enrolled=True)),
-    )
+AT_LOW_RISK = compile_expression('device.risk == "LOW"', DeclaredNames())
+
+
+@pytest.mark.parametrize(
+    "tiers",
+    [
+        # It is not looked at while a higher one holds.
+        (
+            Tier(level=1, name="risky", when=AT_LOW_RISK),
+            Tier(level=2, name="known", conditions=Conditions(device_enrolled=True)),
+        ),
+        (
+            Tier(level=1, name="strong", conditions=Conditions(all_of=("known", "fresh"))),
+            Tier(level=2, name="risky", when=AT_LOW_RISK),
+        ),
+        (
+            Tier(level=1, name="risky", when=AT_LOW_RISK),
+            Tier(level=2, name="strong", conditions=Conditions(all_of=("known", "fresh"))),
+        ),
+    ],
+    ids=["held", "above", "below"],
+)
+def test_a_tier_that_cannot_be_judged_stands_in_no_sign_ins_way(tiers):
     rule = allow(
         "a", EVERYTHING, conditions=Conditions(device_tier=1), obligations=Obligations(reauth=HOUR)
     )
+    engine = PolicyEngine(AccessPolicySet(rules=(rule,), conditions=(FRESH, KNOWN), tiers=tiers))
+
+    before = engine.decide(asked("GET", POD, who=person(), device=ENROLLED))
+    after = engine.decide(asked("GET", POD, who=person(0, "phr"), device=ENROLLED))
+    assert (type(before), type(after)) == (Challenge, Permit)
+
+
+def test_a_tier_that_cannot_be_judged_is_no_sign_ins_to_mend():
+    rule = allow(
+        "a", EVERYTHING, conditions=Conditions(device_tier=1), obligations=Obligations(reauth=HOUR)
+    )
+    tiers = (Tier(level=1, name="risky", when=AT_LOW_RISK),)
     engine = PolicyEngine(AccessPolicySet(rules=(rule,), tiers=tiers))
 
-    decision = engine.decide(asked("GET", POD, who=person(), device=ENROLLED))
-    assert isinstance(decision, Deny)
-    assert decision.unmet == ("reauth",)
+    assert isinstance(engine.decide(asked("GET", POD, who=person(), device=ENROLLED)), Deny)
 
 
 @pytest.mark.parametrize(
