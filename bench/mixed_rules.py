@@ -11,13 +11,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
 from bench.machine import pinned
 from bench.programs import CannotRunError, output_of

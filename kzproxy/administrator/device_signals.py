@@ -4,10 +4,10 @@ Each source has a say of its own: who takes back what it said lifts nothing that
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import CheckResult, DevicePosture, Fact

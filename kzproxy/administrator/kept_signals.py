@@ -1,7 +1,8 @@
 """What is remembered of signals, wired: told by the store, asked by the administrator."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.concern import Concern
@@ -21,8 +22,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.store.following import Following
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptSignals:
+class KeptSignals(msgspec.Struct, frozen=True, kw_only=True):
     """The views; requests are judged by them from when the store is followed."""
 
     revocations: Revocations

@@ -1,11 +1,13 @@
 """How long a permit holds without being looked at again, and what a stream is told at its end."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
@@ -34,8 +36,7 @@ class EndCause(StrEnum):
     DRAIN = "drain"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """Why a stream ends, and the Status its client is told; ``rule`` is empty where it is none."""
 
     cause: EndCause

@@ -11,9 +11,10 @@ import logging
 import math
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+
+import msgspec
 
 from kzproxy.administrator.due_sessions import DueSessions, wanted_again
 from kzproxy.administrator.provider_check import Outcome, ProviderCheck, Providers
@@ -36,8 +37,7 @@ log = logging.getLogger(__name__)
 LEASE = "reverification"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReverificationLimits:
+class ReverificationLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How providers are asked.
 
     Attributes:
@@ -58,8 +58,7 @@ class ReverificationLimits:
 DEFAULT_LIMITS = ReverificationLimits()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
+class Shared(msgspec.Struct, frozen=True, kw_only=True):
     """What reverification works with."""
 
     store: Store

@@ -6,11 +6,11 @@ the moment in which the others were ended.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.concern import (
     Concern,

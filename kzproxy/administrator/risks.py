@@ -4,11 +4,11 @@ Kept for those who are not signed in too: it holds when they come.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.concern import Concern, ConcernIndex, Who, concern_of
 from kzproxy.administrator.revocations import Concerned, Sessions, who_is

@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
+
+from msgspec.structs import replace
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord, SessionSettings
 from kzproxy.administrator.session_end import ENDED, SIGN_IN_AGAIN, end_of, holds_until, why_over

@@ -1,9 +1,10 @@
 """What others say about people, sessions and devices, in one form whoever says it and however."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 _MAX_LINE_CHARS = 300
 
@@ -20,8 +21,7 @@ class SignalKind(StrEnum):
     SIGNED_OUT = "signed-out"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalSubject:
+class SignalSubject(msgspec.Struct, frozen=True, kw_only=True):
     """Whom it is about; what is empty is not said, and so any.
 
     Attributes:
@@ -41,8 +41,7 @@ class SignalSubject:
     tenant: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signal:
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """One event.
 
     Attributes:
@@ -60,14 +59,13 @@ class Signal:
     id: str
     subject: SignalSubject
     kind: SignalKind
-    value: Mapping[str, object] = field(default_factory=dict)
+    value: Mapping[str, object] = msgspec.field(default_factory=dict)
     observed_at: datetime
     message: str = ""
     evidence: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalSource:
+class SignalSource(msgspec.Struct, frozen=True, kw_only=True):
     """Who sends signals, and whom it may speak of.
 
     Attributes:

@@ -5,10 +5,10 @@ The table of docs/signals.md in code.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.concern import Concern, who_has
 from kzproxy.administrator.device_signals import (
@@ -41,8 +41,7 @@ _MAX_SERIAL_CHARS = 128
 Change = Callable[[SessionRecord], SessionRecord]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effects:
+class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be written.
 
     Attributes:
@@ -56,8 +55,7 @@ class Effects:
     kept: tuple[Put | Delete, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taking:
+class Taking(msgspec.Struct, frozen=True, kw_only=True):
     """One signal, and what must be known to take it.
 
     Attributes:
@@ -73,7 +71,7 @@ class Taking:
     signal: Signal
     source: SignalSource
     concern: Concern
-    issuers: Mapping[str, JwtIssuerSettings] = field(default_factory=dict)
+    issuers: Mapping[str, JwtIssuerSettings] = msgspec.field(default_factory=dict)
     devices: frozenset[str] = frozenset()
     reverify: timedelta = timedelta(seconds=60)
     now: datetime

@@ -6,12 +6,12 @@ many sessions most are changed before that, some at a time.
 """
 
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.concern import Concern, who_has
 from kzproxy.administrator.session import SessionRecord
@@ -63,8 +63,7 @@ class _LastApplied(msgspec.Struct, frozen=True):
     at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     outcome: Outcome
     words: str
     change: Change | None = None

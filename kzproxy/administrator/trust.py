@@ -1,6 +1,7 @@
 """Whose word counts: what facts about a caller hold only for as long as it does."""
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture, Fact
@@ -8,8 +9,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.errors.kinds import Unauthenticated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
+class Trust(msgspec.Struct, frozen=True, kw_only=True):
     """Who is believed by the configuration in force.
 
     Attributes:

@@ -6,7 +6,6 @@ renewal, so it is written down with the session until then, in the background: n
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
@@ -23,8 +22,7 @@ MAX_WAITING = 10_000
 _ROUND_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
+class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is wanted of a sign-in.
 
     Attributes:

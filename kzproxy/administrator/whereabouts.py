@@ -1,8 +1,9 @@
 """Brings up to date where requests under way come from, when the databases change."""
 
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.environment import Environment

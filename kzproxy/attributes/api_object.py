@@ -1,12 +1,11 @@
 """What is known of the object that a request is about, where a rule asks for it."""
 
-from dataclasses import dataclass
+import msgspec
 
 Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiObject:
+class ApiObject(msgspec.Struct, frozen=True, kw_only=True):
     """Facts of one object: of the pod that is entered, or of what a body would write.
 
     Attributes:

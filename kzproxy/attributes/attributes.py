@@ -1,6 +1,6 @@
 """Everything a decision may depend on."""
 
-from dataclasses import dataclass
+import msgspec
 
 from kzproxy.attributes.api_object import ApiObject, Labels
 from kzproxy.attributes.device import DevicePosture
@@ -9,8 +9,7 @@ from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attributes:
+class Attributes(msgspec.Struct, frozen=True, kw_only=True):
     """Who, from what device, asks what, when and from where.
 
     Attributes:

@@ -1,8 +1,9 @@
 """From what device."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 
 class Fact(StrEnum):
@@ -13,8 +14,7 @@ class Fact(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckResult:
+class CheckResult(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of one thing about a device, such as whether its disk is encrypted.
 
     Attributes:
@@ -34,8 +34,7 @@ class CheckResult:
 Checks = tuple[tuple[str, CheckResult], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DevicePosture:
+class DevicePosture(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the calling device.
 
     Attributes:

@@ -1,7 +1,8 @@
 """Who calls."""
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 ExtraValues = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -12,8 +13,7 @@ SPIFFE_ID_EXTRA = "kzproxy.dev/spiffe-id"
 SESSION_METHOD = "session"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """A subject as Kubernetes knows it, and the credential that vouches for it.
 
     Made only by an authenticator, which has checked that ``username`` is not blank, that no name

@@ -7,7 +7,8 @@ segments that count.
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.attributes.target import check_suffix, decode_segment, encode_segment
 from kzproxy.errors.kinds import BadRequest, NotServed
@@ -37,8 +38,7 @@ _DEEPEST = 8
 _REENCODED = re.compile(r"[%\[\]]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResourceAddress:
+class ResourceAddress(msgspec.Struct, frozen=True, kw_only=True):
     """What a resource path names; see ``RequestInfo`` for the parts."""
 
     api_group: str
@@ -49,8 +49,7 @@ class ResourceAddress:
     subresource: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Path:
+class Path(msgspec.Struct, frozen=True, kw_only=True):
     """A path with one reading.
 
     Attributes:

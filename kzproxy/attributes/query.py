@@ -6,8 +6,9 @@ the first of several values, others the last. Both are refused.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import quote_plus, unquote_to_bytes
+
+import msgspec
 
 from kzproxy.attributes.target import check_escapes
 from kzproxy.errors.kinds import BadRequest
@@ -37,8 +38,7 @@ _SUSPECT = re.compile(r"%(?:[0189A-Fa-f]|7[Ff])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(msgspec.Struct, frozen=True, kw_only=True):
     """A query with one reading.
 
     Attributes:

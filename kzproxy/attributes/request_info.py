@@ -6,9 +6,10 @@ derives (NewRequestInfo in k8s.io/apiserver pkg/endpoints/request/requestinfo.go
 and the port syntax; tests/fuzz holds both against kube-apiserver's own parser.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from urllib.parse import urlencode
+
+import msgspec
 
 from kzproxy.attributes.list_options import selected_name
 from kzproxy.attributes.path import Path, ResourceAddress, read_path
@@ -59,8 +60,7 @@ PAIR_BYTES = 192
 _WEIGHT_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestInfo:
+class RequestInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A request read once; ``target`` is what is judged and what is sent.
 
     Attributes:

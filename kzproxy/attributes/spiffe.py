@@ -1,7 +1,8 @@
 """SPIFFE IDs, and which workload of a cluster an identity stands for."""
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.attributes.identity import Identity
 
@@ -13,8 +14,7 @@ _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpiffeId:
+class SpiffeId(msgspec.Struct, frozen=True, kw_only=True):
     """A SPIFFE ID (github.com/spiffe/spiffe, standards/SPIFFE-ID.md section 2).
 
     Attributes:
@@ -43,8 +43,7 @@ class SpiffeId:
         return cls(trust_domain=domain, segments=tuple(segments))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class Workload(msgspec.Struct, frozen=True, kw_only=True):
     """What an identity says of the workload that calls; empty texts where it says nothing.
 
     Attributes:

@@ -8,7 +8,6 @@ checkpoints, kept elsewhere, are for; they are to come as a further kind of reco
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -52,8 +51,7 @@ class BrokenChain(Exception):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """A chain that holds.
 
     Attributes:

@@ -4,17 +4,17 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
+
+import msgspec
 
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.audit.schema import EventDevice, EventRecord, EventUser, Source
 from kzproxy.audit.visible import MAX_ITEMS, MAX_TEXT_CHARS, visible
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is about to be done, or that was refused.
 
     Attributes:
@@ -43,7 +43,7 @@ class Event:
     key_thumbprint: str = ""
     address: IPAddress | None = None
     port: int = 0
-    details: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 class EventLog(Protocol):

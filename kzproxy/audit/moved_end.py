@@ -7,8 +7,9 @@ was moved while no process wrote to it.
 import fcntl
 import logging
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.audit.chain import GENESIS, Head, head_of, worker_of
 from kzproxy.audit.last_line import last_line
@@ -19,8 +20,7 @@ from kzproxy.errors.configuration import ConfigurationError, Mistake
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEnd:
+class ChainEnd(msgspec.Struct, frozen=True):
     """What the first record of a process goes on from.
 
     Attributes:

@@ -1,10 +1,10 @@
 """Make records from kzproxy's values: pure, and the one place where they are made safe to keep."""
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import DevicePosture
 from kzproxy.attributes.environment import NOWHERE, Environment, IPAddress, Place
@@ -74,8 +74,7 @@ _CAUSES: dict[type[ProxyError], Cause] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a request before anybody has read it.
 
     Attributes:
@@ -103,8 +102,7 @@ class Arrival:
     place: Place = NOWHERE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the caller of a request that was refused before it was judged."""
 
     identity: Identity | None = None
@@ -135,8 +133,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     cut: Cut | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordedCaller:
+class RecordedCaller(msgspec.Struct, frozen=True, kw_only=True):
     """The parts of a record that are the same for every request of one caller.
 
     Made once and kept with the session, because making them costs more than all the rest.

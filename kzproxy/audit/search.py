@@ -8,10 +8,11 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from kzproxy.audit.chain import MAX_LINE_BYTES
 from kzproxy.audit.lines import told_in
@@ -27,16 +28,14 @@ MAX_SEARCHED_BYTES = 256 << 20
 """How far back one search goes, over all files: hours of a thousand requests a minute."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(msgspec.Struct, frozen=True, kw_only=True):
     """A decision, and how its request ended if that is known."""
 
     decision: DecisionRecord
     outcome: CompletedRecord | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchBounds:
+class SearchBounds(msgspec.Struct, frozen=True, kw_only=True):
     """How far back one search goes.
 
     Attributes:

@@ -1,9 +1,10 @@
 """One line for people from one record: pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+import msgspec
 
 from kzproxy.audit.visible import MAX_TARGET_CHARS, visible
 
@@ -16,8 +17,7 @@ class Tone(StrEnum):
     QUIET = "quiet"
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(msgspec.Struct, frozen=True):
     """A line that is safe to print: a log may have been written by somebody else."""
 
     text: str

@@ -1,8 +1,9 @@
 """Logout tokens (OpenID Connect Back-Channel Logout 1.0): an issuer says that somebody left."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.names import name_fault
@@ -18,8 +19,7 @@ LOGOUT_TYPES = frozenset({"logout+jwt", "jwt"})
 _EVENT = "http://schemas.openid.net/event/backchannel-logout"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogoutToken:
+class LogoutToken(msgspec.Struct, frozen=True, kw_only=True):
     """What a logout token says, under a signature that holds.
 
     Attributes:

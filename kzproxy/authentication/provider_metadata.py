@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.authentication.foreign_places import ForeignPlace, refuse_foreign_place
 from kzproxy.authentication.provider_errors import ProviderSilence
@@ -30,8 +31,7 @@ _NEEDED_FOR = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderMetadata:
+class ProviderMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """A discovery document, as far as a confidential client needs it.
 
     Attributes:

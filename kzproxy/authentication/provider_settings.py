@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+import msgspec
 from msgspec.structs import replace
 
 from kzproxy.authentication.settings import MEBIBYTE, JwtIssuerSettings
@@ -66,8 +67,7 @@ class ProviderSettings:
         return replace(self.issuer, audiences=(self.client_id,))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderLimits:
+class ProviderLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how much kzproxy listens to a provider.
 
     Attributes:

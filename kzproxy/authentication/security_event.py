@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+import msgspec
+
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.names import name_fault
 from kzproxy.authentication.signed_token import SignedToken, read_signed_token
@@ -56,8 +58,7 @@ class SetRefused(Exception):
         self.id = id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransmitterSettings:
+class TransmitterSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Who sends SETs, and what is taken of it.
 
     Attributes:

@@ -6,9 +6,11 @@ the sessions with every request, which costs a look into memory.
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.session_token import SessionToken, SessionTokens
@@ -38,8 +40,7 @@ class SessionIdentities(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionSource:
+class SessionSource(msgspec.Struct, frozen=True, kw_only=True):
     """Where sessions and their tokens are known.
 
     Attributes:
@@ -53,8 +54,7 @@ class SessionSource:
     catch_up: Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Known:
+class _Known(msgspec.Struct, frozen=True, kw_only=True):
     """A token that held, and who called with it.
 
     Attributes:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from kzproxy.authentication.session_keys import MAX_TOKEN_LIFE, SigningKeys
 from kzproxy.authentication.signed_token import read_signed_token
 from kzproxy.authentication.validity import MAX_LEEWAY, MayHoldLater, VerifiedClaims, numeric_date
@@ -41,8 +43,7 @@ class IssuedToken:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionToken:
+class SessionToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token that holds.
 
     Attributes:

@@ -1,9 +1,10 @@
 """What is remembered of tokens already judged, by digest: never the token, never unbounded."""
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
+
+import msgspec
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.jwks import KeySet
@@ -12,8 +13,7 @@ from kzproxy.authentication.keys import IssuerKeys
 Entry = TypeVar("Entry")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     """A token that held.
 
     Attributes:
@@ -38,8 +38,7 @@ class Accepted:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
     """A token that did not hold, so that its signature need not be checked again soon.
 
     Attributes:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+import msgspec
+
 from kzproxy.attributes.identity import Identity
 from kzproxy.authentication.claims import identity_of
 from kzproxy.authentication.jwks import VerificationKey
@@ -36,8 +38,7 @@ class VerifiedToken:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """A token that holds, whom it names, and the key that says so."""
 
     identity: Identity

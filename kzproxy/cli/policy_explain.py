@@ -1,11 +1,11 @@
 """``kzproxy policy explain``."""
 
 import json
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 import click
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes

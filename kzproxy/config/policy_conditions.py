@@ -1,8 +1,9 @@
 """The conditions of rules, tiers and named conditions, and the names that policies give them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.config.document import Node, did_you_mean
 from kzproxy.config.policy_contexts import Contexts
@@ -46,8 +47,7 @@ _PLACES = (
 _FIELDS = (*_PLACES, "object", "all", "any", "none")
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(msgspec.Struct, frozen=True):
     """Reads conditions in the light of what all files define.
 
     Attributes:
@@ -61,8 +61,8 @@ class Reader:
     contexts: Contexts
     named: dict[str, NamedCondition]
     tiers: dict[int, Tier]
-    levels: dict[str, int] = field(default_factory=dict)
-    on_tiers: set[str] = field(default_factory=set)
+    levels: dict[str, int] = msgspec.field(default_factory=dict)
+    on_tiers: set[str] = msgspec.field(default_factory=set)
 
     def define_condition(self, key: Node, node: Node) -> None:
         """Read one named condition; it may use those before it."""

@@ -1,10 +1,10 @@
 """The ``signIn`` section: kzproxy signs people in itself and keeps their sessions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
 from msgspec.structs import replace
 
 from kzproxy.authentication.provider_settings import ProviderSettings
@@ -17,8 +17,7 @@ from kzproxy.config.sign_in_providers import load_providers
 from kzproxy.transport.tls import ListenerTls
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInSettings:
+class SignInSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How people sign in.
 
     Attributes:

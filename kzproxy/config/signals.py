@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from kzproxy.administrator.signal import SignalSource
 from kzproxy.authentication.security_event import DEFAULT_ALGORITHMS, TransmitterSettings
 from kzproxy.authentication.settings import JwtIssuerSettings
@@ -40,8 +42,7 @@ class StreamSettings:
     state: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalSettings:
+class SignalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What is listened to.
 
     Attributes:

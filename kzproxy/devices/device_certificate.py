@@ -9,10 +9,11 @@ a listener that trusts another CA by mistake must not enrol that CA's certificat
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.devices.certificate_reading import (

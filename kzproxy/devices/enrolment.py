@@ -10,9 +10,9 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec.structs import replace
 
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.audit.events import Event, EventLog

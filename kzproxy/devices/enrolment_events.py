@@ -1,6 +1,6 @@
 """What is written down of enrolment."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from kzproxy.attributes.environment import IPAddress
 from kzproxy.audit.events import Event

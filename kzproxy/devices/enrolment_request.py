@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from kzproxy.attributes.environment import IPAddress
@@ -10,8 +11,7 @@ from kzproxy.devices.issuing import IssuedCertificate
 from kzproxy.errors.kinds import BadRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enroller:
+class Enroller(msgspec.Struct, frozen=True, kw_only=True):
     """The person who is signed in as the device is enrolled."""
 
     owner: Owner
@@ -42,8 +42,7 @@ class EnrolmentRequest:
     address: IPAddress | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolled:
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
     """What became of it; ``certificate`` is None until the device is approved."""
 
     record: DeviceRecord

@@ -5,9 +5,9 @@ kube-apiserver, should it ever be made to trust the same authority, it is nobody
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -28,8 +28,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 _MIN_RSA_BITS = 2048
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedCertificate:
+class IssuedCertificate(msgspec.Struct, frozen=True, kw_only=True):
     """A certificate that was issued.
 
     Attributes:

@@ -2,9 +2,9 @@
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Self
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -17,8 +17,7 @@ _THUMBPRINT = re.compile(r"[0-9a-f]{64}")
 _CLIENT_ID_CHARS = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceName:
+class DeviceName(msgspec.Struct, frozen=True, kw_only=True):
     """An enrolled device.
 
     Attributes:
@@ -40,8 +39,7 @@ class DeviceName:
         return DEVICE_URN + self.device_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientName:
+class ClientName(msgspec.Struct, frozen=True, kw_only=True):
     """A client that is no device: its key alone is known.
 
     Attributes:

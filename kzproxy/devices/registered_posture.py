@@ -1,7 +1,8 @@
 """What follows for a device's posture from what the registry has of it: pure."""
 
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.devices.device_record import DeviceRecord, DeviceState

@@ -6,8 +6,9 @@ entry; one that is blocked has one.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture

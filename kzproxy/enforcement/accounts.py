@@ -1,6 +1,6 @@
 """The books of requests: what the log and the metrics are told of each, beside its decision."""
 
-from dataclasses import dataclass
+import msgspec
 
 from kzproxy.attributes.request_info import StreamKind
 from kzproxy.audit.decision_log import DecisionLog
@@ -16,8 +16,7 @@ from kzproxy.transport.exchange import Exchange
 _PERMIT = (Verdict.PERMIT, Cause.ALLOW_RULE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounts:
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
     """Sees to it that every request that was read is accounted for, once."""
 
     clock: Clock

@@ -1,8 +1,10 @@
 """Who calls, from where and with which device: found out once, and known again afterwards."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from kzproxy.administrator.lease import caller_of
 from kzproxy.administrator.restating import StatesDevice

@@ -6,8 +6,10 @@ of everybody's, with the whole of policy: who that is is not decided here.
 
 import logging
 import re
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity
@@ -51,8 +53,7 @@ class Explainer(Protocol):
         """Return how policy judges what was recorded; one that says why there is none if so."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     """The policy in force, for those who ask about a decision.
 
     Attributes:

@@ -5,7 +5,6 @@ is done stands in the decision log twice, as policy's permit and as the event th
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -203,8 +202,7 @@ class DevicesEndpoint:
         return _Order("makes a one-time token for enrolment", made)
 
 
-@dataclass(frozen=True, slots=True)
-class _Order:
+class _Order(msgspec.Struct, frozen=True):
     """What a request asks for: in a line, and as what does it."""
 
     plan: str

@@ -5,10 +5,10 @@ The only place that sends a caller's request upstream, and it takes a ``Permit``
 
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.known_end import known_end
@@ -79,8 +79,7 @@ class Permitted(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, permit=permit)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forwarding:
+class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
     """Sends permitted requests to kube-apiserver and sees to their answers."""
 
     clock: Clock

@@ -5,8 +5,10 @@ pure and cheap, and so is asked first whether it makes a difference.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import ReasonStore
@@ -32,8 +34,7 @@ class Judged(NamedTuple):
     keepable: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FurtherFacts:
+class FurtherFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Judges a request with all that its judgement takes.
 
     Attributes:

@@ -8,7 +8,10 @@ may have taken its place: kube-apiserver has no way to name the one that was loo
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.identity import Identity
@@ -33,8 +36,7 @@ _WHY_READ = "a kzproxy rule asks for what is in it"
 _THREAD_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Format:
+class _Format(msgspec.Struct, frozen=True):
     read: Callable[[bytes], object]
     max_bytes: int
 

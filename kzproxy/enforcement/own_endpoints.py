@@ -8,7 +8,6 @@ that is not served here is not found.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -37,8 +36,7 @@ _METHODS_WITH_BODY = frozenset({"PUT", "POST"})
 MAX_OWN_BODY_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request for an endpoint, whole.
 
     Attributes:

@@ -7,10 +7,11 @@ rules ask of an object, and what admission would say, is not looked at; the answ
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.attributes.api_object import Labels
@@ -63,8 +64,7 @@ Document = dict[str, Any]
 Send = Callable[[RequestHead, bytes], Awaitable[tuple[ResponseHead, bytes]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SelfInspection:
+class SelfInspection(msgspec.Struct, frozen=True, kw_only=True):
     """Answers reviews of oneself.
 
     Attributes:

@@ -5,7 +5,6 @@ The first is about the caller's own. The second is about everybody's, for whom p
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -67,8 +66,7 @@ class EndedSessions(msgspec.Struct, frozen=True, rename="camel"):
     ended: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sessions:
+class Sessions(msgspec.Struct, frozen=True, kw_only=True):
     """The sessions, with what is under way in them at this worker.
 
     Attributes:

@@ -1,6 +1,5 @@
 """Devices as the own endpoints show them."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -75,8 +74,7 @@ class MadeToken(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
     for_user: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Devices:
+class Devices(msgspec.Struct, frozen=True, kw_only=True):
     """The devices, with the sessions on them."""
 
     registry: DeviceRegistry

@@ -2,7 +2,8 @@
 
 import difflib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.expressions.library import (
     CIDR_METHODS,
@@ -23,16 +24,14 @@ MAX_ADDITIONS = 8
 _RESULT_SO_FAR = "@result"
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(msgspec.Struct, frozen=True):
     """What is wrong, and where: an offset in characters."""
 
     message: str
     offset: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """What one language allows.
 
     Attributes:

@@ -7,10 +7,10 @@ pkg/cel/library, and CEL's own strings and optional libraries).
 
 import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import msgspec
 from cel_expr_python import cel
 
 BOOL, INT, STRING = cel.Type.BOOL, cel.Type.INT, cel.Type.STRING
@@ -72,8 +72,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Function:
+class Function(msgspec.Struct, frozen=True, kw_only=True):
     """A function of ours.
 
     Attributes:

@@ -10,13 +10,11 @@ import msgspec
 Headers = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NoBody:
+class NoBody(msgspec.Struct, frozen=True):
     """The message ends with its head."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unsent:
+class Unsent(msgspec.Struct, frozen=True):
     """The message ends with its head, which says what length a body would have.
 
     Only in answers: to HEAD, and with 304 (RFC 9110 section 8.6).
@@ -25,20 +23,17 @@ class Unsent:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(msgspec.Struct, frozen=True):
     """The body has exactly ``size_bytes`` bytes."""
 
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Chunked:
+class Chunked(msgspec.Struct, frozen=True):
     """The body is in chunks (RFC 9112 section 7.1)."""
 
 
-@dataclass(frozen=True, slots=True)
-class UntilClose:
+class UntilClose(msgspec.Struct, frozen=True):
     """The body ends with the connection; only in answers."""
 
 

@@ -4,8 +4,9 @@ A frame begins with eight bytes that are never compressed (SPDY draft 3.1, secti
 that a control frame is about follows in the next four. Nothing else is read, so no zlib is needed.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+import msgspec
 
 _HEADER_BYTES = 8
 _STREAM_ID_BYTES = 4
@@ -30,8 +31,7 @@ class FrameType(IntEnum):
     WINDOW_UPDATE = 9
 
 
-@dataclass(frozen=True, slots=True)
-class SpdyFrame:
+class SpdyFrame(msgspec.Struct, frozen=True):
     """The beginning of a frame.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Where addresses are: asked of the databases once for each, and remembered in bounds."""
 
-from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.environment import NOWHERE, Environment, IPAddress, Place
 from kzproxy.attributes.identity import Identity

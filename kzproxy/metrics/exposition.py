@@ -5,7 +5,8 @@ worker. The supervisor, which reads what its workers show, does so with the libr
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 Labels = tuple[tuple[str, str], ...]
 # What follows the family's name, the labels, and the figure.
@@ -15,8 +16,7 @@ _TEXT = str.maketrans({"\\": r"\\", "\n": r"\n"})
 _VALUE = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(msgspec.Struct, frozen=True, kw_only=True):
     """All figures of one name.
 
     Attributes:

@@ -5,15 +5,15 @@ from UTC is that day: an hour that the clock shows twice counts twice, one that 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta, tzinfo
+
+import msgspec
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MINUTES_A_DAY = 24 * 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeeklyWindow:
+class WeeklyWindow(msgspec.Struct, frozen=True, kw_only=True):
     """From one minute of a day to another, on some days.
 
     Attributes:
@@ -36,8 +36,7 @@ class WeeklyWindow:
         return (today and minute >= self.from_minute) or (yesterday and minute < self.to_minute)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatedWindow:
+class DatedWindow(msgspec.Struct, frozen=True, kw_only=True):
     """From one moment of the wall clock to another, once.
 
     Attributes:
@@ -62,23 +61,31 @@ def ever_comes(wall: datetime) -> bool:
     return MINYEAR < wall.year < MAXYEAR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holidays:
+class Holidays(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The public holidays of a country or a part of it.
 
     Attributes:
         country: ISO 3166-1, two letters.
         subdivision: ISO 3166-2 without the country; empty for what holds everywhere in it.
-        include: Whether a day is one; given by the loader.
+        include: Whether a day is one; given by the loader, and another function after each reading.
     """
 
     country: str
     subdivision: str
-    include: Callable[[date], bool] = field(compare=False)
+    include: Callable[[date], bool]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Holidays) and self._where == other._where
+
+    def __hash__(self) -> int:
+        return hash(self._where)
+
+    @property
+    def _where(self) -> tuple[str, str]:
+        return self.country, self.subdivision
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Calendar:
+class Calendar(msgspec.Struct, frozen=True, kw_only=True):
     """A name for windows in one time zone.
 
     Attributes:

@@ -4,8 +4,9 @@ A ``when`` is not understood here: what it makes of a sign-in nobody can tell fr
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity

@@ -1,9 +1,10 @@
 """Whether the conditions of one rule hold, and until when their time does."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.composed import OfNamed, When
@@ -123,8 +124,7 @@ def _taken_for(condition: Condition, view: RequestView, *, unknown_is: bool) -> 
     return unknown_is
 
 
-@dataclass(frozen=True, slots=True)
-class Compiler:
+class Compiler(msgspec.Struct, frozen=True):
     """Makes conditions ready; named ones and tiers must have been made before what uses them.
 
     Attributes:
@@ -138,7 +138,7 @@ class Compiler:
     definitions: Definitions
     named: dict[str, frozenset[Dependency]]
     tiers: frozenset[Dependency]
-    times: dict[tuple[Calendar, ...], InTime] = field(default_factory=dict)
+    times: dict[tuple[Calendar, ...], InTime] = msgspec.field(default_factory=dict)
 
     @classmethod
     def of(cls, policies: AccessPolicySet) -> "Compiler":

@@ -1,8 +1,9 @@
 """What policies ask of a device, beside its enrolment and tier, and of a session."""
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 LOW, MEDIUM, HIGH = "LOW", "MEDIUM", "HIGH"
 RISKS = (LOW, MEDIUM, HIGH)
@@ -33,8 +34,7 @@ KNOWN_CHECKS = (
 _VERSION = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9}){0,7}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True, kw_only=True):
     """An operating system, and the least version of it.
 
     Attributes:
@@ -46,8 +46,7 @@ class Platform:
     min_version: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceFeatures:
+class DeviceFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """What a device is shown to be; all that is given must hold.
 
     Attributes:

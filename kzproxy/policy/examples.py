@@ -1,8 +1,9 @@
 """What rules deny or leave out, by example: for questions about all that there is."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import product
+
+import msgspec
 
 from kzproxy.policy.rules import Match
 from kzproxy.policy.vocabulary import ALL, resource_key
@@ -11,8 +12,7 @@ MADE_UP = "kzproxy-none"
 """Stands for whatever no rule names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examples:
+class Examples(msgspec.Struct, frozen=True, kw_only=True):
     """One of each kind of thing that rules take out of what they allow.
 
     Attributes:

@@ -12,7 +12,8 @@ rule whose expression fails is in error: a deny rule denies, an allow rule does 
 """
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.expressions.errors import ExpressionError
 from kzproxy.expressions.errors import ExpressionFailedError as ExpressionFailedError
@@ -158,8 +159,7 @@ LANGUAGE = Language(
 """The one environment that all policies are compiled in."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredNames:
+class DeclaredNames(msgspec.Struct, frozen=True, kw_only=True):
     """The names that a policy declares and that its expressions may speak of."""
 
     networks: frozenset[str] = frozenset()

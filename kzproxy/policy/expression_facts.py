@@ -1,8 +1,9 @@
 """From the attributes of a request to the values that expressions read."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import Fact
@@ -22,8 +23,7 @@ from kzproxy.policy.session_conditions import session_start
 from kzproxy.policy.session_place import address_changed, country_changed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
     """What the rules of a policy make of a request, asked for only where an expression reads it.
 
     Attributes:

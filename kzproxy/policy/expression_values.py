@@ -7,6 +7,8 @@ shown, whatever an expression makes of it; whether something holds of it is.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from kzproxy.expressions.errors import ExpressionError, ExpressionFailedError
 from kzproxy.expressions.language import Facts, Program
 from kzproxy.expressions.shown import shown
@@ -23,8 +25,7 @@ _GUARDED = frozenset({"user.extra", "request.command"})
 _HARMLESS_TYPES = frozenset({"BOOL", "INT"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Valued:
+class Valued(msgspec.Struct, frozen=True, kw_only=True):
     """A part of an expression.
 
     Attributes:

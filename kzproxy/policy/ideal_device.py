@@ -1,9 +1,10 @@
 """A device as policy asks for it, made of the one that there is: for advice that is tried."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import CheckResult, DevicePosture, Fact

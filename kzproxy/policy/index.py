@@ -5,8 +5,9 @@ namespaces and conditions, is judged rule by rule.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
+
+import msgspec
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.attributes.request_info import RequestInfo
@@ -27,8 +28,7 @@ Kind = tuple[str, ...]
 """Verb, and for a resource its group, name and subresource; a verb alone for other URLs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class CompiledRule:
+class CompiledRule(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A rule with its place in the files and its conditions ready.
 
     Attributes:

@@ -6,10 +6,13 @@ ask for it while the proxy serves.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import combinations
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.challenging import signed_in
@@ -55,8 +58,7 @@ class Step:
     done: Callable[[Attributes], Attributes] = field(repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, kw_only=True):
     """When a request is permitted without anything being done.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, collapse_addresses
 from typing import TypeVar
+
+import msgspec
 
 from kzproxy.attributes.environment import IPAddress
 
@@ -12,8 +13,7 @@ IPNetwork = IPv4Network | IPv6Network
 _Block = TypeVar("_Block", IPv4Network, IPv6Network)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Network:
+class Network(msgspec.Struct, frozen=True, kw_only=True):
     """A name for address blocks."""
 
     name: str

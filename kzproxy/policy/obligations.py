@@ -5,12 +5,12 @@ The engine judges what can be judged before the request is sent (``mfa``, ``reau
 nothing. ``max_session`` and ``idle`` end what runs, and are kept by the administrator's leases.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+import msgspec
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MultiFactor:
+
+class MultiFactor(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in of a given strength, recent enough.
 
     Attributes:
@@ -24,8 +24,7 @@ class MultiFactor:
     methods: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Obligations:
+class Obligations(msgspec.Struct, frozen=True, kw_only=True):
     """What one allow rule asks; each that is given must be met.
 
     Attributes:

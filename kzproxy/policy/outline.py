@@ -1,8 +1,9 @@
 """What the rules of a policy name, for questions about all that there is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import product
+
+import msgspec
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.policy.examples import Examples
@@ -12,8 +13,7 @@ from kzproxy.policy.rules import EVERYONE, AccessPolicySet, Effect, Match, Rule
 _TOLD_APART = frozenset({"namespace", "name", "resource"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
+class Outline(msgspec.Struct, frozen=True, kw_only=True):
     """What rules name.
 
     Attributes:

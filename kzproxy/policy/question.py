@@ -7,9 +7,11 @@ and each rule gives examples of what it denies or leaves out (``Examples``).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.policy.examples import MADE_UP, Examples, example, in_both, in_both_resources
@@ -54,8 +56,7 @@ class Scope(Protocol):
         """Whether its objects are in namespaces; true where nobody can tell."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """One question about a resource, or about a path where ``path`` is set.
 
     Attributes:

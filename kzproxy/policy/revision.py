@@ -9,11 +9,11 @@ deny rules are asked before any allow rule.
 
 import hashlib
 import json
-from dataclasses import fields, is_dataclass
 from datetime import datetime, timedelta
 from enum import Enum
-from functools import cache
 from ipaddress import IPv4Network, IPv6Network
+
+import msgspec
 
 from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet
 
@@ -57,22 +57,17 @@ def policy_revision(policies: AccessPolicySet) -> str:
 
 
 def _canonical(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
+    if isinstance(value, msgspec.Struct):
         return {
             name: _field(name, said)
-            for name in _names(type(value))
-            if not _is_unsaid(name, said := getattr(value, name))
+            for name in value.__struct_fields__
+            if name not in _DERIVED and not _is_unsaid(name, said := getattr(value, name))
         }
     if isinstance(value, frozenset):
         return _sorted(value)
     if isinstance(value, tuple):
         return [_canonical(each) for each in value]
     return _scalar(value)
-
-
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name not in _DERIVED)
 
 
 def _is_unsaid(name: str, value: object) -> bool:

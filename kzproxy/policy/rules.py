@@ -4,10 +4,11 @@
 engine reads them. docs/reference/policy.md says what each field means.
 """
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.policy.calendar import Calendar
 from kzproxy.policy.device_features import NO_FEATURES, DeviceFeatures
@@ -29,8 +30,7 @@ class Effect(StrEnum):
     DENY = "deny"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
+class Match(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: either resources or URLs outside them, never both.
 
     Attributes:
@@ -58,8 +58,7 @@ class Match:
     non_resource_urls: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignIn:
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """How the person signed in; all that is given must hold, unknown does not.
 
     Attributes:
@@ -75,8 +74,7 @@ class SignIn:
     issuers: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestFeatures:
+class RequestFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """What the request is like beside its target; all that is given must hold.
 
     Attributes:
@@ -92,8 +90,7 @@ class RequestFeatures:
     containers: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectFeatures:
+class ObjectFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """What the object is like; all that is given must hold. Nobody can tell without the object.
 
     Attributes:
@@ -111,8 +108,7 @@ class ObjectFeatures:
     labels: LabelSelector | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
+class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """What must hold besides; each that is given must.
 
     Attributes:
@@ -166,8 +162,7 @@ class Conditions:
 NO_CONDITIONS = Conditions()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedCondition:
+class NamedCondition(msgspec.Struct, frozen=True, kw_only=True):
     """Conditions under a name, for rules, tiers and other conditions that come after it."""
 
     name: str
@@ -175,8 +170,7 @@ class NamedCondition:
     when: "Expression | None" = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tier:
+class Tier(msgspec.Struct, frozen=True, kw_only=True):
     """A level of trust in a device; the highest whose conditions hold is the device's.
 
     Attributes:
@@ -190,8 +184,7 @@ class Tier:
     when: "Expression | None" = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """One rule: it matches when a subject, a ``match`` and all conditions do.
 
     Attributes:
@@ -221,8 +214,7 @@ class Rule:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccessPolicySet:
+class AccessPolicySet(msgspec.Struct, frozen=True, kw_only=True):
     """The rules of all files, in their order. No rules at all denies everything.
 
     Attributes:

@@ -7,16 +7,17 @@ stays what is permitted.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.policy.question import KUBE_VERBS, Question, holds_resource
 from kzproxy.policy.vocabulary import ALL
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedResource:
+class ServedResource(msgspec.Struct, frozen=True, kw_only=True):
     """A resource or subresource that the cluster serves.
 
     Attributes:

@@ -5,8 +5,9 @@ As in Kubernetes (apimachinery pkg/apis/meta/v1 LabelSelector): all requirements
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from kzproxy.attributes.api_object import Labels
 
@@ -23,8 +24,7 @@ class Operator(StrEnum):
     DOES_NOT_EXIST = "DoesNotExist"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelRequirement:
+class LabelRequirement(msgspec.Struct, frozen=True, kw_only=True):
     """One requirement.
 
     Attributes:
@@ -49,8 +49,7 @@ class LabelRequirement:
                 return self.key not in labels
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LabelSelector:
+class LabelSelector(msgspec.Struct, frozen=True, kw_only=True):
     """Requirements, all of which must be met; the loader sees to it that there is one."""
 
     requirements: tuple[LabelRequirement, ...]

@@ -7,7 +7,7 @@ again when another request of its session comes from somewhere else.
 
 # ruff: noqa: D102 - what the methods do is said of Condition
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.condition import Timeless

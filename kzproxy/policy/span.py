@@ -1,9 +1,10 @@
 """How long calendars, taken together, stay open or stay closed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import pairwise
+
+import msgspec
 
 from kzproxy.policy.calendar import Calendar, ever_comes
 
@@ -14,8 +15,7 @@ _STRETCH = timedelta(days=8)
 _STRETCHES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Span:
+class Span(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of time in which some calendars, taken together, stay open or stay closed.
 
     Attributes:

@@ -1,15 +1,15 @@
 """What a sign-in would have to be like, and the command that makes it so."""
 
 import shlex
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 NOW = timedelta(0)
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepUp:
+class StepUp(msgspec.Struct, frozen=True, kw_only=True):
     """A sign-in that is wanted.
 
     Attributes:

@@ -1,6 +1,7 @@
 """Ask the engine about one rule, or a part of one, as if there were no other."""
 
-from dataclasses import dataclass, fields, replace
+import msgspec
+from msgspec.structs import fields, replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import NotPermitted
@@ -43,8 +44,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it holds; ``error`` says why that cannot be told."""
 
     holds: bool

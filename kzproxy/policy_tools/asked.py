@@ -1,9 +1,10 @@
 """A question put by an operator, as the attributes that a request would have."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+
+import msgspec
 
 from kzproxy.attributes.api_object import Labels
 from kzproxy.attributes.attributes import Attributes
@@ -20,8 +21,7 @@ from kzproxy.policy_tools.told_time import duration_in
 _RESOURCE = re.compile(r"(?P<plural>[^./]+)(\.(?P<group>[^/]+))?(/(?P<subresource>.+))?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Who asks what, from where and when; an empty text is not known.
 
     Attributes:

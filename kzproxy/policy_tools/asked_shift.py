@@ -1,8 +1,9 @@
 """How what is asked differs between two policies, word by word of the language."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from kzproxy.policy_tools.condition_cover import plain_shifts
 from kzproxy.policy_tools.definitions_used import Asking, DefinitionsUsed
@@ -26,8 +27,7 @@ class DefinitionShifts(Protocol):
         """Whether a definition is as it was; that of all of a section where no name is given."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskedShift:
+class AskedShift(msgspec.Struct, frozen=True, kw_only=True):
     """Compares the conditions of one rule, tier or named condition in two policies.
 
     Attributes:

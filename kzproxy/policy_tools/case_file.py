@@ -1,9 +1,10 @@
 """PolicyTest files: cases with fixtures, a fixed clock and what each must come to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.config.document import Mistakes, Node, read_document
@@ -30,8 +31,7 @@ class Coverage(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision must be; None where it does not matter."""
 
     decision: str
@@ -41,8 +41,7 @@ class Expectation:
     hint_contains: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One question and its answer."""
 
     name: str
@@ -51,8 +50,7 @@ class Case:
     expectation: Expectation
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseFile:
+class CaseFile(msgspec.Struct, frozen=True, kw_only=True):
     """One file.
 
     Attributes:

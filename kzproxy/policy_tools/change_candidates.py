@@ -1,8 +1,10 @@
 """What could be otherwise about a request: as words, and as what they come to."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.environment import IPAddress
@@ -33,8 +35,7 @@ class ChangeKind(StrEnum):
     GRANT = "grant"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One change.
 
     Attributes:
@@ -170,7 +171,7 @@ def _being_in(word: str, value: object) -> Apply:
     field = "country" if word == "countries" else "asn"
     return lambda attributes: replace(
         attributes,
-        environment=replace(attributes.environment, **{field: value}),  # type: ignore[arg-type]
+        environment=replace(attributes.environment, **{field: value}),
     )
 
 

@@ -1,8 +1,9 @@
 """What would turn a refusal into a permit: each is tried on the whole policy, none is guessed."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, islice, product
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.condition_check import Compiler
@@ -20,8 +21,7 @@ _MOST_TOGETHER = 4
 _MOST_TRIED = 50_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What, all of it together, would make the request permitted."""
 
     kinds: tuple[ChangeKind, ...]

@@ -1,9 +1,10 @@
 """Look for what is hardly meant as it is written."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.config.mistakes import Mistakes
 from kzproxy.policy_tools.finding import Finding
@@ -31,8 +32,7 @@ from kzproxy.policy_tools.lint_resources import unknown_resources
 from kzproxy.policy_tools.policy_text import PolicyText, load_policy_text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckOptions:
+class CheckOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to look.
 
     Attributes:

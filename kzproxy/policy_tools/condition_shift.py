@@ -5,7 +5,8 @@ understood: it may hold, and fail, wherever it likes.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Effect, NamedCondition, Rule, Tier
 from kzproxy.policy_tools.asked_shift import AskedShift

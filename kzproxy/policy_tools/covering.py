@@ -6,7 +6,8 @@ called superfluous that decides anything.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.policy.glob import Names
 from kzproxy.policy.rules import EVERYONE
@@ -25,8 +26,7 @@ _MAX_ATOMS = 20_000
 Subject = tuple[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Atom:
+class Atom(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest piece of a rule; an empty namespace or name stands for any, or none."""
 
     subject: Subject

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.policy.rules import AccessPolicySet, Conditions, NamedCondition, Rule, Tier
 
@@ -18,8 +19,7 @@ Name = tuple[str, str]
 _LISTS = {"networks": "source.networks", "calendars": "time.calendars"}
 
 
-@dataclass(frozen=True, slots=True)
-class Kin:
+class Kin(msgspec.Struct, frozen=True):
     """What something rests on, through everything that it names.
 
     Attributes:

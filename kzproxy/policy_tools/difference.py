@@ -7,8 +7,10 @@ cannot be told. Only what kzproxy permits is meant, for kube-apiserver judges af
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import AccessPolicySet, Effect, Rule
@@ -38,8 +40,7 @@ LIMITS_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DefinitionChange:
+class DefinitionChange(msgspec.Struct, frozen=True, kw_only=True):
     """A network, calendar, tier or named condition that is new, gone or another.
 
     Attributes:
@@ -53,8 +54,7 @@ class DefinitionChange:
     rules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyDifference:
+class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
     """All that differs.
 
     Attributes:

@@ -4,7 +4,8 @@ Nothing is judged here: each part of each rule is put to the engine alone, and e
 on the whole policy, so that an explanation cannot say other than what the engine does.
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Decision, NotPermitted, Permit
@@ -15,8 +16,7 @@ from kzproxy.policy_tools.policy_text import PolicyText
 from kzproxy.policy_tools.rule_reading import RuleReader, RuleReading
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """Which rules would have to be others for the same request to be permitted, all of them.
 
     Attributes:
@@ -35,8 +35,7 @@ class Standing:
         return len(self.denies) + self.needs_allow > 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyExplanation:
+class PolicyExplanation(msgspec.Struct, frozen=True, kw_only=True):
     """The decision, every rule in order, and what would make it a permit.
 
     Attributes:

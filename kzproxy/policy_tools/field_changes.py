@@ -1,15 +1,15 @@
 """Which fields of a rule or definition differ, with what they say before and after."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from kzproxy.policy_tools.given_words import Words
 from kzproxy.policy_tools.shift import Shift
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FieldChange:
+class FieldChange(msgspec.Struct, frozen=True, kw_only=True):
     """One field that says something else.
 
     Attributes:

@@ -1,7 +1,8 @@
 """What the lint found."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from kzproxy.policy_tools.policy_text import Place
 
@@ -62,8 +63,7 @@ SEVERITIES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is hardly meant as it is written.
 
     Attributes:

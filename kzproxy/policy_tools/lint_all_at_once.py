@@ -7,7 +7,8 @@ denies what is in ``prod`` is escaped by asking for all at once, and one that al
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.policy.condition import all_hold, any_holds, none_holds
 from kzproxy.policy.scope import CLUSTER_SCOPED
@@ -77,8 +78,7 @@ def _has_verb(match: MatchText, verbs: Iterable[str]) -> bool:
     return not match.urls and bool({ALL, *verbs}.intersection(match.verbs))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Asks the expressions of rules with one attribute known, and nothing else.
 
     Attributes:

@@ -8,7 +8,8 @@ own verb alone.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kzproxy.policy_tools.covering import asks_no_more, covering, positive
 from kzproxy.policy_tools.finding import Finding, Lint

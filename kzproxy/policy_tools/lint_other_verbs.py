@@ -7,7 +7,8 @@ finalizers. RBAC does not ask for ``get`` then.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kzproxy.policy.glob import Names
 from kzproxy.policy.rules import EVERYONE

@@ -1,7 +1,8 @@
 """Rules that permit kzproxy's own endpoints and do not look it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from kzproxy.attributes.request_info import OWN_ROOT
 from kzproxy.policy.vocabulary import ALL

@@ -1,8 +1,9 @@
 """One decision of a log, as it was taken."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.audit.records import verdict_of
@@ -16,8 +17,7 @@ class NotInLog(Exception):
     """No record has that audit id, or it does not say enough; the message says which."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Logged:
+class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """What the log says of one request.
 
     Attributes:

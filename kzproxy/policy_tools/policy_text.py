@@ -6,8 +6,9 @@ the files, so that they cannot differ; nothing is checked here a second time.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from kzproxy.config.access_policy import load_with_documents
 from kzproxy.config.document import Mistakes, Node
@@ -18,8 +19,7 @@ WORKLOADS = frozenset({"serviceAccounts", "spiffeIDs"})
 SECTIONS = ("networks", "calendars", "tiers", "conditions")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
     """Where something stands: file as the operator named it, line and column from 1."""
 
     source: str
@@ -27,8 +27,7 @@ class Place:
     column: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """A network, calendar, tier or named condition; ``value`` as JSON would hold it."""
 
     section: str
@@ -37,8 +36,7 @@ class Definition:
     value: object
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchText:
+class MatchText(msgspec.Struct, frozen=True, kw_only=True):
     """One entry of a ``match``, as written."""
 
     place: Place
@@ -48,11 +46,10 @@ class MatchText:
     namespaces: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     urls: tuple[str, ...] = ()
-    selectors: dict[str, object] = field(default_factory=dict)
+    selectors: dict[str, object] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleText:
+class RuleText(msgspec.Struct, frozen=True, kw_only=True):
     """One rule, as written.
 
     Attributes:
@@ -78,8 +75,7 @@ class RuleText:
         return self.places.get(field_name, self.place)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyText:
+class PolicyText(msgspec.Struct, frozen=True, kw_only=True):
     """All files together: definitions and rules in their order."""
 
     definitions: tuple[Definition, ...]

@@ -1,9 +1,11 @@
 """What has become of one rule, and what that can do to access."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.policy.rules import Effect, Rule
 from kzproxy.policy_tools.condition_cover import obligation_shifts
@@ -28,8 +30,7 @@ class Became(StrEnum):
     REACHED = "reached"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleChange:
+class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
     """What has become of one rule.
 
     Attributes:

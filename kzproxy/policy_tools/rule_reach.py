@@ -5,8 +5,9 @@ rules as they are written; this compares two as they are meant.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import product
+
+from msgspec.structs import replace
 
 from kzproxy.policy.glob import Names
 from kzproxy.policy.rules import EVERYONE, Effect, Match, Rule

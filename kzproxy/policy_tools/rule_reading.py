@@ -5,8 +5,10 @@ than what the engine does.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.condition_check import Compiler
@@ -22,8 +24,7 @@ if TYPE_CHECKING:  # CEL weighs 14 MiB: only a policy with an expression has it 
     from kzproxy.policy.expression_values import Valued
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a rule asks.
 
     Attributes:
@@ -43,8 +44,7 @@ class Part:
     values: "Valued | None" = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleReading:
+class RuleReading(msgspec.Struct, frozen=True, kw_only=True):
     """One rule, part by part.
 
     Attributes:
@@ -203,7 +203,7 @@ _NO_SELECTORS: dict[str, dict[str, object]] = {
 def _opened(entry: Match, text: MatchText) -> Iterator[tuple[str, Match, Sequence[str]]]:
     everything = frozenset({ALL})
     for name, written in text.selectors.items():
-        yield name, replace(entry, **_NO_SELECTORS[name]), [str(written)]  # type: ignore[arg-type]
+        yield name, replace(entry, **_NO_SELECTORS[name]), [str(written)]
     if entry.namespaces:
         yield "namespaces", replace(entry, namespaces=()), entry.namespaces
     if entry.names:

@@ -1,7 +1,8 @@
 """Put cases to the engine, and see what they have tried."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.policy.decision import Challenge, Decision, Deny, Permit
 from kzproxy.policy.engine import PolicyEngine
@@ -12,8 +13,7 @@ from kzproxy.policy_tools.policy_text import Place, RuleText
 _KEPT_LATER = frozenset({"maxSession", "idle"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a decision was not."""
 
     field: str
@@ -21,8 +21,7 @@ class Difference:
     actual: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseResult:
+class CaseResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one case; it passed where nothing differs."""
 
     case: Case
@@ -30,8 +29,7 @@ class CaseResult:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """What no case has tried."""
 
     rule: str
@@ -39,8 +37,7 @@ class Gap:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileResult:
+class FileResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one file; it passed where no case differs and nothing was left out."""
 
     file: CaseFile

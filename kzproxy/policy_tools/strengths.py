@@ -1,7 +1,8 @@
 """The kinds of sign-in that a policy asks for, wherever it does."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.policy.step_up import StepUp
 from kzproxy.policy_tools.policy_text import PolicyText
@@ -9,8 +10,7 @@ from kzproxy.policy_tools.policy_text import PolicyText
 _MOST_TEXTS = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strength:
+class Strength(msgspec.Struct, frozen=True, kw_only=True):
     """What a sign-in would have to be like; empty is what it is like now."""
 
     wanted_class: str = ""

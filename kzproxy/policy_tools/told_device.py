@@ -1,8 +1,9 @@
 """A device as a test case or a question tells of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+import msgspec
 
 from kzproxy.attributes.device import NO_DEVICE, CheckResult, DevicePosture, Fact
 
@@ -12,8 +13,7 @@ THUMBPRINT = "00" * 32
 _GOOD_FOR = timedelta(days=1)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToldDevice:
+class ToldDevice(msgspec.Struct, frozen=True, kw_only=True):
     """What is told; an empty text is not known.
 
     Attributes:

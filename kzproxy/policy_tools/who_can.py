@@ -6,10 +6,12 @@ read from the text.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import NO_DEVICE
@@ -33,8 +35,7 @@ _PROBE = "kzproxy-probe"
 _NAMELESS = frozenset({"create", *COLLECTION_VERBS})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody would do.
 
     Attributes:
@@ -52,8 +53,7 @@ class Question:
     name: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reaching:
+class Reaching(msgspec.Struct, frozen=True, kw_only=True):
     """A rule that reaches the question, for the subjects that it means.
 
     Attributes:
@@ -76,8 +76,7 @@ class Reaching:
         return not self.limits and not self.conditions
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """Who can, and who is excepted."""
 
     grants: tuple[Reaching, ...]

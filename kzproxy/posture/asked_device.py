@@ -1,10 +1,9 @@
 """Whom providers are asked about."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AskedDevice:
+class AskedDevice(msgspec.Struct, frozen=True, kw_only=True):
     """A device that a provider is asked about.
 
     Attributes:

@@ -1,8 +1,9 @@
 """What is known of a device at a moment, from the words of all its sources: pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import msgspec
 
 from kzproxy.attributes.device import Checks, Fact
 from kzproxy.posture.merge import Statement, merged
@@ -12,8 +13,7 @@ from kzproxy.posture.settings import OS, PostureSettings
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Known(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a device.
 
     Attributes:

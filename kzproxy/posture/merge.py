@@ -7,14 +7,14 @@ same and disagree leave it unknown. Nothing counts after its time.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from kzproxy.attributes.device import CheckResult, Fact
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
     """What one source says of one check.
 
     Attributes:
@@ -32,8 +32,7 @@ class Statement:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Merged:
+class Merged(msgspec.Struct, frozen=True, kw_only=True):
     """What is believed.
 
     Attributes:

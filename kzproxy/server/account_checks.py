@@ -5,8 +5,9 @@ and forgotten.
 """
 
 import json
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from kzproxy.errors.kinds import ProxyError, ServiceUnavailable
 from kzproxy.http.messages import Headers, Length, RequestHead
@@ -20,8 +21,7 @@ _PROBE_USER = "kzproxy-startup-check"
 _ADMINS = "system:masters"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountReport:
+class AccountReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was found.
 
     Attributes:
@@ -36,8 +36,7 @@ class AccountReport:
     problems: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What kube-apiserver says to one review: that, or a ``metav1.Status``."""
 
     status: int

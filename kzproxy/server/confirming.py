@@ -5,7 +5,8 @@ Imported only where the configuration has ``signIn``.
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.administrator.giving_back import GivingBack
 from kzproxy.administrator.reverification import Reverification, Shared
@@ -17,8 +18,7 @@ from kzproxy.server.kept import Kept
 from kzproxy.server.providers import KeysOf, Providers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirming:
+class Confirming(msgspec.Struct, frozen=True, kw_only=True):
     """The providers, and what is asked of them beside the requests."""
 
     providers: Providers

@@ -1,6 +1,7 @@
 """Make a generation: what one reading of the configuration puts in force, whole."""
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.reasons import ReasonStore
 from kzproxy.administrator.trust import Trust
@@ -25,8 +26,7 @@ from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.objects import PodObjects
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generation:
+class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """What one reading of the configuration made, whole; the next reading's takes its place.
 
     A request is served to its end by the generation that it began with; whether it may go on is for

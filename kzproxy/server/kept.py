@@ -4,7 +4,8 @@ Imported only where the configuration names a store.
 """
 
 import asyncio
-from dataclasses import dataclass
+
+import msgspec
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.kept_signals import KeptSignals, keep_signals
@@ -26,8 +27,7 @@ from kzproxy.store.sqlite import SqliteStore
 _SWEEP_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
     """The store and its views."""
 
     store: SqliteStore

@@ -1,8 +1,9 @@
 """What one reading of the files gives: everything that can be wrong in a file, and is said."""
 
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.administrator.shadow import Shadow
 from kzproxy.clock.system import Clock
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from kzproxy.location.locations import Locations
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What needs neither a socket nor kube-apiserver to be made.
 
     Attributes:

@@ -1,8 +1,9 @@
 """What lives as long as kzproxy runs, put together."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.trust import NOBODY
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from kzproxy.server.sign_in import SignIn
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class Services(msgspec.Struct, frozen=True, kw_only=True):
     """What lives as long as kzproxy runs, whatever configuration is in force."""
 
     clock: Clock

@@ -6,9 +6,9 @@ Imported only where the configuration has ``signIn``.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
 from kzproxy.administrator.wanted_step_ups import WantedStepUps
@@ -42,8 +42,7 @@ from kzproxy.web.sign_in_pages import Pages
 Present = Callable[[], Generation]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignIn:
+class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     """What lives as long as kzproxy runs.
 
     Attributes:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 
 from kzproxy.administrator.signal_streams import SignalStreams
@@ -25,8 +25,7 @@ from kzproxy.web.ssf import EventReceiver, Stream
 Present = Callable[[], Generation]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignalReceivers:
+class SignalReceivers(msgspec.Struct, frozen=True, kw_only=True):
     """The endpoints, and what keeps the keys of transmitters fresh.
 
     Attributes:

@@ -1,7 +1,8 @@
 """The way to kube-apiserver, and what is followed over it."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from kzproxy.upstream.account import Account
 from kzproxy.upstream.api_server import ApiServer
@@ -17,8 +18,7 @@ def build_api_server(account: Account, services: "Services") -> ApiServer:
     return ApiServer(account, services.deadlines, services.metrics, services.limits.upstream)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
+class Way(msgspec.Struct, frozen=True, kw_only=True):
     """What belongs to one cluster; a reload that leaves ``upstream`` alone keeps it.
 
     Attributes:

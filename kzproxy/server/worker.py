@@ -2,9 +2,9 @@
 
 import os
 import signal
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
 from kzproxy.audit.decision_log import DecisionLogSettings
@@ -15,8 +15,7 @@ from kzproxy.errors.configuration import ConfigurationError, Mistake
 _PR_SET_PDEATHSIG = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Worker:
+class Worker(msgspec.Struct, frozen=True, kw_only=True):
     """One of several.
 
     Attributes:

@@ -1,8 +1,9 @@
 """Be the one worker that does something, for as long as the store agrees."""
 
 import logging
-from dataclasses import dataclass
 from datetime import timedelta
+
+import msgspec
 
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
@@ -11,8 +12,7 @@ from kzproxy.store.store import Store
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseTimes:
+class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How long a lease is and how it is kept.
 
     Attributes:

@@ -1,15 +1,15 @@
 """What every store does, whatever is behind it."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
+
+import msgspec
 
 # A write that does not mind what was there. Revisions begin at 1.
 ANY: Final = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One value that is kept.
 
     Attributes:
@@ -27,8 +27,7 @@ class Entry:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Put:
+class Put(msgspec.Struct, frozen=True, kw_only=True):
     """Have this value kept, in place of what there was.
 
     Attributes:
@@ -42,8 +41,7 @@ class Put:
     expected: int | None = ANY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delete:
+class Delete(msgspec.Struct, frozen=True, kw_only=True):
     """Keep this no longer; does nothing where there is nothing, unless a revision is expected."""
 
     kind: str
@@ -51,8 +49,7 @@ class Delete:
     expected: int = ANY
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one entry; ``entry`` is None where it is gone."""
 
     kind: str
@@ -61,8 +58,7 @@ class Change:
     entry: Entry | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True, kw_only=True):
     """What happened after a revision.
 
     Attributes:

@@ -7,8 +7,9 @@ is of no use. Version 1, a line of text, is not taken.
 
 import asyncio
 import socket
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+
+import msgspec
 
 from kzproxy.transport.peer import peer_address
 
@@ -30,8 +31,7 @@ class ProxyHeaderInvalid(Exception):
     """What came is no header that can be believed; the message says why."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a load balancer connects for."""
 
     address: IPv4Address | IPv6Address

@@ -4,6 +4,8 @@ import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
+
 from kzproxy.clock.system import Clock
 from kzproxy.errors.kinds import ServiceUnavailable
 from kzproxy.transport.tls import upstream_context
@@ -100,8 +102,7 @@ class Credential:
         self._value, self._stamp = f"Bearer {token}", stamp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Account(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a connection to kube-apiserver needs."""
 
     settings: UpstreamSettings

@@ -5,7 +5,9 @@ itself; so that line is taken out before the head is looked up, and read.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
+
+import msgspec
 
 from kzproxy.http.encode import EncodedAnswer
 from kzproxy.http.messages import ResponseHead
@@ -18,8 +20,7 @@ _AUDIT_ID = re.compile(rb"\r\nAudit-Id: [\x21-\x7e]{1,64}(?=\r\n)")
 _FIRST_FINAL_STATUS = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """An answer's head.
 
     Attributes:

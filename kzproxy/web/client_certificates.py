@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import msgspec
 from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,8 +20,7 @@ from kzproxy.errors.kinds import Forbidden, Unauthenticated
 from kzproxy.transport.tls import verified_chain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CertificateSources:
+class CertificateSources(msgspec.Struct, frozen=True, kw_only=True):
     """Who vouches for certificates, by the configuration in force.
 
     Attributes:

@@ -9,8 +9,9 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from kzproxy.policy.network import Addresses
 from kzproxy.transport.peer import peer_address
@@ -23,8 +24,7 @@ log = logging.getLogger(__name__)
 _REST_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shake:
+class Shake(msgspec.Struct, frozen=True, kw_only=True):
     """How TLS begins on a connection.
 
     Attributes:
@@ -39,8 +39,7 @@ class Shake:
     closing_seconds: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proxies:
+class Proxies(msgspec.Struct, frozen=True, kw_only=True):
     """Who stands in front.
 
     Attributes:

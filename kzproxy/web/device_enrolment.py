@@ -6,7 +6,6 @@ which key, and a proof signed by it answers a nonce of kzproxy's.
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -119,8 +118,7 @@ class Refused(msgspec.Struct, frozen=True):
     error_description: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnrolmentParts:
+class EnrolmentParts(msgspec.Struct, frozen=True, kw_only=True):
     """What the handlers work with.
 
     Attributes:

@@ -1,10 +1,10 @@
 """What a client is granted: a session, its next renewal token, what its tokens are bound to."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -29,8 +29,7 @@ class PostureIntake(Protocol):
         """Take a report signed with ``key``; return why it was not taken, empty where it was."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantSources:
+class GrantSources(msgspec.Struct, frozen=True, kw_only=True):
     """What sessions are made and renewed with.
 
     Attributes:
@@ -55,8 +54,7 @@ class GrantSources:
     check_sign_in: Callable[[SessionRecord, datetime], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """The certificate that a session token will be good with.
 
     Attributes:
@@ -91,8 +89,7 @@ class Bound:
         return cls(thumbprint=certificates.good(request, key_thumbprint(key)).thumbprint)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Granted:
+class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """A session that was begun or renewed.
 
     Attributes:

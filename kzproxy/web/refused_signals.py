@@ -7,7 +7,6 @@ is never held up by those that do not: only what has been looked at and refused 
 
 import asyncio
 import logging
-from dataclasses import dataclass
 
 import msgspec
 
@@ -29,8 +28,7 @@ _OTHERS = ""
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _LeftOut:
+class _LeftOut(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     last: SignalRefusedRecord
 

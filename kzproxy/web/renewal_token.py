@@ -10,7 +10,6 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import msgspec
@@ -29,8 +28,7 @@ class Replayed(Exception):
     """A renewal token that was used before, or never was one of the session."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenewalToken:
+class RenewalToken(msgspec.Struct, frozen=True, kw_only=True):
     """A token, new or presented.
 
     Attributes:

@@ -1,8 +1,7 @@
 """Sign-ins and what becomes of them, as the decision log has them."""
 
-from dataclasses import replace
-
 from aiohttp import web
+from msgspec.structs import replace
 
 from kzproxy.administrator.end_event import end_event
 from kzproxy.administrator.session import SessionRecord

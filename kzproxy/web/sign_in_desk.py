@@ -1,9 +1,9 @@
 """What every part of the sign-in listener works with, and the limits that are shared."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from ipaddress import ip_address
 
+import msgspec
 from aiohttp import web
 
 from kzproxy.attributes.environment import IPAddress
@@ -31,8 +31,7 @@ ALL_REFUSED_PER_MINUTE = 6000
 SHARE_REFUSED_PER_MINUTE = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInLimits:
+class SignInLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How often addresses may do things; see docs/sessions.md.
 
     Attributes:
@@ -73,8 +72,7 @@ class SignInLimits:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignInDesk:
+class SignInDesk(msgspec.Struct, frozen=True, kw_only=True):
     """What they work with.
 
     Attributes:

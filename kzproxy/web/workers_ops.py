@@ -7,9 +7,10 @@ may enter.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 from kzproxy.metrics.summed import SummedMetrics
@@ -23,8 +24,7 @@ _READ_BYTES = 64 * 1024
 _OK = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerAtWork:
+class WorkerAtWork(msgspec.Struct, frozen=True, kw_only=True):
     """One start of one worker.
 
     Attributes:
@@ -86,8 +86,7 @@ class WorkersOps:
         return metrics_answer(self._summed.exposition() + self._own_metrics())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Readiness:
+class _Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """What one worker says of itself.
 
     Attributes:
@@ -98,7 +97,7 @@ class _Readiness:
 
     ready: bool
     words: str
-    in_force: Mapping[str, str] = field(default_factory=dict)
+    in_force: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
 async def _readiness(worker: WorkerAtWork) -> _Readiness:

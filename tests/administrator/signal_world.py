@@ -1,10 +1,11 @@
 """A worker that takes signals: real store, sessions, administrator, decision log."""
 
 import json
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.kept_signals import keep_signals

@@ -1,9 +1,9 @@
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.due_leases import JUDGED_AT_ONCE

@@ -1,10 +1,10 @@
 """Streams judged again when what they depend on changes: exactly those, and all of them."""
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.due_leases import JUDGED_AT_ONCE
 from kzproxy.administrator.lease import EndCause

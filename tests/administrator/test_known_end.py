@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.known_end import known_end
 from kzproxy.policy.calendar import Calendar, Holidays

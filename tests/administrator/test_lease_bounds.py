@@ -1,6 +1,5 @@
 """``maxSession`` and ``idle`` end what runs, whatever else renews its lease."""
 
-from dataclasses import replace as changed
 from datetime import timedelta
 
 import pytest
@@ -151,10 +150,10 @@ def test_a_permit_is_looked_at_again_when_the_first_thing_that_it_rests_on_ends(
 
     def end(credential=later, policy=later, device=later, reason=later, **fields):
         facts = permit.attributes
-        facts = changed(
+        facts = replace(
             facts,
-            device=changed(facts.device, expires_at=device, **fields),
-            environment=changed(facts.environment, reason="r", reason_ends_at=reason),
+            device=replace(facts.device, expires_at=device, **fields),
+            environment=replace(facts.environment, reason="r", reason_ends_at=reason),
         )
         asked_for = Obligations(reason=True)
         resting = replace(permit, attributes=facts, valid_until=policy, obligations=asked_for)
@@ -170,9 +169,9 @@ def test_a_permit_is_looked_at_again_when_the_first_thing_that_it_rests_on_ends(
 def test_a_reason_that_no_rule_asked_for_ends_nothing() -> None:
     world = World(allow("pods", PODS))
     permit = world.permit(asked("GET", WATCH))
-    environment = changed(
+    environment = replace(
         permit.attributes.environment, reason="r", reason_ends_at=WEDNESDAY_MORNING + MINUTE
     )
-    given = replace(permit, attributes=changed(permit.attributes, environment=environment))
+    given = replace(permit, attributes=replace(permit.attributes, environment=environment))
 
     assert lease_end(given, WEDNESDAY_MORNING + 9 * MINUTE) == WEDNESDAY_MORNING + 9 * MINUTE

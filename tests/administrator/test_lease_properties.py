@@ -1,10 +1,10 @@
 """How long requests under way live, held against the plain reading of policy at each moment."""
 
-import dataclasses
 from datetime import datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.lease import EndCause, Ending
@@ -36,12 +36,12 @@ def as_they_stand(facts: Attributes, now: datetime) -> Attributes:
     """Return the same facts at another time, which may have ended some of them."""
     device, environment = facts.device, facts.environment
     if device.expires_at is not None and now >= device.expires_at:
-        device = dataclasses.replace(device, enrolled=Fact.FAILED, device_id="")
+        device = replace(device, enrolled=Fact.FAILED, device_id="")
     has_reason = environment.reason_ends_at is None or now < environment.reason_ends_at
-    environment = dataclasses.replace(
+    environment = replace(
         environment, received_at=now, reason=environment.reason if has_reason else ""
     )
-    return dataclasses.replace(facts, device=device, environment=environment)
+    return replace(facts, device=device, environment=environment)
 
 
 @settings(max_examples=50)
@@ -63,11 +63,11 @@ def test_a_request_is_cut_when_the_plain_reading_ends_it_and_not_before(
 ) -> None:
     at = asked.environment.received_at
     credential_end, device_end, reason_end = (at + MINUTE + life for life in lives)
-    asked = dataclasses.replace(
+    asked = replace(
         asked,
-        subject=dataclasses.replace(asked.subject, expires_at=credential_end),
-        device=dataclasses.replace(asked.device, expires_at=device_end),
-        environment=dataclasses.replace(
+        subject=replace(asked.subject, expires_at=credential_end),
+        device=replace(asked.device, expires_at=device_end),
+        environment=replace(
             asked.environment, reason_ends_at=reason_end if asked.environment.reason else None
         ),
     )

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.lease import Ending
 from kzproxy.attributes.attributes import Attributes

@@ -1,11 +1,11 @@
 """Entries that cannot be read: nobody can tell what they say, so nobody has it easier by them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.concern import Concern
 from kzproxy.administrator.device_signals import CERTIFICATE_KIND, COMPLIANCE_KIND

@@ -1,9 +1,9 @@
 """What was shown before a revocation holds no longer; where nobody knows when, it was before."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.concern import Concern, Who
 from kzproxy.administrator.device_signals import RevokedCertificate

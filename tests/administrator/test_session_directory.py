@@ -1,10 +1,10 @@
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.session import SessionEnd, SessionRecord
 from kzproxy.attributes.attributes import Attributes

@@ -1,12 +1,12 @@
 """Sessions that move: every worker knows, and their streams are judged again at once."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.session_moves import SessionMoves, moved
 from kzproxy.attributes.attributes import Attributes

@@ -5,7 +5,7 @@ now that knows nothing of the stream.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +13,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.administrator.session import SessionRecord
 from kzproxy.administrator.signal import SignalKind, SignalSubject

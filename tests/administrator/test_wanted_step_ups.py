@@ -1,12 +1,12 @@
 """What a session lacks is written down for its next renewal, and for no later sign-in."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.session import SessionEnd
 from kzproxy.administrator.wanted_step_ups import WantedStepUps

@@ -84,7 +84,7 @@ def test_permit_is_declared_where_the_engine_finds_it():
         "functools.partial(Permit, rule='x')",
         "msgspec.convert(data, type=Permit)",
         "map(Permit, rules)",
-        "dataclasses.replace(permit, rule='x')",
+        "replace(permit, rule='x')",
         "replace(self.permit, rule='x')",
     ],
 )

@@ -1,10 +1,9 @@
 """How request lines are read; the tables are in ``request_lines.py``."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.request_info import RequestInfo
 from kzproxy.attributes.target import MAX_TARGET_BYTES

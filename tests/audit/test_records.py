@@ -1,13 +1,13 @@
 """A record says everything that the decision rested on, and nothing that must not be kept."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.device import DevicePosture, Fact

@@ -1,11 +1,11 @@
 """Two kinds of token, each judged as what it says it is."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.authentication.authenticator import Authenticator
 from kzproxy.authentication.session_authenticator import SessionAuthenticator, SessionSource

@@ -1,12 +1,12 @@
 """What a provider could say that must not be taken for a sign-in, nor for a no."""
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.authentication.keys import IssuerKeys
 from kzproxy.authentication.provider_client import ProviderClient

@@ -1,13 +1,13 @@
 """Who is told of a decision, and what: nothing that the record or the policy does not say."""
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.attributes.identity import Identity

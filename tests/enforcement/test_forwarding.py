@@ -4,11 +4,11 @@ import asyncio
 import json
 import socket
 import threading
-from dataclasses import replace
 from datetime import datetime
 from ipaddress import ip_address
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.lease import caller_of

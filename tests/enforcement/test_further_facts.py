@@ -1,7 +1,6 @@
 """What is found out only where it counts changes no answer."""
 
 import asyncio
-import dataclasses
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.administrator.administrator import Administrator
 from kzproxy.administrator.reasons import Reason, ReasonSettings, ReasonStore
@@ -75,9 +75,9 @@ def unknown(whole: Attributes) -> Attributes:
     """Return what is known of a request before anything is found out."""
     info = whole.request
     if info.dry_run_in_body is not None:
-        info = dataclasses.replace(info, dry_run_in_body=False)
-    environment = dataclasses.replace(whole.environment, reason="")
-    return dataclasses.replace(
+        info = replace(info, dry_run_in_body=False)
+    environment = replace(whole.environment, reason="")
+    return replace(
         whole, request=info, environment=environment, namespace_labels=None, api_object=None
     )
 
@@ -93,11 +93,9 @@ def test_nothing_comes_out_otherwise_than_if_all_was_known_from_the_start(
 ) -> None:
     info = whole.request
     if in_body is not None and info.verb in ("delete", "deletecollection"):
-        whole = dataclasses.replace(
-            whole, request=dataclasses.replace(info, dry_run_in_body=in_body)
-        )
+        whole = replace(whole, request=replace(info, dry_run_in_body=in_body))
     if not has_object(info.verb, info.api_group, info.resource, info.subresource):
-        whole = dataclasses.replace(whole, api_object=None)
+        whole = replace(whole, api_object=None)
     engine, world = engine_of(policy), Truth(whole)
     labels = world if engine.needs_namespace_labels else None
 
@@ -139,7 +137,7 @@ def test_a_rule_on_labels_that_are_not_known_yet_comes_before_one_that_asks_for_
         "first", EVERYTHING, when=EXPRESSIONS['request.namespace_labels["env"] == "prod"']
     )
     engine = PolicyEngine(AccessPolicySet(rules=(first, allow("second", EVERYTHING))))
-    whole = dataclasses.replace(asked("GET", POD), namespace_labels=(("env", "prod"),))
+    whole = replace(asked("GET", POD), namespace_labels=(("env", "prod"),))
 
     decision = judged(engine, unknown(whole), objects=None, reasons=None, namespaces=Truth(whole))
 

@@ -1,8 +1,7 @@
 """What is held whole is bounded for each user, and in all."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.enforcement.held_bytes import HeldBytes
 from kzproxy.errors.kinds import ServiceUnavailable, TooManyRequests

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import msgspec
+from msgspec.structs import replace
 
 from kzproxy.administrator.lease import caller_of
 from kzproxy.attributes.device import NO_DEVICE

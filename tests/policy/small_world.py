@@ -1,9 +1,9 @@
 """Random rules and requests in a world so small that they meet often."""
 
-import dataclasses
 from datetime import date, timedelta
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.device import NO_DEVICE, CheckResult, Fact
@@ -48,7 +48,7 @@ SUBRESOURCES = ["log", "exec", "proxy", "status"]
 NIGHT = window("night", "America/New_York", "Tue Wed Thu", "22:00", "05:30")
 HOLIDAYS = frozenset({date(2026, 1, 16), date(2026, 4, 3)})
 # Open all year, but for two days and a fortnight.
-DEPLOYS = dataclasses.replace(
+DEPLOYS = replace(
     window("deploys", "Europe/Prague", "Mon Tue Wed Thu Fri Sat Sun", "00:00", "24:00"),
     holidays=Holidays(country="X", subdivision="", include=HOLIDAYS.__contains__),
     exceptions=(dated("2026-12-20", "2027-01-03"),),
@@ -414,7 +414,7 @@ def narrow_policies(draw):
     asked_match = _EVERYTHING
     if kind == "selector":
         selector = draw(label_selectors)
-        asked_match = dataclasses.replace(asked_match, namespace_selector=selector)
+        asked_match = replace(asked_match, namespace_selector=selector)
     narrow = Rule(
         id="narrow",
         effect=effect,
@@ -427,7 +427,7 @@ def narrow_policies(draw):
         if kind == "obligations" and effect is Effect.ALLOW
         else NO_OBLIGATIONS,
     )
-    wide = dataclasses.replace(
+    wide = replace(
         narrow,
         id="wide",
         effect=Effect.ALLOW,
@@ -489,7 +489,7 @@ def subjects(draw, at):
     age = st.sampled_from([None, timedelta(), HOUR / 2, HOUR, 2 * HOUR])
     signed_in, issued, began = draw(age), draw(age), draw(age)
     spiffe_id = draw(st.sampled_from(["", "", BUILDER, "spiffe://example.org/x"]))
-    return dataclasses.replace(
+    return replace(
         subject(draw(st.sampled_from(USERS)), " ".join(draw(few(GROUPS)))),
         authenticated_at=None if signed_in is None else at - signed_in,
         issued_at=None if issued is None else at - issued,
@@ -529,7 +529,7 @@ def devices(draw, at):
     ]
     # Some that are no longer enrolled too, of which a posture is left over.
     enrolled = draw(st.sampled_from([known.enrolled, known.enrolled, Fact.FAILED]))
-    return dataclasses.replace(
+    return replace(
         known,
         enrolled=enrolled,
         state=draw(st.sampled_from(["", "approved", "pending", "blocked"])),
@@ -555,7 +555,7 @@ def requests(draw, paths=TARGETS):
         come_from=draw(st.sampled_from(["192.0.2.7", "203.0.113.9", "2001:db8::1"])),
         at=at,
     )
-    environment = dataclasses.replace(
+    environment = replace(
         question.environment,
         user_agent=draw(st.sampled_from(["", "kubectl/v1.36", "k9s"])),
         reason=draw(st.sampled_from(["", "INC-1"])),
@@ -565,7 +565,7 @@ def requests(draw, paths=TARGETS):
         seen_country=draw(st.sampled_from(["", "DE", "AT"])),
     )
     labels = draw(st.none() | few([("env", "prod"), ("team", "a")]).map(lambda f: tuple(sorted(f))))
-    return dataclasses.replace(
+    return replace(
         question,
         environment=environment,
         namespace_labels=labels if question.request.namespace else None,

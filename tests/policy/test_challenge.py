@@ -1,9 +1,9 @@
 """Where nothing but a fresher or stronger sign-in is missing, and how its user is told."""
 
-import dataclasses
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.policy.decision import Cause, Challenge, Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine
@@ -37,7 +37,7 @@ TIERS = (
 
 
 def person(hours_ago=2.0, acr="pwd", **fields):
-    return dataclasses.replace(
+    return replace(
         subject(),
         authenticated_at=WEDNESDAY_MORNING - timedelta(hours=hours_ago),
         authentication_class=acr,
@@ -223,7 +223,7 @@ def test_of_several_rules_the_first_that_a_sign_in_meets_is_named():
 
 
 def test_a_sign_in_of_which_nobody_knows_is_asked_for_again():
-    who = dataclasses.replace(subject(), authenticated_at=None)
+    who = replace(subject(), authenticated_at=None)
     decision = judge(allow("a", EVERYTHING, obligations=Obligations(reauth=HOUR)), who=who)
 
     assert isinstance(decision, Challenge)

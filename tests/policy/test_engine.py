@@ -1,9 +1,9 @@
 """What the engine answers, case by case."""
 
-import dataclasses
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.policy.calendar import Calendar
@@ -278,9 +278,9 @@ def test_a_blank_user_is_denied_whatever_the_rules(username):
 @pytest.mark.parametrize("verb", ["", "use", "GET", "head"])
 def test_a_verb_that_no_rule_can_name_is_denied_whatever_the_rules(verb):
     attributes = asked("GET", f"{DEV}/pods")
-    request = dataclasses.replace(attributes.request, verb=verb)
+    request = replace(attributes.request, verb=verb)
 
-    decision = decide([allow("r", ALL)], dataclasses.replace(attributes, request=request))
+    decision = decide([allow("r", ALL)], replace(attributes, request=request))
 
     assert isinstance(decision, Deny)
 
@@ -469,11 +469,9 @@ def test_what_cannot_be_judged_is_left_to_the_decision_where_an_object_may_be_as
 
 def test_a_decision_rests_on_labels_where_a_rule_selects_by_them():
     requirement = LabelRequirement(key="env", operator=Operator.EXISTS)
-    selected = dataclasses.replace(
-        ALL, namespace_selector=LabelSelector(requirements=(requirement,))
-    )
-    request = dataclasses.replace(asked("GET", f"{DEV}/pods/p"), namespace_labels=(("env", "x"),))
-    other = dataclasses.replace(request, namespace_labels=(("x", "y"),))
+    selected = replace(ALL, namespace_selector=LabelSelector(requirements=(requirement,)))
+    request = replace(asked("GET", f"{DEV}/pods/p"), namespace_labels=(("env", "x"),))
+    other = replace(request, namespace_labels=(("x", "y"),))
 
     for rules, labels in (
         ([allow("a", selected)], request),

@@ -1,10 +1,10 @@
 """What holds for every policy and every request."""
 
-import dataclasses
 from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.policy.challenging import signed_in
 from kzproxy.policy.decision import Challenge, Deny, NotPermitted, Permit
@@ -48,7 +48,7 @@ def test_a_challenge_is_one_sign_in_away_from_a_permit(policy, request):
         assert not is_denied_by_rule(policy, request, DEFINITIONS)
         after = signed_in(request, decision.step_up)
         assert is_permitted(policy, after, DEFINITIONS)
-        assert dataclasses.replace(after, subject=request.subject) == request
+        assert replace(after, subject=request.subject) == request
         assert not request.subject.spiffe_id
 
 
@@ -121,11 +121,9 @@ def test_the_order_of_rules_changes_no_effect(policy, request, data):
 def test_no_wildcard_permits_nodes_proxy(policy, request):
     """Read without the literal ``nodes/proxy``, no policy permits it."""
     unnamed = [
-        dataclasses.replace(
+        replace(
             rule,
-            match=tuple(
-                dataclasses.replace(m, resources=m.resources - {"nodes/proxy"}) for m in rule.match
-            ),
+            match=tuple(replace(m, resources=m.resources - {"nodes/proxy"}) for m in rule.match),
         )
         for rule in policy
     ]
@@ -204,7 +202,7 @@ def test_a_permit_stands_while_nothing_it_depends_on_has_changed(policy, request
 def test_a_hint_names_no_rule_that_means_another_subject(policy, request):
     """Neither id nor message of a rule for others reaches the user."""
     named = [
-        dataclasses.replace(rule, id=f"rule-{n}-end", message=f"message-{n}-end")
+        replace(rule, id=f"rule-{n}-end", message=f"message-{n}-end")
         for n, rule in enumerate(policy)
     ]
     groups = {*request.subject.groups, "system:authenticated"}
@@ -226,7 +224,7 @@ def _exchanged(request, other, kept):
     environment = _with(request.environment, other.environment, kept, _OF_ENVIRONMENT)
     subject = _with(request.subject, other.subject, kept, _OF_SUBJECT)
     subject = _with(subject, other.subject, kept, {"moved": ["signed_in_from", "seen_from"]})
-    changed = dataclasses.replace(request, environment=environment, subject=subject)
+    changed = replace(request, environment=environment, subject=subject)
     return _with(changed, other, kept, _OF_THE_REST)
 
 
@@ -250,9 +248,9 @@ _OF_THE_REST = {"device": ["device"], "namespace": ["namespace_labels"], "object
 
 def _with(value, other, kept, names):
     fields = [field for kind, fields in names.items() if kind not in kept for field in fields]
-    return dataclasses.replace(value, **{field: getattr(other, field) for field in fields})
+    return replace(value, **{field: getattr(other, field) for field in fields})
 
 
 def _at(request, at):
-    environment = dataclasses.replace(request.environment, received_at=at)
-    return dataclasses.replace(request, environment=environment)
+    environment = replace(request.environment, received_at=at)
+    return replace(request, environment=environment)

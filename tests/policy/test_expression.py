@@ -1,10 +1,10 @@
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes

@@ -1,8 +1,7 @@
 """What an explanation shows of an expression."""
 
-import dataclasses
-
 from hypothesis import given
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.condition_check import Compiler
@@ -88,8 +87,8 @@ def test_an_error_in_an_expression_is_said():
 
 def test_what_may_hold_a_secret_is_not_shown():
     attributes = asked("POST", EXEC)
-    subject = dataclasses.replace(attributes.subject, extra=(("k/token", ("hunter2",)),))
-    attributes = dataclasses.replace(attributes, subject=subject)
+    subject = replace(attributes.subject, extra=(("k/token", ("hunter2",)),))
+    attributes = replace(attributes, subject=subject)
     for text in (
         'request.command.join(" ") == "x"',
         'request.command[1].startsWith("h") && size(request.command) == 2',
@@ -111,9 +110,7 @@ def test_a_long_expression_and_long_values_are_cut():
 
 def asked_as(name: str) -> Attributes:
     attributes = asked("POST", EXEC)
-    return dataclasses.replace(
-        attributes, subject=dataclasses.replace(attributes.subject, username=name)
-    )
+    return replace(attributes, subject=replace(attributes.subject, username=name))
 
 
 @given(readings)

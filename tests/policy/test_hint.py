@@ -1,9 +1,9 @@
 """What a refused user is told."""
 
-import dataclasses
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.policy.calendar import Holidays
@@ -79,7 +79,7 @@ def test_a_near_miss_says_what_the_rule_wants(conditions, changes, expected):
 def test_where_nobody_knows_when_it_turns_no_moment_is_told_as_the_one():
     """Holidays might end what the windows do not: nobody looks further than some weeks."""
     holidays = Holidays(country="X", subdivision="", include=lambda _: True)
-    closed = dataclasses.replace(OFFICE_HOURS, holidays=holidays)
+    closed = replace(OFFICE_HOURS, holidays=holidays)
     allowing = allow("r", match("*", "*"), conditions=Conditions(time=(closed,)))
     assert hint([allowing]) == (
         "rule r wants time office-hours (opens not before Mon 2026-02-23 10:59 Europe/Prague)"

@@ -1,8 +1,7 @@
 """Countries and autonomous systems in rules: what is not known lets nobody in and spares nobody."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.policy.decision import Deny, Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine

@@ -1,11 +1,11 @@
 """What the engine remembers of requests, within bounds."""
 
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.attributes import Attributes

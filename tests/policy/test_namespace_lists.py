@@ -1,11 +1,11 @@
 """A list of namespaces is permitted where some may be in it, and says that each is to be judged."""
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Decision, Deny, Dependency, Permit

@@ -1,9 +1,9 @@
 """What an allow rule asks besides lets nobody through who does not meet it, one by one."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.attributes import Attributes
 from kzproxy.policy.decision import Cause, Decision, Deny, Dependency, Permit

@@ -1,12 +1,12 @@
 """What is asked of a device's posture and of a session: what is missing or stale never passes."""
 
-import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import NO_DEVICE, CheckResult, Fact
 from kzproxy.policy.compliance import COMPLIANT
@@ -40,7 +40,7 @@ def checked(observed_minutes_ago=10, ends_in_minutes=5, fact=Fact.PASSED):
 
 
 def laptop(**fields):
-    return dataclasses.replace(ENROLLED, **fields)
+    return replace(ENROLLED, **fields)
 
 
 def judge(device, conditions, *, who=None, minutes_later=0):
@@ -96,7 +96,7 @@ def test_a_check_that_does_not_pass_is_told(device, why):
 
 @pytest.mark.parametrize("enrolled", [Fact.FAILED, Fact.UNKNOWN])
 def test_what_was_known_of_a_device_that_is_not_shown_counts_for_nothing(enrolled):
-    gone = dataclasses.replace(
+    gone = replace(
         WITH_FIREWALL,
         enrolled=enrolled,
         managed=Fact.PASSED,
@@ -115,7 +115,7 @@ def test_what_was_known_of_a_device_that_is_not_shown_counts_for_nothing(enrolle
         DeviceFeatures(platforms=(Platform(name="ubuntu"),)),
         DeviceFeatures(max_risk="MEDIUM"),
     ):
-        shown = dataclasses.replace(gone, enrolled=Fact.PASSED)
+        shown = replace(gone, enrolled=Fact.PASSED)
         assert isinstance(judge(shown, Conditions(device=features)), Permit), features
         assert isinstance(judge(gone, Conditions(device=features)), Deny), features
 
@@ -163,7 +163,7 @@ def test_a_device_is_managed_by_its_certificate_or_by_a_check_while_that_lasts()
 
 def test_a_session_is_as_old_as_it_is_and_not_as_its_sign_in():
     wanted = Conditions(session_max_age=30 * MINUTE)
-    who = dataclasses.replace(
+    who = replace(
         subject(),
         method="session",
         session_began_at=WEDNESDAY_MORNING - 40 * MINUTE,
@@ -171,7 +171,7 @@ def test_a_session_is_as_old_as_it_is_and_not_as_its_sign_in():
     )
 
     assert not isinstance(judge(NO_DEVICE, wanted, who=who), Permit)
-    young = dataclasses.replace(who, session_began_at=WEDNESDAY_MORNING - 20 * MINUTE)
+    young = replace(who, session_began_at=WEDNESDAY_MORNING - 20 * MINUTE)
     assert judge(NO_DEVICE, wanted, who=young).valid_until == WEDNESDAY_MORNING + 10 * MINUTE
 
 
@@ -179,7 +179,7 @@ def test_a_session_is_as_old_as_it_is_and_not_as_its_sign_in():
     ("risk", "passes"), [("LOW", True), ("MEDIUM", True), ("HIGH", False), ("", False)]
 )
 def test_a_risk_that_nobody_tells_does_not_pass(risk, passes):
-    who = dataclasses.replace(subject(), risk=risk)
+    who = replace(subject(), risk=risk)
     of_session = judge(NO_DEVICE, Conditions(session_max_risk="MEDIUM"), who=who)
     of_device = judge(laptop(risk=risk), Conditions(device=DeviceFeatures(max_risk="MEDIUM")))
 
@@ -189,7 +189,7 @@ def test_a_risk_that_nobody_tells_does_not_pass(risk, passes):
 
 def test_a_session_that_kzproxy_keeps_is_no_token_of_an_issuer():
     wanted = Conditions(session_kept=True)
-    kept = dataclasses.replace(subject(), method="session")
+    kept = replace(subject(), method="session")
 
     assert isinstance(judge(NO_DEVICE, wanted, who=kept), Permit)
     assert "kzproxy kubeconfig" in judge(NO_DEVICE, wanted).hint
@@ -229,13 +229,13 @@ def _less_known(draw, request):
     # That it does not comply is a word against it, whoever else is silent.
     against = tuple(each for each in device.checks if each[0] == "compliant")
     kept = tuple(
-        (name, dataclasses.replace(check, expires_at=request.environment.received_at))
+        (name, replace(check, expires_at=request.environment.received_at))
         if draw(st.booleans())
-        else (name, dataclasses.replace(check, fact=Fact.UNKNOWN))
+        else (name, replace(check, fact=Fact.UNKNOWN))
         for name, check in device.checks
         if name != "compliant" and draw(st.booleans())
     )
-    device = dataclasses.replace(
+    device = replace(
         device,
         checks=tuple(sorted((*kept, *against), key=lambda each: each[0])),
         state=draw(st.sampled_from(["", device.state])),
@@ -247,12 +247,12 @@ def _less_known(draw, request):
         risk=draw(st.sampled_from(["", device.risk])),
         enrolled=draw(st.sampled_from([Fact.UNKNOWN, device.enrolled])),
     )
-    subject_less = dataclasses.replace(
+    subject_less = replace(
         who,
         risk=draw(st.sampled_from(["", who.risk])),
         authentication_class=draw(st.sampled_from(["", who.authentication_class])),
     )
-    return dataclasses.replace(request, device=device, subject=subject_less)
+    return replace(request, device=device, subject=subject_less)
 
 
 @settings(max_examples=300)
@@ -298,11 +298,9 @@ def test_a_tier_that_is_asked_for_by_a_named_condition_ends_with_its_checks(name
         )
     )
     now = asked("GET", POD, device=WITH_FIREWALL)
-    later = dataclasses.replace(
+    later = replace(
         now,
-        environment=dataclasses.replace(
-            now.environment, received_at=WEDNESDAY_MORNING + 5 * MINUTE
-        ),
+        environment=replace(now.environment, received_at=WEDNESDAY_MORNING + 5 * MINUTE),
     )
     permit = engine.decide(now)
 

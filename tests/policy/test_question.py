@@ -1,11 +1,11 @@
 """A yes to a question covers each request that it is about."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.engine import PolicyEngine

@@ -1,8 +1,7 @@
 """What asks for more than an allow rule names is not reached by it, whatever else the rule asks."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.policy.decision import Permit
 from kzproxy.policy.rules import Match

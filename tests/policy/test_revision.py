@@ -1,9 +1,9 @@
 """The content hash of a policy."""
 
-import dataclasses
 import re
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.policy.revision import policy_revision
 from kzproxy.policy.rules import NO_CONDITIONS, AccessPolicySet, Conditions, Effect
@@ -25,17 +25,15 @@ def test_it_is_32_hexadecimal_digits():
 
 
 def test_it_does_not_depend_on_the_order_within_a_list():
-    other = dataclasses.replace(RULE, match=(match("list get", "pods", namespaces="prod dev"),))
+    other = replace(RULE, match=(match("list get", "pods", namespaces="prod dev"),))
 
     assert revision(other) == revision(RULE)
 
 
 def test_it_does_not_depend_on_the_order_of_entries_and_named_conditions():
     pods, secrets = match("get", "pods"), match("get", "secrets")
-    one = dataclasses.replace(RULE, match=(pods, secrets), conditions=Conditions(all_of=("a", "b")))
-    other = dataclasses.replace(
-        RULE, match=(secrets, pods, pods), conditions=Conditions(all_of=("b", "a"))
-    )
+    one = replace(RULE, match=(pods, secrets), conditions=Conditions(all_of=("a", "b")))
+    other = replace(RULE, match=(secrets, pods, pods), conditions=Conditions(all_of=("b", "a")))
 
     assert revision(one) == revision(other)
 
@@ -55,11 +53,11 @@ def test_it_stays_the_same_over_versions_of_python():
         {"match": (match("get list", "pods", namespaces="dev"),)},
         {"match": (match("get list", urls="/version"),)},
         {"conditions": NO_CONDITIONS},
-        {"conditions": dataclasses.replace(RULE.conditions, device_enrolled=False)},
-        {"conditions": dataclasses.replace(RULE.conditions, networks=())},
-        {"conditions": dataclasses.replace(RULE.conditions, time=())},
+        {"conditions": replace(RULE.conditions, device_enrolled=False)},
+        {"conditions": replace(RULE.conditions, networks=())},
+        {"conditions": replace(RULE.conditions, time=())},
         {
-            "conditions": dataclasses.replace(
+            "conditions": replace(
                 RULE.conditions, time=(window("office-hours", "UTC", "Mon", "07:00", "20:00"),)
             )
         },
@@ -67,11 +65,11 @@ def test_it_stays_the_same_over_versions_of_python():
     ],
 )
 def test_it_changes_with_everything_that_a_rule_says(change):
-    assert revision(dataclasses.replace(RULE, **change)) != revision(RULE)
+    assert revision(replace(RULE, **change)) != revision(RULE)
 
 
 def test_it_changes_with_the_order_of_the_rules():
-    other = dataclasses.replace(RULE, id="b")
+    other = replace(RULE, id="b")
 
     assert revision(RULE, other) != revision(other, RULE)
 

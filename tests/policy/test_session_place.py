@@ -1,8 +1,7 @@
 """Whether a session is where it was signed in, as conditions and expressions see it."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.policy.decision import Dependency, Permit
 from kzproxy.policy.engine import PolicyEngine

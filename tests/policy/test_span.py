@@ -1,12 +1,12 @@
 """How long calendars stay as they are, across changes of the clock."""
 
-import dataclasses
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.policy.calendar import Calendar, DatedWindow, Holidays, WeeklyWindow
 from kzproxy.policy.span import span_at
@@ -178,8 +178,8 @@ def test_an_end_that_dates_alone_make_is_known_however_far_it_is():
 def test_what_begins_with_time_and_lasts_to_the_end_of_it_is_for_good(zone, weekly, end):
     for_good = (dated("0001-01-01", end),)
     other = {"zone_name": zone, "zone": ZoneInfo(zone)}
-    closed = dataclasses.replace(prague(weekly=weekly, exceptions=for_good), **other)
-    opened = dataclasses.replace(prague(weekly=weekly, dated=for_good), **other)
+    closed = replace(prague(weekly=weekly, exceptions=for_good), **other)
+    opened = replace(prague(weekly=weekly, dated=for_good), **other)
     at = utc("2026-01-14 10:00")
 
     assert not span_at([closed], at).is_open
@@ -331,7 +331,7 @@ def test_nor_does_it_jump_over_what_is_far_away(season, data):
 @given(opened=time_windows(), at=instants)
 def test_weekly_windows_of_any_year_agree_with_looking_at_every_quarter_hour(opened, at):
     windows = tuple(in_quarter_hours(weekly) for weekly in opened.weekly)
-    opened = dataclasses.replace(opened, weekly=windows)
+    opened = replace(opened, weekly=windows)
     start = at.replace(minute=0, second=0, microsecond=0)
 
     check_agrees_with_looking([opened], start, within=timedelta(days=16))

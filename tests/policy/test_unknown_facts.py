@@ -1,8 +1,7 @@
 """What nobody can tell never lets anyone in, and never spares anyone from a denial."""
 
-import dataclasses
-
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
@@ -38,7 +37,7 @@ def judge(attributes, *rules):
 
 
 def with_object(attributes, **features):
-    return dataclasses.replace(attributes, api_object=ApiObject(**features))
+    return replace(attributes, api_object=ApiObject(**features))
 
 
 @pytest.mark.parametrize("word", ["all_of", "any_of", "none_of"])

@@ -1,10 +1,10 @@
 """Random policies that ask for everything, as text, and questions that they may be asked."""
 
-import dataclasses
 from datetime import timedelta
 from ipaddress import ip_address
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.identity import SPIFFE_ID_EXTRA
@@ -144,12 +144,12 @@ def questions(draw):
     question = draw(plain_questions())
     if draw(st.booleans()):
         dry = RequestInfo.parse("POST", "/api/v1/namespaces/dev/pods?dryRun=All")
-        question = dataclasses.replace(question, request=dry)
+        question = replace(question, request=dry)
     at = question.environment.received_at
     age = st.sampled_from([None, timedelta(), timedelta(minutes=30), timedelta(hours=2)])
     signed_in, issued = draw(age), draw(age)
     extra = draw(st.sampled_from([(), (), ((SPIFFE_ID_EXTRA, (BUILDER,)),), (("k", ("x",)),)]))
-    subject = dataclasses.replace(
+    subject = replace(
         question.subject,
         authenticated_at=None if signed_in is None else at - signed_in,
         issued_at=None if issued is None else at - issued,
@@ -159,7 +159,7 @@ def questions(draw):
         signed_in_from=draw(st.sampled_from(["", "192.0.2.7", "198.51.100.1"])),
         **draw(st.sampled_from([{}, {"method": "session", "session_began_at": at}])),
     )
-    environment = dataclasses.replace(
+    environment = replace(
         question.environment,
         source_address=ip_address(
             draw(st.sampled_from(["192.0.2.7", "192.0.2.200", "198.51.100.1", "203.0.113.7"]))
@@ -170,7 +170,7 @@ def questions(draw):
         user_agent=draw(st.sampled_from(["", "kubectl/v1.36", "k9s"])),
     )
     known = st.builds(ApiObject, privileged=st.booleans(), is_patch=st.just(value=False))
-    return dataclasses.replace(
+    return replace(
         question,
         device=draw(st.just(question.device) | devices(at)),
         subject=subject,

@@ -1,11 +1,11 @@
 """What the lint calls superfluous decides nothing: removing it changes no decision."""
 
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.errors.configuration import ConfigurationError
 from kzproxy.policy.decision import Permit

@@ -1,7 +1,6 @@
 """What an explanation says of random policies and requests is so, taken literally."""
 
 import re
-from dataclasses import replace
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
 from itertools import combinations
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.api_object import ApiObject
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact

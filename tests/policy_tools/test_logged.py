@@ -1,12 +1,12 @@
 """One decision of a log, explained."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from msgspec.structs import replace
 
 from kzproxy.audit.chain import GENESIS, seal
 from kzproxy.cli.policy_explain import command

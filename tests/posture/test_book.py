@@ -1,7 +1,6 @@
 """What requests and streams are judged by."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +8,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import NO_DEVICE, DevicePosture, Fact
 from kzproxy.posture.known import known

@@ -1,7 +1,8 @@
 """Devices of an MDM's CA are asked about too, whichever worker they come to."""
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from kzproxy.posture.met import MetDevices
 from tests.posture.scene import CERTIFICATE, LAPTOP

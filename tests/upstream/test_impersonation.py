@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 
@@ -6,6 +5,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from kzproxy.attributes.identity import Identity
 from kzproxy.errors.kinds import InternalError

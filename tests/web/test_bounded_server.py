@@ -9,12 +9,13 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from kzproxy.transport.listener import listening_socket
 from kzproxy.web.bounded_server import ServerLimits, serving_bounded

@@ -1,10 +1,10 @@
 """Which device a session is on, by the key that its client has shown."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from kzproxy.attributes.device import DevicePosture, Fact
 from kzproxy.errors.kinds import Forbidden

@@ -1,11 +1,11 @@
 """Whose device it is that is enrolled."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from msgspec.structs import replace
 from multidict import CIMultiDict
 
 from kzproxy.attributes.identity import Identity

@@ -8,12 +8,12 @@ import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from kzproxy.policy.network import Addresses, Network
 from kzproxy.transport.listener import listening_socket
