@@ -1,5 +1,6 @@
 """Sessions are found by each way for as long as they are there, and by none afterwards."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +16,10 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def record(tmp_path: Path, clock: ManualClock) -> SessionRecord:
-    return KeptSessions(tmp_path / "kept.db", clock).record(1, device_id="laptop-1")
+async def record(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SessionRecord]:
+    kept = KeptSessions(tmp_path / "kept.db", clock)
+    yield kept.record(1, device_id="laptop-1")
+    await kept.store.close()
 
 
 def test_one_that_changes_is_found_by_what_it_is_now(record: SessionRecord) -> None:
