@@ -71,9 +71,12 @@ def country_changed(attributes: Attributes) -> bool | None:
     # Seen somewhere else of which nobody knows where it is: that is not here.
     is_elsewhere = subject.seen_from not in ("", str(environment.source_address))
     last = environment.seen_country or ("" if is_elsewhere else seen)
-    if not (signed_in and seen and last):
+    if not signed_in:
         return None
-    return {seen, last} != {signed_in}
+    found = {seen, last}
+    if found - {signed_in, ""}:  # One that is another is enough, whatever the other is.
+        return True
+    return None if "" in found else False
 
 
 def signed_in_here(attributes: Attributes) -> Attributes:

@@ -428,11 +428,15 @@ def _where_sessions_are(conditions: Conditions, attributes: Attributes) -> dict[
     if conditions.session_same_address:
         answers["same address"] = stays
     if conditions.session_same_country:
-        last = where.seen_country or where.country
-        known = where.sign_in_country and where.country and last
-        same = where.sign_in_country == where.country == last if known else None
-        answers["same country"] = True if stays else same
+        seen_here = who.seen_from in ("", str(where.source_address))
+        last = where.seen_country or (where.country if seen_here else "")
+        each = [_same(where.sign_in_country, country) for country in (where.country, last)]
+        answers["same country"] = True if stays else _every(each)
     return answers
+
+
+def _same(one: str, other: str) -> Answer:
+    return one == other if one and other else None
 
 
 def _tier(attributes: Attributes, definitions: Definitions) -> int:

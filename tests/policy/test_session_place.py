@@ -60,6 +60,8 @@ def test_a_session_has_moved_where_any_of_it_has(question, changed):
         pytest.param(at(AWAY, HOME, AWAY, ("", "DE", "")), None, id="unknown-here"),
         pytest.param(at(AWAY, HOME, AWAY, ("DE", "", "DE")), None, id="unknown-there"),
         pytest.param(at(HOME, HOME, AWAY, ("DE", "DE", "")), None, id="seen-unknown"),
+        pytest.param(at(AWAY, HOME, HOME, ("AT", "DE", "")), True, id="away-and-seen-unknown"),
+        pytest.param(at(AWAY, HOME, HOME, ("", "DE", "AT")), True, id="unknown-and-seen-away"),
         pytest.param(at(HOME, "", "", ("DE", "DE", "DE")), False, id="countries-alone"),
     ],
 )
