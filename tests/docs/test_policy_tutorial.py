@@ -156,7 +156,7 @@ def sees_it(world, kubectl, environment):
     # port, kubectl asks for less than a reader's does, and the page counts its requests.
     kubectl = kubectl.using(kubeconfig=file, home=world.directory / "home")
     own = kubectl.environment()
-    path = f"{environment['PATH']}:{kubectl.program.parent}"
+    path = f"{kubectl.program.parent}:{environment['PATH']}"
     terminal = environment | own | {"PATH": path}
     before, after = [text for kind, text in BLOCKS if kind == "console live"]
     ops = f"127.0.0.1:{world.proxy.ops_port}"
