@@ -19,6 +19,7 @@ import termios
 from array import array
 from typing import cast
 
+from kzproxy.transport.alongside import alongside
 from kzproxy.transport.broken import StreamBroken, tls_words
 from kzproxy.transport.keepalive import unheard_seconds
 from kzproxy.transport.resetting import reset_on_close
@@ -143,30 +144,48 @@ class TlsStream(TlsResting):
         """
         if self._closed:
             return
-        with contextlib.suppress(OSError, ValueError):
-            self._sock.unwrap()
-        with contextlib.suppress(OSError):
-            # The socket's own shutdown, below TLS, whose close_notify has just been sent. That of
-            # ``SSLSocket`` drops TLS: what is sent after it goes out in plain text. Never called.
-            socket.socket.shutdown(self._sock, socket.SHUT_WR)
         self._receive_failure = None  # What ended the exchange does not end the peer's reading.
         with contextlib.suppress(OSError, TimeoutError, StreamBroken):
             async with asyncio.timeout(LINGER_SECONDS):
+                if not self._said_goodbye():
+                    # Beside what it sends: a peer may read only once it has sent all.
+                    async with alongside(self._drop_input()):
+                        await self._until_said_goodbye()
+                # The socket's own shutdown, below TLS, whose close_notify has just been sent. That
+                # of ``SSLSocket`` drops TLS: what is sent after it goes out in plain text. Never
+                # called.
+                socket.socket.shutdown(self._sock, socket.SHUT_WR)
                 await self._drop_input()
         self._release()
 
+    def _said_goodbye(self) -> bool:
+        """Send close_notify; false where there is no room for it yet."""
+        try:
+            self._sock.unwrap()
+        except ssl.SSLWantWriteError:
+            return False
+        except (OSError, ValueError):
+            # It has gone out, and the peer's is not waited for; or TLS is broken, and none can.
+            return True
+        return True
+
+    async def _until_said_goodbye(self) -> None:
+        while not self._said_goodbye():
+            await self._until_writable()
+
     async def _drop_input(self) -> None:
         left = _LINGER_BYTES
-        while left > 0:
-            try:
-                data = socket.socket.recv(self._sock, 65536)
-            except BlockingIOError:
-                await self._until_readable()
-                continue
-            if not data:
-                return
-            left -= len(data)
-            await self._take_turns(len(data))
+        with contextlib.suppress(OSError, StreamBroken):
+            while left > 0:
+                try:
+                    data = socket.socket.recv(self._sock, 65536)
+                except BlockingIOError:
+                    await self._until_readable()
+                    continue
+                if not data:
+                    return
+                left -= len(data)
+                await self._take_turns(len(data))
 
     def abort(self) -> None:
         """Reset the connection: the peer cannot mistake it for a clean end."""

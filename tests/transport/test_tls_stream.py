@@ -69,6 +69,27 @@ async def test_lingering_lets_the_peer_read_the_answer_although_it_is_still_send
     assert uploading.result() == b"413"
 
 
+@pytest.mark.parametrize("records", [0, 40], ids=["reads", "sends-first"])
+async def test_lingering_waits_for_room_to_say_goodbye(pair: Pair, records: int) -> None:
+    """Without it the peer cannot tell the end from a cable that was cut."""
+    server, client = pair
+    for end, option in (server, socket.SO_SNDBUF), (client, socket.SO_RCVBUF):
+        end.tls.setsockopt(socket.SOL_SOCKET, option, 8 * RECORD_BYTES)
+    answer, received = b"x" * 12 * RECORD_BYTES, b""
+    assert server.send_now(answer)
+    server.tls.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)  # It holds more already.
+    async with asyncio.TaskGroup() as group:
+        group.create_task(server.linger())
+        await asyncio.sleep(0)
+        for _ in range(records):
+            await client.send(b"x" * RECORD_BYTES)
+        while data := await client.receive():
+            received += data
+        client.close()
+
+    assert received == answer
+
+
 async def test_a_handshake_with_plain_text_fails_in_words(server_context: ssl.SSLContext) -> None:
     ours, theirs = socket.socketpair()
     server = wrapped(ours, server_context, server=True)
