@@ -2,7 +2,8 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Self, TypeVar
 
 from kzproxy.errors.anew import E, anew
@@ -18,8 +19,10 @@ class StreamBroken(Exception):
     def by(cls, error: OSError) -> Self:
         """Return it for what the socket said, which becomes its cause.
 
-        Without a traceback, which would hold whoever is told of it: see ``errors.anew``.
+        Without a traceback, which would hold whoever is told of it: see ``errors.anew``. Does
+        ``forget_left``.
         """
+        forget_left(error)
         broken = cls(tls_words(error))
         broken.__cause__ = error.with_traceback(None)
         return broken
@@ -67,6 +70,24 @@ def passing_on() -> Iterator[None]:
         yield
     except (StreamBroken, TimeoutError) as error:
         raise OtherSideBroken(str(error)) from None
+
+
+def forget_left(error: Exception) -> None:
+    """Empty OpenSSL's queue of errors after a call to it that failed with ``error``.
+
+    There is one for all connections of a thread. CPython leaves in it what it tells as a plain
+    ``OSError`` (python/cpython issues 81891 and 148594; seen with 3.13.5 over OpenSSL 3.5), and
+    takes that for what became of the next connection that has nothing to read: its peer would be
+    cut off because another has gone. No call is for this alone; each that refuses ciphers does it.
+    """
+    if not isinstance(error, ssl.SSLError):
+        with suppress(ssl.SSLError):
+            _context().set_ciphers("")
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def tls_words(error: OSError) -> str:

@@ -5,6 +5,7 @@ import select
 import ssl
 from collections.abc import Callable
 
+from kzproxy.transport.broken import forget_left
 from kzproxy.transport.tls_gathering import TlsGathering
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_waiting import wake
@@ -74,7 +75,8 @@ class TlsResting(TlsGathering):
             self._records.read(RECORD_BYTES)
         except ssl.SSLWantReadError:
             return True
-        except OSError:
+        except OSError as error:
+            forget_left(error)
             return False
         return False
 
@@ -103,7 +105,8 @@ class TlsResting(TlsGathering):
             data = self._records.read(RECORD_BYTES)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return
-        except OSError:
+        except OSError as error:
+            forget_left(error)
             data = b""
         if not data:
             self._end_watch(gone=True)

@@ -20,7 +20,7 @@ from array import array
 from typing import cast
 
 from kzproxy.transport.alongside import alongside
-from kzproxy.transport.broken import StreamBroken, tls_words
+from kzproxy.transport.broken import StreamBroken, forget_left, tls_words
 from kzproxy.transport.keepalive import unheard_seconds
 from kzproxy.transport.resetting import reset_on_close
 from kzproxy.transport.stall import Stall
@@ -67,6 +67,7 @@ class TlsStream(TlsResting):
             except ssl.SSLWantWriteError:
                 await self._until_writable()
             except OSError as error:
+                forget_left(error)
                 raise StreamBroken(f"TLS handshake: {tls_words(error)}") from error
             else:
                 return
@@ -132,8 +133,7 @@ class TlsStream(TlsResting):
         if self._closed:
             return
         if self._offered is None:
-            with contextlib.suppress(OSError, ValueError):
-                self._sock.unwrap()
+            self._said_goodbye()
         self._release()
 
     async def linger(self) -> None:
@@ -164,9 +164,10 @@ class TlsStream(TlsResting):
             self._sock.unwrap()
         except ssl.SSLWantWriteError:
             return False
-        except (OSError, ValueError):
-            # It has gone out, and the peer's is not waited for; or TLS is broken, and none can.
+        except ssl.SSLWantReadError:  # It has gone out; the peer's is not waited for.
             return True
+        except (OSError, ValueError) as error:  # TLS is broken, or has ended: none can go out.
+            forget_left(error)
         return True
 
     async def _until_said_goodbye(self) -> None:

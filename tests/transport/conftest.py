@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -66,17 +67,30 @@ def connected() -> tuple[socket.socket, socket.socket]:
     return ours, theirs
 
 
+@asynccontextmanager
+async def shaken_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> AsyncIterator[Pair]:
+    """Connect two streams that have shaken hands: the server's side and the client's."""
+    ours, theirs = connected()
+    pair = wrapped(ours, server, server=True), wrapped(theirs, client, server=False)
+    async with asyncio.TaskGroup() as group:
+        for side in pair:
+            group.create_task(side.handshake())
+    yield pair
+    for side in pair:
+        side.close()
+
+
 @pytest.fixture
 async def pair(
     server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> AsyncIterator[Pair]:
-    """Two streams that have shaken hands: the server's side and the client's."""
-    ours, theirs = connected()
-    server = wrapped(ours, server_context, server=True)
-    client = wrapped(theirs, client_context, server=False)
-    async with asyncio.TaskGroup() as group:
-        group.create_task(server.handshake())
-        group.create_task(client.handshake())
-    yield server, client
-    server.close()
-    client.close()
+    async with shaken_hands(server_context, client_context) as pair:
+        yield pair
+
+
+@pytest.fixture
+async def other_pair(
+    server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> AsyncIterator[Pair]:
+    async with shaken_hands(server_context, client_context) as pair:
+        yield pair

@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable, Coroutine
 
 import pytest
 
@@ -9,6 +10,7 @@ from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.tls import upstream_context
 from kzproxy.transport.tls_sending import RECORD_BYTES
+from kzproxy.transport.tls_stream import TlsStream
 from tests.servers.authority import Authority
 from tests.transport.conftest import Pair, connected, wrapped
 
@@ -20,6 +22,28 @@ async def test_an_abort_resets(pair: Pair) -> None:
     with pytest.raises(StreamBroken):
         await server.receive()
     assert client.closed
+
+
+async def sent_until_broken(stream: TlsStream) -> None:
+    while True:
+        await stream.send(b"x" * RECORD_BYTES)
+
+
+@pytest.mark.parametrize("use", [sent_until_broken, TlsStream.receive])
+async def test_a_connection_that_breaks_breaks_no_other(
+    pair: Pair, other_pair: Pair, use: Callable[[TlsStream], Coroutine[None, None, object]]
+) -> None:
+    """They share OpenSSL's queue of errors: with OpenSSL 3.5 one was told what befell another."""
+    server, client = pair
+    client.abort()
+    with pytest.raises(StreamBroken):
+        await use(server)
+    other_server, other_client = other_pair
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(other_server.receive())
+        await asyncio.sleep(0)
+        await other_client.send(b"here")
+    assert waiting.result() == b"here"
 
 
 async def test_a_deadline_fails_the_stream(pair: Pair) -> None:
