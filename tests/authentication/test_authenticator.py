@@ -1,5 +1,6 @@
 """Two kinds of token, each judged as what it says it is."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -41,9 +42,11 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, issuer: TestIssuer) -> Scene:
+async def scene(tmp_path: Path, issuer: TestIssuer) -> AsyncIterator[Scene]:
     clock = ManualClock()
-    return Scene(await KeyScene(tmp_path / "kept.db", clock).start(), issuer, clock)
+    keys = KeyScene(tmp_path / "kept.db", clock)
+    yield Scene(await keys.start(), issuer, clock)
+    await keys.store.close()
 
 
 async def test_a_session_token_is_its_session(scene: Scene):

@@ -1,6 +1,7 @@
 """Keys of session tokens: known everywhere before they sign, and until their last token ends."""
 
 import base64
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,8 +22,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, clock: ManualClock) -> KeyScene:
-    return await KeyScene(tmp_path / "kept.db", clock).start()
+async def scene(tmp_path: Path, clock: ManualClock) -> AsyncIterator[KeyScene]:
+    scene = KeyScene(tmp_path / "kept.db", clock)
+    yield await scene.start()
+    await scene.store.close()
 
 
 def signer(scene: KeyScene) -> str:
@@ -87,6 +90,7 @@ async def test_two_workers_have_the_same_keys_and_one_makes_them(
     await scene.following.catch_up()
     assert len(scene.ids()) == 2
     assert other.ids() == scene.ids()
+    await other.store.close()
 
 
 async def test_a_private_key_that_cannot_be_opened_verifies_and_another_signs(
@@ -97,6 +101,7 @@ async def test_a_private_key_that_cannot_be_opened_verifies_and_another_signs(
     other = await KeyScene(tmp_path / "kept.db", clock, b"o" * 32).start()
     assert signer(other) != old
     assert other.tokens.verify(token.text).key_id == old
+    await other.store.close()
 
 
 async def test_a_key_that_is_gone_where_changes_were_missed_verifies_nothing(

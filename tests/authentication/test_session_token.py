@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -29,8 +30,10 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def scene(tmp_path: Path, clock: ManualClock) -> KeyScene:
-    return await KeyScene(tmp_path / "kept.db", clock).start()
+async def scene(tmp_path: Path, clock: ManualClock) -> AsyncIterator[KeyScene]:
+    scene = KeyScene(tmp_path / "kept.db", clock)
+    yield await scene.start()
+    await scene.store.close()
 
 
 def refused(scene: KeyScene, token: str, why: str = "") -> None:
