@@ -86,11 +86,3 @@ async def pair(
 ) -> AsyncIterator[Pair]:
     async with shaken_hands(server_context, client_context) as pair:
         yield pair
-
-
-@pytest.fixture
-async def other_pair(
-    server_context: ssl.SSLContext, client_context: ssl.SSLContext
-) -> AsyncIterator[Pair]:
-    async with shaken_hands(server_context, client_context) as pair:
-        yield pair

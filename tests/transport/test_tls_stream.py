@@ -12,7 +12,7 @@ from kzproxy.transport.tls import upstream_context
 from kzproxy.transport.tls_sending import RECORD_BYTES
 from kzproxy.transport.tls_stream import TlsStream
 from tests.servers.authority import Authority
-from tests.transport.conftest import Pair, connected, wrapped
+from tests.transport.conftest import Pair, connected, shaken_hands, wrapped
 
 
 async def test_an_abort_resets(pair: Pair) -> None:
@@ -31,19 +31,22 @@ async def sent_until_broken(stream: TlsStream) -> None:
 
 @pytest.mark.parametrize("use", [sent_until_broken, TlsStream.receive])
 async def test_a_connection_that_breaks_breaks_no_other(
-    pair: Pair, other_pair: Pair, use: Callable[[TlsStream], Coroutine[None, None, object]]
+    pair: Pair,
+    server_context: ssl.SSLContext,
+    client_context: ssl.SSLContext,
+    use: Callable[[TlsStream], Coroutine[None, None, object]],
 ) -> None:
     """They share OpenSSL's queue of errors: with OpenSSL 3.5 one was told what befell another."""
     server, client = pair
-    client.abort()
-    with pytest.raises(StreamBroken):
-        await use(server)
-    other_server, other_client = other_pair
-    async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(other_server.receive())
-        await asyncio.sleep(0)
-        await other_client.send(b"here")
-    assert waiting.result() == b"here"
+    async with shaken_hands(server_context, client_context) as (other_server, other_client):
+        client.abort()
+        with pytest.raises(StreamBroken):
+            await use(server)
+        async with asyncio.TaskGroup() as group:
+            waiting = group.create_task(other_server.receive())
+            await asyncio.sleep(0)
+            await other_client.send(b"here")
+        assert waiting.result() == b"here"
 
 
 async def test_a_deadline_fails_the_stream(pair: Pair) -> None:
