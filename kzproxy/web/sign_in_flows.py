@@ -6,7 +6,6 @@ session is made of it, it holds what somebody could sign in with.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -152,8 +151,7 @@ class DeviceFlow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 _Value = TypeVar("_Value", bound=msgspec.Struct)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found(Generic[_Value]):
+class Found(msgspec.Struct, Generic[_Value], frozen=True, kw_only=True):
     """What is remembered, and as of which revision."""
 
     key: str
