@@ -140,7 +140,8 @@ class TlsStream(TlsResting):
         """Close after the peer had a moment to read the last answer.
 
         Closing a socket with unread input sends a reset, which can destroy an answer that the peer
-        has not read yet: so end our side, then read and drop for at most a second and 16 MiB.
+        has not read yet: so end our side, then read and drop for at most a second and 16 MiB. Where
+        there is no room yet to end our side, 16 MiB more are dropped within that second.
         """
         if self._closed:
             return
