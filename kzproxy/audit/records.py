@@ -1,7 +1,7 @@
 """Make records from kzproxy's values: pure, and the one place where they are made safe to keep."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -323,17 +323,21 @@ def outcome_record(outcome: Outcome, *, audit_id: str, ended_at: datetime) -> Co
 
 def signal_record(record: SignalRecord) -> SignalRecord:
     """Make a record of what was sent as a signal safe to keep."""
-    changes: dict[str, object] = _visible_texts(record)
-    if isinstance(record, SignalReceivedRecord):
-        changes["sessions"] = record.sessions[:MAX_ITEMS]
-        changes["sessions_omitted"] = max(0, len(record.sessions) - MAX_ITEMS)
-        if record.subject is not None:
-            subject = record.subject
-            changes["subject"] = msgspec.structs.replace(subject, **_visible_texts(subject))
-    return msgspec.structs.replace(record, **changes)
+    if not isinstance(record, SignalReceivedRecord):
+        return msgspec.structs.replace(record, **_visible_texts(record))
+    subject = record.subject
+    if subject is not None:
+        subject = msgspec.structs.replace(subject, **_visible_texts(subject))
+    return msgspec.structs.replace(
+        record,
+        **_visible_texts(record),
+        sessions=record.sessions[:MAX_ITEMS],
+        sessions_omitted=max(0, len(record.sessions) - MAX_ITEMS),
+        subject=subject,
+    )
 
 
-def _visible_texts(record: msgspec.Struct) -> dict[str, object]:
+def _visible_texts(record: msgspec.Struct) -> dict[str, Any]:
     texts = msgspec.structs.asdict(record).items()
     return {name: visible(text, MAX_TEXT_CHARS) for name, text in texts if isinstance(text, str)}
 

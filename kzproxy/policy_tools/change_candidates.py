@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -168,10 +169,9 @@ def _countries(text: PolicyText) -> Iterator[Candidate]:
 
 
 def _being_in(word: str, value: object) -> Apply:
-    field = "country" if word == "countries" else "asn"
+    changes: dict[str, Any] = {"country" if word == "countries" else "asn": value}
     return lambda attributes: replace(
-        attributes,
-        environment=replace(attributes.environment, **{field: value}),
+        attributes, environment=replace(attributes.environment, **changes)
     )
 
 

@@ -5,7 +5,7 @@ than what the engine does.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
@@ -193,7 +193,7 @@ class RuleReader:
         )
 
 
-_NO_SELECTORS: dict[str, dict[str, object]] = {
+_NO_SELECTORS: dict[str, dict[str, Any]] = {
     "namespaceSelector": {"namespace_selector": None},
     "labelSelector": {"label_equalities": frozenset()},
     "fieldSelector": {"field_equalities": frozenset()},
