@@ -50,16 +50,21 @@ def running_socks_proxy() -> Iterator[RunningProxy]:
 
 
 def _connect(proxy: RunningProxy, client: socket.socket) -> int:
+    """Return the port that is asked for; 0 where it leads nowhere."""
     head = b""
     while not head.endswith(b"\r\n\r\n") and len(head) < _MAX_HEAD:
-        head += client.recv(1)
+        byte = client.recv(1)
+        if not byte:
+            return 0
+        head += byte
     proxy.heads.append(head.decode())
     proxy.asked.append(head.decode().split()[1])
     client.sendall(proxy.refusal or _CONNECTED)
-    return int(proxy.asked[-1].rpartition(":")[2])
+    return 0 if proxy.refusal else int(proxy.asked[-1].rpartition(":")[2])
 
 
 def _socks(proxy: RunningProxy, client: socket.socket) -> int:
+    """Return the port that is asked for; 0 where it leads nowhere."""
     client.recv(2 + 255)
     if proxy.refusal:
         client.sendall(proxy.refusal)
@@ -85,7 +90,7 @@ class _Handler(BaseRequestHandler):
     def handle(self) -> None:
         self.request.settimeout(PATIENCE_SECONDS)
         port = type(self.server).greet(self.server.proxy, self.request)
-        if self.server.proxy.refusal:
+        if not port:
             return
         with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as origin:
             _relay(self.request, origin)
