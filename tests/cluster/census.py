@@ -1,11 +1,13 @@
 """A pytest plugin that counts the cluster tests: where they are required, none is not enough.
 
 They are required with ``--require-cluster`` and wherever ``CI`` is ``true``. ``--without-cluster``
-leaves them out, and says so.
+leaves them out, and says so. Where several processes share the tests, each collects all of them and
+tells the one that started them, which hears of all that ran.
 """
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     without = config.getoption("--without-cluster")
     required = config.getoption("--require-cluster") or os.environ.get("CI") == "true"
-    config.pluginmanager.register(Census(required=required and not without, without=without))
+    census = Census(required=required and not without, without=without)
+    config.pluginmanager.register(census)
+    if config.pluginmanager.hasplugin("xdist"):
+        config.pluginmanager.register(Shared(census))
 
 
 @dataclass(eq=False)
@@ -39,7 +44,7 @@ class Census:
     required: bool
     without: bool
     collected: set[str] = field(default_factory=set)
-    ran: set[str] = field(default_factory=set)
+    called: set[str] = field(default_factory=set)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(
@@ -53,8 +58,13 @@ class Census:
             config.hook.pytest_deselected(items=cluster)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.nodeid in self.collected and not report.skipped:
-            self.ran.add(report.nodeid)
+        if report.when == "call" and not report.skipped:
+            self.called.add(report.nodeid)
+
+    @property
+    def ran(self) -> set[str]:
+        """The cluster tests that ran."""
+        return self.collected & self.called
 
     @property
     def none_ran(self) -> bool:
@@ -78,3 +88,20 @@ class Census:
                 " and none ran",
                 red=True,
             )
+
+
+@dataclass(eq=False)
+class Shared:
+    """What the processes that share the tests tell the one that judges."""
+
+    census: Census
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if hasattr(session.config, "workeroutput"):
+            session.config.workeroutput[MARKER] = sorted(self.census.collected)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """Take the word of one that has ended; of one that died there is none."""
+        self.census.collected.update(getattr(node, "workeroutput", {}).get(MARKER, ()))

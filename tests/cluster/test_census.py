@@ -15,6 +15,7 @@ def test_of_the_cluster(): pass
 def test_of_something_else(): pass
 """
 
+TWO_PROCESSES = ("--numprocesses", "2")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -53,6 +54,20 @@ def test_a_session_that_requires_cluster_tests_fails_where_none_ran(
         done = session(tmp_path, "-k", "else", *arguments, ci=ci)
     assert done.returncode == 1
     assert "FAILED: cluster tests are required here" in done.stdout
+
+
+def test_processes_that_share_the_tests_are_counted_together(tmp_path: Path):
+    done = session(tmp_path, "--require-cluster", *TWO_PROCESSES)
+    assert done.returncode == 0
+    assert "cluster tests: 1 of 1 ran" in done.stdout
+
+
+def test_processes_that_share_the_tests_fail_where_none_ran_in_any(tmp_path: Path):
+    skipped = session(tmp_path, "--require-cluster", *TWO_PROCESSES, decorator="@pytest.mark.skip")
+    deselected = session(tmp_path, "--require-cluster", *TWO_PROCESSES, "-k", "else")
+    for done in (skipped, deselected):
+        assert done.returncode == 1
+        assert "FAILED: cluster tests are required here" in done.stdout
 
 
 def test_a_session_elsewhere_does_not_fail_for_lack_of_them(tmp_path: Path):
