@@ -37,6 +37,15 @@ def turned_away(sock: socket.socket) -> bool:
         return True
 
 
+def one_more_is_turned_away(scripted: Scripted, source: str) -> bool:
+    """Try; kzproxy may have reset the connection before the kernel here says that there is one."""
+    try:
+        with dial(scripted, source) as one_more:
+            return turned_away(one_more)
+    except ConnectionResetError:
+        return True
+
+
 def is_served(scripted: Scripted, source: str = "127.0.0.1") -> float:
     """Have one request answered on a connection of its own; return how long it took."""
     begun = time.monotonic()
@@ -66,9 +75,8 @@ def test_one_address_cannot_take_more_than_its_share(
     before = counted(limited.world.proxy, refusals)
     for _ in range(LIMITS["connectionsPerAddress"]):
         sockets.enter_context(dial(limited, "127.0.0.2"))
-    one_more = sockets.enter_context(dial(limited, "127.0.0.2"))
 
-    assert turned_away(one_more)
+    assert one_more_is_turned_away(limited, "127.0.0.2")
     assert counted(limited.world.proxy, refusals) == before + 1
     assert is_served(limited, "127.0.0.3") < 5
     sockets.close()
@@ -84,7 +92,7 @@ def test_in_all_no_more_are_taken_than_there_is_room_for(
     for number in range(LIMITS["connections"]):
         sockets.enter_context(dial(limited, f"127.0.1.{number % 2 + 1}"))
 
-    assert turned_away(sockets.enter_context(dial(limited, "127.0.1.3")))
+    assert one_more_is_turned_away(limited, "127.0.1.3")
     assert counted(limited.world.proxy, refusals) == before + 1
     sockets.close()
     when_served(limited)
