@@ -1,9 +1,10 @@
-"""What the demo says while it gets up: on stderr, a spinner at a terminal, else plain lines."""
+"""What the demo says while it gets up: on stderr, a spinner at a terminal that can show one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 
 class Progress:
@@ -19,8 +20,8 @@ class Progress:
         """Show ``doing`` while the block runs."""
         if self._quiet:
             yield
-        elif self._console.is_terminal:
-            with self._console.status(f"{doing} ..."):
+        elif self._console.is_interactive:
+            with self._console.status(Text(f"{doing} ...")):
                 yield
         else:
             self._plain(f"{doing} ...")

@@ -2,29 +2,39 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from kzproxy.demo.progress import Progress
 
+PLAIN = [
+    "kzproxy demo: starting [things] ...",
+    "kzproxy demo: a long warning that does not fit into forty columns",
+]
 
-def said(*, quiet, terminal=False):
+
+def said(*, quiet, terminal=""):
     stream = io.StringIO()
-    progress = Progress(Console(file=stream, force_terminal=terminal, width=40), quiet=quiet)
+    console = Console(
+        file=stream, force_terminal=bool(terminal), width=40, _environ={"TERM": terminal}
+    )
+    progress = Progress(console, quiet=quiet)
     with progress.step("starting [things]"):
         pass
     progress.warn("a long warning that does not fit into forty columns")
     return stream.getvalue()
 
 
-def test_elsewhere_than_at_a_terminal_a_step_is_a_line():
-    assert said(quiet=False).splitlines() == [
-        "kzproxy demo: starting [things] ...",
-        "kzproxy demo: a long warning that does not fit into forty columns",
-    ]
+@pytest.mark.parametrize("terminal", ["", "dumb"])
+def test_where_nothing_can_turn_a_step_is_a_line(terminal):
+    assert said(quiet=False, terminal=terminal).splitlines() == PLAIN
 
 
 def test_at_a_terminal_it_turns_and_goes():
-    assert "starting" in said(quiet=False, terminal=True)
+    shown = said(quiet=False, terminal="xterm")
+
+    assert "starting [things] ..." in shown
+    assert PLAIN[0] not in shown
 
 
 def test_a_quiet_one_tells_warnings_only():
