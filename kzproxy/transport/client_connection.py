@@ -194,7 +194,7 @@ class ClientConnection:
         """
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting = waiting
-        self._wait()
+        self._wait(soon=False)
         try:
             return await waiting
         finally:
@@ -202,10 +202,10 @@ class ClientConnection:
             del waiting  # What it raises holds this frame: see ``errors.anew``.
             self._stream.receive_by_nobody()
 
-    def _wait(self) -> None:
+    def _wait(self, *, soon: bool) -> None:
         self._idle = True
         self._stream.deadline = self._deadlines.after(self._idle_seconds)
-        self._stream.receive_by(self)
+        self._stream.receive_by(self, soon=soon)
 
     def received(self, data: bytes) -> None:
         """Have a request answered without a task, or wake the one there is."""
@@ -236,7 +236,7 @@ class ClientConnection:
             if exchange is not None and exchange.reusable:
                 self._exchange = None
                 self._stream.unwatch()
-                self._wait()
+                self._wait(soon=True)
                 return
         if (waiting := self._waiting) is not None and not waiting.done():
             waiting.set_result(b"")

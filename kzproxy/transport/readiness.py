@@ -37,6 +37,10 @@ if sys.platform == "linux":
         """Return what has a function called once all that are ready now have been."""
         return loop.direct.at_turn_end if isinstance(loop, DirectEventLoop) else loop.call_soon
 
+    def expecting(loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        """Return what says that a socket may be ready at once."""
+        return loop.direct.expect if isinstance(loop, DirectEventLoop) else _nothing
+
 else:
 
     def new_event_loop() -> asyncio.AbstractEventLoop:
@@ -50,3 +54,11 @@ else:
     def at_turn_end(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], None]], object]:
         """Return what has a function called once all that are ready now have been."""
         return loop.call_soon
+
+    def expecting(_loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+        """Return what says that a socket may be ready at once."""
+        return _nothing
+
+
+def _nothing() -> None:
+    """Do nothing: such a loop sleeps at once."""

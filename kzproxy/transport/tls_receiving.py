@@ -67,11 +67,13 @@ class TlsReceiving(TlsSending):
             return self.receive()
         return self._until_received()
 
-    def receive_by(self, receiver: Receiver) -> None:
+    def receive_by(self, receiver: Receiver, *, soon: bool = False) -> None:
         """Hand what comes next to ``receiver``, in the moment in which the selector says so.
 
         Once, and until ``receive_by_nobody``. What ``fail`` or ``interrupt`` is given goes to it
         too. May hand something over before it returns.
+
+        ``soon`` says that it may come within some ten microseconds.
         """
         if self._receive_failure is not None:
             receiver.broken(self._receive_failure)
@@ -81,6 +83,8 @@ class TlsReceiving(TlsSending):
             receiver.received(stash)
             return
         self._receiver = receiver
+        if soon:
+            self._expect()
         if not self._reader_on:
             self._listen()
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from kzproxy.errors.anew import anew
-from kzproxy.transport.readiness import readiness
+from kzproxy.transport.readiness import expecting, readiness
 
 # After so much without having to wait, others get their turn.
 TURN_BYTES = 256 * 1024
@@ -39,6 +39,7 @@ class TlsWaiting(ABC):
 
     __slots__ = (
         "_closed",
+        "_expect",
         "_fd",
         "_loop",
         "_readable",
@@ -64,6 +65,7 @@ class TlsWaiting(ABC):
         self._fd = sock.fileno()
         self._loop = loop
         self._readiness = readiness(loop)
+        self._expect = expecting(loop)
         self._readable: asyncio.Future[None] | None = None
         # Whoever waits for room: either direction may.
         self._writable: tuple[asyncio.Future[None], ...] = ()

@@ -175,7 +175,7 @@ class UpstreamConnection:
         It asks ``whole_answer`` of it then.
         """
         self.stream.deadline = self._deadlines.after(seconds)
-        self.stream.receive_by(receiver)
+        self.stream.receive_by(receiver, soon=True)
 
     def whole_answer(self, data: bytes, method: str) -> tuple[Answer, bytes] | None:
         """Return the answer's head and its body, framing and all, where ``data`` is all of it.

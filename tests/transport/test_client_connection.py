@@ -14,6 +14,7 @@ from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.client_connection import ClientConnection, Over
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.direct_loop import DirectEventLoop
 from kzproxy.transport.exchange import Exchange
 from kzproxy.transport.peer import Peer
 from kzproxy.transport.tls_stream import TlsStream
@@ -160,6 +161,16 @@ async def test_a_request_that_is_known_takes_no_task(scene: Scene) -> None:
 
     assert scene.service.handled == 1
     assert not scene.serving.done()
+
+
+async def test_whoever_was_answered_may_ask_again_at_once(scene: Scene) -> None:
+    loop, begun = asyncio.get_running_loop(), await scene.begun()
+    if isinstance(loop, DirectEventLoop):
+        loop.direct.expected = 0
+    begun.answer()
+
+    assert not isinstance(loop, DirectEventLoop) or loop.direct.expected == 1
+    assert await scene.body() == b"alone"
 
 
 async def test_what_the_service_does_not_take_has_its_task(scene: Scene) -> None:

@@ -4,6 +4,7 @@ import socket
 import pytest
 
 from kzproxy.transport.broken import OtherSideBroken, StreamBroken
+from kzproxy.transport.direct_loop import DirectEventLoop
 from tests.transport.conftest import Pair
 
 
@@ -58,6 +59,18 @@ async def test_a_receiver_is_handed_what_comes_once(pair: Pair) -> None:
     assert (receiver.data, receiver.errors) == ([b"first"], [])
     assert server.bytes_received == 5
     assert await server.receive() == b"second"
+
+
+async def test_a_receiver_to_whom_something_may_come_at_once_has_the_loop_know(pair: Pair) -> None:
+    server, client = pair
+    loop, receiver = asyncio.get_running_loop(), Noting()
+    server.receive_by(receiver, soon=True)
+    expected = loop.direct.expected if isinstance(loop, DirectEventLoop) else 1
+    await client.send(b"first")
+    await receiver.is_handed()
+
+    assert expected == 1
+    assert receiver.data == [b"first"]
 
 
 async def test_a_receiver_is_handed_what_was_kept_for_it(pair: Pair) -> None:

@@ -9,6 +9,7 @@ import pytest
 from kzproxy.errors.kinds import HeadTooLarge, UpstreamInvalid, UpstreamTimeout
 from kzproxy.http.messages import Length, NoBody, RequestHead
 from kzproxy.transport.deadlines import Deadlines
+from kzproxy.transport.direct_loop import DirectEventLoop
 from kzproxy.upstream.answer_memo import Answer
 from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.connection import UpstreamConnection
@@ -52,8 +53,10 @@ async def begun(api_server: ApiServer, outgoing: Outgoing = GET) -> UpstreamConn
 
 
 async def first_of(connection: UpstreamConnection) -> bytes:
-    waiting = Waiting()
+    waiting, loop = Waiting(), asyncio.get_running_loop()
     connection.receive_by(waiting, 60)
+    assert isinstance(loop, DirectEventLoop)
+    assert loop.direct.expected == 1
     return await asyncio.wait_for(waiting.handed, 5)
 
 
