@@ -1,6 +1,6 @@
 # The proxy as an image. It needs no shell, no root and no file system that can be written to.
-# Pin the base by digest where you build: --build-arg PYTHON_IMAGE=python:3.12-slim-bookworm@sha256:...
-ARG PYTHON_IMAGE=python:3.12-slim-bookworm
+# Pin the base by digest where you build: --build-arg PYTHON_IMAGE=python:3.13-slim-trixie@sha256:...
+ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
