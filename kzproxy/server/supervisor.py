@@ -18,7 +18,7 @@ from kzproxy.server.back_off import BackOff
 from kzproxy.server.worker import Worker
 from kzproxy.server.worker_process import WorkerProcess, ending_words
 from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES
-from kzproxy.web.workers_ops import WorkerAtWork
+from kzproxy.web.worker_at_work import WorkerAtWork
 
 log = logging.getLogger(__name__)
 

@@ -7,35 +7,18 @@ may enter.
 import asyncio
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
-from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 from kzproxy.metrics.summed import SummedMetrics
 from kzproxy.web.ops import metrics_answer, ops_documents, readiness_answer
 from kzproxy.web.ops_server import Show, Shown
+from kzproxy.web.worker_at_work import WorkerAtWork, ask
 
 # Well under Prometheus' scrape time-out of 10 s and a probe's patience.
 _ASK_SECONDS = 2.0
-_MAX_ANSWER_BYTES = 4 * 1024 * 1024
-_READ_BYTES = 64 * 1024
 _OK = 200
-
-
-class WorkerAtWork(msgspec.Struct, frozen=True, kw_only=True):
-    """One start of one worker.
-
-    Attributes:
-        name: The worker's, which stays the same.
-        start: Of this start alone.
-        socket: Where it answers.
-    """
-
-    name: str
-    start: str
-    socket: Path
 
 
 class Workforce(Protocol):
@@ -77,7 +60,7 @@ class WorkersOps:
 
     async def _expose(self) -> Shown:
         workers = self._workforce.at_work()
-        shown = await asyncio.gather(*(_ask(worker, "/metrics") for worker in workers))
+        shown = await asyncio.gather(*(ask(worker, "/metrics", _ASK_SECONDS) for worker in workers))
         running = {worker.start for worker in self._workforce.at_work()}
         for worker, (status, text) in zip(workers, shown, strict=True):
             # One that ended meanwhile has been added up as it was before.
@@ -101,7 +84,7 @@ class _Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _readiness(worker: WorkerAtWork) -> _Readiness:
-    status, text = await _ask(worker, "/readyz")
+    status, text = await ask(worker, "/readyz", _ASK_SECONDS)
     if not status:
         return _Readiness(ready=False, words=text)
     try:
@@ -111,33 +94,3 @@ async def _readiness(worker: WorkerAtWork) -> _Readiness:
     except (ValueError, KeyError, TypeError, AttributeError):
         return _Readiness(ready=False, words="answers what cannot be read")
     return _Readiness(ready=status == _OK, words="; ".join(words) or "ok", in_force=in_force)
-
-
-async def _ask(worker: WorkerAtWork, path: str) -> tuple[int, str]:
-    """Return status and text; 0 and the reason where there is no answer in time."""
-    try:
-        async with asyncio.timeout(_ASK_SECONDS):
-            answer = await _answer(worker.socket, path)
-    except (FileNotFoundError, ConnectionRefusedError):
-        return 0, "starting"
-    except TimeoutError:
-        return 0, f"does not answer within {_ASK_SECONDS:.0f} s"
-    except (AnswerRefused, OSError) as error:
-        return 0, f"does not answer: {error}"
-    status = 0 if answer.head is None else answer.head.status
-    return status, answer.body.decode("utf-8", "replace")
-
-
-async def _answer(at: Path, path: str) -> WholeAnswer:
-    reader, writer = await asyncio.open_unix_connection(at)
-    try:
-        writer.write(b"GET %b HTTP/1.1\r\nhost: worker\r\n\r\n" % path.encode("ascii"))
-        answer = WholeAnswer(max_bytes=_MAX_ANSWER_BYTES)
-        while not answer.done:
-            if data := await reader.read(_READ_BYTES):
-                answer.feed(data)
-            else:
-                answer.end_of_stream()
-        return answer
-    finally:
-        writer.close()

@@ -13,7 +13,8 @@ from kzproxy.metrics.summed import SummedMetrics
 from kzproxy.server.addresses import ops_listening_privately
 from kzproxy.web.ops import OpsDocuments
 from kzproxy.web.ops_server import Show, Shown
-from kzproxy.web.workers_ops import WorkerAtWork, WorkersOps
+from kzproxy.web.worker_at_work import WorkerAtWork
+from kzproxy.web.workers_ops import WorkersOps
 
 
 class Posts:
