@@ -11,6 +11,7 @@ from kzproxy import __version__
 from kzproxy.cli.diagnostics import log_to_standard_error
 from kzproxy.clock.system import SystemClock
 from kzproxy.config.configured import Configured
+from kzproxy.server.diagnostic_log import SHOW_STACKS, show_stacks_on
 from kzproxy.server.worker import Worker
 from kzproxy.transport.readiness import new_event_loop
 
@@ -60,7 +61,8 @@ def command(
 
     SIGTERM and SIGINT drain: no new connections, watches end one by one, the rest may finish within
     drainTimeoutSeconds. Certificates, policy, authentication and kzproxy's own credential are read
-    again when their files change, or on SIGHUP, which also opens the decision log anew.
+    again when their files change, or on SIGHUP, which also opens the decision log anew. SIGUSR1
+    writes where each thread is to standard error.
     """
     # Held back until somebody takes it, for its first effect is to kill: who renews a certificate
     # does not ask whether the policy has been read yet.
@@ -69,6 +71,7 @@ def command(
     if number is not None and supervisor is not None:
         worker = Worker(number=number, supervisor_pid=supervisor[0], directory=supervisor[1])
     log_to_standard_error(log_level, worker)
+    show_stacks_on(SHOW_STACKS)
     clock = SystemClock()
     if worker is not None or count == 1:
         configured = Configured.read(config_file)

@@ -5,16 +5,21 @@ to a full pipe waits, and every request would wait with it: so a thread of its o
 """
 
 import contextlib
+import faulthandler
 import logging
 import os
 import queue
 import select
+import signal
 import stat
 import sys
 import threading
 
 MAX_BACKLOG_BYTES = 1 << 20
 """How far the reader may be behind before lines are left out."""
+
+SHOW_STACKS = signal.SIGUSR1
+"""What has any kzproxy that serves say where it is."""
 
 _STOP_SECONDS = 2.0
 
@@ -30,6 +35,17 @@ def on_standard_error() -> logging.Handler:
     except OSError:  # It is none of the system's.
         return logging.StreamHandler(stream)
     return logging.StreamHandler(stream) if is_file else DiagnosticLog(descriptor)
+
+
+def show_stacks_on(number: signal.Signals) -> None:
+    """Write where each thread is whenever that signal comes, even while no Python can run.
+
+    Files, lines and names of functions alone, no values. Unlike the log it waits for its reader.
+    """
+    try:
+        faulthandler.register(number)
+    except (RuntimeError, OSError):  # There is no standard error, or it is none of the system's.
+        signal.signal(number, signal.SIG_IGN)
 
 
 class DiagnosticLog(logging.Handler):

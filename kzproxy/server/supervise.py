@@ -15,6 +15,7 @@ from kzproxy.config.proxy import ProxySettings, load_proxy_settings
 from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import SupervisorMetrics
 from kzproxy.server.addresses import listening, ops_listening, private_socket
+from kzproxy.server.liveness import Liveness, LivenessTimes
 from kzproxy.server.parts import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
@@ -40,7 +41,8 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
         _check_place(workers[-1])  # whose name is the longest
         metrics = SupervisorMetrics()
         command = _command(config_file, log_level)
-        supervisor = Supervisor(workers, command, clock, metrics)
+        liveness = Liveness(LivenessTimes())
+        supervisor = Supervisor(workers, command, clock, metrics, liveness)
         async with AsyncExitStack() as stack:
             if settings.ops is not None:
                 ops = WorkersOps(supervisor, supervisor.summed, metrics.exposition)

@@ -15,9 +15,11 @@ from kzproxy.clock.system import Clock
 from kzproxy.metrics.registry import SupervisorMetrics
 from kzproxy.metrics.summed import SummedMetrics
 from kzproxy.server.back_off import BackOff
+from kzproxy.server.liveness import Liveness
 from kzproxy.server.worker import Worker
 from kzproxy.server.worker_process import WorkerProcess, ending_words
 from kzproxy.store.held_lease import DEFAULT_LEASE_TIMES
+from kzproxy.transport.alongside import alongside
 from kzproxy.web.worker_at_work import WorkerAtWork
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class Supervisor:
         command: Callable[[Worker], Sequence[str]],
         clock: Clock,
         metrics: SupervisorMetrics,
+        liveness: Liveness,
     ) -> None:
         self.exit_code = 0
         self.summed = SummedMetrics()
@@ -49,6 +52,7 @@ class Supervisor:
         self._command = command
         self._clock = clock
         self._metrics = metrics
+        self._liveness = liveness
         self._stopping = asyncio.Event()
 
     async def run(self, drain: timedelta) -> None:
@@ -75,11 +79,7 @@ class Supervisor:
 
     def at_work(self) -> list[WorkerAtWork]:
         """Return the workers that run."""
-        return [
-            WorkerAtWork(name=post.worker.name, start=post.start, socket=post.worker.ops_socket)
-            for post in self._posts
-            if post.process is not None
-        ]
+        return [post.at_work for post in self._posts if post.process is not None]
 
     def absent(self) -> Mapping[str, str]:
         """Return why the others do not."""
@@ -110,7 +110,8 @@ class Supervisor:
         self._metrics.workers.inc()
         log.info("%s runs with pid %d", post.worker.name, process.pid)
         try:
-            return await process.ended()
+            async with alongside(self._liveness.end_if_stuck(post.at_work, process)):
+                return await process.ended()
         finally:
             self._metrics.workers.dec()
             self.summed.end(post.start)
@@ -147,6 +148,11 @@ class _Post:
         self.starts = 0
         self.absence = "starting"
         self.back_off = BackOff()
+
+    @property
+    def at_work(self) -> WorkerAtWork:
+        """Say where the present process answers."""
+        return WorkerAtWork(name=self.worker.name, start=self.start, socket=self.worker.ops_socket)
 
     @property
     def start(self) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from kzproxy.server.diagnostic_log import MAX_BACKLOG_BYTES, DiagnosticLog
+from kzproxy.server.diagnostic_log import MAX_BACKLOG_BYTES, SHOW_STACKS, DiagnosticLog
+from tests.proxy.eventually import eventually
 from tests.proxy.fixtures import not_started
 from tests.proxy.world import request
 
@@ -109,6 +110,22 @@ def test_requests_are_served_though_nobody_reads_what_kzproxy_says(
         with made.world.client(seconds=5) as client:
             assert client.ask(asked).status == 200
         assert proxy.ops("/livez")[0] == 200
+
+
+def test_who_asks_is_told_where_each_thread_is_and_requests_are_served(tmp_path: Path) -> None:
+    with not_started(tmp_path) as made:
+        proxy = made.world.proxy
+        proxy.launch()
+        proxy.wait_until_ready()
+        proxy.signal(SHOW_STACKS)
+        eventually(lambda: "Current thread" in proxy.diagnostics, lambda: proxy.diagnostics)
+        asked = request("GET", PODS, made.world.token("al", "testers"))
+        with made.world.client() as client:
+            assert client.ask(asked).status == 200
+
+    assert re.search(
+        r'^  File ".*/serve\.py", line \d+ in command$', proxy.diagnostics, re.MULTILINE
+    )
 
 
 def fill(writer: int) -> None:
