@@ -130,6 +130,18 @@ def test_one_chunk_at_a_time_is_followed_as_in_pieces(size, more, line):
     assert followed(body, [], view=False) == in_pieces
 
 
+def test_payload_that_looks_like_a_chunk_is_payload_wherever_it_is_cut():
+    """Else what a client writes in its body would be the framing, and its end another request."""
+    looks_whole = chunk(b"h" * 0x200)
+    # Cut behind "1", what is left of the second one's size begins the like of a whole chunk.
+    body = chunk(b"a" + looks_whole + b"z") + b"1" + looks_whole + b"p" * 0xFFE + b"\r\n"
+    begins = body.index(looks_whole), body.rindex(looks_whole)
+    ends = [begin + len(looks_whole) for begin in begins]
+    near = [edge + by for edge in (*begins, *ends) for by in range(-3, 4)]
+    for cuts in itertools.combinations(near, 2):
+        assert followed(body, list(cuts), view=False) == (len(body), False, True)
+
+
 @given(PAYLOADS)
 @settings(deadline=None)
 def test_byte_by_byte_nothing_is_done_before_the_last_byte(payloads):
