@@ -1,5 +1,7 @@
 """Bodies of requests taken out of their framing, bodies of answers scanned for their end."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from kzproxy.http.body import (
     ResponseBodyScanner,
     chunk,
     is_whole,
+    payload,
 )
 from kzproxy.http.messages import Chunked, Length, NoBody, Unsent, UntilClose
 
@@ -120,3 +123,35 @@ def test_what_follows_an_answer_whose_body_is_not_sent_is_none_of_it(body):
     assert is_whole(body, b"")
     assert not is_whole(body, b"hello")
     scanner.end_of_stream()
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), max_size=4), st.booleans())
+@settings(deadline=None)
+def test_an_answer_is_whole_with_its_last_byte_and_no_more(payloads, chunked):
+    """What comes with more, or less, may leave its connection in the midst of something."""
+    plain = b"".join(payloads)
+    sent = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else plain
+    body = Chunked() if chunked else Length(len(plain))
+
+    assert [is_whole(body, sent[:end]) for end in range(len(sent))] == [False] * len(sent)
+    assert is_whole(body, sent)
+    assert not is_whole(body, sent + b"H")
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9), max_size=4), st.booleans())
+@settings(deadline=None)
+def test_the_payload_of_an_answer_is_what_has_come_of_it(payloads, chunked):
+    plain = b"".join(payloads)
+    sent = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else plain
+    body = Chunked() if chunked else Length(len(plain))
+    came = [payload(body, sent[:end]) for end in range(len(sent) + 1)]
+
+    assert came[-1] == plain
+    for before, after in itertools.pairwise(came):
+        assert after.startswith(before)
+        assert len(after) <= len(before) + 1
+
+
+def test_an_answer_until_close_is_all_payload_and_never_whole():
+    assert payload(UntilClose(), bytearray(b"5\r\nab")) == b"5\r\nab"
+    assert not is_whole(UntilClose(), b"ab")
