@@ -14,7 +14,7 @@ import msgspec
 
 from kzproxy.server.diagnostic_log import SHOW_STACKS
 from kzproxy.server.worker_process import WorkerProcess
-from kzproxy.web.worker_at_work import STARTING, WorkerAtWork, ask
+from kzproxy.web.worker_at_work import WorkerAtWork, ask
 
 log = logging.getLogger(__name__)
 
@@ -67,5 +67,5 @@ class Liveness:
         unanswered = 0
         while unanswered < self._times.unanswered:
             await asyncio.sleep(self._times.between.total_seconds())
-            status, why = await ask(worker, "/livez", self._times.answer.total_seconds())
-            unanswered = 0 if status or why == STARTING else unanswered + 1
+            said = await ask(worker, "/livez", self._times.answer.total_seconds())
+            unanswered = unanswered + 1 if said.is_silent else 0

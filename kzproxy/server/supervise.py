@@ -16,6 +16,7 @@ from kzproxy.errors.configuration import ConfigurationError, Mistake
 from kzproxy.metrics.registry import SupervisorMetrics
 from kzproxy.server.addresses import listening, ops_listening, private_socket
 from kzproxy.server.liveness import Liveness, LivenessTimes
+from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.parts import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
@@ -30,6 +31,7 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
     Raises:
         ConfigurationError: kzproxy cannot start as it is configured.
     """
+    raise_open_file_limit()
     settings = load_proxy_settings(config_file)
     build_parts(settings, clock)  # what is wrong is said once, and not by every worker
     _check_for_several(settings)

@@ -1,17 +1,17 @@
 """A worker that runs, and what it answers its supervisor."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import msgspec
 
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
 
-STARTING = "starting"
-"""Why a worker does not answer whose socket is not there yet, or not any more."""
-
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
+# What whoever asks lacks, and says nothing of whom it would ask.
+_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 class WorkerAtWork(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,19 +28,36 @@ class WorkerAtWork(msgspec.Struct, frozen=True, kw_only=True):
     socket: Path
 
 
-async def ask(worker: WorkerAtWork, path: str, seconds: float) -> tuple[int, str]:
-    """Return status and text; 0 and the reason where there is no answer in so many seconds."""
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker answers.
+
+    Attributes:
+        status: Of its answer; 0 where there is none.
+        text: Its answer, or why there is none.
+        is_silent: It was asked and has not answered. Neither is it where it begins or ends and is
+            not there to be asked, nor where we cannot ask.
+    """
+
+    status: int = 0
+    text: str
+    is_silent: bool = False
+
+
+async def ask(worker: WorkerAtWork, path: str, seconds: float) -> Said:
+    """Return what a worker answers in so many seconds."""
     try:
         async with asyncio.timeout(seconds):
             answer = await _answer(worker.socket, path)
     except (FileNotFoundError, ConnectionRefusedError):
-        return 0, STARTING
+        return Said(text="starting")
     except TimeoutError:
-        return 0, f"does not answer within {seconds:.0f} s"
+        return Said(text=f"does not answer within {seconds:.0f} s", is_silent=True)
     except (AnswerRefused, OSError) as error:
-        return 0, f"does not answer: {error}"
+        if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
+            return Said(text=f"cannot be asked: {error.strerror}")
+        return Said(text=f"does not answer: {error}", is_silent=True)
     status = 0 if answer.head is None else answer.head.status
-    return status, answer.body.decode("utf-8", "replace")
+    return Said(status=status, text=answer.body.decode("utf-8", "replace"))
 
 
 async def _answer(at: Path, path: str) -> WholeAnswer:

@@ -62,10 +62,10 @@ class WorkersOps:
         workers = self._workforce.at_work()
         shown = await asyncio.gather(*(ask(worker, "/metrics", _ASK_SECONDS) for worker in workers))
         running = {worker.start for worker in self._workforce.at_work()}
-        for worker, (status, text) in zip(workers, shown, strict=True):
+        for worker, said in zip(workers, shown, strict=True):
             # One that ended meanwhile has been added up as it was before.
-            if status == _OK and worker.start in running:
-                self._summed.show(worker.start, text)
+            if said.status == _OK and worker.start in running:
+                self._summed.show(worker.start, said.text)
         return metrics_answer(self._summed.exposition() + self._own_metrics())
 
 
@@ -84,13 +84,13 @@ class _Readiness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _readiness(worker: WorkerAtWork) -> _Readiness:
-    status, text = await ask(worker, "/readyz", _ASK_SECONDS)
-    if not status:
-        return _Readiness(ready=False, words=text)
+    said = await ask(worker, "/readyz", _ASK_SECONDS)
+    if not said.status:
+        return _Readiness(ready=False, words=said.text)
     try:
-        said = json.loads(text)
-        words = [f"{name}: {why}" for name, why in said["checks"].items() if why != "ok"]
-        in_force = dict(said.get("in_force", {}))
+        of_itself = json.loads(said.text)
+        words = [f"{name}: {why}" for name, why in of_itself["checks"].items() if why != "ok"]
+        in_force = dict(of_itself.get("in_force", {}))
     except (ValueError, KeyError, TypeError, AttributeError):
         return _Readiness(ready=False, words="answers what cannot be read")
-    return _Readiness(ready=status == _OK, words="; ".join(words) or "ok", in_force=in_force)
+    return _Readiness(ready=said.status == _OK, words="; ".join(words) or "ok", in_force=in_force)

@@ -18,7 +18,7 @@ from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
 from kzproxy.server.worker_process import WorkerProcess
 from kzproxy.web.ops_server import Shown
-from kzproxy.web.worker_at_work import STARTING, WorkerAtWork, ask
+from kzproxy.web.worker_at_work import Said, WorkerAtWork, ask
 
 PATIENCE_SECONDS = 30
 
@@ -55,7 +55,7 @@ def times(answer_seconds: float) -> LivenessTimes:
 
 async def until_it_answers(worker: WorkerAtWork) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (await ask(worker, "/livez", PATIENCE_SECONDS))[1] != "ok":
+        while not (await ask(worker, "/livez", PATIENCE_SECONDS)).status:
             await asyncio.sleep(0.05)
 
 
@@ -77,7 +77,7 @@ async def test_a_stuck_worker_says_where_and_is_ended_and_started_again(
             await asyncio.sleep(0)
         (first,) = supervisor.at_work()
         await until_it_answers(first)
-        assert await ask(first, "/stuck", 0.1) == (0, "does not answer within 0 s")
+        assert (await ask(first, "/stuck", 0.1)).is_silent
 
         async with asyncio.timeout(PATIENCE_SECONDS):
             while [first] == supervisor.at_work():
@@ -135,7 +135,7 @@ async def test_a_worker_that_starts_or_has_begun_to_end_is_left_alone(
 ) -> None:
     process, end = sleeper
     worker = WorkerAtWork(name="worker 1", start="1.1", socket=tmp_path / "1.sock")
-    assert await ask(worker, "/livez", 1) == (0, STARTING)
+    assert await ask(worker, "/livez", 1) == Said(text="starting")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.5):
             await Liveness(times(answer_seconds=1)).end_if_stuck(worker, process)
