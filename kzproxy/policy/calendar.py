@@ -77,6 +77,9 @@ class Holidays(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Holidays) and self._where == other._where
 
+    def __ne__(self, other: object) -> bool:  # A struct has one of its own, which asks no __eq__.
+        return not self == other
+
     def __hash__(self) -> int:
         return hash(self._where)
 

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from kzproxy.policy.calendar import Holidays
 from tests.policy.samples import OFFICE_HOURS, window
 
 
@@ -45,3 +46,12 @@ def test_a_window_across_midnight_belongs_to_the_day_on_which_it_begins(at, is_o
     friday_night = window("night", "UTC", "Fri", "22:00", "06:00")
 
     assert friday_night.is_open(utc(at)) is is_open
+
+
+def test_holidays_of_one_place_are_the_same_whoever_has_read_them() -> None:
+    """And not both equal and unequal, which a struct's own ``!=`` makes of them."""
+    read, again = (Holidays(country="NL", subdivision="", include=day) for day in (bool, callable))
+    other = Holidays(country="NL", subdivision="NH", include=bool)
+
+    assert (read == again, read != again) == (True, False)
+    assert (read == other, read != other) == (False, True)
