@@ -11,7 +11,15 @@ from mypy.expandtype import expand_type_by_instance
 from mypy.nodes import ARG_NAMED_OPT, ARG_POS
 from mypy.plugin import FunctionSigContext, Plugin
 from mypy.plugins.dataclasses import replace_function_sig_callback
-from mypy.types import CallableType, FunctionLike, Instance, Type, UnionType, get_proper_type
+from mypy.types import (
+    CallableType,
+    FunctionLike,
+    Instance,
+    Type,
+    TypeVarType,
+    UnionType,
+    get_proper_type,
+)
 from typing_extensions import TypeIs
 
 
@@ -30,19 +38,20 @@ class ReplacedFields(Plugin):
 
 def _of_a_struct(ctx: FunctionSigContext) -> FunctionLike:
     """Return the fields of the struct, each by its name and none of them needed."""
-    struct = _replaced(ctx)
+    replaced = _replaced(ctx)
+    struct = _bound(replaced)
     if isinstance(struct, UnionType):
         ctx.api.fail("replace one struct at a time: these have fields of their own", ctx.context)
-    if not _is_struct(struct):
+    if replaced is None or not _is_struct(struct):
         return ctx.default_signature
     made = get_proper_type(struct.type.names["__init__"].type)
     assert isinstance(made, CallableType)
     made = expand_type_by_instance(made, struct)
     return made.copy_modified(
-        arg_types=[struct, *made.arg_types[1:]],
+        arg_types=[replaced, *made.arg_types[1:]],
         arg_names=[None, *made.arg_names[1:]],
         arg_kinds=[ARG_POS, *(ARG_NAMED_OPT for _ in made.arg_kinds[1:])],
-        ret_type=struct,
+        ret_type=replaced,
         variables=(),
         name=f"replace of {struct.type.name}",
     )
@@ -50,7 +59,9 @@ def _of_a_struct(ctx: FunctionSigContext) -> FunctionLike:
 
 def _of_a_dataclass(ctx: FunctionSigContext) -> FunctionLike:
     """Leave it to mypy's own plugin, unless it is none."""
-    if _is_struct(_replaced(ctx)):
+    replaced = _replaced(ctx)
+    either = replaced.items if isinstance(replaced, UnionType) else [replaced]
+    if any(_is_struct(_bound(one)) for one in either):
         ctx.api.fail("a struct is replaced by msgspec.structs.replace", ctx.context)
     return replace_function_sig_callback(ctx)
 
@@ -60,6 +71,12 @@ def _replaced(ctx: FunctionSigContext) -> Type | None:
     if len(ctx.args[0]) != 1:
         return None
     return get_proper_type(ctx.api.get_expression_type(ctx.args[0][0]))
+
+
+def _bound(value: Type | None) -> Type | None:
+    """Return what a type variable stands for at the least; all else is what it is."""
+    value = None if value is None else get_proper_type(value)
+    return get_proper_type(value.upper_bound) if isinstance(value, TypeVarType) else value
 
 
 def _is_struct(value: Type | None) -> TypeIs[Instance]:

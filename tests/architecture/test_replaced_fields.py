@@ -8,6 +8,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 MODULE = """
 import dataclasses
+from typing import TypeVar
 from msgspec import Struct, structs
 
 class Place(Struct, frozen=True, kw_only=True):
@@ -21,7 +22,17 @@ class Somewhere(Place, frozen=True, kw_only=True):
 class Kept:
     country: str
 
-def change(place: Place, either: Place | Somewhere, kept: Kept, word: str | int) -> None:
+Some = TypeVar("Some", bound=Place)
+Other = TypeVar("Other", bound=Kept)
+
+def right(some: Some, other: Other) -> tuple[Some, Other]:
+    return structs.replace(some, country="NL"), dataclasses.replace(other, country="NL")
+
+Word = str | int
+
+def change(
+    place: Place, some: Some, either: Place | Somewhere, kept: Kept, mixed: Place | Kept, word: Word
+) -> None:
 """
 RIGHT = (
     "structs.replace(place, country='NL')",
@@ -39,6 +50,11 @@ WRONG = {
     "structs.replace(either, country='NL')": (
         "replace one struct at a time: these have fields of their own"
     ),
+    "structs.replace(some, city='Delft')": (
+        'Unexpected keyword argument "city" for "replace" of "Place"'
+    ),
+    "dataclasses.replace(some, country='NL')": "a struct is replaced by msgspec.structs.replace",
+    "dataclasses.replace(mixed, country='NL')": "a struct is replaced by msgspec.structs.replace",
     "structs.replace(kept, country='NL')": (
         'Value of type variable "_S" of "replace" cannot be "Kept"'
     ),
