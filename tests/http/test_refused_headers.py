@@ -24,9 +24,28 @@ def test_no_other_name_does(name):
     assert not asks_to_impersonate(name)
 
 
-@pytest.mark.parametrize(
-    "name", ["impersonate_user", "x_remote_user", "x-remote_group", "audit_id", "sec_websocket_key"]
+# What some server behind a proxy gives a meaning to, as CGI spells it.
+READ_BY_SERVERS = (
+    "audit_id",
+    "authorization_extra",
+    "content_length",
+    "impersonate_user",
+    "keep_alive",
+    "kubectl_session",
+    "proxy_authorization",
+    "sec_websocket_key",
+    "transfer_encoding",
+    "x_forwarded_for",
+    "x_http_method_override",
+    "x_original_url",
+    "x_real_ip",
+    "x-remote_group",
+    "x_remote_user",
+    "x_stream_protocol_version",
 )
+
+
+@pytest.mark.parametrize("name", READ_BY_SERVERS)
 def test_a_sensitive_name_with_an_underscore_is_a_bad_request(name):
     with pytest.raises(BadRequest) as refusal:
         refuse_sensitive_name(name)
