@@ -476,6 +476,8 @@ def test_e6_9_reserved_names_beyond_those_are_refused(namespace, name):
         ("c*:*r", {"ci:builder", "cinema:deployer"}),
         ("*:*", {"ci:builder", "cinema:deployer", "ci-prod:admin"}),
         ("ci:b*", {"ci:builder"}),
+        ("ci:*", {"ci:builder"}),
+        ("*:admin", {"ci-prod:admin"}),
         # What no configuration holds gives nothing away either.
         ("c*r", set()),
         ("ci*", set()),
