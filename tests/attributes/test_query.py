@@ -84,6 +84,12 @@ def test_a_boolean_that_is_not_ascii_is_refused(key):
         read_query(f"{key}=fal%C5%BFe")
 
 
+def test_a_boolean_stands_beside_what_is_not_ascii():
+    query = read_query("watch=true&labelSelector=owner%3DZo%C3%AB")
+    assert query.is_true("watch")
+    assert query.values["labelSelector"] == "owner=Zoë"
+
+
 def test_only_a_command_holds_control_bytes():
     assert read_query("command=a%0A%09%1b").pairs == (("command", "a\n\t\x1b"),)
     for query in ("container=a%0A", "command=%00", "%0a=b", "Command=%0a"):
