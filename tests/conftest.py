@@ -1,11 +1,16 @@
 """What every test may use."""
 
 import asyncio
+import importlib
+import os
+import pkgutil
 import signal
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, settings
 
+import kzproxy
+from kzproxy.demo.loopback_ports import choose_of
 from kzproxy.transport.readiness import new_event_loop
 
 pytest_plugins = [
@@ -21,6 +26,17 @@ settings.register_profile(
     "untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("untimed")
+
+# Of what it draws some are words of the modules that are loaded, which are other ones in each of
+# several processes: for the same examples each time it takes all of them.
+if os.environ.get("CI"):
+    for _module in pkgutil.walk_packages(kzproxy.__path__, "kzproxy."):
+        if not _module.name.endswith("__main__"):
+            importlib.import_module(_module.name)
+
+# Of several processes that run tests each has ports of its own: see pytest-xdist's documentation.
+if (_name := os.environ.get("PYTEST_XDIST_WORKER", "")).startswith("gw"):
+    choose_of(int(_name.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
 
 # A shell ignores it for what runs in the background, and whatever that starts does so too: what
 # tests interrupt would go on.

@@ -12,6 +12,17 @@ _ENOUGH = 1_000
 _KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 _given: set[int] = set()
+_share: tuple[int, int] = (0, 1)
+
+
+def choose_of(share: int, shares: int) -> None:
+    """Choose from now on from one of so many shares, where others choose from theirs.
+
+    For processes that start much at the same time: what one has been given and does not use yet
+    looks free to the others.
+    """
+    global _share  # noqa: PLW0603 - as what was given: it is the machine's ports that are shared
+    _share = (share, shares)
 
 
 def free_ports(count: int) -> list[int]:
@@ -20,7 +31,8 @@ def free_ports(count: int) -> list[int]:
     Nor does the kernel give one to a connection that is opened before it is used, where it leaves
     enough. Another process may still take one: whoever listens on it then says so.
     """
-    candidates = range(_LOWEST, _end())
+    share, shares = _share
+    candidates = range(_LOWEST + share, _end(), shares)
     found: list[int] = []
     while len(found) < count:
         port = secrets.choice(candidates)

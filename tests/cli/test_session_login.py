@@ -61,7 +61,7 @@ class User:
     def code_at(self, url: str) -> str:
         """Open ``url`` as a browser does, and return the code on its last page."""
         trust = ssl.create_default_context(cafile=self.plugin.stand_in.ca_file)
-        with httpx.Client(verify=trust) as client:
+        with httpx.Client(verify=trust, timeout=PATIENCE_SECONDS) as client:
             found = re.search("<code>(.*)</code>", client.get(url).text)
         assert found
         return found[1]

@@ -128,7 +128,7 @@ def test_the_token_alone_is_of_no_use(
     trust = ssl.create_default_context(cafile=world.ca_file)
     url = f"https://localhost:{world.proxy.port}/api/v1/namespaces/{namespace}/pods"
     headers = {"Authorization": f"Bearer {entry['session']['token']}"}
-    answer = httpx.get(url, headers=headers, verify=trust)
+    answer = httpx.get(url, headers=headers, verify=trust, timeout=PATIENCE_SECONDS)
     assert answer.status_code == 401
     assert "certificate" in answer.json()["message"]
     # And the renewal token without the certificate as little.
@@ -137,7 +137,7 @@ def test_the_token_alone_is_of_no_use(
         "refresh_token": entry["refresh_token"],
         "client_id": "kzproxy-cli",
     }
-    refused = httpx.post(f"{world.url}/token", data=form, verify=trust)
+    refused = httpx.post(f"{world.url}/token", data=form, verify=trust, timeout=PATIENCE_SECONDS)
     assert refused.status_code == 400
     assert refused.json()["error"] == "invalid_grant"
     member.kubectl(program, namespace).out("get", "pods")
@@ -186,7 +186,8 @@ def test_watches_go_on_over_renewals_of_the_token(
         tokens = set()
         ends = time.monotonic() + 1.2 * TOKEN_SECONDS
         while time.monotonic() < ends:
-            assert httpx.get(f"{url}/api/v1/namespaces/{namespace}/pods").status_code == 200
+            pods = f"{url}/api/v1/namespaces/{namespace}/pods"
+            assert httpx.get(pods, timeout=PATIENCE_SECONDS).status_code == 200
             tokens.add(json.loads(member.entry_file.read_text())["session"]["token"])
             time.sleep(1)
         kubectl.out("create", "configmap", "seen-by-all", "--from-literal=a=b")

@@ -65,7 +65,7 @@ def test_kubectl_is_given_a_token_and_the_certificate_that_it_is_bound_to(
     certificate = certificate_of(status)
     key = load_pem_private_key(str(status["clientKeyData"]).encode(), password=None)
     assert certificate.public_key().public_bytes(*SPKI) == key.public_key().public_bytes(*SPKI)
-    assert 260 < seconds_from_now(str(status["expirationTimestamp"])) <= 270
+    assert 200 < seconds_from_now(str(status["expirationTimestamp"])) <= 270
     assert session.tabs == 1
 
 

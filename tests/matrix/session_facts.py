@@ -84,7 +84,7 @@ def _event(stage: Stage, account: Account) -> Turned:
         typ="secevent+jwt",
     )
     headers = {"Content-Type": "application/secevent+jwt", "Authorization": AUTHORIZATION}
-    with httpx.Client(verify=stage.place.trust(), trust_env=False) as client:
+    with httpx.Client(verify=stage.place.trust(), trust_env=False, timeout=30) as client:
         url = f"{stage.place.url}/ssf/v1/events/{STREAM}"
         answer = client.post(url, content=token, headers=headers)
     at = time.monotonic()

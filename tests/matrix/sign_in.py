@@ -102,7 +102,7 @@ class SignedIn:
         context = self.place.trust()
         context.load_cert_chain(*self.files)
         data = {"grant_type": "refresh_token", "refresh_token": self.renewal, "client_id": CLIENT}
-        with httpx.Client(verify=context, trust_env=False) as client:
+        with httpx.Client(verify=context, trust_env=False, timeout=30) as client:
             answered = client.post(f"{self.place.url}/token", data=data | fields)
         answer: dict[str, Any] = answered.json()
         assert answered.status_code == 200, answer

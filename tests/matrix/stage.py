@@ -1,5 +1,6 @@
 """What the matrix is played on: the real cluster, one kzproxy, victims and their neighbours."""
 
+import contextlib
 import json
 import sys
 import threading
@@ -99,10 +100,11 @@ def feeding(api: httpx.Client, namespace: str) -> Iterator[None]:
         while not over.wait(TICK_SECONDS):
             count += 1
             body = json.dumps({"data": {"count": str(count)}})
-            api.patch(f"{path}/ticks", content=body, headers=merge)
-            if count % _BULK_EVERY == 0:
-                body = json.dumps({"data": {"bulk": f"{count:0{_BULK_BYTES}}"}})
-                api.patch(f"{path}/bulk", content=body, headers=merge)
+            with contextlib.suppress(httpx.TimeoutException):  # The next one comes soon.
+                api.patch(f"{path}/ticks", content=body, headers=merge)
+                if count % _BULK_EVERY == 0:
+                    body = json.dumps({"data": {"bulk": f"{count:0{_BULK_BYTES}}"}})
+                    api.patch(f"{path}/bulk", content=body, headers=merge)
 
     thread = threading.Thread(target=feed)
     thread.start()

@@ -32,17 +32,14 @@ class Stalls:
         self._over.set()
         self._thread.join()
 
-    def longest(self, since: float, until: float) -> float:
-        """Return the seconds of the longest that overlaps a time (monotonic); 0 for none."""
+    def within(self, since: float, until: float) -> float:
+        """Return the seconds of all that overlap a time (monotonic); 0 for none."""
         # The last may not be over: whoever asks can be the first to run again.
         stalls = [*self._stalls, (self._beat, time.monotonic())]
-        return max(
-            (
-                end - begin
-                for begin, end in stalls
-                if begin < until and end > since and end - begin > _STALL_SECONDS
-            ),
-            default=0.0,
+        return sum(
+            end - begin
+            for begin, end in stalls
+            if begin < until and end > since and end - begin > _STALL_SECONDS
         )
 
     def _run(self) -> None:

@@ -96,11 +96,18 @@ class Stream:
         self._threads: list[threading.Thread] = []
         self.stopped = threading.Event()
         self._begun = threading.Event()
+        self.all_said = threading.Event()
 
     def took(self, data: bytes) -> None:
         self.last_at = time.monotonic()
         self.received = (self.received + data)[-8192:]
         self._begun.set()
+
+    def has_ended(self, process: "subprocess.Popen[bytes]") -> None:
+        """Wait for the client's end, and for all that it has said to be read."""
+        self.exit_code = process.wait()
+        self.all_said.wait(_STOP_SECONDS)
+        self.is_over()
 
     def is_over(self) -> None:
         self.ended_at = time.monotonic()
@@ -227,6 +234,8 @@ def _started(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Where a stopped process is one of ours, the kernel may hang all of us up: see setpgid(2).
+        start_new_session=True,
     )
     stream.process = process
     stream.on_stop(process.kill)
@@ -239,8 +248,7 @@ def _read_output(process: "subprocess.Popen[bytes]", stream: Stream) -> None:
     with process.stdout as output:
         while data := os.read(output.fileno(), 65536):
             stream.took(data)
-    stream.exit_code = process.wait()
-    stream.is_over()
+    stream.has_ended(process)
 
 
 def _read_errors(process: "subprocess.Popen[bytes]", stream: Stream) -> None:
@@ -248,6 +256,7 @@ def _read_errors(process: "subprocess.Popen[bytes]", stream: Stream) -> None:
     with process.stderr as errors:
         while data := os.read(errors.fileno(), 65536):
             stream.errors = (stream.errors + data)[-8192:]
+    stream.all_said.set()
 
 
 def _forward(
@@ -269,8 +278,7 @@ def _forward(
             found = re.search(rb"127\.0\.0\.1:(\d+)", output.readline())
             if found is not None:
                 _receive(int(found[1]), stream, is_read=is_read)
-            stream.exit_code = process.wait()
-        stream.is_over()
+            stream.has_ended(process)
 
     stream.in_thread(run)
     return stream

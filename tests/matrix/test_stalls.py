@@ -11,9 +11,9 @@ from tests.matrix.stalls import Stalls
 with Stalls() as stalls:
     began = time.monotonic()
     print(flush=True)
-    while not (found := stalls.longest(began, time.monotonic())) > 0.4:
+    while not (found := stalls.within(began, time.monotonic())) > 0.4:
         time.sleep(0.01)
-    print(found, stalls.longest(began - 2, began - 1))
+    print(found, stalls.within(began - 2, began - 1))
 """
 
 

@@ -124,10 +124,18 @@ async def test_who_has_connected_when_accepting_stops_is_served(
 
 
 class Stuck:
-    """A service that says what it was about to do once it is cancelled."""
+    """A service that says what it was about to do once it is cancelled.
+
+    Attributes:
+        has_begun: It has a request.
+    """
+
+    def __init__(self) -> None:
+        self.has_begun = asyncio.Event()
 
     async def handle(self, exchange: Exchange) -> None:
         exchange.read_request()
+        self.has_begun.set()
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -139,12 +147,14 @@ class Stuck:
 async def test_what_is_still_served_when_it_is_cut_short_is_told_so(
     server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
-    async with running(server_context, Stuck()) as (listening, serving):
+    stuck = Stuck()
+    async with running(server_context, stuck) as (listening, serving):
         reader, writer = await asyncio.open_connection(
             *listening.address, ssl=client_context, server_hostname="localhost"
         )
         # More than the request is on its way: a close would reset what is answered.
         writer.write(REQUEST + b"x" * 100_000)
+        await asyncio.wait_for(stuck.has_begun.wait(), _SECONDS)
         await asyncio.sleep(0.1)
         listening.stop_accepting()
         await asyncio.sleep(0)

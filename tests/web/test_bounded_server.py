@@ -240,7 +240,7 @@ async def test_who_has_many_keeps_nobody_out_who_has_none(scene: Scene):
 
 async def test_who_never_asks_is_let_go(scene: Scene):
     """Half a head, a head without its body, or nothing at all: it ends all the same."""
-    async with serving(scene, replace(LIMITS, life=timedelta(seconds=2))) as port:
+    async with serving(scene, replace(LIMITS, life=timedelta(seconds=5))) as port:
         for sent in (b"", b"GET / HTTP/1.1\r\nHo", ASK):
             reader, writer = await opened(scene, port)
             writer.write(sent)

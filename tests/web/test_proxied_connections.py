@@ -26,6 +26,7 @@ from tests.transport.conftest import (  # noqa: F401 - fixtures
 )
 
 LIMITS = ServerLimits(connections_per_address=2)
+_SECONDS = 30
 CLIENT_HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40)
 ASKED = b"GET / HTTP/1.1\r\nHost: kzproxy\r\n\r\n"
 
@@ -49,7 +50,7 @@ async def served(
 
 
 def connected(port: int, header: bytes, context: ssl.SSLContext) -> ssl.SSLSocket:
-    sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+    sock = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
     try:
         sock.sendall(header)
         sock = tls = context.wrap_socket(
@@ -88,7 +89,7 @@ async def answer(port: int, header: bytes, context: ssl.SSLContext) -> str:
 def received_after(port: int, data: bytes) -> bytes:
     """Send bytes and return what comes; nothing where the connection is closed."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+        with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as sock:
             sock.sendall(data)
             return sock.recv(1)
     except (ConnectionResetError, BrokenPipeError):
@@ -133,12 +134,12 @@ async def test_a_header_that_never_comes_is_not_waited_for(
         begun = time.monotonic()
 
         def silent() -> bytes:
-            with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            with socket.create_connection(("127.0.0.1", port), timeout=_SECONDS) as sock:
                 return sock.recv(1)
 
         with pytest.raises(ConnectionError):
             await asyncio.to_thread(silent)
-        assert 0.5 < time.monotonic() - begun < 4
+        assert 0.5 < time.monotonic() - begun < 9  # Of a handshake that is begun it is ten.
 
 
 async def test_each_client_behind_one_load_balancer_is_counted_by_itself(
@@ -168,5 +169,5 @@ async def test_E4_2_each_client_behind_one_load_balancer_has_its_share_of_handsh
                 sock.sendall(proxied("192.0.2.7", number))
             begun = time.monotonic()
             assert await asyncio.to_thread(received_after, port, proxied("192.0.2.7", 3)) == b""
-            assert time.monotonic() - begun < 4  # A handshake has ten.
+            assert time.monotonic() - begun < 9  # A handshake has ten.
             assert await answer(port, proxied("192.0.2.8", 4), client_context) == "192.0.2.8 4"

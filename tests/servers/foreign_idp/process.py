@@ -104,6 +104,7 @@ def running_foreign_idp(
             stdout=subprocess.PIPE,
             stderr=log,
             env=os.environ | {"NODE_EXTRA_CA_CERTS": str(ca_file)},
+            start_new_session=True,  # Node takes no notice of a SIGHUP that it was to ignore.
         )
     assert process.stdin
     assert process.stdout
