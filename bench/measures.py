@@ -63,7 +63,8 @@ class Effort:
         lists: Of 5,000 objects from the real kube-apiserver, each time; 0 leaves it out.
         direct_whole: Whether everything is measured without a proxy too, and not only what is
             subtracted from the others.
-        sequential_cold: Whether everything is asked for once over a single connection, too.
+        sequential_targets: So many, by all identities, are asked for on one connection: first each
+            once, and then at random.
     """
 
     repetitions: int
@@ -76,7 +77,7 @@ class Effort:
     events: int
     lists: int
     direct_whole: bool = True
-    sequential_cold: bool = True
+    sequential_targets: int = 50
 
 
 def at_rest(running: Running) -> Values:

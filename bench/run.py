@@ -56,8 +56,8 @@ FULL = Effort(
     events=10,
     lists=2,
 )
-# Twice as long and it would not be quick; half as long and it would be noise. What is asked for
-# once over a single connection takes 15 s by itself, and has no floor.
+# Twice as long and it would not be quick; half as long and it would be noise. All that is asked,
+# once over a single connection, would take 15 s by itself.
 QUICK = Effort(
     repetitions=1,
     rounds=3,
@@ -69,7 +69,7 @@ QUICK = Effort(
     events=5,
     lists=0,
     direct_whole=False,
-    sequential_cold=False,
+    sequential_targets=10,
 )
 
 
@@ -213,6 +213,7 @@ def _repetition(
 def _groups(targets: tuple[str, ...], effort: Effort) -> list[Group]:
     """Return all that is measured before the fixed upstream, coldest first."""
     rounds, more = effort.rounds, frozenset[str]() if effort.direct_whole else frozenset({DIRECT})
+    alone = targets[: effort.sequential_targets]
     return [
         Group(measure=lambda run: at_rest(run) | cold(run, targets), without=more),
         Group(measure=lambda run: watches(run, effort.events), without=more),
@@ -221,17 +222,13 @@ def _groups(targets: tuple[str, ...], effort: Effort) -> list[Group]:
             rounds=effort.event_rounds,
             without=more,
         ),
-        Group(
-            measure=lambda run: sequential_cold(run, targets), rounds=int(effort.sequential_cold)
-        ),
+        Group(measure=lambda run: sequential_cold(run, alone)),
         Group(
             measure=lambda run: small(run, targets, effort.small_seconds),
             rounds=rounds,
             without=more,
         ),
-        Group(
-            measure=lambda run: sequential(run, targets, effort.sequential_seconds), rounds=rounds
-        ),
+        Group(measure=lambda run: sequential(run, alone, effort.sequential_seconds), rounds=rounds),
         Group(
             measure=lambda run: connections(run, targets, effort.connection_seconds),
             rounds=rounds,
