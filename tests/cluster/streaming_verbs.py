@@ -21,6 +21,8 @@ from tests.cluster.terminal import kubectl_on_a_terminal
 
 LARGE_BYTES = 20_000_000
 _MAIN = (WEB, "--container=main")
+# The size comes by a stream of its own, and may come after the command has begun.
+_SIZED = 'while [ "$(stty size)" = "0 0" ]; do sleep 0.1; done;'
 # What a shell makes of SIGKILL.
 _KILLED = 128 + 9
 
@@ -76,7 +78,7 @@ def exec_passes_20_mb_out(kubectl: Kubectl) -> None:
 
 
 def exec_on_a_terminal_has_its_size_and_exit_code(kubectl: Kubectl) -> None:
-    command = ("exec", "-it", *_MAIN, "--", "sh", "-c", "tty; stty size; exit 5")
+    command = ("exec", "-it", *_MAIN, "--", "sh", "-c", f"tty; {_SIZED} stty size; exit 5")
     with kubectl_on_a_terminal(kubectl, *command, rows=31, columns=99) as terminal:
         terminal.expect("/dev/pts/")
         terminal.expect("31 99")
@@ -84,7 +86,7 @@ def exec_on_a_terminal_has_its_size_and_exit_code(kubectl: Kubectl) -> None:
 
 
 def exec_on_a_terminal_follows_its_size(kubectl: Kubectl) -> None:
-    show = "stty size; while read line; do stty size; done"
+    show = f"{_SIZED} stty size; while read line; do stty size; done"
     with kubectl_on_a_terminal(
         kubectl, "exec", "-it", *_MAIN, "--", "sh", "-c", show, rows=31, columns=99
     ) as terminal:

@@ -115,12 +115,13 @@ def test_a_client_that_asks_on_and_on_and_never_reads_is_cut(limited: Scripted) 
     limited.api_server.script = lambda c, _: c.send(answer(200, b"x" * 60_000))
     asked = request("GET", PODS, limited.world.token("al", "testers"))
     with slow_reader(limited) as client:
+        connection = kzproxys_end(client)
         client.tls.settimeout(10)  # a busy machine stands still for a second
         with contextlib.suppress(OSError):
             for _ in range(3000):
                 client.send(asked)
-        time.sleep(2.8)
         client.tls.settimeout(20)
+        eventually(lambda: connection not in Path("/proc/net/tcp").read_text())
         assert is_broken_off(client)
     assert len(limited.api_server.heads) < 3000
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from kzproxy.http.websocket_frames import Opcode
 from kzproxy.http.websocket_messages import WebSocketMessages
 from tests.cluster.kubectl import Kubectl
+from tests.proxy.eventually import eventually
 from tests.proxy.fixtures import REPOSITORY, Real
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
@@ -489,6 +490,8 @@ def test_a_rule_for_some_namespaces_lists_them(selves: Selves) -> None:
     kubectl.out("create", *binding, "--clusterrole=view", user)
     try:
         by = selves.clients["labelled", False]
+        # kube-apiserver hears of a binding a moment after it has answered that it is made.
+        eventually(lambda: "items" in by.get(SELVES).json())
         names = {each["metadata"]["name"] for each in by.get(SELVES).json()["items"]}
         assert names == {LABELLED}
         record = world.proxy.decisions_of(f"{PREFIX}labelled")[-1]
