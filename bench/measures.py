@@ -64,7 +64,7 @@ class Effort:
         direct_whole: Whether everything is measured without a proxy too, and not only what is
             subtracted from the others.
         sequential_targets: So many, by all identities, are asked for on one connection: first each
-            once, and then at random.
+            once, and then at random. None for all.
     """
 
     repetitions: int
@@ -77,7 +77,7 @@ class Effort:
     events: int
     lists: int
     direct_whole: bool = True
-    sequential_targets: int = 50
+    sequential_targets: int | None = None
 
 
 def at_rest(running: Running) -> Values:

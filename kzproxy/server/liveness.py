@@ -18,7 +18,6 @@ from kzproxy.web.worker_at_work import WorkerAtWork, ask
 
 log = logging.getLogger(__name__)
 
-
 ANSWER_SECONDS = 10
 """For a worker's answer; after three such waits, 10 s apart, it is taken to be stuck."""
 

@@ -26,11 +26,12 @@ from kzproxy.transport.tls_stream import TlsStream
 
 log = logging.getLogger(__name__)
 
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""What a system call lacks under load, which is no bug: to try again at once would only spin."""
+
 _BACKLOG = 1024
 _MAX_SHARED_CHAINS = 1024
 _ACCEPTS_A_TURN = 64
-# Load, not a bug: accepting again at once would only spin.
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 _REST_SECONDS = 0.1
 _EXCESS_WORDS = {
     Excess.TOTAL: "total limit is used up",
@@ -168,7 +169,7 @@ class Listener:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return False
             except OSError as error:
-                if error.errno not in _OUT_OF_RESOURCES:
+                if error.errno not in OUT_OF_RESOURCES:
                     raise
                 self._rest(error)
                 return False

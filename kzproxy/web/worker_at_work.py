@@ -1,17 +1,15 @@
 """A worker that runs, and what it answers its supervisor."""
 
 import asyncio
-import errno
 from pathlib import Path
 
 import msgspec
 
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
+from kzproxy.transport.listener import OUT_OF_RESOURCES
 
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024
-# What whoever asks lacks, and says nothing of whom it would ask.
-_OUT_OF_RESOURCES = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 class WorkerAtWork(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +51,7 @@ async def ask(worker: WorkerAtWork, path: str, seconds: float) -> Said:
     except TimeoutError:
         return Said(text=f"does not answer within {seconds:.0f} s", is_silent=True)
     except (AnswerRefused, OSError) as error:
-        if isinstance(error, OSError) and error.errno in _OUT_OF_RESOURCES:
+        if isinstance(error, OSError) and error.errno in OUT_OF_RESOURCES:
             return Said(text=f"cannot be asked: {error.strerror}")
         return Said(text=f"does not answer: {error}", is_silent=True)
     status = 0 if answer.head is None else answer.head.status

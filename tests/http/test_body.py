@@ -20,6 +20,14 @@ from kzproxy.http.messages import Chunked, Length, NoBody, Unsent, UntilClose
 CUTS = st.lists(st.integers(1, 30), min_size=1, max_size=6)
 
 
+def framed(payloads: list[bytes], *, chunked: bool) -> tuple[Chunked | Length, bytes]:
+    """Return how a body of these ends, and what is sent of it."""
+    if chunked:
+        return Chunked(), b"".join(map(chunk, payloads)) + LAST_CHUNK
+    plain = b"".join(payloads)
+    return Length(len(plain)), plain
+
+
 def parts(data: bytes, sizes: list[int]) -> list[bytes]:
     """Cut ``data`` into parts of these sizes, over and over."""
     found = []
@@ -36,13 +44,13 @@ def parts(data: bytes, sizes: list[int]) -> list[bytes]:
 @settings(deadline=None)
 def test_a_request_body_comes_out_and_what_follows_is_left(payloads, sizes, chunked):
     """The next request's bytes stay whole, whichever part the body ends in."""
-    payload, after = b"".join(payloads), b"GET /next HTTP/1.1\r\n"
-    body = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else payload
-    decoder = RequestBodyDecoder(Chunked() if chunked else Length(len(payload)))
-    out, rest = b"", parts(body + after, sizes)
+    after = b"GET /next HTTP/1.1\r\n"
+    body, sent = framed(payloads, chunked=chunked)
+    decoder = RequestBodyDecoder(body)
+    out, rest = b"", parts(sent + after, sizes)
     while not decoder.done:
         out += decoder.feed(rest.pop(0))
-    assert out == payload
+    assert out == b"".join(payloads)
     assert decoder.leftover + b"".join(rest) == after
 
 
@@ -68,11 +76,10 @@ def test_E3_trailers_of_a_request_are_refused():
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), CUTS, st.booleans())
 @settings(deadline=None)
 def test_an_answer_is_scanned_to_its_end_and_not_further(payloads, sizes, chunked):
-    payload = b"".join(payloads)
-    body = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else payload
-    scanner = ResponseBodyScanner(Chunked() if chunked else Length(len(payload)))
-    taken = sum(scanner.scan(part) for part in parts(body + b"HTTP/1.1 200 OK", sizes))
-    assert (taken, scanner.done) == (len(body), True)
+    body, sent = framed(payloads, chunked=chunked)
+    scanner = ResponseBodyScanner(body)
+    taken = sum(scanner.scan(part) for part in parts(sent + b"HTTP/1.1 200 OK", sizes))
+    assert (taken, scanner.done) == (len(sent), True)
     scanner.end_of_stream()
 
 
@@ -129,9 +136,7 @@ def test_what_follows_an_answer_whose_body_is_not_sent_is_none_of_it(body):
 @settings(deadline=None)
 def test_an_answer_is_whole_with_its_last_byte_and_no_more(payloads, chunked):
     """What comes with more, or less, may leave its connection in the midst of something."""
-    plain = b"".join(payloads)
-    sent = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else plain
-    body = Chunked() if chunked else Length(len(plain))
+    body, sent = framed(payloads, chunked=chunked)
 
     assert [is_whole(body, sent[:end]) for end in range(len(sent))] == [False] * len(sent)
     assert is_whole(body, sent)
@@ -141,12 +146,10 @@ def test_an_answer_is_whole_with_its_last_byte_and_no_more(payloads, chunked):
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=4), st.booleans())
 @settings(deadline=None)
 def test_the_payload_of_an_answer_is_what_has_come_of_it(payloads, chunked):
-    plain = b"".join(payloads)
-    sent = b"".join(map(chunk, payloads)) + LAST_CHUNK if chunked else plain
-    body = Chunked() if chunked else Length(len(plain))
+    body, sent = framed(payloads, chunked=chunked)
     came = [payload(body, sent[:end]) for end in range(len(sent) + 1)]
 
-    assert came[-1] == plain
+    assert came[-1] == b"".join(payloads)
     for before, after in itertools.pairwise(came):
         assert after.startswith(before)
         assert len(after) <= len(before) + 1

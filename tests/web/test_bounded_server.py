@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import gzip
-import os
-import resource
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +17,7 @@ from msgspec.structs import replace
 
 from kzproxy.transport.listener import listening_socket
 from kzproxy.web.bounded_server import ServerLimits, serving_bounded
+from tests.audit.faults import no_more_files
 from tests.servers.authority import Authority
 
 LIMITS = ServerLimits(
@@ -300,18 +299,6 @@ async def test_a_handshake_ends_with_the_server(scene: Scene):
     await let_go(writer)
 
 
-@contextlib.contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    following = os.dup(0)
-    os.close(following)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (following, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 async def test_without_a_descriptor_it_rests_and_goes_on(
     scene: Scene, caplog: pytest.LogCaptureFixture
 ):
@@ -319,7 +306,7 @@ async def test_without_a_descriptor_it_rests_and_goes_on(
     async with serving(scene) as port:
         sock = socket.socket()
         sock.setblocking(False)
-        with no_descriptor_left():
+        with no_more_files():
             await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
             await eventually(lambda: "cannot accept" in caplog.text)
         reader, writer = await asyncio.open_connection(

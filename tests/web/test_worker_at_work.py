@@ -1,14 +1,11 @@
 """What a worker says to its supervisor, and what its silence means."""
 
-import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from kzproxy.server.addresses import ops_listening_privately, private_socket
 from kzproxy.web.ops_server import Shown
 from kzproxy.web.worker_at_work import Said, WorkerAtWork, ask
+from tests.audit.faults import no_more_files
 
 
 async def livez() -> Shown:
@@ -19,23 +16,11 @@ def worker_at(directory: Path) -> WorkerAtWork:
     return WorkerAtWork(name="worker 1", start="1.1", socket=directory / "1.sock")
 
 
-@contextmanager
-def no_descriptor_left() -> Iterator[None]:
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
 async def test_what_we_lack_ourselves_is_no_silence_of_the_worker(tmp_path: Path) -> None:
     """Else a supervisor without descriptors would kill workers that serve."""
     worker = worker_at(tmp_path)
     async with ops_listening_privately(worker.socket, {"/livez": livez}):
-        with no_descriptor_left():
+        with no_more_files():
             said = await ask(worker, "/livez", 10)
         assert said == Said(text="cannot be asked: Too many open files")
         assert await ask(worker, "/livez", 10) == Said(status=200, text="ok\n")
