@@ -39,12 +39,15 @@ async def drain(
         for lease in administrator.live
         if lease.permit.attributes.request.stream is StreamKind.WATCH
     }
-    last, telling = begun + whole * (1 - _LAST_SHARE), begun + whole * (1 - _TELLING_SHARE)
-    while not serving.done() and (now := clock.monotonic()) < telling:
+    end, now = begun + whole, begun
+    last, telling = end - whole * _LAST_SHARE, end - whole * _TELLING_SHARE
+    # Until all that live then have been told: a stall may leave no other moment for that.
+    while not serving.done() and now < telling:
+        now = clock.monotonic()
         _end_due(administrator, moments, last, now)
-        await asyncio.wait([serving], timeout=min(_SWEEP_SECONDS, telling - now))
+        await asyncio.wait([serving], timeout=min(_SWEEP_SECONDS, (end - now) / 2))
     listener.cut_short()
-    await asyncio.wait([serving], timeout=begun + whole - clock.monotonic())
+    await asyncio.wait([serving], timeout=end - clock.monotonic())
     serving.cancel()
 
 
