@@ -35,8 +35,9 @@ def control_plane(
 
 @pytest.fixture(scope="session")
 def administrator(control_plane: ControlPlane) -> Iterator[httpx.Client]:
-    """An HTTP client of the cluster's administrator."""
+    """An HTTP client of the cluster's administrator, patient with a busy machine."""
     with control_plane.administrator() as api:
+        api.timeout = httpx.Timeout(60)
         yield api
 
 

@@ -102,6 +102,16 @@ class Kubectl:
                 process.kill()
 
 
+def until_printed(process: "subprocess.Popen[bytes]", mark: bytes) -> None:
+    """Wait until what runs in the background has printed ``mark``."""
+    assert process.stdout is not None
+    seen = b""
+    while mark not in seen:
+        more = process.stdout.read1(4096)  # type: ignore[attr-defined]
+        assert more, seen
+        seen += more
+
+
 def describe(done: "subprocess.CompletedProcess[bytes]") -> str:
     """Return an outcome in one line, for an assertion's message."""
     shown = f"exit code {done.returncode}; stderr {done.stderr[-2000:]!r}"

@@ -34,7 +34,7 @@ def start_pods(kubectl: Kubectl) -> None:
     console = {**_container("shell", "sh", "-c", _CONSOLE), "stdin": True, "tty": True}
     pods = [pod(WEB, main, ticker, shell), pod(CONSOLE, console)]
     apply(kubectl, *pods)
-    kubectl.out("wait", "--for=condition=Ready", f"pod/{WEB}", f"pod/{CONSOLE}", "--timeout=30s")
+    kubectl.out("wait", "--for=condition=Ready", f"pod/{WEB}", f"pod/{CONSOLE}", "--timeout=120s")
 
 
 def apply(kubectl: Kubectl, *objects: dict[str, Any]) -> None:

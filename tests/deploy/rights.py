@@ -67,6 +67,7 @@ def granted(
             base_url=control_plane.server,
             verify=context,
             trust_env=False,
+            timeout=60,
             headers={"Authorization": f"Bearer {token}"},
         ) as account:
             yield Rights(form=form, namespace=namespace, account=account)

@@ -146,7 +146,7 @@ def test_every_request_has_an_audit_id_and_a_record_of_its_own(scripted: Scripte
 
 def test_a_token_that_ends_is_not_remembered_past_its_end(scripted: Scripted) -> None:
     world = scripted.world
-    asked_for = request("GET", CONFIGMAPS, world.token("short", "testers", seconds=4))
+    asked_for = request("GET", CONFIGMAPS, world.token("short", "testers", seconds=6))
     with world.client() as client:
         assert client.ask(asked_for).status == 200
         while (last := client.ask(asked_for)).status == 200:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from kzproxy.demo.control_plane import ControlPlane
+from tests.cluster.namespaces import fresh_namespace
 from tests.limits.told import ended, is_broken_off, told
 from tests.proxy.fixtures import Real
 from tests.proxy.world import request
@@ -25,6 +26,7 @@ def restart(control_plane: ControlPlane) -> None:
     server = control_plane.components["kube-apiserver"]
     server.start(control_plane._launcher)
     with control_plane.administrator() as api:
+        api.timeout = httpx.Timeout(60)
 
         def ready() -> bool:
             try:
@@ -33,6 +35,9 @@ def restart(control_plane: ControlPlane) -> None:
                 return False
 
         server.wait_until(ready)
+        # Also for whoever speaks to it here: they may be a while in coming back.
+        with fresh_namespace(api, seconds=120):
+            pass
 
 
 def test_a_crash_is_told_and_costs_nobody_his_connection(real: Real) -> None:

@@ -91,7 +91,7 @@ def test_an_answer_that_does_not_come_is_a_timeout(limited: Scripted) -> None:
         assert "outcome" not in got.message
         assert ended(limited.world.proxy, got.audit_id) == ("upstream-timeout", 504)
 
-    assert 1.5 < time.monotonic() - begun < 6
+    assert 1.5 < time.monotonic() - begun < 15
 
 
 def test_a_write_whose_answer_does_not_come_may_have_been_done(limited: Scripted) -> None:
@@ -125,7 +125,7 @@ def test_a_head_that_drips_is_a_timeout(limited: Scripted) -> None:
         assert told(got) == (504, "Timeout", "")
         assert ended(limited.world.proxy, got.audit_id) == ("upstream-timeout", 504)
 
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 15
 
 
 def test_an_ordinary_answer_that_stops_in_the_middle_is_broken_off(limited: Scripted) -> None:

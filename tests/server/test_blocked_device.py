@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from kzproxy.demo.kubeconfig_file import KubeconfigUser
-from tests.cluster.kubectl import Kubectl
+from tests.cluster.kubectl import Kubectl, until_printed
 from tests.cluster.namespaces import fresh_namespace
 from tests.proxy.fixtures import Real
 from tests.proxy.issuer_thread import issuer_in_thread
@@ -59,13 +59,17 @@ def test_kubectl_on_a_blocked_device_ends_and_says_why(
     with fresh_namespace(administrator, "blocked") as namespace:
         mine = on_device(enrolling, "b1", "mia", namespace)
         other = on_device(enrolling, "b2", "noa", namespace)
-        watch = ("get", "pods", "--watch")
+        watch = ("get", "configmaps", "--watch")
         with mine.running(*watch) as cut, other.running(*watch) as neighbour:
             until_watched(world, "t:mia")
             until_watched(world, "t:noa")
+            seen = {"metadata": {"name": "seen"}}
+            administrator.post(f"/api/v1/namespaces/{namespace}/configmaps", json=seen)
+            until_printed(cut, b"seen")
+            until_printed(neighbour, b"seen")
             blocked = ask(world, "POST", f"{DEVICES}/b1/block", body={"reason": "stolen"})
             assert blocked.status == 200
-            said = b"".join(cut.communicate(timeout=10))
+            said = b"".join(cut.communicate(timeout=20))
             assert neighbour.poll() is None
         # What kubectl makes of it: a row of its table that says why, and exit code 0.
         assert b"was blocked by t:root: stolen" in said

@@ -12,6 +12,7 @@ from kzproxy.upstream.api_server import ApiServer
 from kzproxy.upstream.namespaces import NamespaceLabels
 from kzproxy.upstream.timeouts import UpstreamTimeouts
 from tests.authentication.manual_clock import ManualClock
+from tests.proxy.eventually import eventually
 from tests.servers.scripted_api_server import (
     ACCOUNT,
     Connection,
@@ -98,6 +99,7 @@ async def test_half_a_minute_is_over_however_few_tries_it_had_room_for(
         await checked_account(
             api_server, send_uid=True, clock=own, tell=lambda _: own.advance(HALF_A_MINUTE)
         )
+    eventually(lambda: stand_in.connections)  # It accepts in a thread of its own.
     assert stand_in.connections == 1
 
 

@@ -1,7 +1,6 @@
 """SIGTERM: what is under way ends in the way that its client understands."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import httpx
 import pytest
 
 from kzproxy.demo.control_plane import ControlPlane
-from tests.cluster.kubectl import SPDY, WEBSOCKET, Kubectl
+from tests.cluster.kubectl import SPDY, WEBSOCKET, Kubectl, until_printed
 from tests.cluster.namespaces import fresh_namespace
 from tests.cluster.pods import WEB, start_pods
 from tests.proxy.fixtures import Real
@@ -28,7 +27,7 @@ def world(real: Real, upstream_kubeconfig: Path, tmp_path: Path) -> Iterator[Rea
     with issuer_in_thread(tmp_path, authority) as issuer:
         upstream = {"kubeconfig": {"file": str(upstream_kubeconfig)}}
         settings = configuration(tmp_path, authority, issuer, upstream)
-        settings["drainTimeoutSeconds"] = 4
+        settings["drainTimeoutSeconds"] = 6
         with running_proxy(tmp_path, settings) as proxy:
             own = World(tmp_path, authority, issuer, proxy)
             yield Real(own, real.audit_log, real.control_plane)
@@ -41,16 +40,6 @@ def pods(control_plane: ControlPlane, administrator: httpx.Client) -> Iterator[s
         yield namespace
 
 
-def eventually(process: "subprocess.Popen[bytes]", mark: bytes) -> None:
-    """Wait until a command has printed ``mark``."""
-    assert process.stdout is not None
-    seen = b""
-    while mark not in seen:
-        more = process.stdout.read1(4096)
-        assert more, seen
-        seen += more
-
-
 @pytest.mark.parametrize("transport", [WEBSOCKET, SPDY], ids=["websocket", "spdy"])
 def test_an_exec_that_outlasts_the_drain_is_told_and_fails(
     world: Real, pods: str, transport: dict[str, str]
@@ -58,7 +47,7 @@ def test_an_exec_that_outlasts_the_drain_is_told_and_fails(
     kubectl = world.kubectl("dora", "testers", namespace=pods).using(extra=transport)
     command = ("exec", WEB, "--container=main", "--", "sh", "-c", "echo on; sleep 60")
     with kubectl.running(*command) as process:
-        eventually(process, b"on")
+        until_printed(process, b"on")
         world.world.proxy.signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=20)
 
@@ -71,7 +60,7 @@ def test_a_short_exec_is_let_finish(world: Real, pods: str) -> None:
     kubectl = world.kubectl("dora", "testers", namespace=pods)
     command = ("exec", WEB, "--container=main", "--", "sh", "-c", "echo on; sleep 1; echo done")
     with kubectl.running(*command) as process:
-        eventually(process, b"on")
+        until_printed(process, b"on")
         world.world.proxy.signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
 

@@ -14,6 +14,7 @@ from kzproxy.demo.control_plane import ControlPlane
 from tests.cluster.kubectl import SPDY, WEBSOCKET, Kubectl
 from tests.cluster.namespaces import fresh_namespace
 from tests.cluster.pods import apply, shell_pod
+from tests.proxy.eventually import eventually
 from tests.proxy.fixtures import REPOSITORY, Real
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.process import running_proxy
@@ -143,6 +144,7 @@ def test_kube_apiserver_is_asked_as_kzproxy_and_only_where_a_rule_asks(
     guard.kubectl("ott", "testers", namespace=place)("exec", "plain", "--", "true")
     assert looks(mark) == 0
     guard.kubectl("guy", "testers", "guarded", namespace=place)("exec", "plain", "--", "true")
+    eventually(lambda: looks(mark))  # It is logged once it has been answered.
     assert looks(mark) == 1
 
 

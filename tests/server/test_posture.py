@@ -114,7 +114,7 @@ def world(mdm: tuple[Mdm, int], tmp_path_factory: pytest.TempPathFactory) -> Ite
         with_devices(settings, directory, authority)
         (directory / "mdm.headers").write_text("X-Key: secret-key\n")
         settings["posture"] = {
-            "ttlSeconds": {"screen_lock": 5},
+            "ttlSeconds": {"screen_lock": 8},
             "providers": [
                 {
                     "name": "mdm",
@@ -235,7 +235,7 @@ def test_a_fresh_report_keeps_the_watch_alive_over_the_old_ones_end(world: World
     until(lambda: shown(world, "p6"))
 
     with watching(world, files, "locked") as client:
-        for _ in range(8):
+        for _ in range(10):
             time.sleep(1)
             say(world, "p6", screen_lock=Fact.PASSED)
         assert client.is_quiet()

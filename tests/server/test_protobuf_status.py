@@ -58,7 +58,7 @@ def test_an_error_event_is_as_kube_apiserver_has_it(
     httpx.post(
         compaction, json={"revision": made["metadata"]["resourceVersion"]}
     ).raise_for_status()
-    watch = f"{events}?watch=1&resourceVersion={before}&timeoutSeconds=1"
+    watch = f"{events}?watch=1&resourceVersion={before}&timeoutSeconds=10"
     known = administrator.get(watch, headers=JSON).json()
 
     assert (known["type"], known["object"]["code"]) == ("ERROR", 410)
@@ -70,7 +70,7 @@ def test_a_watch_in_protobuf_that_is_cut_ends_with_one_error_event(
     real: Real, configmaps: str
 ) -> None:
     world = real.world
-    token = world.token("wanda", "testers", seconds=4)
+    token = world.token("wanda", "testers", seconds=6)
     with world.client() as client:
         accept = f"Accept: {WATCHED['accept']}"
         client.send(request("GET", f"{configmaps}?watch=1", token, accept))

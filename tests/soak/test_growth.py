@@ -1,4 +1,5 @@
 import os
+import subprocess
 
 import pytest
 
@@ -49,12 +50,25 @@ def test_what_is_above_its_beginning_fails() -> None:
     assert back_to("x", before, {"worker 1": 9.0}).problems == ("worker 2: is not there any more",)
 
 
+def held_by_one(descriptors: tuple[int, ...]) -> Held:
+    """Return what a process holds that has these, and is at rest."""
+    with subprocess.Popen(
+        ["cat"], pass_fds=descriptors, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"on\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"on\n"
+        return Held.by(process.pid)
+
+
 def test_a_process_says_what_it_holds() -> None:
-    before = Held.by(os.getpid())
-    reader, writer = os.pipe()
+    ends = os.pipe()
     try:
-        assert Held.by(os.getpid()).descriptors == before.descriptors + 2
+        without, with_them = held_by_one(()), held_by_one(ends)
     finally:
-        os.close(reader)
-        os.close(writer)
-    assert before.resident_bytes > MIB
+        for end in ends:
+            os.close(end)
+    assert with_them.descriptors == without.descriptors + 2
+    assert without.resident_bytes > MIB

@@ -25,6 +25,9 @@ from tests.authentication.manual_clock import ManualClock
 from tests.servers.authority import Authority
 from tests.servers.scripted_api_server import TOKEN, ScriptedApiServer, scripted_api_server
 
+# As good as nobody's on any machine, and given to none that asks for any.
+NOBODY: Endpoint = ("127.0.0.1", 1)
+
 
 @dataclass
 class Cluster:
@@ -105,11 +108,6 @@ def resolver_at_a_loss(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Ev
         answers.set()
 
 
-def nobody() -> Endpoint:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return ("127.0.0.1", server.getsockname()[1])
-
-
 def at(server: ScriptedApiServer) -> Endpoint:
     return ("127.0.0.1", server.port)
 
@@ -128,7 +126,7 @@ async def test_the_first_is_taken_where_it_answers(cluster: Cluster) -> None:
 
 
 async def test_another_is_taken_where_the_first_refuses(cluster: Cluster) -> None:
-    assert await reached(cluster.dialer(nobody(), at(cluster.second))) == cluster.second.port
+    assert await reached(cluster.dialer(NOBODY, at(cluster.second))) == cluster.second.port
 
 
 async def test_another_is_taken_where_the_first_says_nothing(cluster: Cluster) -> None:
@@ -145,18 +143,17 @@ async def test_another_is_taken_where_the_first_is_somebody_else(
 
 
 async def test_the_one_that_served_last_is_asked_first(cluster: Cluster) -> None:
-    gone = socket.create_server(("127.0.0.1", 0))
-    endpoint = gone.getsockname()
-    gone.close()
-    dialer = cluster.dialer(endpoint, at(cluster.first))
-    await reached(dialer)
-    with socket.create_server(endpoint):  # It is back, and would not speak TLS.
+    with socket.socket() as gone:
+        gone.bind(("127.0.0.1", 0))
+        dialer = cluster.dialer(gone.getsockname(), at(cluster.first))
+        await reached(dialer)
+        gone.listen()  # It is back, and would not speak TLS.
         assert await reached(dialer) == cluster.first.port
 
 
 async def test_where_none_answers_the_failure_is_told(cluster: Cluster) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - whatever the kernel says of it
-        await cluster.dialer(nobody(), nobody()).connect()
+        await cluster.dialer(NOBODY, NOBODY).connect()
 
 
 async def test_where_none_is_the_cluster_nothing_is_connected(cluster: Cluster) -> None:
@@ -184,7 +181,7 @@ async def test_a_name_that_nobody_answers_for_does_not_keep_from_the_others(
         assert await reached(dialer) == cluster.second.port
 
 
-@pytest.mark.parametrize("others", [[], [("api.kzproxy.invalid", 6443)], [nobody()]])
+@pytest.mark.parametrize("others", [[], [("api.kzproxy.invalid", 6443)], [NOBODY]])
 async def test_a_name_that_is_late_is_waited_for_where_no_other_serves(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, others: list[Endpoint]
 ) -> None:
