@@ -8,8 +8,8 @@ from pathlib import Path
 
 from kzproxy.config.addresses import Address
 from kzproxy.errors.configuration import ConfigurationError, Mistake
+from kzproxy.transport.accepting import listening_socket
 from kzproxy.transport.alongside import alongside
-from kzproxy.transport.listener import listening_socket
 from kzproxy.web.ops_server import OpsServer, Show
 
 log = logging.getLogger(__name__)

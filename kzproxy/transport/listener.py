@@ -1,7 +1,6 @@
 """The API listener: accepts, shakes hands and gives each connection a task of its own."""
 
 import asyncio
-import errno
 import logging
 import math
 import socket
@@ -12,11 +11,11 @@ from dataclasses import dataclass
 from kzproxy.attributes.shared import Shared
 from kzproxy.http.request_head_memo import RequestHeadMemo
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.accepting import Accepting
 from kzproxy.transport.broken import StreamBroken
 from kzproxy.transport.client_connection import ClientConnection, Service
 from kzproxy.transport.connection_limits import Excess, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
-from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.peer import Peer, peer_address
 from kzproxy.transport.proxy_protocol import ProxyHeaderInvalid, read_origin
 from kzproxy.transport.rare_warnings import RareWarnings
@@ -26,38 +25,12 @@ from kzproxy.transport.tls_stream import TlsStream
 
 log = logging.getLogger(__name__)
 
-OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""What a system call lacks under load, which is no bug: to try again at once would only spin."""
-
-_BACKLOG = 1024
 _MAX_SHARED_CHAINS = 1024
-_ACCEPTS_A_TURN = 64
-_REST_SECONDS = 0.1
 _EXCESS_WORDS = {
     Excess.TOTAL: "total limit is used up",
     Excess.ADDRESS: "address limit is used up",
     Excess.UNLISTED: "it is not in listen.clientAddress.proxyProtocol.from",
 }
-
-
-def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """Bind and listen; ``shared`` with other processes, each of which gets some connections.
-
-    Raises:
-        OSError: The address cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
-        sock.bind((host, port))
-        sock.listen(_BACKLOG)
-        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,10 +73,6 @@ class Listener:
         metrics: Metrics,
         connections: OpenConnections,
     ) -> None:
-        # Connections inherit these from the socket that accepts them (Linux clones its own).
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        keep_probing(sock)
-        self._sock = sock
         self._context = context
         self._service = service
         self._deadlines = deadlines
@@ -120,23 +89,23 @@ class Listener:
         self._stopped = False
         self._loop = asyncio.get_running_loop()
         self._warnings = RareWarnings(log, self._loop.time)
+        self._accepting = Accepting(sock, self._take, metrics, self._loop)
 
     @property
     def address(self) -> tuple[str, int]:
         """Where it listens."""
-        host, port = self._sock.getsockname()[:2]
-        return host, port
+        return self._accepting.address
 
     async def run(self) -> None:
         """Serve until cancelled, or until ``stop_accepting`` and the last connection has ended."""
         async with asyncio.TaskGroup() as group:
             if not self._stopped:
-                self._loop.add_reader(self._sock, self._accept)
+                self._accepting.begin()
             try:
                 while (accepted := await self._accepted.get()) is not None:
                     self._tasks.add(group.create_task(self._serve(accepted)))
             finally:
-                self._close()
+                self._accepting.close()
 
     def stop_accepting(self) -> None:
         """Close the socket and end idle connections; those in use end after their request.
@@ -144,9 +113,7 @@ class Listener:
         Those that the kernel has taken already are served: closing the socket would reset them.
         """
         self._stopped = True
-        while self._sock.fileno() >= 0 and self._accept():
-            pass
-        self._close()
+        self._accepting.end()
         self._accepted.put_nowait(None)
         for connection in list(self._connections):
             connection.drain()
@@ -155,26 +122,6 @@ class Listener:
         """Have every connection end now; what is being served is told so first."""
         for task in self._tasks:
             task.cancel()
-
-    def _close(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
-            self._sock.close()
-
-    def _accept(self) -> bool:
-        """Take what has connected, so much at a time; return whether there may be more."""
-        for _ in range(_ACCEPTS_A_TURN):
-            try:
-                sock, name = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return False
-            except OSError as error:
-                if error.errno not in OUT_OF_RESOURCES:
-                    raise
-                self._rest(error)
-                return False
-            self._take(sock, name[0], name[1])
-        return True
 
     def _take(self, sock: socket.socket, host: str, port: int) -> None:
         proxies = self._open.proxies()
@@ -194,17 +141,6 @@ class Listener:
         self._metrics.refused_connections.labels(excess.value).inc()
         reset(sock)
         self._warnings.warn("connection of %s turned away: %s", host, _EXCESS_WORDS[excess])
-
-    def _rest(self, error: OSError) -> None:
-        name = errno.errorcode.get(error.errno or 0, "?")
-        self._warnings.warn("cannot accept: %s; resting", name)
-        self._metrics.accept_failures.inc()
-        self._loop.remove_reader(self._sock)
-        self._loop.call_later(_REST_SECONDS, self._accept_again)
-
-    def _accept_again(self) -> None:
-        if self._sock.fileno() >= 0:
-            self._loop.add_reader(self._sock, self._accept)
 
     async def _serve(self, accepted: _Accepted) -> None:
         connection: ClientConnection | None = None

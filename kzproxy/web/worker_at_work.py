@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from kzproxy.http.whole_answer import AnswerRefused, WholeAnswer
-from kzproxy.transport.listener import OUT_OF_RESOURCES
+from kzproxy.transport.accepting import OUT_OF_RESOURCES
 
 _MAX_ANSWER_BYTES = 4 * 1024 * 1024
 _READ_BYTES = 64 * 1024

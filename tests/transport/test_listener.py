@@ -13,11 +13,12 @@ import pytest
 from kzproxy.clock.system import SystemClock
 from kzproxy.http.messages import Length, ResponseHead
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.accepting import listening_socket
 from kzproxy.transport.client_connection import Service
 from kzproxy.transport.connection_limits import DEFAULT_CONNECTION_LIMITS, OpenConnections
 from kzproxy.transport.deadlines import Deadlines
 from kzproxy.transport.exchange import Exchange
-from kzproxy.transport.listener import Listener, listening_socket
+from kzproxy.transport.listener import Listener
 from tests.servers.authority import Authority
 
 _SECONDS = 5

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from kzproxy.transport.listener import listening_socket
+from kzproxy.transport.accepting import listening_socket
 from kzproxy.web.bounded_server import ServerLimits, serving_bounded
 from tests.audit.faults import no_more_files
 from tests.servers.authority import Authority

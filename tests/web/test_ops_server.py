@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
+from kzproxy.transport.accepting import listening_socket
 from kzproxy.transport.alongside import alongside
-from kzproxy.transport.listener import listening_socket
 from kzproxy.web import ops_server
 from kzproxy.web.ops_server import OpsServer, Shown
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from msgspec.structs import replace
 
 from kzproxy.policy.network import Addresses, Network
-from kzproxy.transport.listener import listening_socket
+from kzproxy.transport.accepting import listening_socket
 from kzproxy.web.bounded_server import ServerLimits, serving_bounded
 from tests.servers.proxy_header import local, proxied
 from tests.transport.conftest import (  # noqa: F401 - fixtures

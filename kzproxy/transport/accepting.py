@@ -1,0 +1,113 @@
+"""A listening socket, and whoever connects to it."""
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable
+
+from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.keepalive import keep_probing
+from kzproxy.transport.rare_warnings import RareWarnings
+
+log = logging.getLogger(__name__)
+
+OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""What a system call lacks under load, which is no bug: to try again at once would only spin."""
+
+_BACKLOG = 1024
+_ACCEPTS_A_TURN = 64
+_REST_SECONDS = 0.1
+
+
+def listening_socket(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Bind and listen; ``shared`` with other processes, each of which gets some connections.
+
+    Raises:
+        OSError: The address cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        sock.bind((host, port))
+        sock.listen(_BACKLOG)
+        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class Accepting:
+    """Takes connections from ``begin`` to ``end``, and rests where the process can take no more.
+
+    Args:
+        sock: Bound and listening; closed by ``end`` and ``close``.
+        take: Called with each connection, its client's address and port.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        take: Callable[[socket.socket, str, int], None],
+        metrics: Metrics,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        # Connections inherit these from the socket that accepts them (Linux clones its own).
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_probing(sock)
+        self._sock = sock
+        self._take = take
+        self._metrics = metrics
+        self._loop = loop
+        self._warnings = RareWarnings(log, loop.time)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it listens."""
+        host, port = self._sock.getsockname()[:2]
+        return host, port
+
+    def begin(self) -> None:
+        """Take what connects from now on."""
+        self._loop.add_reader(self._sock, self._accept)
+
+    def end(self) -> None:
+        """Take what the kernel has taken already, which closing the socket would reset; close."""
+        while self._sock.fileno() >= 0 and self._accept():
+            pass
+        self.close()
+
+    def close(self) -> None:
+        """Take nothing any more. Safe to repeat."""
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._sock)
+            self._sock.close()
+
+    def _accept(self) -> bool:
+        """Take what has connected, so much at a time; return whether there may be more."""
+        for _ in range(_ACCEPTS_A_TURN):
+            try:
+                sock, name = self._sock.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return False
+            except OSError as error:
+                if error.errno not in OUT_OF_RESOURCES:
+                    raise
+                self._rest(error)
+                return False
+            self._take(sock, name[0], name[1])
+        return True
+
+    def _rest(self, error: OSError) -> None:
+        name = errno.errorcode.get(error.errno or 0, "?")
+        self._warnings.warn("cannot accept: %s; resting", name)
+        self._metrics.accept_failures.inc()
+        self._loop.remove_reader(self._sock)
+        self._loop.call_later(_REST_SECONDS, self._accept_again)
+
+    def _accept_again(self) -> None:
+        if self._sock.fileno() >= 0:
+            self.begin()
