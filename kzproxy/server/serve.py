@@ -28,6 +28,7 @@ from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.transport.alongside import alongside
+from kzproxy.transport.connection_balance import ConnectionBalance
 from kzproxy.transport.connection_limits import OpenConnections
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsDocuments
@@ -76,14 +77,7 @@ async def serve(
             configured.file, configured.sources, in_force, services, asked=reloading
         )
         await stack.enter_async_context(alongside(reloader.run(), *_confirming(services)))
-        listener = Listener(
-            sock=listening(settings.listen, shared=worker is not None),
-            context=in_force.context,
-            service=in_force,
-            deadlines=services.deadlines,
-            metrics=services.metrics,
-            connections=OpenConnections(settings.limits.connections, in_force.proxies),
-        )
+        listener = _listener(settings, in_force, services, worker)
         readiness = _Readiness(in_force, services)
         ops = OpsDocuments(
             services.metrics,
@@ -94,6 +88,20 @@ async def serve(
         await stack.enter_async_context(_for_operators(ops, settings, worker))
         await stack.enter_async_context(_signing_in(services, settings, in_force, worker))
         await _serve_until(stopping, listener, readiness, settings.drain, services)
+
+
+def _listener(
+    settings: ProxySettings, in_force: InForce, services: Services, worker: Worker | None
+) -> Listener:
+    balance = None if worker is None else ConnectionBalance(worker.directory, worker.number)
+    return Listener(
+        sock=listening(settings.listen, shared=worker is not None),
+        context=in_force.context,
+        service=in_force,
+        deadlines=services.deadlines,
+        metrics=services.metrics,
+        connections=OpenConnections(settings.limits.connections, in_force.proxies, balance),
+    )
 
 
 async def _first(

@@ -20,6 +20,7 @@ from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.parts import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
+from kzproxy.transport.connection_balance import make_board
 from kzproxy.web.workers_ops import WorkersOps
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
             for number in range(1, count + 1)
         ]
         _check_place(workers[-1])  # whose name is the longest
+        make_board(Path(directory), count)
         metrics = SupervisorMetrics()
         command = _command(config_file, log_level)
         liveness = Liveness(LivenessTimes())

@@ -5,8 +5,11 @@ import errno
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeAlias
 
 from kzproxy.metrics.registry import Metrics
+from kzproxy.transport.connection_balance import ConnectionBalance
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.rare_warnings import RareWarnings
 
@@ -14,6 +17,9 @@ log = logging.getLogger(__name__)
 
 OUT_OF_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 """What a system call lacks under load, which is no bug: to try again at once would only spin."""
+
+Accept: TypeAlias = Callable[[], tuple[socket.socket, Any]]
+Take: TypeAlias = Callable[[socket.socket, str, int], None]
 
 _BACKLOG = 1024
 _ACCEPTS_A_TURN = 64
@@ -46,14 +52,16 @@ class Accepting:
     Args:
         sock: Bound and listening; closed by ``end`` and ``close``.
         take: Called with each connection, its client's address and port.
+        balance: Who else may have a connection, and hands theirs over; None where nobody does.
     """
 
     def __init__(
         self,
         sock: socket.socket,
-        take: Callable[[socket.socket, str, int], None],
+        take: Take,
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
+        balance: ConnectionBalance | None,
     ) -> None:
         # Connections inherit these from the socket that accepts them (Linux clones its own).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -62,6 +70,10 @@ class Accepting:
         self._take = take
         self._metrics = metrics
         self._loop = loop
+        self._balance = balance
+        self._readers = {sock: partial(self._take_from, sock.accept, self._keep_or_hand_over)}
+        if balance is not None:  # What was handed over is handed on no further.
+            self._readers[balance.inbox] = partial(self._take_from, balance.accept, take)
         self._warnings = RareWarnings(log, loop.time)
 
     @property
@@ -72,25 +84,36 @@ class Accepting:
 
     def begin(self) -> None:
         """Take what connects from now on."""
-        self._loop.add_reader(self._sock, self._accept)
+        if self._balance is not None:
+            self._balance.tell(0)
+        self._read()
 
     def end(self) -> None:
-        """Take what the kernel has taken already, which closing the socket would reset; close."""
-        while self._sock.fileno() >= 0 and self._accept():
-            pass
+        """Take what has been taken for us already, which closing would reset; close."""
+        if self._sock.fileno() < 0:
+            return
+        if self._balance is not None:
+            self._balance.leave()
+        for accept in self._readers.values():
+            while accept():
+                pass
         self.close()
 
     def close(self) -> None:
         """Take nothing any more. Safe to repeat."""
-        if self._sock.fileno() >= 0:
-            self._loop.remove_reader(self._sock)
-            self._sock.close()
+        if self._sock.fileno() < 0:
+            return
+        for sock in self._readers:
+            self._loop.remove_reader(sock)
+        self._sock.close()
+        if self._balance is not None:
+            self._balance.close()
 
-    def _accept(self) -> bool:
+    def _take_from(self, accept: Accept, take: Take) -> bool:
         """Take what has connected, so much at a time; return whether there may be more."""
         for _ in range(_ACCEPTS_A_TURN):
             try:
-                sock, name = self._sock.accept()
+                sock, name = accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return False
             except OSError as error:
@@ -98,16 +121,25 @@ class Accepting:
                     raise
                 self._rest(error)
                 return False
-            self._take(sock, name[0], name[1])
+            take(sock, name[0], name[1])
         return True
+
+    def _keep_or_hand_over(self, sock: socket.socket, host: str, port: int) -> None:
+        if self._balance is None or not self._balance.hand_over(sock):
+            self._take(sock, host, port)
 
     def _rest(self, error: OSError) -> None:
         name = errno.errorcode.get(error.errno or 0, "?")
         self._warnings.warn("cannot accept: %s; resting", name)
         self._metrics.accept_failures.inc()
-        self._loop.remove_reader(self._sock)
+        for sock in self._readers:
+            self._loop.remove_reader(sock)
         self._loop.call_later(_REST_SECONDS, self._accept_again)
 
     def _accept_again(self) -> None:
         if self._sock.fileno() >= 0:
-            self.begin()
+            self._read()
+
+    def _read(self) -> None:
+        for sock, accept in self._readers.items():
+            self._loop.add_reader(sock, accept)

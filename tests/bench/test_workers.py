@@ -4,7 +4,7 @@ import pytest
 
 from bench.machine import Cores
 from bench.programs import CannotRunError
-from bench.workers import GAIN, Worked, busiest_share, gains, missed, part, worker_cores
+from bench.workers import GAIN, Worked, gains, missed, part, worker_cores
 
 
 def clients(*numbers: range) -> list[frozenset[str]]:
@@ -32,16 +32,6 @@ def test_two_that_stand_in_each_others_way_are_worth_less() -> None:
 def test_two_of_which_one_has_all_clients_are_worth_one() -> None:
     found = gains(ONE, worked(100, 10_000, range(200), range(0)))
     assert (found["even_gain"], found[GAIN], found["busiest_percent"]) == (2.0, 1.0, 100.0)
-
-
-def test_few_clients_are_looked_at_group_by_group() -> None:
-    assert busiest_share(clients(range(10), range(10, 20)), 20) == 0.5
-    assert busiest_share(clients(range(10), range(10, 20)), 10) == 1.0
-
-
-def test_too_few_clients_are_told() -> None:
-    with pytest.raises(CannotRunError, match="3 clients are too few for a group of 10"):
-        busiest_share(clients(range(3), range(0)), 10)
 
 
 def test_the_second_worker_has_its_own_core_only_where_one_is_left(

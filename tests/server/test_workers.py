@@ -27,6 +27,7 @@ from tests.proxy.fixtures import Real
 from tests.proxy.issuer_thread import issuer_in_thread
 from tests.proxy.json_lines import json_lines
 from tests.proxy.process import running_proxy
+from tests.proxy.raw_client import RawClient
 from tests.proxy.world import POLICY, World, configuration, request
 from tests.servers.authority import Authority
 
@@ -158,6 +159,30 @@ def test_connections_are_shared_and_each_worker_keeps_a_log_of_its_own(standing:
 
     assert [chain(standing, number).worker for number in (1, 2)] == ["1", "2"]
     assert not standing.proxy.decision_log.exists()
+
+
+def shares(world: World, clients: list[RawClient], token: str) -> list[int]:
+    """Ask once on each connection; return how many are at each worker."""
+    asked = request("GET", CONFIGMAPS, token)
+    audit_ids = {client.ask(asked).audit_id for client in clients}
+    return [
+        len(audit_ids & {record.get("audit_id") for record in records(world, number)})
+        for number in (1, 2)
+    ]
+
+
+def test_few_connections_are_even_and_who_was_started_anew_gets_its_share(standing: World) -> None:
+    """The kernel would give six of ten or more to one of two, as often as not."""
+    token = standing.token("evelyn", "testers")
+    eventually(lambda: metric(standing, "kzproxy_connections") == 0)
+    with contextlib.ExitStack() as stack:
+        before = [stack.enter_context(standing.client()) for _ in range(10)]
+        assert shares(standing, before, token) == [5, 5]
+        os.kill(workers(standing)[1], signal.SIGKILL)
+        eventually(lambda: metric(standing, "kzproxy_workers") == 1)
+        eventually(lambda: ready(standing), lambda: standing.proxy.diagnostics)
+        after = [stack.enter_context(standing.client()) for _ in range(6)]
+        assert shares(standing, after, token) in ([6, 0], [5, 1])
 
 
 def test_the_metrics_are_the_sum_and_stay_when_a_worker_is_killed(standing: World) -> None:
