@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from kzproxy.authentication.session_token import (
     MAX_TOKEN_CHARACTERS,
+    TOKEN_TYPE,
     is_session_token,
     is_spelt_as_ours,
 )
-from kzproxy.errors.kinds import Unauthenticated
+from kzproxy.errors.kinds import ServiceUnavailable, Unauthenticated
 from tests.authentication.manual_clock import ManualClock
 from tests.authentication.session_scene import CERTIFICATE, SESSION, KeyScene, encoded
 from tests.servers.tokens import SigningKey
@@ -212,6 +213,27 @@ async def test_e6_7_an_id_token_is_none(scene: KeyScene):
     token = SigningKey.make("k").token({"iss": "https://idp", "sub": "alice"})
     assert not is_session_token(token)
     refused(scene, token, "`typ`")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [TOKEN_TYPE, TOKEN_TYPE.upper(), f"application/{TOKEN_TYPE}", f"Application/{TOKEN_TYPE}"],
+)
+def test_its_kind_is_told_however_it_is_spelt(kind: str):
+    """Else it would be read as the token of an issuer, by rules that are none of its own."""
+    header = encoded(json.dumps({"kid": "k", "typ": kind, "alg": "ES256"}).encode())
+    assert is_session_token(f"{header}.e30.e30")
+
+
+@pytest.mark.parametrize("header", ['{"typ": 1}', "{}", "[]", "1", "no JSON"])
+def test_what_says_nothing_of_its_kind_is_none(header: str):
+    assert not is_session_token(f"{encoded(header.encode())}.e30.e30")
+
+
+async def test_without_a_key_none_is_issued(scene: KeyScene, clock: ManualClock):
+    clock.jump(-timedelta(days=1))
+    with pytest.raises(ServiceUnavailable, match="has no key to sign with"):
+        scene.tokens.issue(SESSION, CERTIFICATE, life=LIFE)
 
 
 async def test_claims_given_twice_are_refused(scene: KeyScene):
