@@ -54,13 +54,13 @@ def claims(clock: ManualClock, **changes: object) -> dict[str, object]:
     return {name: value for name, value in (members | changes).items() if value is not None}
 
 
-def with_keys(clock: ManualClock) -> SecurityEventVerifier:
+def with_keys(clock: ManualClock, **changes: Any) -> SecurityEventVerifier:
     """Make a verifier that has its transmitter's keys already."""
-    keys = IssuerKeys(settings(), clock)
+    keys = IssuerKeys(settings(**changes), clock)
     keys.published = read_key_set([KEY.jwk()], ISSUER)
     keys.usable_until = clock.monotonic() + 3600
     keys.tried = True
-    return SecurityEventVerifier(settings(), keys, clock)
+    return SecurityEventVerifier(settings(**changes), keys, clock)
 
 
 async def test_an_event_is_read(clock: ManualClock) -> None:
@@ -68,6 +68,35 @@ async def test_an_event_is_read(clock: ManualClock) -> None:
     assert (event.issuer, event.id, event.transaction) == (ISSUER, "24c6", "8675309")
     assert (event.type, event.members) == ("https://example.com/event", {"a": 1})
     assert event.subject == {"format": "opaque", "id": "x"}
+
+
+async def refused(clock: ManualClock, **changes: object) -> SetRefused:
+    with pytest.raises(SetRefused) as refusal:
+        await with_keys(clock).verify(KEY.token(claims(clock, **changes), typ="secevent+jwt"))
+    return refusal.value
+
+
+async def test_clocks_may_differ_by_five_minutes(clock: ManualClock) -> None:
+    now = int(clock.now().timestamp())
+    await with_keys(clock).verify(KEY.token(claims(clock, iat=now + 300), typ="secevent+jwt"))
+    refusal = await refused(clock, iat=now + 301)
+    assert (refusal.error, refusal.description) == (
+        SetError.INVALID_REQUEST,
+        "`iat` is in the future",
+    )
+
+
+async def test_the_subject_of_the_whole_goes_before_that_of_the_event(clock: ManualClock) -> None:
+    events = {"https://example.com/event": {"subject": {"format": "opaque", "id": "other"}}}
+    token = KEY.token(claims(clock, events=events), typ="secevent+jwt")
+    event = await with_keys(clock, subject_in_event=True).verify(token)
+    assert event.subject == {"format": "opaque", "id": "x"}
+
+
+async def test_an_event_type_is_a_name(clock: ManualClock) -> None:
+    """It is written to the log, and compared with names."""
+    refusal = await refused(clock, events={"https://example.com/\u202eevent": {"a": 1}})
+    assert refusal.error == SetError.INVALID_REQUEST
 
 
 @asynccontextmanager
