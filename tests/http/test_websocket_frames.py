@@ -100,6 +100,29 @@ def test_a_boundary_is_where_a_message_ends(parts, cuts):
         assert tracker.between_messages == (cut in ends)
 
 
+@given(
+    st.lists(st.one_of(messages(), CONTROL.map(lambda frame: [frame])), min_size=1, max_size=4),
+    st.lists(st.integers(0, 400_000), max_size=10),
+)
+@settings(deadline=None, max_examples=200)
+def test_what_has_come_of_a_frame_is_told_and_where_there_was_a_boundary_before_it(parts, cuts):
+    """What is held back of a frame is dropped at a cut: all depends on where it began."""
+    stream, starts, ends = b"", [0], {0}
+    for frames in parts:
+        for frame in frames:
+            stream += frame
+            starts.append(len(stream))
+        ends.add(len(stream))
+    tracker, position = WebSocketFrames(), 0
+    near_starts = {start + shift for start in starts for shift in (-1, 0, 1, 2)}
+    for cut in sorted({cut for cut in near_starts | set(cuts) if 0 <= cut <= len(stream)}):
+        tracker.feed(stream[position:cut])
+        position = cut
+        began = max(start for start in starts if start <= cut)
+        assert tracker.unfinished_bytes == cut - began
+        assert tracker.between_messages_before == (began in ends)
+
+
 def test_byte_by_byte_the_boundaries_are_the_same():
     stream = server_frame(Opcode.BINARY, b"x" * 300) + server_frame(Opcode.TEXT, b"y")
     tracker, found = WebSocketFrames(), set()
