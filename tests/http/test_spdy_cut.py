@@ -82,6 +82,7 @@ def test_a_reply_that_ends_its_stream_does_not_open_it():
     [
         pytest.param(output(ERROR, b"{}", FLAG_FIN), id="error-stream-ended"),
         pytest.param(struct.pack(">HHI", 0x8002, 6, 4) + b"\0\0\0\1", id="not-spdy-3"),
+        pytest.param(struct.pack(">HHI", 0x8002, 6, 9) + bytes(6), id="not-spdy-3-and-not-whole"),
         pytest.param(output(STDOUT, b"x" * 70_000)[:66_000], id="within-a-frame-too-long-to-hold"),
     ],
 )

@@ -47,9 +47,9 @@ def test_base64_protocols_are_told_in_text_frames():
         WebSocketExecCut("v4.base64.channel.k8s.io").farewell(STATUS)
     )
     assert (opcode, payload[:1], rest) == (Opcode.TEXT, b"3", CLOSE_1000)
-    assert json.loads(base64.b64decode(payload[1:]))["code"] == 403
+    assert json.loads(base64.b64decode(payload[1:], validate=True))["code"] == 403
     _, payload, _ = read_frame(WebSocketExecCut("base64.channel.k8s.io").farewell(STATUS))
-    assert base64.b64decode(payload[1:]) == b"posture lapsed (audit id audit-1)"
+    assert base64.b64decode(payload[1:], validate=True) == b"posture lapsed (audit id audit-1)"
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,11 @@ def test_base64_protocols_are_told_in_text_frames():
     [
         pytest.param(b"\x02" + OUTPUT[1:], id="within-a-message"),
         pytest.param(CLOSE_1000, id="after-a-close"),
+        pytest.param(
+            server_frame(Opcode.BINARY, b"x" * 70_000)[:66_000],
+            id="within-a-frame-too-long-to-hold",
+        ),
+        pytest.param(b"\x83\x05hel", id="within-a-frame-that-must-not-be"),
     ],
 )
 def test_exec_is_never_closed_without_its_reason(sent):

@@ -162,6 +162,8 @@ def test_after_a_close_or_a_fault_there_is_no_boundary(frame):
     tracker = WebSocketFrames()
     tracker.feed(frame + server_frame(Opcode.BINARY, b"x"))
     assert not tracker.between_messages
+    assert not tracker.between_messages_before
+    assert not tracker.unfinished_bytes
 
 
 def test_a_frame_is_as_long_as_it_says():
