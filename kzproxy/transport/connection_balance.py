@@ -21,6 +21,10 @@ _TAKES_NONE = -1
 # is stuck shall not swallow more of each other one's.
 _OUTBOX_BYTES = 1
 _ANY = b"c"
+# Beyond it, as when a worker was started in another's place, one hands over so much only that
+# whoever has fewest gets half as many again as its share: what others have more may be idle watches
+# alone, and all the work would be that one's.
+_SMALL_DIFFERENCE = 16
 _RIGHTS_BYTES = socket.CMSG_LEN(array(_INT).itemsize)  # of one descriptor
 
 
@@ -55,6 +59,7 @@ class ConnectionBalance:
         with (directory / _BOARD).open("r+b") as file:
             self._counts = memoryview(mmap.mmap(file.fileno(), 0)).cast(_INT)
         self._own = number - 1
+        self._kept = 0
         self._names = [str(directory / f"{each}.in") for each in range(1, len(self._counts) + 1)]
         self._outboxes = [_outbox() for _ in self._names]
         self.inbox = _inbox(self._names[self._own])
@@ -68,6 +73,8 @@ class ConnectionBalance:
         counts = self._counts
         own = counts[self._own]
         fewer = sorted((count, other) for other, count in enumerate(counts) if 0 <= count < own)
+        if not fewer or not self._is_due(own - fewer[0][0]):
+            return False
         for _, other in fewer:
             if self._is_sent(sock, other):
                 sock.close()
@@ -98,6 +105,16 @@ class ConnectionBalance:
         """Leave at once."""
         for sock in (self.inbox, *self._outboxes):
             sock.close()
+
+    def _is_due(self, difference: int) -> bool:
+        """Whether to even out so great a difference with what has come in now."""
+        if difference <= _SMALL_DIFFERENCE:
+            return True
+        self._kept += 1
+        if self._kept < 2 * (len(self._counts) - 1):
+            return False
+        self._kept = 0
+        return True
 
     def _received(self) -> socket.socket:
         # Not by socket.recv_fds, which heeds no flags: what kzproxy runs would inherit it.

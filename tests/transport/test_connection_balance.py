@@ -142,6 +142,24 @@ async def test_who_has_fewest_takes_what_comes_until_it_has_as_many(
     assert posts.counts == [0, 4, 0]
 
 
+@pytest.mark.parametrize(("workers", "handed"), [(2, 12), (3, 6), (4, 4)])
+async def test_who_has_far_more_keeps_most_of_what_comes_in(
+    tmp_path: Path, stack: ExitStack, workers: int, handed: int
+) -> None:
+    """Those that it has may be idle watches, and all work would be another's."""
+    posts = Posts(tmp_path, workers, stack)
+    posts.begin()
+    first = posts.all[0]
+    for post in posts.all[:-1]:
+        post.has(200)
+    for count in range(1, 25):
+        posts.connect(first)
+        await posts.until_taken(count)
+        first.has(200)
+
+    assert posts.counts == [24 - handed, *[0] * (workers - 2), handed]
+
+
 async def test_one_that_was_handed_over_is_its_clients_still(two: Posts) -> None:
     two.all[0].has(1)
     client = two.connect(two.all[0])
