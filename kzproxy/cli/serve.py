@@ -69,7 +69,8 @@ def command(
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
     worker = None
     if number is not None and supervisor is not None:
-        worker = Worker(number=number, supervisor_pid=supervisor[0], directory=supervisor[1])
+        pid, directory = supervisor
+        worker = Worker(number=number, of=count, supervisor_pid=pid, directory=directory)
     log_to_standard_error(log_level, worker)
     show_stacks_on(SHOW_STACKS)
     clock = SystemClock()

@@ -28,8 +28,8 @@ from kzproxy.server.stopping import unless_stopped
 from kzproxy.server.way import build_api_server
 from kzproxy.server.worker import Worker
 from kzproxy.transport.alongside import alongside
-from kzproxy.transport.connection_balance import ConnectionBalance
 from kzproxy.transport.connection_limits import OpenConnections
+from kzproxy.transport.dealing import Dealing
 from kzproxy.transport.listener import Listener
 from kzproxy.web.ops import OpsDocuments
 from kzproxy.web.ops_server import Show
@@ -93,14 +93,14 @@ async def serve(
 def _listener(
     settings: ProxySettings, in_force: InForce, services: Services, worker: Worker | None
 ) -> Listener:
-    balance = None if worker is None else ConnectionBalance(worker.directory, worker.number)
+    dealing = None if worker is None else Dealing(worker.directory, worker.number, worker.of)
     return Listener(
         sock=listening(settings.listen, shared=worker is not None),
         context=in_force.context,
         service=in_force,
         deadlines=services.deadlines,
         metrics=services.metrics,
-        connections=OpenConnections(settings.limits.connections, in_force.proxies, balance),
+        connections=OpenConnections(settings.limits.connections, in_force.proxies, dealing),
     )
 
 

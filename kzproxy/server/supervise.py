@@ -20,7 +20,6 @@ from kzproxy.server.open_files import raise_open_file_limit
 from kzproxy.server.parts import build_parts
 from kzproxy.server.supervisor import Supervisor
 from kzproxy.server.worker import Worker
-from kzproxy.transport.connection_balance import make_board
 from kzproxy.web.workers_ops import WorkersOps
 
 log = logging.getLogger(__name__)
@@ -38,11 +37,10 @@ async def supervise(config_file: Path, clock: Clock, *, count: int, log_level: s
     _check_for_several(settings)
     with _private_directory() as directory:
         workers = [
-            Worker(number=number, supervisor_pid=os.getpid(), directory=Path(directory))
+            Worker(number=number, of=count, supervisor_pid=os.getpid(), directory=Path(directory))
             for number in range(1, count + 1)
         ]
         _check_place(workers[-1])  # whose name is the longest
-        make_board(Path(directory), count)
         metrics = SupervisorMetrics()
         command = _command(config_file, log_level)
         liveness = Liveness(LivenessTimes())
@@ -95,7 +93,7 @@ def _command(config_file: Path, log_level: str) -> Callable[[Worker], Sequence[s
         return [
             *(sys.executable, "-P", "-m", "kzproxy", "serve"),
             *("--config", str(config_file), "--log-level", log_level),
-            *("--worker", str(worker.number)),
+            *("--worker", str(worker.number), "--workers", str(worker.of)),
             *("--supervisor", str(worker.supervisor_pid), str(worker.directory)),
         ]
 

@@ -1,8 +1,8 @@
 """Keep several workers running on one address: start, start again, signal, and end them.
 
-Every worker is a ``kzproxy serve`` of its own with a socket of its own (SO_REUSEPORT) and a
-decision log of its own; the others know how many connections it has, and no more. The supervisor
-holds no key and sees no request: what it cannot do, a mistake in it cannot do either.
+Every worker is a ``kzproxy serve`` of its own with a socket of its own (SO_REUSEPORT), a decision
+log of its own, and nothing shared with the others. The supervisor holds no key and sees no request:
+what it cannot do, a mistake in it cannot do either.
 """
 
 import asyncio

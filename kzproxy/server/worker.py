@@ -20,11 +20,13 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         number: From 1.
+        of: How many there are.
         supervisor_pid: Who started it.
         directory: The supervisor's, private to it and its workers.
     """
 
     number: int
+    of: int
     supervisor_pid: int
     directory: Path
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from kzproxy.metrics.registry import Metrics
-from kzproxy.transport.connection_balance import ConnectionBalance
+from kzproxy.transport.dealing import Dealing
 from kzproxy.transport.keepalive import keep_probing
 from kzproxy.transport.rare_warnings import RareWarnings
 
@@ -52,7 +52,7 @@ class Accepting:
     Args:
         sock: Bound and listening; closed by ``end`` and ``close``.
         take: Called with each connection, its client's address and port.
-        balance: Who else may have a connection, and hands theirs over; None where nobody does.
+        dealing: Who else may have a connection, and hands theirs over; None where nobody does.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Accepting:
         take: Take,
         metrics: Metrics,
         loop: asyncio.AbstractEventLoop,
-        balance: ConnectionBalance | None,
+        dealing: Dealing | None,
     ) -> None:
         # Connections inherit these from the socket that accepts them (Linux clones its own).
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -70,10 +70,10 @@ class Accepting:
         self._take = take
         self._metrics = metrics
         self._loop = loop
-        self._balance = balance
+        self._dealing = dealing
         self._readers = {sock: partial(self._take_from, sock.accept, self._keep_or_hand_over)}
-        if balance is not None:  # What was handed over is handed on no further.
-            self._readers[balance.inbox] = partial(self._take_from, balance.accept, take)
+        if dealing is not None:  # What was handed over is handed on no further.
+            self._readers[dealing.inbox] = partial(self._take_from, dealing.accept, take)
         self._warnings = RareWarnings(log, loop.time)
 
     @property
@@ -84,16 +84,16 @@ class Accepting:
 
     def begin(self) -> None:
         """Take what connects from now on."""
-        if self._balance is not None:
-            self._balance.tell(0)
+        if self._dealing is not None:
+            self._dealing.begin()
         self._read()
 
     def end(self) -> None:
         """Take what has been taken for us already, which closing would reset; close."""
         if self._sock.fileno() < 0:
             return
-        if self._balance is not None:
-            self._balance.leave()
+        if self._dealing is not None:
+            self._dealing.leave()
         for accept in self._readers.values():
             while accept():
                 pass
@@ -106,8 +106,8 @@ class Accepting:
         for sock in self._readers:
             self._loop.remove_reader(sock)
         self._sock.close()
-        if self._balance is not None:
-            self._balance.close()
+        if self._dealing is not None:
+            self._dealing.close()
 
     def _take_from(self, accept: Accept, take: Take) -> bool:
         """Take what has connected, so much at a time; return whether there may be more."""
@@ -125,7 +125,7 @@ class Accepting:
         return True
 
     def _keep_or_hand_over(self, sock: socket.socket, host: str, port: int) -> None:
-        if self._balance is None or not self._balance.hand_over(sock):
+        if self._dealing is None or not self._dealing.hand_over(sock):
             self._take(sock, host, port)
 
     def _rest(self, error: OSError) -> None:

@@ -12,7 +12,7 @@ from ipaddress import IPv6Network
 import msgspec
 
 from kzproxy.policy.network import Addresses
-from kzproxy.transport.connection_balance import ConnectionBalance
+from kzproxy.transport.dealing import Dealing
 from kzproxy.transport.peer import peer_address
 
 # What is open beside connections: logs, listeners, the selector, the issuers' keys, the probes.
@@ -74,18 +74,18 @@ class OpenConnections:
         limits: What they are held to.
         proxies: Called for each connection: who alone may connect, each time with a PROXY header
             that names the client; None where clients connect themselves.
-        balance: Who else has connections, and is told how many there are here; None where nobody.
+        dealing: To whom else they go in turn; None where this process has all of them.
     """
 
     def __init__(
         self,
         limits: ConnectionLimits,
         proxies: Callable[[], Addresses | None] = no_proxies,
-        balance: ConnectionBalance | None = None,
+        dealing: Dealing | None = None,
     ) -> None:
         self.limits = limits
         self.proxies = proxies
-        self.balance = balance
+        self.dealing = dealing
         self._total = limits.connections or connections_by_open_files()
         self._per_address = limits.connections_per_address
         self._of_address: Counter[str] = Counter()
@@ -100,7 +100,7 @@ class OpenConnections:
             return Excess.TOTAL
         excess = self.attribute(host) if host else None
         if excess is None:
-            self._count(1)
+            self._open += 1
         return excess
 
     def attribute(self, host: str) -> Excess | None:
@@ -113,18 +113,13 @@ class OpenConnections:
 
     def release(self, host: str) -> None:
         """Forget a connection that was admitted; ``host`` is empty where it is still nobody's."""
-        self._count(-1)
+        self._open -= 1
         if not host:
             return
         site = _site(host)
         self._of_address[site] -= 1
         if not self._of_address[site]:
             del self._of_address[site]
-
-    def _count(self, change: int) -> None:
-        self._open += change
-        if self.balance is not None:
-            self.balance.tell(self._open)
 
 
 def connections_by_open_files() -> int:

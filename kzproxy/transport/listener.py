@@ -89,7 +89,7 @@ class Listener:
         self._stopped = False
         self._loop = asyncio.get_running_loop()
         self._warnings = RareWarnings(log, self._loop.time)
-        self._accepting = Accepting(sock, self._take, metrics, self._loop, connections.balance)
+        self._accepting = Accepting(sock, self._take, metrics, self._loop, connections.dealing)
 
     @property
     def address(self) -> tuple[str, int]:

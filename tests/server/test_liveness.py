@@ -69,7 +69,7 @@ async def test_a_stuck_worker_says_where_and_is_ended_and_started_again(
         return [sys.executable, str(program), str(worker.ops_socket)]
 
     metrics, clock = SupervisorMetrics(), SystemClock()
-    only = Worker(number=1, supervisor_pid=os.getpid(), directory=tmp_path)
+    only = Worker(number=1, of=1, supervisor_pid=os.getpid(), directory=tmp_path)
     supervisor = Supervisor([only], command, clock, metrics, Liveness(times(answer_seconds=2)))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(supervisor.run(timedelta(seconds=PATIENCE_SECONDS)))
