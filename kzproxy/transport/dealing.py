@@ -4,8 +4,8 @@ The kernel draws each connection's worker by a hash of its addresses (SO_REUSEPO
 workers share, one has six or more as often as not. So each worker deals what has connected to it:
 the first it keeps, the second goes to the next worker, and so on, before anything is read of them
 (SCM_RIGHTS, unix(7)). That takes nothing that workers would have to know of each other, and each
-has an even share of what comes, however many it holds and whatever becomes of them: one that had
-more because it has fewer would get all if it failed each at once.
+has an even share of what comes. By how many each has open, all would go to one that fails them at
+once, and all work to one while the others have idle watches.
 """
 
 import errno
@@ -83,7 +83,7 @@ class Dealing:
 
     def leave(self) -> None:
         """Have nothing handed here any more; what was handed over can still be accepted."""
-        self.inbox.shutdown(socket.SHUT_RD)
+        socket.socket.shutdown(self.inbox, socket.SHUT_RD)
 
     def close(self) -> None:
         """Leave at once."""
@@ -100,8 +100,9 @@ class Dealing:
             descriptors.frombytes(data)
         if not descriptors:
             raise OSError(errno.EMFILE, "no descriptor for a connection that was handed over")
+        sock = socket.socket(fileno=descriptors[0])
         self.inbox.recv(1)
-        return socket.socket(fileno=descriptors[0])
+        return sock
 
 
 def _datagrams() -> socket.socket:
